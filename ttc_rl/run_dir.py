@@ -1,0 +1,209 @@
+"""The run folder: which file holds what, and how files are written so that a kill leaves no half.
+
+    NAME/recipe.yaml  versions.json  overlap.jsonl  summary.json  report.html
+         curriculum.jsonl  selection.json  metrics.jsonl  rollouts/  checkpoints/  model/
+         eval/BENCHMARK/MODEL.samples.jsonl  eval/BENCHMARK/MODEL.json
+
+The second line belongs to an arm. A recipe with several `arms:` keeps one such set for each,
+under arms/ARM/.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ttc_rl.config import Recipe, dump_recipe, load_recipe
+from ttc_rl.schema import UserError
+
+
+@dataclass(frozen=True)
+class ArmDir:
+    """The files of one arm: what it selected, how it trained, the model it left."""
+
+    root: Path
+
+    @property
+    def curriculum(self) -> Path:
+        return self.root / "curriculum.jsonl"
+
+    @property
+    def selection(self) -> Path:
+        return self.root / "selection.json"
+
+    @property
+    def metrics(self) -> Path:
+        return self.root / "metrics.jsonl"
+
+    @property
+    def rollouts(self) -> Path:
+        return self.root / "rollouts"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.root / "checkpoints"
+
+    @property
+    def model(self) -> Path:
+        return self.root / "model"
+
+
+@dataclass(frozen=True)
+class RunDir:
+    root: Path
+
+    @property
+    def recipe(self) -> Path:
+        return self.root / "recipe.yaml"
+
+    @property
+    def versions(self) -> Path:
+        return self.root / "versions.json"
+
+    @property
+    def overlap(self) -> Path:
+        return self.root / "overlap.jsonl"
+
+    @property
+    def summary(self) -> Path:
+        return self.root / "summary.json"
+
+    @property
+    def report(self) -> Path:
+        return self.root / "report.html"
+
+    def arm(self, name: str, recipe: Recipe) -> ArmDir:
+        return ArmDir(self.root / "arms" / name if recipe.arms else self.root)
+
+    def samples(self, benchmark: str, model: str) -> Path:
+        return self.root / "eval" / benchmark / f"{model}.samples.jsonl"
+
+    def result(self, benchmark: str, model: str) -> Path:
+        return self.root / "eval" / benchmark / f"{model}.json"
+
+    def benchmarks(self) -> list[str]:
+        """Names (with a slash for a benchmark's subset) that hold results here, sorted."""
+        folder = self.root / "eval"
+        return sorted({p.parent.relative_to(folder).as_posix() for p in folder.rglob("*.json")})
+
+    def models(self, benchmark: str) -> list[str]:
+        """Models with a result on this benchmark, base first."""
+        names = [p.stem for p in (self.root / "eval" / benchmark).glob("*.json")]
+        return sorted(names, key=lambda name: (name != "base", name))
+
+    def load_recipe(self) -> Recipe:
+        if not self.recipe.exists():
+            raise UserError(f"{self.root}: not a run folder (it holds no recipe.yaml)")
+        return load_recipe(self.recipe)
+
+    @staticmethod
+    def open(
+        root: Path, recipe: Recipe, *, resume: bool = False, overwrite: bool = False
+    ) -> RunDir:
+        """Make the folder and write recipe.yaml, or go on with one that holds the same recipe.
+
+        Raises UserError where a run exists and neither `resume` nor `overwrite` was asked, where
+        the recipe asked differs from the one that the folder holds, or where it is not writable.
+        """
+        run = RunDir(root)
+        if run.recipe.exists():
+            if overwrite:
+                shutil.rmtree(root)
+            elif not resume:
+                raise UserError(
+                    f"{root}: this run exists; --resume goes on with it, --overwrite starts anew, "
+                    "--run-dir names another folder"
+                )
+            else:
+                _same_recipe(run, recipe)
+                return run
+        elif root.exists() and (not root.is_dir() or any(root.iterdir())):
+            raise UserError(f"{root}: exists and is not a run folder; --run-dir names another")
+        try:
+            write_text(run.recipe, dump_recipe(recipe))
+        except OSError as error:
+            raise UserError(
+                f"{root}: cannot be written ({error.strerror}); see --run-dir"
+            ) from None
+        return run
+
+
+def _same_recipe(run: RunDir, recipe: Recipe) -> None:
+    old, new = run.load_recipe().model_dump(), recipe.model_dump()
+    for key in old:
+        if old[key] != new[key]:
+            raise UserError(
+                f"{run.root}: was started with another `{key}:` ({_short(old[key])}, now "
+                f"{_short(new[key])}); resume with the same recipe, or --overwrite"
+            )
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+# --------------------------------------------------------------------------- files
+
+
+def write_text(path: Path, text: str) -> None:
+    """Whole or not at all: written beside, flushed to disk, renamed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(path.name + ".part")
+    with beside.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+
+def write_jsonl(path: Path, rows: Iterable[Any]) -> None:
+    write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+def append_jsonl(path: Path, rows: Iterable[Any]) -> None:
+    """Rows at the end of a file, in one write; see `read_jsonl` for a line cut by a kill."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        file.write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_json(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
+    """Rows of a file that may not exist yet. A last line without its newline was cut: left out."""
+    if not path.exists():
+        return
+    with path.open() as file:
+        for line in file:
+            if line.endswith("\n"):
+                yield json.loads(line)
+
+
+def drop_cut_line(path: Path) -> None:
+    """Remove what follows the last newline, so that the next append starts on a line of its own."""
+    if not path.exists():
+        return
+    content = path.read_bytes()
+    end = content.rfind(b"\n") + 1
+    if end != len(content):
+        with path.open("r+b") as file:
+            file.truncate(end)
+
+
+def cache_dir() -> Path:
+    """Embeddings and base models, shared by runs: $TTC_RL_CACHE, or ~/.cache/ttc-rl."""
+    return Path(os.environ.get("TTC_RL_CACHE") or Path.home() / ".cache" / "ttc-rl")

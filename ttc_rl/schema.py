@@ -1,0 +1,112 @@
+"""The records that cross a border between rooms. Standard library only."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+Status = Literal["ok", "no_answer", "timeout", "oom", "crash", "infra_error"]
+FinishReason = Literal["stop", "length"]
+
+
+class UserError(Exception):
+    """Something the user can mend: the message says what is wrong, where, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One verifiable problem.
+
+    `gold` is the reference answer (`math`, `exact`, `choice`, `judge`), `tests` the checks of a
+    `code` task. `id` is a hash of kind, prompt, gold and tests, so equal tasks have equal ids.
+    """
+
+    kind: str
+    prompt: str
+    gold: str | None = None
+    tests: tuple[Mapping[str, Any], ...] = ()
+    source: str = ""
+    meta: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    id: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.id:
+            object.__setattr__(
+                self, "id", content_hash([self.kind, self.prompt, self.gold, self.tests])
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a verifier found. `correct is None` means undecided, which is not the same as wrong."""
+
+    correct: bool | None
+    answer: str | None = None
+    """What was read from the completion; None when nothing could be read."""
+    reason: str = ""
+    status: Status = "ok"
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """One task of a curriculum, in the order chosen."""
+
+    index: int
+    """Row in the corpus after overlap removal."""
+    task_id: str
+    rank: int
+    gain: float
+    """What the selector maximised: for SIFT the drop of the summed target variance."""
+    uncertainty: float
+    """Summed posterior variance of all targets after this pick."""
+    nearest_target: int
+    """Row of the target with the highest cosine similarity."""
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What a policy wrote after a prompt."""
+
+    text: str
+    finish_reason: FinishReason
+    tokens: int
+
+    @property
+    def truncated(self) -> bool:
+        return self.finish_reason == "length"
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """A completion with its verdict and the reward the optimiser saw."""
+
+    task_id: str
+    completion: str
+    finish_reason: FinishReason
+    tokens: int
+    verdict: Verdict
+    reward: float | None
+
+
+class Completer(Protocol):
+    """Anything that turns tasks into completions: a model here, an engine, an endpoint, a fake.
+
+    Returns one list of `num_samples` completions per task, in the order of `tasks`. The same
+    tasks, number and seed give the same completions; `num_samples=1` at temperature 0 is greedy.
+    """
+
+    def __call__(
+        self, tasks: Sequence[Task], num_samples: int, *, seed: int
+    ) -> list[list[Completion]]: ...
+
+
+def content_hash(value: Any, length: int = 16) -> str:
+    """Hex digest of a JSON-able value, the same on every machine and in every session."""
+    text = json.dumps(
+        value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=dict
+    )
+    return hashlib.sha256(text.encode()).hexdigest()[:length]
