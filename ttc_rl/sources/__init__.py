@@ -1,0 +1,205 @@
+"""Where tasks come from: files, data sets of the hub, the procedural source, and named corpora."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from itertools import islice
+from pathlib import Path
+
+from ttc_rl.config import SourceConfig
+from ttc_rl.schema import Task, UserError
+from ttc_rl.sources.files import is_path, read_files
+from ttc_rl.sources.rows import BadRow, Row, RowReader
+
+__all__ = [
+    "CatalogEntry",
+    "Loaded",
+    "catalog",
+    "load_corpus",
+    "load_source",
+    "load_tasks",
+    "resolve_source",
+]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a source, or a corpus of several, gave."""
+
+    tasks: list[Task]
+    problems: list[str]
+    """One line for each row that was left out: `file:line: what is wrong`."""
+    duplicates: int
+    """Tasks left out because an equal one came before."""
+
+
+@dataclass(frozen=True)
+class CatalogEntry:
+    """A corpus known by name; see catalog.yaml."""
+
+    kind: str
+    licence: str
+    description: str
+    file: str | None = None
+    hub: str | None = None
+    config: str | None = None
+    split: str = "train"
+    columns: Mapping[str, str] = field(default_factory=dict[str, str])
+    gold_after: str | None = None
+
+
+# --------------------------------------------------------------------------- loading
+
+
+def load_tasks(source: str, *, data: str | None = None, strict: bool = True) -> list[Task]:
+    """Tasks of a file, a glob, a named corpus or a hub id, equal ones once.
+
+    A row that cannot be read raises UserError; `strict=False` leaves it out.
+    """
+    config, gold_after = resolve_source(source, data)
+    loaded = _load(config, gold_after)
+    if strict and loaded.problems:
+        count = len(loaded.problems)
+        raise UserError(
+            f"{loaded.problems[0]}"
+            + (f" (and {count - 1} more bad rows)" if count > 1 else "")
+            + "; strict=False leaves such rows out"
+        )
+    return loaded.tasks
+
+
+def load_source(config: SourceConfig) -> Loaded:
+    """All good rows of one source, in their order; bad ones are listed and left out.
+
+    Raises UserError where not one task could be read.
+    """
+    return _load(config, None)
+
+
+def load_corpus(entries: Sequence[str | SourceConfig], data: str | None = None) -> Loaded:
+    """Several sources in one: of equal tasks the first is kept. Raises UserError when empty.
+
+    An entry is a name of the catalogue, a task file or glob, a hub id, or a `SourceConfig`.
+    """
+    parts = [_load(*resolve_source(entry, data)) for entry in entries]
+    tasks, repeated = _distinct(task for part in parts for task in part.tasks)
+    if not tasks:
+        raise UserError("corpus: is empty; name at least one source")
+    problems = [line for part in parts for line in part.problems]
+    return Loaded(tasks, problems, repeated + sum(part.duplicates for part in parts))
+
+
+def _load(config: SourceConfig, gold_after: str | None) -> Loaded:
+    name = config.path or config.hub or "skills"
+    problems: list[str] = []
+    found, repeated = _distinct(_good_tasks(config, gold_after, problems), config.limit)
+    if not found:
+        bad = f"{len(problems)} bad row{'s' * (len(problems) != 1)}"
+        first = f", first: {problems[0]}" if problems else "; there is nothing in it"
+        raise UserError(f"{name}: no task could be read ({bad}{first})")
+    return Loaded(found, problems, repeated)
+
+
+def _distinct(tasks: Iterable[Task], limit: int | None = None) -> tuple[list[Task], int]:
+    """The first of each group of equal tasks, at most `limit`, and how many were left out."""
+    seen: set[str] = set()
+    repeated = 0
+
+    def fresh() -> Iterator[Task]:
+        nonlocal repeated
+        for task in tasks:
+            if task.id in seen:
+                repeated += 1
+            else:
+                seen.add(task.id)
+                yield task
+
+    return list(islice(fresh(), limit)), repeated
+
+
+def _good_tasks(
+    config: SourceConfig, gold_after: str | None, problems: list[str]
+) -> Iterator[Task]:
+    if config.skills is not None:
+        from ttc_rl.sources.skills import make_skills
+
+        yield from make_skills(config.skills)
+        return
+    name = config.hub or Path(config.path or "").name.partition(".")[0]
+    reader = RowReader(config.columns, config.kind, name, gold_after)
+    for row in _rows(config):
+        try:
+            if row.problem:
+                raise BadRow(row.problem)
+            yield reader.task(row.value)
+        except BadRow as problem:
+            problems.append(f"{row.where}: {problem}")
+
+
+def _rows(config: SourceConfig) -> Iterator[Row]:
+    if config.path is not None:
+        return read_files(config.path)
+    from ttc_rl.sources.hub import read_hub
+
+    return read_hub(config)
+
+
+# --------------------------------------------------------------------------- names
+
+
+@functools.cache
+def catalog() -> Mapping[str, CatalogEntry]:
+    """The named corpora, in the order of catalog.yaml."""
+    from ruamel.yaml import YAML
+
+    text = resources.files("ttc_rl.sources").joinpath("catalog.yaml").read_text("utf-8")
+    loaded = YAML(typ="safe", pure=True).load(text)
+    return {name: CatalogEntry(**entry) for name, entry in loaded.items()}
+
+
+def resolve_source(
+    entry: str | SourceConfig, data: str | None = None
+) -> tuple[SourceConfig, str | None]:
+    """What a corpus entry stands for, and the mark after which its golds begin (or None).
+
+    `data` is a folder of task files that stands in for the hub.
+    """
+    if isinstance(entry, SourceConfig):
+        return entry, None
+    if is_path(entry):
+        return SourceConfig(path=entry), None
+    if entry in catalog():
+        known = catalog()[entry]
+        return (_local(entry, known, data), None) if data else (_remote(entry, known))
+    if "/" in entry:
+        return SourceConfig(hub=entry), None
+    close = difflib.get_close_matches(entry, catalog(), n=1)
+    hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(catalog())}"
+    raise UserError(f"corpus: no source named {entry!r}; {hint}")
+
+
+def _local(name: str, entry: CatalogEntry, data: str) -> SourceConfig:
+    folder = Path(data).expanduser() / "corpus"
+    if entry.file is None or not (folder / entry.file).exists():
+        raise UserError(f"{folder / (entry.file or name)}: no such file; `data:` is to hold {name}")
+    return SourceConfig(path=str(folder / entry.file))
+
+
+def _remote(name: str, entry: CatalogEntry) -> tuple[SourceConfig, str | None]:
+    if entry.hub is None:
+        raise UserError(
+            f"corpus: {name} is not on the hub; set `data:` to a folder that holds "
+            f"corpus/{entry.file}"
+        )
+    config = SourceConfig(
+        hub=entry.hub,
+        config=entry.config,
+        split=entry.split,
+        kind=entry.kind,
+        columns=dict(entry.columns),
+    )
+    return config, entry.gold_after

@@ -1,0 +1,174 @@
+"""One row of a file or data set -> one `Task`, or a line that says what is wrong with it."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from ttc_rl.schema import Task, UserError
+
+KINDS = ("math", "exact", "choice", "code", "judge")
+FIELDS = ("prompt", "gold", "tests", "kind", "source", "id", "split", "meta")
+
+
+class BadRow(Exception):
+    """What is wrong with a row, in words for whoever made it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row as read: where it stood, and its columns, or what was wrong before it had any."""
+
+    where: str
+    """`file:line`, or `data set:row`."""
+    value: Any = None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RowReader:
+    """How rows become tasks.
+
+    `columns` maps a task field (`gold`, or `meta.level`) to a column; a dotted column reaches into
+    nested ones (`reward_model.ground_truth`, `messages.0.content`). `gold_after` keeps what follows
+    the last such mark in the gold (GSM8K's `####`).
+    """
+
+    columns: Mapping[str, str]
+    kind: str | None = None
+    source: str = ""
+    gold_after: str | None = None
+
+    def __post_init__(self) -> None:
+        for field in self.columns:
+            if field not in FIELDS and not field.startswith("meta."):
+                close = difflib.get_close_matches(field, FIELDS, n=1)
+                hint = close[0] if close else "gold" if field == "answer" else ""
+                raise UserError(
+                    f"columns: a task has no field {field!r}"
+                    + (f"; did you mean {hint}?" if hint else f"; it has {', '.join(FIELDS)}")
+                )
+        if self.kind is not None:
+            known_kind(self.kind)
+
+    def task(self, value: Any) -> Task:
+        """Raises BadRow."""
+        if not isinstance(value, Mapping):
+            raise BadRow(f"a row is an object with columns, got {_type(value)}")
+        row = cast(Mapping[str, Any], value)
+        kind = self.kind or self._kind(row)
+        gold, tests = self._gold(row), self._tests(row)
+        if kind == "code" and not tests:
+            raise BadRow("no tests (a code task needs them)")
+        if kind != "code" and gold is None:
+            raise BadRow(f"no gold: column {self._column('gold', row)!r} is missing or empty")
+        source = self._get(row, "source") or self.source
+        try:
+            return Task(kind, self._prompt(row), gold, tests, str(source), self._meta(row))
+        except UnicodeEncodeError:
+            raise BadRow("holds half of a surrogate pair, which is not text") from None
+        except TypeError as error:
+            raise BadRow(f"tests: {error}") from None
+
+    def _column(self, field: str, row: Mapping[str, Any]) -> str:
+        if field == "gold" and "gold" not in self.columns:
+            return "answer" if "answer" in row or "gold" not in row else "gold"
+        return self.columns.get(field, field)
+
+    def _get(self, row: Mapping[str, Any], field: str) -> Any:
+        return reach(row, self._column(field, row))
+
+    def _kind(self, row: Mapping[str, Any]) -> str:
+        kind = self._get(row, "kind")
+        if kind is None:
+            raise BadRow("no kind; give the source one, e.g. `kind: math`")
+        try:
+            return known_kind(kind)
+        except UserError as error:
+            raise BadRow(str(error)) from None
+
+    def _prompt(self, row: Mapping[str, Any]) -> str:
+        name, prompt = self._column("prompt", row), self._get(row, "prompt")
+        if prompt is None:
+            raise BadRow(f"no prompt: column {name!r} is missing{_others(row)}")
+        if not isinstance(prompt, str):
+            raise BadRow(f"prompt: column {name!r} should be text, got {_type(prompt)}")
+        if not prompt.strip():
+            raise BadRow(f"prompt: column {name!r} is empty")
+        return prompt
+
+    def _gold(self, row: Mapping[str, Any]) -> str | None:
+        gold = self._get(row, "gold")
+        if isinstance(gold, int | float) and not isinstance(gold, bool):
+            gold = str(gold)
+        if gold is not None and not isinstance(gold, str):
+            name = self._column("gold", row)
+            raise BadRow(f"gold: column {name!r} should be text or a number, got {_type(gold)}")
+        if gold and self.gold_after is not None:
+            _, mark, gold = gold.rpartition(self.gold_after)
+            if not mark:
+                raise BadRow(f"gold: nothing is marked with {self.gold_after!r}")
+        return gold.strip() or None if gold else None
+
+    def _tests(self, row: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+        """A list of objects, or JSON text of one, which is how some data sets store it."""
+        tests = self._get(row, "tests")
+        if tests is None:
+            return ()
+        if isinstance(tests, str):
+            try:
+                tests = json.loads(tests)
+            except (ValueError, RecursionError) as error:
+                raise BadRow(f"tests: not JSON: {error}") from None
+        if not isinstance(tests, list) or not all(isinstance(test, Mapping) for test in tests):
+            raise BadRow(f"tests: should be a list of objects, got {_type(tests)}")
+        return tuple(cast(list[Mapping[str, Any]], tests))
+
+    def _meta(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        meta = self._get(row, "meta")
+        if meta is not None and not isinstance(meta, Mapping):
+            raise BadRow(f"meta: should be an object, got {_type(meta)}")
+        found = dict(cast(Mapping[str, Any], meta or {}))
+        wanted = {f: f for f in ("id", "split")}
+        wanted |= {f: f.removeprefix("meta.") for f in self.columns if f.startswith("meta.")}
+        for field, key in wanted.items():
+            value = self._get(row, field)
+            if value is not None:
+                found[key] = value
+        return found
+
+
+def known_kind(kind: Any) -> str:
+    if kind in KINDS:
+        return kind
+    close = difflib.get_close_matches(str(kind), KINDS, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(KINDS)}"
+    raise UserError(f"unknown kind {kind!r}; {hint}")
+
+
+def reach(row: Mapping[str, Any], column: str) -> Any:
+    """The value of a column; None where it is missing. A column named with dots goes first."""
+    if column in row:
+        return row[column]
+    value: Any = row
+    for part in column.split("."):
+        if isinstance(value, Mapping):
+            value = cast(Mapping[str, Any], value).get(part)
+        elif isinstance(value, list) and part.isdigit() and int(part) < len(value):
+            value = cast(list[Any], value)[int(part)]
+        else:
+            return None
+    return value
+
+
+def _others(row: Mapping[str, Any]) -> str:
+    names = ", ".join(list(row)[:8])
+    return f" (the row has {names})" if names else " (the row is empty)"
+
+
+def _type(value: Any) -> str:
+    names = {"str": "text", "dict": "an object", "list": "a list", "bool": "true or false"}
+    return names.get(type(value).__name__, "null" if value is None else type(value).__name__)
