@@ -1,0 +1,253 @@
+"""From a sample file to numbers: one row a task, then means with intervals.
+
+MODEL.samples.jsonl   one row a sample, written by harness.py or score.py
+MODEL.tasks.jsonl     one row a task: the value of every metric on it, for paired differences
+MODEL.json            metrics {value, lo, hi}, rates, and what was asked
+
+T tasks, n samples a task. Undecided samples are not correct in every metric, and counted.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+from ttc_rl.verifiers import equivalence_classes
+
+from eval.benchmarks import Benchmark, gradable
+from ttc_rl.config import SamplingConfig, Section
+from ttc_rl.metrics import bootstrap_means, maj_at_k, pass_at_k
+from ttc_rl.run_dir import read_jsonl, write_json, write_jsonl
+from ttc_rl.schema import Task, UserError
+
+Row = dict[str, Any]
+Cells = dict[tuple[str, int], Row]
+"""Rows by (task_id, sample)."""
+
+
+class Sampling(Section):
+    """How a benchmark is sampled once recipe, benchmark and defaults have spoken."""
+
+    samples: int = 16
+    temperature: float = 0.6
+    top_p: float = 0.95
+    k: list[int] = Field(default=[1, 8, 16])
+    max_tokens: int = 8192
+
+
+def resolve_sampling(asked: SamplingConfig, benchmark: SamplingConfig) -> Sampling:
+    """What the recipe asks, else the benchmark's default, else ours.
+
+    A default k above the number of samples is left out; one that was asked is refused.
+    """
+    values = Sampling().model_dump()
+    for config in (benchmark, asked):
+        given = config.model_dump(include=set(Sampling.model_fields), exclude_none=True)
+        values.update(given)
+    samples = values["samples"]
+    if asked.k is None:
+        values["k"] = [k for k in values["k"] if k <= samples]
+    elif max(asked.k) > samples:
+        raise UserError(
+            f"eval.k: pass@{max(asked.k)} needs at least {max(asked.k)} samples per task, "
+            f"but samples is {samples}"
+        )
+    return Sampling(**values)
+
+
+def check_gradable(name: str, tasks: Sequence[Task]) -> None:
+    if not gradable(tasks):
+        lacking = sum(task.gold is None and not task.tests for task in tasks)
+        raise UserError(
+            f"{name}: {lacking} of {len(tasks)} tasks have neither gold nor tests: they cannot be "
+            "graded; a prompt without gold can be selected and trained for, not evaluated"
+        )
+
+
+# --------------------------------------------------------------------------- reading
+
+
+def numbered_rows(path: Path) -> Iterator[tuple[str, Row]]:
+    """`file:line` and the row. A last line without its newline was cut by a kill: left out."""
+    with path.open() as file:
+        for number, line in enumerate(file, 1):
+            if not line.endswith("\n") or not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise UserError(f"{path}:{number}: not JSON: {error}") from None
+            if not isinstance(row, dict):
+                raise UserError(f"{path}:{number}: a row is an object, got {type(row).__name__}")
+            yield f"{path}:{number}", row
+
+
+def read_cells(path: Path, tasks: Sequence[Task], samples: int) -> Cells:
+    """What a sample file holds so far; raises UserError where it belongs to another evaluation."""
+    known, cells = {task.id for task in tasks}, Cells()
+    if not path.exists():
+        return cells
+    for where, row in numbered_rows(path):
+        key = row.get("task_id"), row.get("sample")
+        if key[0] not in known:
+            raise UserError(f"{where}: task {key[0]} is not in this benchmark; {_start_anew(path)}")
+        if not isinstance(key[1], int) or not 0 <= key[1] < samples:
+            raise UserError(
+                f"{where}: sample {key[1]}, but {samples} samples per task were asked; "
+                f"{_start_anew(path)}"
+            )
+        if key in cells:
+            raise UserError(f"{where}: task {key[0]} sample {key[1]} stands here twice")
+        cells[key[0], key[1]] = row
+    return cells
+
+
+def _start_anew(path: Path) -> str:
+    return f"delete {path} to draw anew, or ask for what it was drawn with"
+
+
+def complete_rows(
+    cells: Mapping[tuple[str, int], Row], tasks: Sequence[Task], samples: int
+) -> list[list[Row]]:
+    """n rows for each task, in the order of `tasks`. Missing samples are an error, never fewer."""
+    lacking = Counter(
+        sum((task.id, sample) not in cells for sample in range(samples)) for task in tasks
+    )
+    short = {count: num for count, num in sorted(lacking.items()) if count}
+    if short:
+        listed = ", ".join(f"{num} tasks lack {count}" for count, num in short.items())
+        raise UserError(
+            f"{sum(short.values())} of {len(tasks)} tasks have fewer than {samples} samples "
+            f"({listed}); evaluate again to draw what is missing"
+        )
+    return [[cells[task.id, sample] for sample in range(samples)] for task in tasks]
+
+
+# --------------------------------------------------------------------------- measuring
+
+
+def per_task_values(
+    tasks: Sequence[Task],
+    rows: Sequence[Sequence[Row]],
+    k: Sequence[int],
+    greedy: Sequence[Row] | None = None,
+) -> dict[str, np.ndarray]:
+    """Metric name -> its value on each task, in the order of `tasks`."""
+    samples = len(rows[0])
+    correct = np.array([[row["correct"] is True for row in group] for group in rows])
+    values = {f"avg@{samples}": correct.mean(axis=1)}
+    for count in k:
+        per_task = [pass_at_k(samples, int(c), count) for c in correct.sum(axis=1)]
+        values[f"pass@{count}"] = np.array(per_task)
+    votes = [_vote(task, group) for task, group in zip(tasks, rows, strict=True)]
+    for count in k:
+        values[f"maj@{count}"] = np.array([maj_at_k(*vote, count) for vote in votes])
+    if greedy is not None:
+        values["greedy"] = np.array([row["correct"] is True for row in greedy], dtype=float)
+    return values
+
+
+def _vote(task: Task, group: Sequence[Row]) -> tuple[list[int], list[bool], int]:
+    """Sizes of the classes of equivalent answers, whether each is correct, samples without a vote.
+
+    A class is correct when more than half of its samples were found correct: they are equivalent,
+    so a mixed class is a verifier's slip, and an undecided one is not correct.
+    """
+    classes = equivalence_classes(task, [row["answer"] for row in group])
+    members: dict[int, list[bool]] = {}
+    for index, row in zip(classes, group, strict=True):
+        if index is not None:
+            members.setdefault(index, []).append(row["correct"] is True)
+    sizes = [len(found) for found in members.values()]
+    right = [2 * sum(found) > len(found) for found in members.values()]
+    return sizes, right, len(group) - sum(sizes)
+
+
+def rates(rows: Sequence[Sequence[Row]]) -> dict[str, float | None]:
+    """Shares of all samples, and the mean number of tokens (None where the file does not say)."""
+    flat = [row for group in rows for row in group]
+    tokens = [row["tokens"] for row in flat if row.get("tokens") is not None]
+
+    def share(field: str, value: Any) -> float:
+        return sum(row.get(field) == value for row in flat) / len(flat)
+
+    return {
+        "truncated": share("finish_reason", "length"),
+        "no_answer": share("status", "no_answer"),
+        "undecided": share("correct", None),
+        "timeout": share("status", "timeout"),
+        "infra_error": share("status", "infra_error"),
+        "mean_tokens": sum(tokens) / len(tokens) if tokens else None,
+    }
+
+
+def summarise(
+    tasks: Sequence[Task],
+    rows: Sequence[Sequence[Row]],
+    k: Sequence[int],
+    greedy: Sequence[Row] | None = None,
+) -> dict[str, Any]:
+    """`tasks`, `samples`, `metrics` {name: {value, lo, hi}} and `rates`, as MODEL.json has them."""
+    return _summary(per_task_values(tasks, rows, k, greedy), rows)
+
+
+def _summary(values: Mapping[str, np.ndarray], rows: Sequence[Sequence[Row]]) -> dict[str, Any]:
+    estimates = bootstrap_means(np.array(list(values.values())))
+    return {
+        "tasks": len(rows),
+        "samples": len(rows[0]),
+        "metrics": {name: asdict(e) for name, e in zip(values, estimates, strict=True)},
+        "rates": rates(rows),
+    }
+
+
+# --------------------------------------------------------------------------- the files of a result
+
+
+def write_result(
+    path: Path,
+    benchmark: Benchmark,
+    rows: Sequence[Sequence[Row]],
+    k: Sequence[int],
+    greedy: Sequence[Row] | None = None,
+    **asked: Any,
+) -> dict[str, Any]:
+    """MODEL.json, and MODEL.tasks.jsonl beside it; `asked` is kept as it stands."""
+    values = per_task_values(benchmark.tasks, rows, k, greedy)
+    head = {"benchmark": benchmark.name, "tasks_hash": benchmark.tasks_hash, **asked}
+    result = head | _summary(values, rows)
+    lines = (
+        {"task_id": task.id} | {name: float(value[i]) for name, value in values.items()}
+        for i, task in enumerate(benchmark.tasks)
+    )
+    write_jsonl(tasks_file(path), lines)
+    write_json(path, result)
+    return result
+
+
+def tasks_file(result: Path) -> Path:
+    """eval/BENCHMARK/MODEL.json -> eval/BENCHMARK/MODEL.tasks.jsonl"""
+    return result.with_name(f"{result.name.removesuffix('.json')}.tasks.jsonl")
+
+
+def per_task(result: Path, metric: str) -> np.ndarray:
+    """A metric's value on each task of a written result, in the benchmark's order."""
+    path = tasks_file(result)
+    if not path.exists():
+        raise UserError(f"{path}: missing; `ttc-rl eval` writes it again from the samples")
+    rows = list(read_jsonl(path))
+    if rows and metric not in rows[0]:
+        known = ", ".join(name for name in rows[0] if name != "task_id")
+        raise UserError(f"{path}: holds no {metric}; it holds {known}")
+    return np.array([row[metric] for row in rows])
+
+
+def avg_name(result: Mapping[str, Any]) -> str:
+    """The name of a result's mean correctness, e.g. `avg@16`."""
+    return f"avg@{result['samples']}"

@@ -1,0 +1,212 @@
+import itertools
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from eval.benchmarks import Benchmark
+from eval.harness import evaluate, evaluate_model, missing_samples
+from eval.results import (
+    Sampling,
+    complete_rows,
+    per_task,
+    per_task_values,
+    read_cells,
+    resolve_sampling,
+    summarise,
+)
+from ttc_rl.config import EvalConfig, SamplingConfig
+from ttc_rl.run_dir import RunDir, read_json, read_jsonl
+from ttc_rl.schema import Task, UserError
+
+FOUR = Sampling(samples=4, k=[1, 2, 4])
+
+
+def draw(
+    completer: Any, benchmark: Benchmark, path: Path, sampling: Sampling = FOUR, **kwargs: Any
+):
+    evaluate(completer, benchmark.name, benchmark.tasks, sampling, path, batch=8, **kwargs)
+    return path.read_bytes()
+
+
+def test_every_task_gets_its_samples_in_order(sums: Benchmark, guesser: Any, tmp_path: Path):
+    draw(guesser, sums, tmp_path / "s.jsonl")
+    keys = [(row["task_id"], row["sample"]) for row in read_jsonl(tmp_path / "s.jsonl")]
+    assert keys == list(itertools.product([task.id for task in sums.tasks], range(4)))
+    assert len(guesser.seeds) == len(set(guesser.seeds)) == 2  # 4 tasks, two at a time
+
+
+def test_a_finished_file_is_left_alone(sums: Benchmark, guesser: Any, tmp_path: Path):
+    whole = draw(guesser, sums, tmp_path / "s.jsonl")
+    guesser.seeds.clear()
+    assert draw(guesser, sums, tmp_path / "s.jsonl") == whole
+    assert guesser.seeds == []
+
+
+def test_a_run_killed_anywhere_ends_with_the_same_bytes(
+    sums: Benchmark, guesser: Any, tmp_path: Path
+):
+    path = tmp_path / "s.jsonl"
+    whole = draw(guesser, sums, path, seed=7)
+    for cut in range(0, len(whole), 97):
+        path.write_bytes(whole[:cut])
+        assert draw(guesser, sums, path, seed=7) == whole
+
+
+def test_another_seed_or_benchmark_draws_other_samples(
+    sums: Benchmark, guesser: Any, tmp_path: Path
+):
+    one = draw(guesser, sums, tmp_path / "1.jsonl", seed=1)
+    two = draw(guesser, sums, tmp_path / "2.jsonl", seed=2)
+    named = draw(guesser, replace(sums, name="other"), tmp_path / "3.jsonl", seed=1)
+    assert len({one, two, named}) == 3
+
+
+def test_progress_counts_samples(sums: Benchmark, guesser: Any, tmp_path: Path):
+    seen: list[tuple[int, int]] = []
+    draw(guesser, sums, tmp_path / "s.jsonl", progress=lambda done, all_: seen.append((done, all_)))
+    assert seen == [(8, 16), (16, 16)]
+
+
+def test_tasks_without_gold_are_refused(guesser: Any, tmp_path: Path):
+    prompt = Benchmark("prompt", [Task(kind="math", prompt="What is love?")])
+    with pytest.raises(UserError, match="1 of 1 tasks have neither gold nor tests"):
+        draw(guesser, prompt, tmp_path / "s.jsonl")
+
+
+def test_a_file_of_more_samples_says_what_to_do(sums: Benchmark, guesser: Any, tmp_path: Path):
+    draw(guesser, sums, tmp_path / "s.jsonl")
+    with pytest.raises(UserError, match="sample 2, but 2 samples per task were asked; delete"):
+        draw(guesser, sums, tmp_path / "s.jsonl", Sampling(samples=2, k=[1]))
+
+
+def test_rows_of_another_benchmark_say_what_to_do(sums: Benchmark, guesser: Any, tmp_path: Path):
+    draw(guesser, sums, tmp_path / "s.jsonl")
+    fewer = replace(sums, tasks=sums.tasks[:3])
+    with pytest.raises(UserError, match=r"s\.jsonl:13: task .* is not in this benchmark; delete"):
+        draw(guesser, fewer, tmp_path / "s.jsonl")
+
+
+def test_duplicates_are_refused(sums: Benchmark, guesser: Any, tmp_path: Path):
+    path = tmp_path / "s.jsonl"
+    whole = draw(guesser, sums, path)
+    path.write_bytes(whole + whole.splitlines(keepends=True)[0])
+    with pytest.raises(UserError, match=r"s\.jsonl:17: .* sample 0 stands here twice"):
+        draw(guesser, sums, path)
+
+
+def test_a_spoilt_line_is_named(sums: Benchmark, guesser: Any, tmp_path: Path):
+    path = tmp_path / "s.jsonl"
+    path.write_text("{oops\n")
+    with pytest.raises(UserError, match=r"s\.jsonl:1: not JSON"):
+        draw(guesser, sums, path)
+
+
+def test_missing_samples_are_an_error_not_fewer(sums: Benchmark, guesser: Any, tmp_path: Path):
+    path = tmp_path / "s.jsonl"
+    whole = draw(guesser, sums, path).splitlines(keepends=True)
+    path.write_bytes(b"".join(whole[:9]))
+    with pytest.raises(UserError, match=r"2 of 4 tasks .* \(1 tasks lack 3, 1 tasks lack 4\)"):
+        complete_rows(read_cells(path, sums.tasks, 4), sums.tasks, 4)
+
+
+def rows_of(sums: Benchmark, table: list[list[str | None]]) -> list[list[dict[str, Any]]]:
+    return [
+        [
+            {
+                "answer": answer,
+                "correct": None if answer == "?" else answer == task.gold,
+                "status": "no_answer" if answer is None else "ok",
+                "finish_reason": "length" if answer is None else "stop",
+                "tokens": 10,
+            }
+            for answer in answers
+        ]
+        for task, answers in zip(sums.tasks, table, strict=True)
+    ]
+
+
+TABLE: list[list[str | None]] = [
+    ["2", "2", "3", None],
+    ["5", "6", "7", "7"],
+    [None, None, None, None],
+    ["?", "?", "18", None],
+]
+
+
+def test_values_by_task_match_a_count_by_hand(sums: Benchmark):
+    values = per_task_values(sums.tasks, rows_of(sums, TABLE), [1, 4])
+    assert values["avg@4"].tolist() == [0.5, 0.25, 0.0, 0.25]
+    assert values["pass@4"].tolist() == [1.0, 1.0, 0.0, 1.0]
+    assert values["maj@4"].tolist() == [1.0, 0.0, 0.0, 0.0]
+    assert values["pass@1"] == pytest.approx(values["avg@4"])
+
+
+def test_rates_count_every_sample(sums: Benchmark):
+    summary = summarise(sums.tasks, rows_of(sums, TABLE), [1])
+    assert summary["metrics"]["avg@4"]["value"] == 0.25
+    assert summary["rates"] == {
+        "truncated": 6 / 16,
+        "no_answer": 6 / 16,
+        "undecided": 2 / 16,
+        "timeout": 0.0,
+        "infra_error": 0.0,
+        "mean_tokens": 10.0,
+    }
+
+
+def test_a_model_leaves_samples_tasks_and_numbers(sums: Benchmark, guesser: Any, tmp_path: Path):
+    run = RunDir(tmp_path / "run")
+    assert missing_samples(run, sums, "base", FOUR, greedy=True) == 4 * 4 + 4
+    result = evaluate_model(guesser, sums, FOUR, run, "base", greedy=guesser, batch=8)
+    assert missing_samples(run, sums, "base", FOUR, greedy=True) == 0
+    assert (run.benchmarks(), run.models("sums")) == (["sums"], ["base"])
+    assert result == read_json(run.result("sums", "base"))
+    assert result["tasks_hash"] == sums.tasks_hash
+    assert set(result["metrics"]) == {
+        *("avg@4", "pass@1", "pass@2", "pass@4", "maj@1", "maj@2", "maj@4", "greedy")
+    }
+    for metric, estimate in result["metrics"].items():
+        mean = np.mean(per_task(run.result("sums", "base"), metric))
+        assert estimate["value"] == pytest.approx(mean)
+
+
+def test_numbers_are_made_anew_without_a_model(sums: Benchmark, guesser: Any, tmp_path: Path):
+    run = RunDir(tmp_path / "run")
+    before = evaluate_model(guesser, sums, FOUR, run, "base", greedy=guesser)
+    run.result("sums", "base").unlink()
+    assert evaluate_model(None, sums, FOUR, run, "base") == before
+
+
+def test_a_result_is_not_gone_on_with_under_other_sampling(
+    sums: Benchmark, guesser: Any, tmp_path: Path
+):
+    run = RunDir(tmp_path / "run")
+    evaluate_model(guesser, sums, FOUR, run, "base")
+    with pytest.raises(UserError, match=r"temperature 0\.6, now 1\.0 is asked; delete .*base\.\*"):
+        evaluate_model(guesser, sums, FOUR.model_copy(update={"temperature": 1.0}), run, "base")
+    again = evaluate_model(None, sums, FOUR.model_copy(update={"k": [2]}), run, "base")
+    assert set(again["metrics"]) == {"avg@4", "pass@2", "maj@2"}
+
+
+def test_the_recipe_speaks_before_the_benchmark():
+    benchmark = SamplingConfig(samples=32, temperature=0.6, k=[1, 8, 32], max_tokens=8192)
+    resolved = resolve_sampling(EvalConfig(samples=8, top_p=1.0), benchmark)
+    expected = Sampling(samples=8, temperature=0.6, top_p=1.0, k=[1, 8], max_tokens=8192)
+    assert resolved == expected
+
+
+def test_a_k_that_was_asked_is_refused_above_the_samples():
+    with pytest.raises(UserError, match="pass@64 needs at least 64 samples per task"):
+        resolve_sampling(EvalConfig(k=[64]), SamplingConfig(samples=16))
+
+
+def test_rows_are_json_with_the_promised_fields(sums: Benchmark, guesser: Any, tmp_path: Path):
+    row = json.loads(draw(guesser, sums, tmp_path / "s.jsonl").splitlines()[0])
+    assert list(row) == [
+        *("task_id", "sample", "completion", "answer", "correct", "status", "reason"),
+        *("finish_reason", "tokens"),
+    ]
