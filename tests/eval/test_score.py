@@ -1,0 +1,88 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from eval.benchmarks import Benchmark
+from eval.harness import evaluate
+from eval.results import Sampling, summarise
+from eval.score import score
+from ttc_rl.run_dir import read_json, read_jsonl, write_jsonl
+from ttc_rl.schema import UserError
+
+
+def test_our_own_samples_keep_their_verdicts(sums: Benchmark, guesser: Any, tmp_path: Path):
+    path = tmp_path / "base.samples.jsonl"
+    evaluate(guesser, "sums", sums.tasks, Sampling(samples=4, k=[1]), path)
+    scored = score(path, sums, k=[1, 4])
+    assert (scored.graded_before, scored.changed) == (16, [])
+    assert scored.samples_path.read_bytes() == path.read_bytes()
+    assert scored.result == read_json(tmp_path / "base.rescored.json")
+    assert set(scored.result["metrics"]) == {"avg@4", "pass@1", "pass@4", "maj@1", "maj@4"}
+
+
+def test_a_verdict_that_changed_is_listed(sums: Benchmark, guesser: Any, tmp_path: Path):
+    path = tmp_path / "base.samples.jsonl"
+    evaluate(guesser, "sums", sums.tasks, Sampling(samples=2, k=[1]), path)
+    rows = list(read_jsonl(path))
+    rows[3]["correct"] = not rows[3]["correct"]
+    write_jsonl(path, rows)
+    (change,) = score(path, sums).changed
+    assert change == (rows[3]["task_id"], 1, rows[3]["correct"], not rows[3]["correct"])
+
+
+def foreign(sums: Benchmark, samples: int) -> list[dict[str, str]]:
+    return [
+        {"task_id": task.meta["id"], "completion": rf"\boxed{{{task.gold if i else 0}}}"}
+        for task in sums.tasks
+        for i in range(samples)
+    ]
+
+
+def test_rows_with_the_sources_own_ids_are_graded(sums: Benchmark, tmp_path: Path):
+    write_jsonl(tmp_path / "theirs.jsonl", foreign(sums, 2))
+    scored = score(tmp_path / "theirs.jsonl", sums, out=tmp_path / "out")
+    assert scored.samples_path == tmp_path / "out" / "theirs.rescored.samples.jsonl"
+    assert scored.result["metrics"]["avg@2"]["value"] == 0.5
+    assert scored.result["rates"]["mean_tokens"] is None
+    assert scored.graded_before == 0
+
+
+def test_a_file_that_ends_early_is_not_divided_by_less(sums: Benchmark, tmp_path: Path):
+    write_jsonl(tmp_path / "theirs.jsonl", foreign(sums, 2)[:-3])
+    with pytest.raises(UserError, match=r"\(1 tasks lack 1, 1 tasks lack 2\)"):
+        score(tmp_path / "theirs.jsonl", sums)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("nonsense", r"theirs\.jsonl:9: not JSON"),
+        ("[1]", r"theirs\.jsonl:9: a row is an object, got list"),
+        (json.dumps({"task_id": "sums/0"}), r":9: needs 'completion' with a string, got None"),
+        (json.dumps({"task_id": "sums/7", "completion": ""}), r":9: task 'sums/7' is not in"),
+        (json.dumps({"task_id": "sums/0", "completion": "", "sample": 0}), "stands here twice"),
+        (json.dumps({"task_id": "sums/0", "completion": "", "sample": "x"}), "sample 'x' is not"),
+    ],
+)
+def test_a_bad_row_is_named(sums: Benchmark, tmp_path: Path, line: str, message: str):
+    path = tmp_path / "theirs.jsonl"
+    write_jsonl(path, foreign(sums, 2))
+    path.write_text(path.read_text() + line + "\n")
+    with pytest.raises(UserError, match=message):
+        score(path, sums)
+
+
+def test_more_draws_than_samples_are_refused(sums: Benchmark, tmp_path: Path):
+    write_jsonl(tmp_path / "theirs.jsonl", foreign(sums, 2))
+    with pytest.raises(UserError, match="pass@8 needs at least 8 samples per task; there are 2"):
+        score(tmp_path / "theirs.jsonl", sums, k=[8])
+
+
+def test_summarise_of_the_written_rows_is_the_result(sums: Benchmark, tmp_path: Path):
+    write_jsonl(tmp_path / "theirs.jsonl", foreign(sums, 2))
+    scored = score(tmp_path / "theirs.jsonl", sums, k=[1])
+    rows = list(read_jsonl(scored.samples_path))
+    summary = summarise(sums.tasks, [rows[i : i + 2] for i in range(0, 8, 2)], [1])
+    assert summary["metrics"] == scored.result["metrics"]
