@@ -4,11 +4,15 @@ import json
 import random
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from eval.benchmarks import Benchmark, benchmark_from_source
-from ttc_rl.config import SourceConfig
+from eval.harness import evaluate_model
+from eval.results import Sampling
+from ttc_rl.config import Recipe, SourceConfig
+from ttc_rl.run_dir import RunDir
 from ttc_rl.schema import Completion, Task
 
 SUMS = {"1+1": "2", "2+3": "5", "7+4": "11", "9+9": "18"}
@@ -61,3 +65,39 @@ class Guesser:
 @pytest.fixture
 def guesser() -> Guesser:
     return Guesser()
+
+
+def _make_run(
+    folder: Path, target: str, seed: int, skills: dict[str, dict[str, float]], **keys: Any
+) -> RunDir:
+    """A finished run: `skills` is model -> benchmark -> chance to be right. Tasks are sums."""
+    files = {name: write_tasks(folder.parent / f"{name}.jsonl", sums_of(name)) for name in KNOWN}
+    recipe = Recipe.model_validate(
+        {"model": "m", "corpus": "c.jsonl", "target": str(files[target]), "seed": seed} | keys
+    )
+    run = RunDir.open(folder, recipe)
+    for model, by_benchmark in skills.items():
+        for name, skill in by_benchmark.items():
+            benchmark = benchmark_from_source(name, SourceConfig(path=str(files[name])))
+            draws = hash_seed(seed, model)
+            evaluate_model(
+                Guesser(skill), benchmark, Sampling(samples=4, k=[1, 4]), run, model, seed=draws
+            )
+    return run
+
+
+KNOWN = ("sums", "twos", "tens")
+
+
+def sums_of(name: str) -> dict[str, str]:
+    offset = {"sums": 0, "twos": 20, "tens": 100}[name]
+    return {f"{i}+{offset}": str(i + offset) for i in range(offset + 10, offset + 22)}
+
+
+def hash_seed(seed: int, model: str) -> int:
+    return seed * 1000 + sum(model.encode())
+
+
+@pytest.fixture
+def make_run() -> Any:
+    return _make_run

@@ -1,0 +1,272 @@
+"""Arms over several runs. Where runs of one target differ in their seed, the seed is the unit.
+
+An interval over seeds holds what another training run would have changed; an interval over tasks,
+shown where there is one seed only, does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from eval.benchmarks import target_name
+from eval.matrix import specialisation
+from eval.summary import Json, Result, check_same_tasks, in_order, load_results, summary
+from ttc_rl.config import Recipe
+from ttc_rl.metrics import bootstrap_means, t_interval
+from ttc_rl.run_dir import RunDir
+from ttc_rl.schema import UserError
+
+__all__ = ["compare", "summary"]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One run as a replication: what it aimed at, its seed, and in what else it differs."""
+
+    run: RunDir
+    target: str
+    seed: int
+    variant: str
+    results: Mapping[str, Mapping[str, Result]]
+
+    def named(self, benchmark: str) -> dict[str, Result]:
+        """Results by the name under which several runs are shown: `sift`, or `sift [lr=1e-6]`."""
+        suffix = f" [{self.variant}]" if self.variant else ""
+        return {f"{arm}{suffix}": r for arm, r in self.results.get(benchmark, {}).items()}
+
+
+def compare(runs: Sequence[RunDir]) -> Json:
+    """Arms over several runs: by target, over all targets, and how specific the gains are."""
+    trials = load_trials(runs)
+    for name in {name for trial in trials for name in trial.results}:
+        check_same_tasks([r for t in trials for r in t.results.get(name, {}).values()])
+    targets = list(dict.fromkeys(trial.target for trial in trials))
+    by_target = {name: [t for t in trials if t.target == name] for name in targets}
+    return {
+        "runs": [
+            {"folder": str(t.run.root), "target": t.target, "seed": t.seed, "variant": t.variant}
+            for t in trials
+        ],
+        "targets": {name: _target(name, group) for name, group in by_target.items()},
+        "overall": _overall(by_target) if len(targets) > 1 else None,
+        "matrix": _matrices(by_target) if len(targets) > 1 else {},
+    }
+
+
+def load_trials(runs: Sequence[RunDir]) -> list[Trial]:
+    """The runs' results. Where an arm of one target and seed stands in two runs, or their base is
+    another model, they are told apart by the keys in which the recipes differ.
+    """
+    recipes, results = [run.load_recipe() for run in runs], [load_results(run) for run in runs]
+    for run, found in zip(runs, results, strict=True):
+        if not found:
+            raise UserError(f"{run.root}: holds no results yet; `ttc-rl eval` makes them")
+    variants = _variants(runs, recipes) if _collide(recipes, results) else [""] * len(runs)
+    return [
+        Trial(run, target_name(recipe), recipe.seed, variant, found)
+        for run, recipe, variant, found in zip(runs, recipes, variants, results, strict=True)
+    ]
+
+
+def _collide(recipes: Sequence[Recipe], results: Sequence[Mapping[str, Iterable[str]]]) -> bool:
+    seen: dict[tuple[str, int, str], str] = {}
+    for recipe, found in zip(recipes, results, strict=True):
+        for arm in {arm for models in found.values() for arm in models}:
+            what = repr(recipe.model) if arm == "base" else repr(id(recipe))
+            if seen.setdefault((target_name(recipe), recipe.seed, arm), what) != what:
+                return True
+    return False
+
+
+def _variants(runs: Sequence[RunDir], recipes: Sequence[Recipe]) -> list[str]:
+    """`selection.size=10` for each run, or its folder where recipes do not tell them apart."""
+    flat = [dict(_leaves(recipe.model_dump(exclude={"seed", "target"}))) for recipe in recipes]
+    keys = list(dict.fromkeys(key for leaves in flat for key in leaves))
+    varying = [key for key in keys if len({repr(leaves.get(key)) for leaves in flat}) > 1]
+    names = [", ".join(f"{key}={leaves.get(key)}" for key in varying) for leaves in flat]
+    apart = {(name, target_name(r), r.seed) for name, r in zip(names, recipes, strict=True)}
+    return names if len(apart) == len(runs) else [str(run.root) for run in runs]
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+# --------------------------------------------------------------------------- what repeats
+
+BySeed = dict[int, dict[str, Result]]
+"""Seed -> model name -> result on one benchmark."""
+Series = dict[str, dict[str, dict[int, np.ndarray]]]
+"""Model or `arm - other` -> metric -> seed -> value on each task."""
+
+
+def _by_seed(trials: Iterable[Trial], benchmark: str) -> BySeed:
+    """Variants of one seed stand side by side."""
+    found: BySeed = {}
+    for trial in trials:
+        found.setdefault(trial.seed, {}).update(trial.named(benchmark))
+    return {seed: models for seed, models in found.items() if models}
+
+
+def _arm(name: str) -> str:
+    return name.partition(" [")[0]
+
+
+def _pairs(models: Sequence[str]) -> list[tuple[str, str]]:
+    """Two arms of one variant, or one arm in two variants; not everything against everything.
+
+    One base under two variants is the same model twice, unless it is the model that varies.
+    """
+
+    def worth_it(a: str, b: str) -> bool:
+        if _arm(a) == _arm(b):
+            return _arm(a) != "base" or "model" in a
+        return a.partition(" [")[2] == b.partition(" [")[2]
+
+    return [(a, b) for i, a in enumerate(models) for b in models[:i] if worth_it(a, b)]
+
+
+def _against_base(models: Iterable[str]) -> list[tuple[str, str]]:
+    return [(a, b) for a, b in _pairs(in_order(models)) if _arm(b) == "base" != _arm(a)]
+
+
+def _models(seeds: BySeed) -> Series:
+    found: Series = {
+        name: {} for name in in_order(dict.fromkeys(m for models in seeds.values() for m in models))
+    }
+    for seed, models in seeds.items():
+        for name, result in models.items():
+            for metric, values in result.values.items():
+                found[name].setdefault(metric, {})[seed] = values
+    return found
+
+
+def _differences(models: Series) -> Series:
+    """Of the same seed, on the same tasks."""
+    return {
+        f"{a} - {b}": {
+            metric: {
+                seed: values - models[b][metric][seed]
+                for seed, values in by_seed.items()
+                if seed in models[b][metric]
+            }
+            for metric, by_seed in models[a].items()
+            if metric in models[b]
+        }
+        for a, b in _pairs(list(models))
+    }
+
+
+def _estimates(series: Series) -> Json:
+    """Name -> metric -> Student-t over seeds, or over resampled tasks where there is one seed."""
+    cells = [(n, m, list(s.values())) for n, ms in series.items() for m, s in ms.items() if s]
+    single = [values[0] for _, _, values in cells if len(values) == 1]
+    over_tasks = iter(bootstrap_means(single) if single else [])
+    found: Json = {name: {} for name in series}
+    for name, metric, values in cells:
+        over_seeds = [float(value.mean()) for value in values]
+        estimate = next(over_tasks) if len(values) == 1 else t_interval(over_seeds)
+        found[name][metric] = asdict(estimate) | {"seeds": len(values)}
+    return found
+
+
+# --------------------------------------------------------------------------- one target
+
+
+def _target(target: str, trials: Sequence[Trial]) -> Json:
+    names = sorted({name for t in trials for name in t.results}, key=lambda n: (n != target, n))
+    return {
+        "seeds": sorted({trial.seed for trial in trials}),
+        "benchmarks": {name: _benchmark(_by_seed(trials, name)) for name in names},
+        "retention": _retention(target, trials),
+    }
+
+
+def _benchmark(seeds: BySeed) -> Json:
+    one = next(iter(next(iter(seeds.values())).values())).summary
+    models = _models(seeds)
+    return {
+        "tasks": one["tasks"],
+        "samples": one["samples"],
+        "models": _estimates(models),
+        "differences": _estimates(_differences(models)),
+    }
+
+
+def _retention(target: str, trials: Sequence[Trial]) -> Json:
+    """Arm -> change against base on benchmarks that share no task with the target: mean, worst."""
+    ids = {name: next(iter(r.values())).task_ids for t in trials for name, r in t.results.items()}
+    others = [name for name, found in ids.items() if not found & ids.get(target, frozenset())]
+    changes: dict[str, dict[str, list[float]]] = {}
+    for name in others:
+        if name != target:
+            for models in _by_seed(trials, name).values():
+                for arm, base in _against_base(models):
+                    cells = changes.setdefault(arm, {}).setdefault(name, [])
+                    cells.append(_gain(models[arm], models[base]))
+    return {arm: _retained(cells) for arm, cells in changes.items()}
+
+
+def _retained(changes: Mapping[str, Sequence[float]]) -> Json:
+    per_seed = [float(np.mean(values)) for values in zip(*changes.values(), strict=False)]
+    worst = min(changes, key=lambda name: float(np.mean(changes[name])))
+    return {
+        "benchmarks": list(changes),
+        "mean": asdict(t_interval(per_seed)),
+        "worst": {"benchmark": worst, **asdict(t_interval(changes[worst]))},
+    }
+
+
+def _gain(arm: Result, base: Result) -> float:
+    return float((arm.avg - base.avg).mean())
+
+
+# --------------------------------------------------------------------------- several targets
+
+
+def _overall(by_target: Mapping[str, Sequence[Trial]]) -> Json:
+    """On the targets themselves: each seed's mean over all targets, then Student-t over seeds."""
+    models = [_models(_by_seed(trials, target)) for target, trials in by_target.items()]
+    return {
+        "targets": list(by_target),
+        "models": _over_targets(models),
+        "differences": _over_targets([_differences(series) for series in models]),
+    }
+
+
+def _over_targets(series: Sequence[Series]) -> Json:
+    """Only seeds that every target has count: a mean over fewer targets is another quantity."""
+    first, rest = series[0], series[1:]
+    found: Json = {}
+    for name, metrics in first.items():
+        for metric, by_seed in metrics.items():
+            blocks = [by_seed, *(other.get(name, {}).get(metric, {}) for other in rest)]
+            shared = sorted(set.intersection(*(set(block) for block in blocks)))
+            means = [float(np.mean([block[seed].mean() for block in blocks])) for seed in shared]
+            if means:
+                estimate = asdict(t_interval(means)) | {"seeds": len(means)}
+                found.setdefault(name, {})[metric] = estimate
+    return found
+
+
+def _matrices(by_target: Mapping[str, Sequence[Trial]]) -> Json:
+    """Arm -> gain over base in avg@n, trained on the row's target, evaluated on the column's."""
+    targets = list(by_target)
+    names = {name for trials in by_target.values() for t in trials for name in t.results}
+    columns = targets + sorted(names - set(targets))
+    gains: dict[str, dict[tuple[str, str], list[float]]] = {}
+    for target, trials in by_target.items():
+        for column in columns:
+            for models in _by_seed(trials, column).values():
+                for arm, base in _against_base(models):
+                    cell = gains.setdefault(arm, {}).setdefault((target, column), [])
+                    cell.append(_gain(models[arm], models[base]))
+    return {arm: specialisation(gains[arm], targets, columns) for arm in in_order(gains)}

@@ -1,0 +1,53 @@
+"""Does a curriculum for T raise T, or everything? Rows: trained on; columns: evaluated on."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+
+def specialisation(
+    gains: Mapping[tuple[str, str], Sequence[float]], rows: Sequence[str], columns: Sequence[str]
+) -> dict[str, Any]:
+    """Mean gain over seeds for each (trained on, evaluated on), None where nothing was measured.
+
+    `diagonal_minus_rest` and its `p_value` need every target evaluated in the runs of every other.
+    """
+    means = {cell: float(np.mean(values)) for cell, values in gains.items()}
+    square = np.array([[means.get((row, column), math.nan) for column in rows] for row in rows])
+    found: dict[str, Any] = {
+        "rows": list(rows),
+        "columns": list(columns),
+        "gain": [[means.get((row, column)) for column in columns] for row in rows],
+        "diagonal_minus_rest": None,
+        "p_value": None,
+    }
+    if not np.isnan(square).any() and len(rows) > 1:
+        found["diagonal_minus_rest"], found["p_value"] = diagonal_test(square)
+    return found
+
+
+def diagonal_test(
+    gain_TT: np.ndarray, *, seed: int = 0, draws: int = 10_000
+) -> tuple[float, float]:
+    """Mean of the diagonal minus mean of the rest, and P(as much under shuffled row labels).
+
+    All T! labellings where they are at most 5040 (T <= 7), so with T rows p is never below 1/T!;
+    else `draws` random ones, counting the observed one too.
+    """
+    size = len(gain_TT)
+    diagonal = float(np.trace(gain_TT))
+    rest = float(gain_TT.sum()) - diagonal
+    statistic = diagonal / size - rest / (size * (size - 1))
+    if math.factorial(size) <= 5040:
+        shuffles = np.array(list(itertools.permutations(range(size))))
+    else:
+        rng = np.random.default_rng(seed)
+        shuffles = np.array([np.arange(size), *(rng.permutation(size) for _ in range(draws))])
+    # The total does not change with the labels, so the statistic grows with the diagonal alone.
+    as_much = gain_TT[shuffles, np.arange(size)].sum(axis=1) >= diagonal - 1e-12
+    return statistic, float(as_much.mean())

@@ -1,0 +1,112 @@
+"""The results of one run: every model on every benchmark, and paired differences over tasks."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eval.benchmarks import target_name
+from eval.results import avg_name, per_task, tasks_file
+from ttc_rl.config import Recipe
+from ttc_rl.metrics import bootstrap_means
+from ttc_rl.run_dir import RunDir, read_json, read_jsonl
+from ttc_rl.schema import UserError
+
+ARM_ORDER = ("base", "random", "nearest", "sift", "oracle")
+Json = dict[str, Any]
+
+
+def in_order(arms: Iterable[str]) -> list[str]:
+    """base, random, nearest, sift, oracle, then others by name; `sift [size=9]` stays with sift."""
+    rank = {name: f"{i}" for i, name in enumerate(ARM_ORDER)}
+
+    def place(name: str) -> tuple[str, str]:
+        arm = name.partition(" [")[0]
+        return rank.get(arm, "others"), arm
+
+    return sorted(arms, key=place)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one model scored on one benchmark: MODEL.json and the values behind its means."""
+
+    path: Path
+    summary: Json
+    values: Mapping[str, np.ndarray]
+
+    @property
+    def avg(self) -> np.ndarray:
+        return self.values[avg_name(self.summary)]
+
+    @functools.cached_property
+    def task_ids(self) -> frozenset[str]:
+        return frozenset(row["task_id"] for row in read_jsonl(tasks_file(self.path)))
+
+
+def load_results(run: RunDir) -> dict[str, dict[str, Result]]:
+    """Benchmark -> model -> result, arms in order."""
+    return {
+        name: {model: _load(run.result(name, model)) for model in in_order(run.models(name))}
+        for name in run.benchmarks()
+    }
+
+
+def _load(path: Path) -> Result:
+    summary = read_json(path)
+    return Result(path, summary, {metric: per_task(path, metric) for metric in summary["metrics"]})
+
+
+def check_same_tasks(results: Sequence[Result]) -> None:
+    first = results[0]
+    for other in results[1:]:
+        for field, what in (("tasks_hash", "tasks"), ("samples", "samples per task")):
+            if first.summary[field] != other.summary[field]:
+                raise UserError(
+                    f"{first.path} and {other.path} hold other {what} ({first.summary[field]} and "
+                    f"{other.summary[field]}), so they cannot be compared; evaluate both alike"
+                )
+
+
+def summary(run: RunDir, recipe: Recipe) -> Json:
+    """What summary.json holds: models x benchmarks, and paired differences on the same tasks."""
+    return {
+        "target": target_name(recipe),
+        "benchmarks": {name: _benchmark(models) for name, models in load_results(run).items()},
+    }
+
+
+def _benchmark(models: Mapping[str, Result]) -> Json:
+    results = list(models.values())
+    check_same_tasks(results)
+    pairs = [(arm, other) for i, arm in enumerate(models) for other in list(models)[:i]]
+    return {
+        **{key: results[0].summary[key] for key in ("tasks", "samples", "tasks_hash")},
+        "models": {
+            name: {key: result.summary[key] for key in ("metrics", "rates")}
+            for name, result in models.items()
+        },
+        "differences": _differences(models, pairs),
+    }
+
+
+def _differences(models: Mapping[str, Result], pairs: Sequence[tuple[str, str]]) -> Json:
+    """`arm - other` -> metric -> estimate; all on the same resampled tasks."""
+    wanted = [
+        (arm, other, metric)
+        for arm, other in pairs
+        for metric in models[arm].values
+        if metric in models[other].values
+    ]
+    if not wanted:
+        return {}
+    gains = [models[arm].values[m] - models[other].values[m] for arm, other, m in wanted]
+    found: Json = {}
+    for (arm, other, metric), estimate in zip(wanted, bootstrap_means(gains), strict=True):
+        found.setdefault(f"{arm} - {other}", {})[metric] = asdict(estimate)
+    return found

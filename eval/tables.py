@@ -1,0 +1,189 @@
+"""Results as tables: once as data, then for a terminal (rich) or for a page (Markdown).
+
+Shares are shown in percent, differences in points, with their 95 % interval: `41.7 [33.1, 50.2]`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.table import Table as RichTable
+from rich.text import Text
+
+EQUAL_TO_AVG = ("pass@1", "maj@1")  # in the files, but one number three times in a table
+RATES = {
+    "truncated": "truncated",
+    "no_answer": "no answer",
+    "undecided": "undecided",
+    "timeout": "timeout",
+    "infra_error": "infra error",
+}
+Estimated = Mapping[str, Any]
+"""{value, lo, hi}"""
+
+
+@dataclass(frozen=True)
+class Table:
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    note: str = ""
+
+
+def share(estimate: Estimated) -> str:
+    """`41.7 [33.1, 50.2]`; without an interval it says so."""
+    return _with_interval(estimate, "{:.1f}")
+
+
+def points(estimate: Estimated) -> str:
+    """`+5.2 [+1.1, +9.3]`"""
+    return _with_interval(estimate, "{:+.1f}")
+
+
+def percent(rate: float) -> str:
+    return f"{100 * rate:.1f} %"
+
+
+def _with_interval(estimate: Estimated, form: str) -> str:
+    value, lo, hi = (
+        None if estimate[key] is None else form.format(100 * estimate[key] + 0.0)
+        for key in ("value", "lo", "hi")
+    )
+    return f"{value} [n/a]" if lo is None else f"{value} [{lo}, {hi}]"
+
+
+def shown(metrics: Iterable[str]) -> list[str]:
+    return [metric for metric in dict.fromkeys(metrics) if metric not in EQUAL_TO_AVG]
+
+
+# --------------------------------------------------------------------------- what to show
+
+
+def summary_tables(summary: Mapping[str, Any]) -> list[Table]:
+    """Of one run: for each benchmark, the target first, its models and their differences."""
+    target, benchmarks = summary["target"], summary["benchmarks"]
+    tables: list[Table] = []
+    for name in sorted(benchmarks, key=lambda n: (n != target, n)):
+        part = benchmarks[name]
+        size = f"{part['tasks']} tasks x {part['samples']} samples"
+        title = f"{name}{' (target)' if name == target else ''}: {size}, %"
+        tables.append(_models_table(title, part["models"]))
+        if part["differences"]:
+            tables.append(
+                _grid(f"{name}: differences on the same tasks, points", part["differences"])
+            )
+    return tables
+
+
+def result_table(result: Mapping[str, Any], model: str) -> Table:
+    """Of one MODEL.json, as `ttc-rl score` prints it."""
+    title = f"{result['benchmark']}: {result['tasks']} tasks x {result['samples']} samples, %"
+    return _models_table(title, {model: result})
+
+
+def _models_table(title: str, models: Mapping[str, Any]) -> Table:
+    metrics = shown(m for model in models.values() for m in model["metrics"])
+    rates = [r for r in RATES if r == "truncated" or any(m["rates"][r] for m in models.values())]
+    rows = [
+        [
+            name,
+            *(share(m["metrics"][k]) if k in m["metrics"] else "" for k in metrics),
+            *(percent(m["rates"][rate]) for rate in rates),
+            "" if m["rates"]["mean_tokens"] is None else f"{m['rates']['mean_tokens']:.0f}",
+        ]
+        for name, m in models.items()
+    ]
+    return Table(title, ["model", *metrics, *(RATES[r] for r in rates), "tokens"], rows)
+
+
+def _grid(title: str, rows: Mapping[str, Mapping[str, Any]], show: Any = points) -> Table:
+    metrics = shown(metric for cells in rows.values() for metric in cells)
+    body = [[n, *(show(c[m]) if m in c else "" for m in metrics)] for n, c in rows.items()]
+    return Table(title, ["", *metrics], body)
+
+
+def comparison_tables(comparison: Mapping[str, Any]) -> list[Table]:
+    """Of several runs: over all targets, how specific the gains are, then target by target."""
+    tables: list[Table] = []
+    overall = comparison["overall"]
+    if overall:
+        count = f"{len(overall['targets'])} targets"
+        tables.append(_grid(f"mean over {count}, on the target, %", overall["models"], share))
+        tables.append(_grid(f"mean over {count}: differences, points", overall["differences"]))
+    tables += [_matrix_table(arm, matrix) for arm, matrix in comparison["matrix"].items()]
+    for target, part in comparison["targets"].items():
+        for name, cells in part["benchmarks"].items():
+            what = f"{name} (target)" if name == target else f"{name}, trained for {target}"
+            title = f"{what}: {cells['tasks']} tasks x {cells['samples']} samples, {_seeds(part)}"
+            tables.append(_grid(f"{title}, %", cells["models"], share))
+            if cells["differences"]:
+                tables.append(_grid(f"{what}: differences, points", cells["differences"]))
+        if part["retention"]:
+            tables.append(_retention_table(target, part["retention"]))
+    return tables
+
+
+def _seeds(part: Mapping[str, Any]) -> str:
+    count = len(part["seeds"])
+    return f"{count} seeds, interval over seeds" if count > 1 else "1 seed, interval over tasks"
+
+
+def _retention_table(target: str, retention: Mapping[str, Any]) -> Table:
+    rows = [
+        [arm, points(kept["mean"]), f"{points(kept['worst'])} on {kept['worst']['benchmark']}"]
+        for arm, kept in retention.items()
+    ]
+    title = f"trained for {target}: change against base on the other benchmarks, avg@n, points"
+    return Table(title, ["arm", "mean", "worst"], rows)
+
+
+def _matrix_table(arm: str, matrix: Mapping[str, Any]) -> Table:
+    rows = [
+        [row, *("" if gain is None else f"{100 * gain:+.1f}" for gain in gains)]
+        for row, gains in zip(matrix["rows"], matrix["gain"], strict=True)
+    ]
+    note = ""
+    if matrix["diagonal_minus_rest"] is not None:
+        note = (
+            f"diagonal minus rest {100 * matrix['diagonal_minus_rest']:+.1f} points, "
+            f"p = {matrix['p_value']:.3g} over shuffled row labels"
+        )
+    title = f"{arm}: gain over base in avg@n, points (rows: trained for, columns: evaluated on)"
+    return Table(title, ["trained for", *matrix["columns"]], rows, note)
+
+
+# --------------------------------------------------------------------------- how to show it
+
+
+def to_rich(table: Table) -> RichTable:
+    drawn = RichTable(
+        title=Text(table.title),
+        caption=Text(table.note) if table.note else None,
+        title_justify="left",
+    )
+    for i, column in enumerate(table.columns):
+        drawn.add_column(Text(column), justify="right" if i else "left", overflow="fold")
+    for row in table.rows:
+        drawn.add_row(*(Text(cell) for cell in row))
+    return drawn
+
+
+def to_markdown(tables: Iterable[Table]) -> str:
+    return "\n".join(_markdown(table) for table in tables)
+
+
+def _markdown(table: Table) -> str:
+    lines = [
+        f"**{table.title}**",
+        "",
+        _line(table.columns),
+        _line(["---" if i == 0 else "---:" for i in range(len(table.columns))]),
+        *(_line(row) for row in table.rows),
+    ]
+    return "\n".join(lines + (["", table.note] if table.note else [])) + "\n"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

@@ -1,0 +1,183 @@
+import itertools
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from eval.compare import compare, summary
+from eval.matrix import diagonal_test
+from eval.results import per_task
+from eval.summary import in_order
+from eval.tables import comparison_tables, points, share, summary_tables, to_markdown, to_rich
+from ttc_rl.metrics import paired_difference, t_interval
+from ttc_rl.schema import UserError
+
+ARMS = {"base": {"sums": 0.1}, "sift": {"sums": 0.9}, "random": {"sums": 0.4}}
+
+
+def gain(run: Any, arm: str, benchmark: str = "sums", base: str = "base") -> float:
+    values = [per_task(run.result(benchmark, model), "avg@4") for model in (arm, base)]
+    return float((values[0] - values[1]).mean())
+
+
+def test_arms_keep_their_order():
+    mixed = ["zebra", "sift", "oracle", "base", "sift [a=1]", "random", "nearest", "ant"]
+    assert in_order(mixed) == [
+        *("base", "random", "nearest", "sift", "sift [a=1]", "oracle", "ant", "zebra")
+    ]
+
+
+def test_a_summary_holds_arms_and_paired_differences(make_run: Any, tmp_path: Path):
+    run = make_run(tmp_path / "r", "sums", 1, ARMS)
+    part = summary(run, run.load_recipe())["benchmarks"]["sums"]
+    assert list(part["models"]) == ["base", "random", "sift"]
+    assert list(part["differences"]) == ["random - base", "sift - base", "sift - random"]
+    values = {arm: per_task(run.result("sums", arm), "maj@4") for arm in ARMS}
+    expected = paired_difference(values["sift"], values["random"])
+    found = part["differences"]["sift - random"]["maj@4"]
+    assert (found["value"], found["lo"]) == (expected.value, pytest.approx(expected.lo))
+
+
+def test_results_on_other_tasks_are_not_compared(make_run: Any, tmp_path: Path):
+    run = make_run(tmp_path / "r", "sums", 1, ARMS)
+    path = run.result("sums", "sift")
+    path.write_text(path.read_text().replace('"tasks_hash": "', '"tasks_hash": "beef'))
+    with pytest.raises(
+        UserError, match=r"base.json and .*sift.json hold other tasks \(\w+ and beef"
+    ):
+        summary(run, run.load_recipe())
+
+
+def test_seeds_are_the_unit_of_several_runs(make_run: Any, tmp_path: Path):
+    runs = [make_run(tmp_path / f"r{seed}", "sums", seed, ARMS) for seed in (1, 2, 3)]
+    part = compare(runs)["targets"]["sums"]
+    assert part["seeds"] == [1, 2, 3]
+    expected = t_interval([gain(run, "sift", base="random") for run in runs])
+    found = part["benchmarks"]["sums"]["differences"]["sift - random"]["avg@4"]
+    assert found["value"] == pytest.approx(expected.value)
+    assert (found["lo"], found["seeds"]) == (pytest.approx(expected.lo), 3)
+
+
+def test_one_seed_falls_back_to_tasks(make_run: Any, tmp_path: Path):
+    run = make_run(tmp_path / "r", "sums", 1, ARMS)
+    found = compare([run])["targets"]["sums"]["benchmarks"]["sums"]["differences"]
+    within = summary(run, run.load_recipe())["benchmarks"]["sums"]["differences"]
+    for pair, metrics in within.items():
+        for metric, estimate in metrics.items():
+            assert found[pair][metric] == pytest.approx(estimate | {"seeds": 1})
+
+
+def test_two_runs_of_one_arm_each_are_put_side_by_side(make_run: Any, tmp_path: Path):
+    both = [
+        make_run(tmp_path / arm, "sums", 1, {"base": {"sums": 0.1}, arm: {"sums": 0.5}})
+        for arm in ("nearest", "sift")
+    ]
+    cells = compare(both)["targets"]["sums"]["benchmarks"]["sums"]
+    assert list(cells["differences"]) == ["nearest - base", "sift - base", "sift - nearest"]
+
+
+def test_a_sweep_is_told_apart_by_what_differs(make_run: Any, tmp_path: Path):
+    runs = [
+        make_run(tmp_path / f"n{size}", "sums", 1, ARMS, selection={"size": size})
+        for size in (1, 10)
+    ]
+    cells = compare(runs)["targets"]["sums"]["benchmarks"]["sums"]
+    assert "sift [selection.size=10]" in cells["models"]
+    assert "sift [selection.size=10] - sift [selection.size=1]" in cells["differences"]
+    assert "sift [selection.size=10] - random [selection.size=1]" not in cells["differences"]
+
+
+def study(make_run: Any, tmp_path: Path) -> list[Any]:
+    """Three targets, two seeds; every curriculum helps its own target and hurts the others."""
+    targets = ("sums", "twos", "tens")
+    return [
+        make_run(
+            tmp_path / f"{target}-{seed}",
+            target,
+            seed,
+            {
+                "base": dict.fromkeys(targets, 0.4),
+                "sift": {name: 0.95 if name == target else 0.1 for name in targets},
+            },
+        )
+        for target, seed in itertools.product(targets, (1, 2))
+    ]
+
+
+def test_a_study_has_a_mean_over_targets_and_a_matrix(make_run: Any, tmp_path: Path):
+    runs = study(make_run, tmp_path)
+    found = compare(runs)
+    names = ["sums", "sums", "twos", "twos", "tens", "tens"]
+    own = [gain(run, "sift", name) for run, name in zip(runs, names, strict=True)]
+    by_seed = [float(np.mean(own[0::2])), float(np.mean(own[1::2]))]
+    overall = found["overall"]["differences"]["sift - base"]["avg@4"]
+    assert overall["value"] == pytest.approx(np.mean(own))
+    assert overall["lo"] == pytest.approx(t_interval(by_seed).lo)
+    matrix = found["matrix"]["sift"]
+    assert matrix["gain"][0][0] == pytest.approx(np.mean(own[:2]))
+    assert matrix["diagonal_minus_rest"] > 0.5
+    assert matrix["p_value"] == pytest.approx(1 / 6)
+    retained = found["targets"]["sums"]["retention"]["sift"]
+    others = [np.mean([gain(run, "sift", n) for run in runs[:2]]) for n in ("twos", "tens")]
+    assert retained["mean"]["value"] == pytest.approx(np.mean(others))
+    assert retained["worst"]["value"] == pytest.approx(min(others))
+
+
+def test_a_target_seen_by_one_seed_only_does_not_shift_the_mean(make_run: Any, tmp_path: Path):
+    runs = study(make_run, tmp_path)[:-1]  # `tens` has seed 1 only
+    overall = compare(runs)["overall"]["models"]["sift"]["avg@4"]
+    assert (overall["seeds"], overall["lo"]) == (1, None)
+
+
+def test_the_diagonal_test_matches_shuffling_by_hand():
+    gain_TT = np.random.default_rng(3).random((4, 4))
+    gain_TT[np.diag_indices(4)] += 0.3
+
+    def statistic(matrix: np.ndarray) -> float:
+        return float(np.diag(matrix).mean() - matrix[~np.eye(4, dtype=bool)].mean())
+
+    shuffled = [statistic(gain_TT[list(p)]) for p in itertools.permutations(range(4))]
+    expected = np.mean([s >= statistic(gain_TT) - 1e-12 for s in shuffled])
+    found = diagonal_test(gain_TT)
+    assert found == (pytest.approx(statistic(gain_TT)), pytest.approx(expected))
+
+
+def test_many_targets_are_shuffled_at_random():
+    statistic, p_value = diagonal_test(np.eye(9))
+    assert statistic == 1.0
+    assert 0 < p_value < 0.001
+
+
+def test_estimates_read_as_percent_and_points():
+    assert share({"value": 0.417, "lo": 0.331, "hi": 0.502}) == "41.7 [33.1, 50.2]"
+    assert points({"value": 0.052, "lo": -0.011, "hi": 0.093}) == "+5.2 [-1.1, +9.3]"
+    assert share({"value": 0.5, "lo": None, "hi": None}) == "50.0 [n/a]"
+    assert points({"value": -0.0, "lo": None, "hi": None}) == "+0.0 [n/a]"
+
+
+def test_tables_hold_every_arm_in_the_terminal_and_in_markdown(make_run: Any, tmp_path: Path):
+    run = make_run(tmp_path / "r", "sums", 1, ARMS)
+    tables = summary_tables(summary(run, run.load_recipe()))
+    console = Console(file=StringIO(), width=200)
+    for table in tables:
+        console.print(to_rich(table))
+    assert isinstance(console.file, StringIO)
+    for text in (console.file.getvalue(), to_markdown(tables)):
+        assert "sift - random" in text
+        assert "12 tasks x 4 samples" in text
+
+
+def test_a_study_renders_its_matrix(make_run: Any, tmp_path: Path):
+    text = to_markdown(comparison_tables(compare(study(make_run, tmp_path))))
+    assert "mean over 3 targets" in text
+    assert "p = 0.167 over shuffled row labels" in text
+    assert "2 seeds, interval over seeds" in text
+
+
+def test_a_run_without_results_is_named(make_run: Any, tmp_path: Path):
+    run = make_run(tmp_path / "r", "sums", 1, {})
+    with pytest.raises(UserError, match="holds no results yet"):
+        compare([run])
