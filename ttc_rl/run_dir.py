@@ -1,7 +1,7 @@
 """The run folder: which file holds what, and how files are written so that a kill leaves no half.
 
     NAME/recipe.yaml  versions.json  overlap.jsonl  summary.json  report.html
-         curriculum.jsonl  selection.json  metrics.jsonl  rollouts/  checkpoints/  model/
+         curriculum.jsonl  selection.json  selection.md  metrics.jsonl  rollouts/  checkpoints/  model/
          eval/BENCHMARK/MODEL.samples.jsonl  eval/BENCHMARK/MODEL.json
 
 The second line belongs to an arm. A recipe with several `arms:` keeps one such set for each,
@@ -35,6 +35,10 @@ class ArmDir:
     @property
     def selection(self) -> Path:
         return self.root / "selection.json"
+
+    @property
+    def explanation(self) -> Path:
+        return self.root / "selection.md"
 
     @property
     def metrics(self) -> Path:

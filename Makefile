@@ -1,0 +1,34 @@
+# Two commands on a bare clone: each sets up what it needs in .venv, from the package registry alone.
+PYTHON ?= python3
+BIN = .venv/bin
+
+# The tiny models' matrices are small: a second thread only waits, and one thread repeats exactly.
+export OMP_NUM_THREADS ?= 1
+export TOKENIZERS_PARALLELISM ?= false
+
+.PHONY: quickstart test check study clean
+
+quickstart: .venv/ready
+	$(BIN)/ttc-rl run recipes/quickstart.yaml --overwrite
+
+test: .venv/ready check
+	$(BIN)/pytest --durations=10
+
+check: .venv/ready
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+# The seeds x targets grid behind docs/results.md, two runs at a time; resumes where it stopped.
+study: .venv/ready
+	$(BIN)/ttc-rl run recipes/tiny/study.yaml --resume --jobs 2
+
+.venv/ready: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ttc-rl needs Python 3.11 or newer; set PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv runs build *.egg-info

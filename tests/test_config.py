@@ -1,0 +1,107 @@
+"""Recipes: what is merged over what, and what is said of a wrong one."""
+
+from pathlib import Path
+
+import pytest
+
+from ttc_rl.config import dump_recipe, grpo_config_fields, load_recipe
+from ttc_rl.schema import UserError
+
+MINIMAL = "model: m\ncorpus: c.jsonl\ntarget: aime25\n"
+
+
+def write(folder: Path, text: str, name: str = "r.yaml") -> Path:
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def error(path: Path, *overrides: str) -> str:
+    with pytest.raises(UserError) as caught:
+        load_recipe(path, overrides)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("recipe", sorted(Path("recipes").rglob("*.yaml")), ids=str)
+def test_every_recipe_loads_and_reads_back_equal(recipe: Path, tmp_path: Path):
+    loaded = load_recipe(recipe)
+    assert load_recipe(write(tmp_path, dump_recipe(loaded))) == loaded
+
+
+def test_command_line_beats_recipe_beats_parent_beats_defaults(tmp_path: Path):
+    write(tmp_path, MINIMAL + "seed: 1\nselection: {size: 10, noise: 0.5}\n", "parent.yaml")
+    child = write(tmp_path, "extends: parent.yaml\nselection: {size: 20}\ntrain: {epochs: 3}\n")
+    recipe = load_recipe(child, ["train.epochs=4", "seed=2"])
+    assert (recipe.seed, recipe.selection.size, recipe.selection.noise) == (2, 20, 0.5)
+    assert (recipe.train.epochs, recipe.train.tasks_per_step) == (4, 8)
+
+
+def test_a_parent_has_no_parent(tmp_path: Path):
+    write(tmp_path, MINIMAL, "a.yaml")
+    write(tmp_path, "extends: a.yaml\n", "b.yaml")
+    assert "a parent has no parent" in error(write(tmp_path, "extends: b.yaml\n"))
+
+
+def test_yaml_1_2_reads_exponents_as_numbers_and_no_as_a_word(tmp_path: Path):
+    path = write(tmp_path, MINIMAL + "train: {trl: {learning_rate: 1e-6, optim: no}}\n")
+    assert load_recipe(path).train.trl == {"learning_rate": 1e-6, "optim": "no"}
+
+
+def test_variables_expand_and_a_missing_one_is_named(tmp_path: Path, monkeypatch):
+    path = write(tmp_path, MINIMAL + "data: ${TTC_TEST_DATA:-fallback}/x\n")
+    assert load_recipe(path).data == "fallback/x"
+    monkeypatch.setenv("TTC_TEST_DATA", "there")
+    assert load_recipe(path).data == "there/x"
+    bare = write(tmp_path, MINIMAL + "data: ${TTC_TEST_MISSING}\n")
+    assert error(bare) == f"{bare}:4: data: the variable TTC_TEST_MISSING is not set"
+
+
+def test_null_is_kept_where_it_is_not_the_default(tmp_path: Path):
+    path = write(tmp_path, "model: {pretrain: {skills: null}}\ncorpus: c.jsonl\ntarget: t\n")
+    again = load_recipe(write(tmp_path, dump_recipe(load_recipe(path)), "again.yaml"))
+    assert again.model.pretrain is not None
+    assert again.model.pretrain.skills is None
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("selecton.size=3", "selecton: unknown key; did you mean selection?"),
+        ("selection.siz=3", "selection.siz: unknown key; did you mean size?"),
+        ("train.lr=3", "train.lr: unknown key; did you mean train.trl.learning_rate?"),
+        ("train.trl.epsilon_hi=1", "no such field; did you mean epsilon_high?"),
+        ("train.trl.num_generations=4", "set train.rollouts_per_task instead"),
+        ("selection.size=many", "valid integer"),
+        ("selection.size=0", "greater than 0"),
+        ("eval={samples: 4, k: [8]}", "pass@8 needs at least 8 samples per task, but samples is 4"),
+        (
+            "arms={a: {selection: {siz: 3}}}",
+            "arms.a.selection.siz: unknown key; did you mean size?",
+        ),
+        ("sweep={selection.siz: [3]}", "sweep.selection.siz: unknown key; did you mean size?"),
+        ("train={micro_batch: 100}", "micro_batch 100 does not divide the 128 completions"),
+        ("corpus=[]", "corpus: List should have at least 1 item"),
+        ("target={path: a, hub: b}", "exactly one of path, hub, skills"),
+        ("seed", "write key=value"),
+    ],
+)
+def test_a_wrong_key_or_value_is_named_with_what_was_meant(tmp_path: Path, override, said):
+    assert said in error(write(tmp_path, MINIMAL), override)
+
+
+def test_a_wrong_key_is_named_with_its_line(tmp_path: Path):
+    path = write(tmp_path, MINIMAL + "train:\n  epoch: 3\n")
+    assert error(path) == f"{path}:5: train.epoch: unknown key; did you mean epochs?"
+
+
+def test_broken_yaml_and_a_missing_file_are_named(tmp_path: Path):
+    broken = write(tmp_path, "model: [\n")
+    assert error(broken).startswith(f"{broken}:2: not valid YAML")
+    assert "did you mean r.yaml?" in error(tmp_path / "t.yaml")
+
+
+def test_the_fields_read_from_source_are_those_of_the_class():
+    from trl.trainer.grpo_config import GRPOConfig
+
+    assert grpo_config_fields() >= set(GRPOConfig.__dataclass_fields__) - {"_n_gpu"}

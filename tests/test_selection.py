@@ -1,0 +1,119 @@
+"""SIFT against a dense, obvious, slow form of itself; the rival arms; the certificate of order."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ttc_rl.schema import UserError
+from ttc_rl.selection import select
+from ttc_rl.selection.sift import floor, greedy, posterior_trace
+
+
+def posterior_variance(rows: np.ndarray, targets: np.ndarray, noise: float) -> float:
+    """sum_t k(t,t) - k_X(t)^T (K_X + noise I)^-1 k_X(t), by the kernel form."""
+    if not len(rows):
+        return float((targets**2).sum())
+    kernel = rows @ rows.T + noise * np.eye(len(rows))
+    cross = rows @ targets.T
+    return float((targets**2).sum() - (cross * np.linalg.solve(kernel, cross)).sum())
+
+
+def dense_greedy(corpus: np.ndarray, targets: np.ndarray, size: int, noise: float) -> list[int]:
+    chosen: list[int] = []
+    for _ in range(size):
+        left = [
+            np.inf if i in chosen else posterior_variance(corpus[[*chosen, i]], targets, noise)
+            for i in range(len(corpus))
+        ]
+        best = min(left)
+        chosen.append(next(i for i, v in enumerate(left) if v <= best + 1e-9 * max(1, abs(best))))
+    return chosen
+
+
+def problem(seed: int, n: int = 25, m: int = 4, d: int = 6) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    rows = rng.normal(size=(n + m, d))
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows[:n], rows[n:]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 12), st.sampled_from([1e-3, 0.1, 1.0, 100.0]))
+def test_greedy_picks_what_the_dense_form_picks(seed: int, m: int, noise: float):
+    corpus, targets = problem(seed, m=m)
+    assert greedy(corpus, targets, 8, noise) == dense_greedy(corpus, targets, 8, noise)
+
+
+def test_ties_go_to_the_lowest_index_and_nothing_is_picked_twice():
+    corpus, targets = problem(0, n=5)
+    doubled = np.concatenate([corpus, corpus])
+    order = greedy(doubled, targets, 10, 0.1)
+    assert sorted(order) == list(range(10))
+    assert order[0] < 5
+
+
+def test_a_duplicate_of_a_pick_gains_less_than_an_equally_similar_new_task():
+    target = np.array([[1.0, 0.0, 0.0]])
+    corpus = np.array([[0.8, 0.6, 0.0], [0.8, 0.6, 0.0], [0.8, 0.0, 0.6]])
+    assert greedy(corpus, target, 2, 0.1) == [0, 2]
+
+
+def test_with_large_noise_sift_orders_by_summed_squared_similarity():
+    corpus, targets = problem(3, n=40, m=1)
+    expected = np.argsort(-((corpus @ targets.T) ** 2).sum(axis=1), kind="stable")
+    assert greedy(corpus, targets, 10, 1e9) == expected[:10].tolist()
+
+
+def test_trace_matches_the_kernel_form_and_ends_at_the_floor():
+    corpus, targets = problem(5)
+    trace = posterior_trace(corpus, targets, 0.1)
+    expected = [posterior_variance(corpus[:n], targets, 0.1) for n in range(len(corpus) + 1)]
+    assert trace == pytest.approx(expected)
+    assert trace[-1] == pytest.approx(floor(corpus, targets, 0.1))
+
+
+def test_many_targets_are_the_same_as_their_compressed_form():
+    corpus, targets = problem(7, n=50, m=40, d=6)
+    picks = select(corpus, targets, size=10)
+    assert [p.index for p in picks] == dense_greedy(corpus, targets, 10, 0.1)
+    left = posterior_variance(corpus[[p.index for p in picks]], targets, 0.1)
+    assert picks[-1].uncertainty == pytest.approx(left)
+    assert sum(p.gain for p in picks) == pytest.approx((targets**2).sum() - left)
+
+
+def test_nearest_takes_each_targets_best_in_turn():
+    corpus = np.array([[1, 0], [0.9, 0.1], [0, 1], [0.2, 0.8]], dtype=float)
+    targets = np.array([[1, 0], [0, 1]], dtype=float)
+    assert [p.index for p in select(corpus, targets, size=3, method="nearest")] == [0, 2, 1]
+
+
+def test_random_is_seeded_and_oracle_takes_only_the_targets_groups():
+    corpus, targets = problem(1, n=30)
+    one, two = (select(corpus, targets, size=9, method="random", seed=s) for s in (1, 1))
+    assert one == two
+    assert one != select(corpus, targets, size=9, method="random", seed=2)
+    groups = ["ab"[i % 2] for i in range(30)]
+    arguments = {"corpus_groups": groups, "target_groups": ["b"] * 4}
+    picks = select(corpus, targets, size=9, method="oracle", **arguments)
+    assert {groups[p.index] for p in picks} == {"b"}
+    with pytest.raises(UserError, match="holds 15 tasks of the targets' groups"):
+        select(corpus, targets, size=16, method="oracle", **arguments)
+
+
+def test_picks_say_which_target_they_are_nearest_to():
+    corpus = np.eye(3)
+    picks = select(corpus, np.eye(3)[[2, 0]], size=2, ids=["a", "b", "c"])
+    assert [(p.task_id, p.nearest_target, p.similarity) for p in picks] == [
+        ("a", 1, 1.0),
+        ("c", 0, 1.0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("n", "m", "size", "said"),
+    [(3, 4, 2, "larger than the corpus"), (5, 2, 6, "lower the size"), (5, 0, 2, "no target")],
+)
+def test_impossible_selections_are_refused(n: int, m: int, size: int, said: str):
+    with pytest.raises(UserError, match=said):
+        select(np.eye(8)[:n], np.eye(8)[:m], size=size)

@@ -1,0 +1,3 @@
+from ttc_rl.cli import main
+
+main()

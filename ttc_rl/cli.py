@@ -1,0 +1,306 @@
+"""The command line: parse, call one function, print."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from ttc_rl.schema import UserError
+
+if TYPE_CHECKING:
+    from ttc_rl.config import Recipe
+    from ttc_rl.pipeline import Job
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Train a language model for the test it is about to take.",
+    epilog="Any key of a recipe can be set on the command line: selection.size=500 seed=1",
+)
+console = Console(highlight=False, soft_wrap=True)
+started = time.monotonic()
+
+RecipeFile = Annotated[
+    Path, typer.Argument(metavar="RECIPE", help="A recipe, e.g. recipes/quickstart.yaml")
+]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Keys to set")
+]
+RunFolder = Annotated[
+    Path | None, typer.Option("--run-dir", help="Where to leave the run; runs/RECIPE")
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with a run that exists")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Delete a run that exists")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Show the resolved recipe and what it costs; do nothing")
+]
+Data = Annotated[str | None, typer.Option(help="Folder of task files that stand in for the hub")]
+
+
+def main() -> None:
+    """Entry point: an error the user can mend is one line on stderr and exit code 2."""
+    try:
+        app()
+    except UserError as error:
+        Console(stderr=True, highlight=False, soft_wrap=True).print(
+            f"ttc-rl: {error}", markup=False
+        )
+        sys.exit(2)
+
+
+def say(line: str) -> None:
+    """One plain line with the seconds since the start; the same with and without a terminal."""
+    console.print(f"[{time.monotonic() - started:5.0f} s] {line}", markup=False)
+
+
+# --------------------------------------------------------------------------- the stages
+
+
+@app.command()
+def run(
+    recipe: RecipeFile,
+    overrides: Overrides = None,
+    run_dir: RunFolder = None,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    dry_run: DryRun = False,
+    jobs: Annotated[int, typer.Option(min=1, help="Runs of a `sweep:` at a time")] = 1,
+) -> None:
+    """The whole job: corpus, curriculum, GRPO, evaluation, report."""
+    from ttc_rl.config import load_recipe
+
+    resolved = load_recipe(recipe, overrides or [])
+    root = run_dir or _default_folder(recipe)
+    if dry_run:
+        _show(resolved)
+    elif resolved.sweep:
+        _sweep(resolved, root, jobs, resume, overwrite)
+    else:
+        from ttc_rl.pipeline import check_extras, run_all
+
+        check_extras(resolved)
+        job = _open(resolved, root, resume, overwrite)
+        run_all(job)
+        _print_summary(job)
+
+
+@app.command()
+def select(
+    recipe: RecipeFile,
+    overrides: Overrides = None,
+    run_dir: RunFolder = None,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Corpus and target to a curriculum, with an explanation."""
+    from ttc_rl.config import load_recipe
+
+    resolved = load_recipe(recipe, overrides or [])
+    root = run_dir or _default_folder(recipe)
+    if dry_run:
+        _show(resolved)
+        return
+    from ttc_rl import pipeline
+
+    job = _open(resolved, root, resume, overwrite)
+    pipeline.select(job)
+    pipeline.report(job)
+    for name in resolved.arm_names:
+        folder = job.arm(name)[1]
+        say(f"{name}: {folder.curriculum}, explained in {folder.explanation}")
+
+
+@app.command()
+def train(
+    recipe: RecipeFile,
+    overrides: Overrides = None,
+    run_dir: RunFolder = None,
+    dry_run: DryRun = False,
+) -> None:
+    """A curriculum to a trained model; goes on from the last checkpoint."""
+    from ttc_rl.config import load_recipe
+
+    resolved = load_recipe(recipe, overrides or [])
+    if dry_run:
+        _show(resolved)
+        return
+    from ttc_rl import pipeline
+
+    pipeline.train(_open(resolved, run_dir or _default_folder(recipe), resume=True))
+
+
+@app.command(name="eval")
+def evaluate(
+    recipe: RecipeFile,
+    overrides: Overrides = None,
+    run_dir: RunFolder = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Base and trained models to samples, numbers and the report; goes on where it stopped."""
+    from ttc_rl.config import load_recipe
+
+    resolved = load_recipe(recipe, overrides or [])
+    if dry_run:
+        _show(resolved)
+        return
+    from ttc_rl import pipeline
+
+    job = _open(resolved, run_dir or _default_folder(recipe), resume=True)
+    pipeline.evaluate(job)
+    pipeline.report(job)
+    _print_summary(job)
+
+
+@app.command()
+def report(run_dir: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder")]) -> None:
+    """Write summary.json and report.html of a run anew."""
+    from ttc_rl import pipeline
+    from ttc_rl.run_dir import RunDir
+
+    folder = RunDir(run_dir)
+    pipeline.report(pipeline.Job(folder.load_recipe(), folder, say))
+
+
+# --------------------------------------------------------------------------- on results
+
+
+@app.command()
+def score(
+    samples: Annotated[
+        Path, typer.Argument(metavar="SAMPLES.jsonl", help="Rows of task_id and completion")
+    ],
+    benchmark: Annotated[str, typer.Option(help="Name of the benchmark, or a file of its tasks")],
+    data: Data = None,
+    k: Annotated[list[int] | None, typer.Option(help="pass@k and maj@k; may be repeated")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the two files written")] = None,
+) -> None:
+    """Grade completions that exist already: no model, no GPU."""
+    from eval.benchmarks import named_benchmark
+    from eval.score import score as score_samples
+    from eval.tables import result_table
+
+    scored = score_samples(samples, named_benchmark(benchmark, data), k=k or [], out=out)
+    console.print(result_table(scored.result))
+    if scored.graded_before:
+        say(f"{len(scored.changed)} of {scored.graded_before} earlier verdicts changed")
+    say(f"{scored.samples_path}, {scored.result_path}")
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders")],
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="As Markdown, for a document")
+    ] = False,
+) -> None:
+    """Paired differences with intervals, over seeds and targets; the specialisation matrix."""
+    from eval.compare import compare as compare_runs
+    from eval.tables import comparison_markdown, comparison_tables
+    from ttc_rl.run_dir import RunDir
+
+    found = compare_runs([RunDir(path) for path in runs])
+    if markdown:
+        console.print(comparison_markdown(found), markup=False)
+    else:
+        for table in comparison_tables(found):
+            console.print(table)
+
+
+# --------------------------------------------------------------------------- on recipes and corpora
+
+
+@app.command()
+def config(
+    recipe: Annotated[Path | None, typer.Argument(metavar="[RECIPE]")] = None,
+    overrides: Overrides = None,
+) -> None:
+    """The resolved recipe; without one, the JSON schema of recipes (for editors)."""
+    from ttc_rl.config import Recipe, dump_recipe, load_recipe
+
+    if recipe is None:
+        console.print_json(data=Recipe.model_json_schema())
+    else:
+        console.print(dump_recipe(load_recipe(recipe, overrides or [])), markup=False)
+
+
+@app.command()
+def corpus(
+    source: Annotated[
+        str | None, typer.Argument(help="A named source, a task file, or a hub id")
+    ] = None,
+    data: Data = None,
+) -> None:
+    """The named sources; with one named, its size, its bad rows and three of its tasks."""
+    from rich.table import Table
+
+    from ttc_rl.sources import catalog, load_corpus
+
+    if source is None:
+        table = Table("name", "kind", "licence", "hub", "description")
+        for name, entry in catalog().items():
+            table.add_row(name, entry.kind, entry.licence, entry.hub or "-", entry.description)
+        console.print(table)
+        return
+    loaded = load_corpus([source], data)
+    for problem in loaded.problems:
+        say(f"bad row: {problem}")
+    say(
+        f"{len(loaded.tasks):,} tasks, {loaded.duplicates:,} duplicates, "
+        f"{len(loaded.problems):,} bad rows"
+    )
+    for task in loaded.tasks[:3]:
+        console.print(f"\n{task.kind} {task.id}\n{task.prompt}\ngold: {task.gold}", markup=False)
+
+
+# --------------------------------------------------------------------------- helpers
+
+
+def _default_folder(recipe: Path) -> Path:
+    return Path("runs") / recipe.stem
+
+
+def _open(recipe: Recipe, root: Path, resume: bool, overwrite: bool = False) -> Job:
+    from ttc_rl.pipeline import Job
+    from ttc_rl.run_dir import RunDir
+
+    return Job(recipe, RunDir.open(root, recipe, resume=resume, overwrite=overwrite), say)
+
+
+def _sweep(recipe: Recipe, root: Path, jobs: int, resume: bool, overwrite: bool) -> None:
+    from eval.compare import compare as compare_runs
+    from eval.tables import comparison_markdown, comparison_tables
+    from ttc_rl.pipeline import check_extras
+    from ttc_rl.run_dir import RunDir, write_text
+    from ttc_rl.sweep import run_cells
+
+    check_extras(recipe)
+    RunDir.open(root, recipe, resume=resume, overwrite=overwrite)
+    found = compare_runs(run_cells(recipe, root, jobs, say))
+    for table in comparison_tables(found):
+        console.print(table)
+    write_text(root / "compare.md", comparison_markdown(found))
+    say(f"{root / 'compare.md'}")
+
+
+def _show(recipe: Recipe) -> None:
+    from ttc_rl.config import dump_recipe
+    from ttc_rl.curriculum import arithmetic
+
+    console.print(dump_recipe(recipe), markup=False)
+    for name in recipe.arm_names:
+        console.print(f"{name}: {arithmetic(recipe.arm(name))}", markup=False)
+
+
+def _print_summary(job: Job) -> None:
+    from eval.tables import summary_tables
+    from ttc_rl.pipeline import read_summary
+
+    for table in summary_tables(read_summary(job.run)):
+        console.print(table)

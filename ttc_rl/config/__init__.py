@@ -1,0 +1,44 @@
+"""Recipes: YAML 1.2 in, a frozen and fully typed `Recipe` out, or one clear line of error.
+
+Precedence: command line, then the recipe, then its parent (`extends:`, one level), then defaults.
+"""
+
+from ttc_rl.config.loading import dump_recipe, load_recipe, with_keys
+from ttc_rl.config.sections import (
+    EmbedConfig,
+    EvalConfig,
+    ModelConfig,
+    OverlapConfig,
+    PretrainConfig,
+    Recipe,
+    SamplingConfig,
+    Section,
+    SelectionConfig,
+    SkillsConfig,
+    SourceConfig,
+    TrackConfig,
+    TrainConfig,
+    VllmConfig,
+)
+from ttc_rl.config.trl_fields import grpo_config_fields
+
+__all__ = [
+    "EmbedConfig",
+    "EvalConfig",
+    "ModelConfig",
+    "OverlapConfig",
+    "PretrainConfig",
+    "Recipe",
+    "SamplingConfig",
+    "Section",
+    "SelectionConfig",
+    "SkillsConfig",
+    "SourceConfig",
+    "TrackConfig",
+    "TrainConfig",
+    "VllmConfig",
+    "dump_recipe",
+    "grpo_config_fields",
+    "load_recipe",
+    "with_keys",
+]

@@ -1,0 +1,202 @@
+"""A recipe file, its parent and the command line to one checked `Recipe`."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from pydantic import BaseModel, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from ttc_rl.config.mistakes import Places, did_you_mean, explain, near_file
+from ttc_rl.config.sections import Recipe, merge
+from ttc_rl.config.trl_fields import SAID_ELSEWHERE, grpo_config_fields
+from ttc_rl.schema import UserError
+
+Tree = dict[str, Any]
+
+
+def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe, fold in its parent and `a.b=value` overrides, and check every key.
+
+    Raises UserError with file, line, key, and what to do.
+    """
+    tree, places = _with_parent(Path(path))
+    for override in overrides:
+        key, value = _parse_override(override)
+        tree = merge(tree, nested(key, value))
+        places.at[key] = f"command line, {override}"
+    tree = _expanded(tree, "", places)
+    recipe = _checked(tree, places)
+    for name, change in recipe.arms.items():
+        _checked(merge(_without(tree, "arms", "sweep"), change), places, f"arms.{name}.")
+    for key, values in recipe.sweep.items():
+        for value in values:
+            cell = merge(_without(tree, "sweep"), nested(key, value))
+            _checked(cell, places, at=f"sweep.{key}")
+    _check_trl_keys(recipe, places)
+    return recipe
+
+
+def with_keys(recipe: Recipe, keys: Mapping[str, Any]) -> Recipe:
+    """The recipe with dotted keys set, checked anew. A mapping replaces the one there."""
+    tree: Any = recipe.model_dump()
+    for key, value in keys.items():
+        *path, last = key.split(".")
+        node = tree
+        for part in path:
+            node = node[part]
+        node[last] = value
+    return Recipe.model_validate(tree)
+
+
+def dump_recipe(recipe: Recipe) -> str:
+    """The recipe as YAML that `load_recipe` reads back to an equal one."""
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = None
+    yaml.sort_base_mapping_type_on_output = False  # pyright: ignore[reportAttributeAccessIssue]
+    yaml.width = 100
+    out = io.StringIO()
+    yaml.dump(_shown(recipe), out)  # pyright: ignore[reportUnknownMemberType]
+    return out.getvalue()
+
+
+def _shown(node: Any) -> Any:
+    """Every key with its value, but for those that are null by default and null now."""
+    if isinstance(node, BaseModel):
+        fields = type(node).model_fields
+        return {
+            name: _shown(getattr(node, name))
+            for name, info in fields.items()
+            if getattr(node, name) is not None or info.default is not None
+        }
+    if isinstance(node, list):
+        return [_shown(item) for item in cast(list[Any], node)]
+    return node
+
+
+# --------------------------------------------------------------------------- reading
+
+
+def _with_parent(path: Path) -> tuple[Tree, Places]:
+    tree, places = _read(path)
+    parent_name = tree.pop("extends", None)
+    if parent_name is None:
+        return tree, places
+    parent_path = path.parent / str(parent_name)
+    parent, inherited = _read(parent_path)
+    if "extends" in parent:
+        raise UserError(
+            f"{parent_path}: extends {parent['extends']!r}, but {path} extends it: "
+            "a parent has no parent"
+        )
+    return merge(parent, tree), Places(places.file, inherited.at | places.at)
+
+
+def _read(path: Path) -> tuple[Tree, Places]:
+    """The tree of a YAML file, and the line of each of its keys."""
+    try:
+        text = path.read_text()
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such recipe{near_file(path)}") from None
+    except (IsADirectoryError, PermissionError) as error:
+        raise UserError(f"{path}: cannot be read as a recipe ({error.strerror})") from None
+    try:
+        loaded: Any = YAML(typ="rt").load(text)  # pyright: ignore[reportUnknownMemberType]
+    except MarkedYAMLError as error:
+        mark: Any = error.problem_mark  # pyright: ignore[reportUnknownMemberType]
+        problem = str(error.problem)  # pyright: ignore[reportUnknownMemberType]
+        raise UserError(f"{path}:{mark.line + 1}: not valid YAML: {problem}") from None
+    if not isinstance(loaded, Mapping):
+        kind = type(loaded).__name__
+        raise UserError(f"{path}: a recipe is a mapping of keys to values, got {kind}")
+    places = Places(str(path), {})
+    return _plain(loaded, "", places), places
+
+
+def _plain(node: Any, prefix: str, places: Places) -> Any:
+    """Ordinary dicts, lists and scalars; notes the line of every key on the way."""
+    if isinstance(node, Mapping):
+        mapping: Any = node
+        for key in mapping:
+            places.at[f"{prefix}{key}"] = f"{places.file}:{mapping.lc.key(key)[0] + 1}"
+        return {str(k): _plain(v, f"{prefix}{k}.", places) for k, v in mapping.items()}
+    if isinstance(node, list):
+        items = cast(list[Any], node)
+        return [_plain(item, f"{prefix}{i}.", places) for i, item in enumerate(items)]
+    for scalar in (bool, int, float, str):
+        if isinstance(node, scalar):
+            return scalar(node)
+    return node
+
+
+def _parse_override(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals or not re.fullmatch(r"[\w.-]+", key):
+        raise UserError(f"{text!r} is not an override; write key=value, e.g. selection.size=500")
+    try:
+        loaded: Any = YAML(typ="safe", pure=True).load(value) if value else None  # pyright: ignore[reportUnknownMemberType]
+    except YAMLError:
+        raise UserError(f"{text!r}: the value is not valid YAML") from None
+    return key, loaded
+
+
+def nested(dotted: str, value: Any) -> Tree:
+    """`a.b`, 1 -> {"a": {"b": 1}}"""
+    for part in reversed(dotted.split(".")):
+        value = {part: value}
+    return value
+
+
+def _without(tree: Tree, *keys: str) -> Tree:
+    return {key: value for key, value in tree.items() if key not in keys}
+
+
+def _expanded(node: Any, key: str, places: Places) -> Any:
+    """`${NAME}` and `${NAME:-default}` in any string, as in a shell."""
+    if isinstance(node, dict):
+        tree = cast(Tree, node)
+        return {k: _expanded(v, f"{key}.{k}".strip("."), places) for k, v in tree.items()}
+    if isinstance(node, list):
+        return [_expanded(item, key, places) for item in cast(list[Any], node)]
+    if not isinstance(node, str):
+        return node
+
+    def value(match: re.Match[str]) -> str:
+        name, default = match["name"], match["default"]
+        if name not in os.environ and default is None:
+            raise UserError(f"{places.of(key)}: {key}: the variable {name} is not set")
+        return os.environ.get(name, default or "")
+
+    return re.sub(r"\$\{(?P<name>\w+)(?::-(?P<default>[^}]*))?\}", value, node)
+
+
+# --------------------------------------------------------------------------- checking
+
+
+def _checked(tree: Tree, places: Places, prefix: str = "", at: str | None = None) -> Recipe:
+    """The tree as a Recipe; `prefix` and `at` say where its keys stand, if not at the top."""
+    try:
+        return Recipe.model_validate(tree)
+    except ValidationError as error:
+        raise explain(error, places, prefix, at) from None
+
+
+def _check_trl_keys(recipe: Recipe, places: Places) -> None:
+    blocks = {"train.trl": recipe.train.trl}
+    for name, change in recipe.arms.items():
+        blocks[f"arms.{name}.train.trl"] = change.get("train", {}).get("trl", {})
+    known = grpo_config_fields()
+    for prefix, block in blocks.items():
+        for key in block:
+            at = f"{places.of(f'{prefix}.{key}')}: {prefix}.{key}"
+            if key in SAID_ELSEWHERE:
+                raise UserError(f"{at}: set {SAID_ELSEWHERE[key]} instead")
+            if known and key not in known:
+                hint = did_you_mean(key, known)
+                raise UserError(f"{at}: TRL's GRPOConfig has no such field{hint}")

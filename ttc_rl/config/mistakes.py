@@ -1,0 +1,105 @@
+"""A wrong recipe explained in one line: where it stands, what is wrong, what was meant."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from ttc_rl.config.sections import Recipe
+from ttc_rl.config.trl_fields import grpo_config_fields
+from ttc_rl.schema import UserError
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where each dotted key stands: `file:line`, or the command line."""
+
+    file: str
+    at: dict[str, str]
+
+    def of(self, key: str) -> str:
+        """The place of a key, of one inside it, or of the nearest enclosing one."""
+        inside = next((at for known, at in self.at.items() if known.startswith(f"{key}.")), None)
+        if inside and key not in self.at:
+            return inside
+        parts = key.split(".")
+        while parts:
+            if ".".join(parts) in self.at:
+                return self.at[".".join(parts)]
+            parts.pop()
+        return self.file
+
+
+def explain(error: ValidationError, places: Places, prefix: str, at: str | None) -> UserError:
+    """The most telling of pydantic's complaints, as one line."""
+    problem = min(error.errors(), key=_rank)
+    loc = [str(part) for part in problem["loc"] if not _is_union_tag(part)]
+    key = prefix + ".".join(loc)
+    where = places.of(at or key)
+    if problem["type"] == "extra_forbidden":
+        return UserError(f"{where}: {at or key}: unknown key{_meant(loc)}")
+    if problem["type"] == "missing":
+        return UserError(f"{where}: {key}: missing, and it has no default")
+    given: Any = problem["input"]
+    shown = "" if isinstance(given, dict | BaseModel) else f" (got {given!r})"
+    return UserError(f"{where}: {key}: {problem['msg'].removeprefix('Value error, ')}{shown}")
+
+
+def _rank(problem: Any) -> int:
+    """A misspelt key explains the rest, so it comes first; a mapping that "should be a string"
+    is about the member of a union that was not meant, so it comes last."""
+    if problem["type"] == "extra_forbidden":
+        return 0
+    return 2 if problem["type"] == "string_type" and isinstance(problem["input"], dict) else 1
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(word, sorted(known), n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def near_file(path: Path) -> str:
+    if not path.parent.is_dir():
+        return f", and no folder {path.parent}"
+    return did_you_mean(path.name, [other.name for other in path.parent.glob("*.yaml")])
+
+
+def _meant(loc: Sequence[str]) -> str:
+    """A near key at the same place, or the same word anywhere else in a recipe."""
+    keys = list(_all_keys(Recipe, ""))
+    siblings = [key.split(".")[-1] for key in keys if key.split(".")[:-1] == list(loc[:-1])]
+    hint = did_you_mean(loc[-1], siblings)
+    if hint:
+        return hint
+    word = {"lr": "learning_rate"}.get(loc[-1], loc[-1])
+    elsewhere = [key for key in keys if key.split(".")[-1] == word]
+    if word in grpo_config_fields():
+        elsewhere.append(f"train.trl.{word}")
+    if elsewhere:
+        return f"; did you mean {elsewhere[0]}?"
+    return f"; known here: {', '.join(siblings)}" if siblings else ""
+
+
+def _all_keys(section: type[BaseModel], prefix: str) -> Iterator[str]:
+    for name, info in section.model_fields.items():
+        yield prefix + name
+        for inner in _sections_in(info.annotation):
+            yield from _all_keys(inner, f"{prefix}{name}.")
+
+
+def _sections_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    arguments: Sequence[Any] = getattr(annotation, "__args__", ())
+    for argument in arguments:
+        yield from _sections_in(argument)
+
+
+def _is_union_tag(part: str | int) -> bool:
+    """pydantic names the member of a union that it tried; a recipe's author did not write it."""
+    return isinstance(part, str) and (part in ("str", "SourceConfig") or "[" in part)

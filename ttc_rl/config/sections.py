@@ -1,0 +1,221 @@
+"""The sections of a recipe: typed, frozen, strict. A knob is here because a recipe needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self, cast
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SkillsConfig(Section):
+    """Tasks made by the procedural source `ttc_rl.sources.skills`."""
+
+    families: list[str] | None = None
+    """Skill families; all of them when left out."""
+    split: Literal["pretrain", "train", "test"] = "train"
+    tasks_per_family: int = Field(default=128, gt=0)
+    levels: list[int] = [1, 2, 3]
+    seed: int = 0
+
+
+class SourceConfig(Section):
+    """Where tasks come from: exactly one of `path`, `hub` and `skills`."""
+
+    path: str | None = None
+    """A .jsonl, .jsonl.gz or .parquet file, or a glob of them."""
+    hub: str | None = None
+    """A Hugging Face dataset id."""
+    skills: SkillsConfig | None = None
+    config: str | None = None
+    split: str = "train"
+    revision: str | None = None
+    kind: str | None = None
+    """Task kind of every row, where the rows do not carry their own."""
+    columns: dict[str, str] = {}
+    """Task field -> column name, e.g. `{prompt: problem, gold: answer}`."""
+    limit: int | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        given = [name for name in ("path", "hub", "skills") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"needs exactly one of path, hub, skills; got {given or 'none'}")
+        return self
+
+
+class PretrainConfig(Section):
+    """A tiny Qwen3-architecture model trained from scratch, for machines with no pretrained one."""
+
+    hidden: int = Field(default=64, gt=0)
+    layers: int = Field(default=3, gt=0)
+    heads: int = Field(default=2, gt=0)
+    mlp: int = Field(default=192, gt=0)
+    skills: SkillsConfig | None = SkillsConfig()
+    """Families it learns from; None leaves the weights random (for plumbing tests)."""
+    max_steps: int = Field(default=800, ge=0)
+    batch: int = Field(default=64, gt=0)
+    stop_at: float = Field(default=0.2, gt=0, le=1)
+    """Stop at the first evaluation where mean pass@1 over the families reaches this."""
+    eval_every: int = Field(default=25, gt=0)
+    seed: int | None = None
+    """The recipe's seed when left out."""
+
+
+class ModelConfig(Section):
+    path: str | None = None
+    """A Hugging Face model id or a local folder."""
+    pretrain: PretrainConfig | None = None
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if (self.path is None) == (self.pretrain is None):
+            raise ValueError("needs a model id or folder, or a `pretrain:` block, not both")
+        return self
+
+
+class EmbedConfig(Section):
+    model: str = "sentence-transformers/all-MiniLM-L6-v2"
+    batch: int = Field(default=64, gt=0)
+
+
+class OverlapConfig(Section):
+    ngram: int = Field(default=13, gt=0)
+    """Remove a corpus task that shares an n-gram with a target, ..."""
+    coverage: float = Field(default=0.5, ge=0, le=1)
+    """... if shared n-grams cover at least this share of the target's; 0 removes on any one."""
+
+
+class SelectionConfig(Section):
+    method: Literal["sift", "nearest", "random", "oracle"] = "sift"
+    size: int = Field(default=1000, gt=0)
+    """Tasks in the curriculum."""
+    noise: float = Field(default=0.1, gt=0)
+    """Observation noise, the paper's lambda; larger favours relevance over diversity."""
+    group_by: str = "family"
+    """`oracle` only: the key of `meta` in which a corpus task must agree with a target."""
+
+
+class VllmConfig(Section):
+    mode: Literal["colocate", "server"] = "colocate"
+    gpu_memory_utilization: float = Field(default=0.3, gt=0, lt=1)
+    tensor_parallel_size: int = Field(default=1, gt=0)
+    server_base_url: str | None = None
+
+
+class TrainConfig(Section):
+    epochs: int = Field(default=1, gt=0)
+    """Passes over the curriculum, in the selector's order each time."""
+    tasks_per_step: int = Field(default=8, gt=0)
+    rollouts_per_task: int = Field(default=16, gt=1)
+    max_completion_tokens: int = Field(default=2048, gt=0)
+    micro_batch: int | None = Field(default=None, gt=0)
+    """Completions per forward and backward pass on one device; all of a step's when left out."""
+    save_steps: int = Field(default=10, gt=0)
+    """A resumable checkpoint every so many steps; the newest two are kept."""
+    trl: dict[str, Any] = {}
+    """Handed to TRL's GRPOConfig as it stands."""
+    vllm: VllmConfig | None = None
+    """Generate rollouts with vLLM; transformers' generate when left out."""
+
+    @property
+    def rollouts_per_step(self) -> int:
+        return self.tasks_per_step * self.rollouts_per_task
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.micro_batch and self.rollouts_per_step % self.micro_batch:
+            raise ValueError(
+                f"micro_batch {self.micro_batch} does not divide the {self.rollouts_per_step} "
+                f"completions of a step ({self.tasks_per_step} tasks x {self.rollouts_per_task})"
+            )
+        return self
+
+
+class SamplingConfig(Section):
+    """How completions are drawn in an evaluation. A benchmark's YAML holds its own defaults."""
+
+    samples: int | None = Field(default=None, gt=0)
+    """Completions per task; avg@n is over all of them."""
+    temperature: float | None = Field(default=None, gt=0)
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    k: list[Annotated[int, Field(gt=0)]] | None = None
+    """pass@k and maj@k are reported for each."""
+    max_tokens: int | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def _k_fits(self) -> Self:
+        if self.k and self.samples and max(self.k) > self.samples:
+            raise ValueError(
+                f"k: pass@{max(self.k)} needs at least {max(self.k)} samples per task, "
+                f"but samples is {self.samples}"
+            )
+        return self
+
+
+class EvalConfig(SamplingConfig):
+    benchmarks: list[str] = []
+    """Benchmarks besides the target, which is always evaluated."""
+    greedy: bool = False
+    """One more completion per task at temperature 0, reported as `greedy`."""
+    batch: int = Field(default=64, gt=0)
+    """Completions generated at once by the transformers engine."""
+
+
+class TrackConfig(Section):
+    wandb: bool = False
+    project: str = "ttc-rl"
+
+
+def merge(base: Any, change: Any) -> Any:
+    """`change` on top of `base`: mappings merge key by key, anything else is replaced."""
+    if isinstance(base, Mapping) and isinstance(change, Mapping):
+        old, new = cast(Mapping[str, Any], base), cast(Mapping[str, Any], change)
+        return {**old, **{key: merge(old.get(key), value) for key, value in new.items()}}
+    return change
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str | Mapping) else value
+
+
+def _as_model(value: Any) -> Any:
+    return {"path": value} if isinstance(value, str) else value
+
+
+class Recipe(Section):
+    """One run, complete: what `recipe.yaml` in a run folder holds."""
+
+    model: Annotated[ModelConfig, BeforeValidator(_as_model)]
+    corpus: Annotated[list[str | SourceConfig], BeforeValidator(_as_list)] = Field(min_length=1)
+    """Named sources (`ttc-rl corpus` lists them), task files, hub ids, or `SourceConfig` blocks."""
+    target: str | SourceConfig
+    """A benchmark, a file of tasks, or one prompt."""
+    data: str | None = None
+    """A folder of task files that stand in for the hub: `corpus/` and `benchmarks/`."""
+    seed: int = 42
+    prompts: dict[str, str] = {}
+    """Task kind -> prompt template with `{prompt}`, where the built-in wording does not fit."""
+    embed: EmbedConfig = EmbedConfig()
+    overlap: OverlapConfig = OverlapConfig()
+    selection: SelectionConfig = SelectionConfig()
+    train: TrainConfig = TrainConfig()
+    eval: EvalConfig = EvalConfig()
+    track: TrackConfig = TrackConfig()
+    arms: dict[str, dict[str, Any]] = {}
+    """Arm name -> the keys in which it differs; empty for a run of one arm, the recipe itself."""
+    sweep: dict[str, list[Any]] = {}
+    """Dotted key -> values: one run for each combination."""
+
+    def arm(self, name: str) -> Recipe:
+        """The recipe of one arm, with its differences folded in."""
+        plain = self.model_dump(exclude={"arms", "sweep"})
+        return Recipe.model_validate(merge(plain, self.arms.get(name, {})))
+
+    @property
+    def arm_names(self) -> list[str]:
+        return list(self.arms) or [self.selection.method]

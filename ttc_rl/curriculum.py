@@ -1,0 +1,61 @@
+"""Which task when: a static curriculum, cut into steps of exactly `tasks_per_step` tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ttc_rl.config import Recipe, TrainConfig
+from ttc_rl.schema import UserError
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The order in which training reads the tasks."""
+
+    task_ids: tuple[str, ...]
+    """One a slot; `tasks_per_step` slots a step."""
+    tasks_per_step: int
+    padding: int
+    """Slots of the last step filled from the curriculum's start, so that no task is left out."""
+
+    @property
+    def steps(self) -> int:
+        return len(self.task_ids) // self.tasks_per_step
+
+    def step(self, number: int) -> tuple[str, ...]:
+        """Task ids of step `number`, counted from 1."""
+        start = (number - 1) * self.tasks_per_step
+        return self.task_ids[start : start + self.tasks_per_step]
+
+
+def plan(curriculum: Sequence[str], config: TrainConfig) -> Plan:
+    """`epochs` passes in the selector's order; a last partial step is filled from the start.
+
+    TRL drops a partial last batch without a word, which is why there is none.
+    """
+    per_step = config.tasks_per_step
+    if len(curriculum) < per_step:
+        raise UserError(
+            f"the curriculum holds {len(curriculum)} tasks, fewer than one step's "
+            f"train.tasks_per_step {per_step}: raise selection.size or lower tasks_per_step"
+        )
+    slots = list(curriculum) * config.epochs
+    padding = -len(slots) % per_step
+    return Plan((*slots, *curriculum[:padding]), per_step, padding)
+
+
+def arithmetic(recipe: Recipe) -> str:
+    """What training will take, in one line, before anything is loaded."""
+    train, size = recipe.train, recipe.selection.size
+    slots = size * train.epochs
+    steps = -(-slots // train.tasks_per_step)
+    rollouts = steps * train.rollouts_per_step
+    padding = steps * train.tasks_per_step - slots
+    return (
+        f"{size:,} tasks x {train.epochs} epochs / {train.tasks_per_step} tasks a step = "
+        f"{steps:,} steps ({padding} slots of the last filled from the start); "
+        f"{train.tasks_per_step} x {train.rollouts_per_task} = {train.rollouts_per_step:,} "
+        f"completions a step, {rollouts:,} in all, at most "
+        f"{rollouts * train.max_completion_tokens:,} tokens"
+    )

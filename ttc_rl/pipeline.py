@@ -1,0 +1,340 @@
+"""The stages of a run, in order: select, train, evaluate, report.
+
+Each stage reads the files the one before left in the run folder, and leaves its own; a stage whose
+files are there is not done again. `say` receives plain lines for whoever watches.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ttc_rl.config import Recipe
+from ttc_rl.run_dir import (
+    ArmDir,
+    RunDir,
+    read_json,
+    read_jsonl,
+    write_json,
+    write_jsonl,
+    write_text,
+)
+from ttc_rl.schema import Task, UserError, content_hash
+from ttc_rl.versions import versions
+
+BASE = "base"
+"""Name of the untrained model among the evaluated ones."""
+
+
+@dataclass(frozen=True)
+class Job:
+    recipe: Recipe
+    run: RunDir
+    say: Callable[[str], None]
+
+    def arm(self, name: str) -> tuple[Recipe, ArmDir]:
+        return self.recipe.arm(name), self.run.arm(name, self.recipe)
+
+
+def run_all(job: Job) -> None:
+    """Everything, from the corpus to the report."""
+    check_extras(job.recipe)
+    for stage in (select, train, evaluate, report):
+        stage(job)
+
+
+def check_extras(recipe: Recipe) -> None:
+    """Raise at once what would otherwise stop the run halfway: an extra that is not installed."""
+    needed = {"trl": "train", "datasets": "train", "sentence_transformers": "embed"}
+    if recipe.track.wandb:
+        needed["wandb"] = "wandb"
+    if recipe.train.vllm:
+        needed["vllm"] = "vllm"
+    for module, extra in needed.items():
+        if importlib.util.find_spec(module) is None:
+            raise UserError(f"{module} is not installed: pip install 'ttc-rl[{extra}]'")
+
+
+# --------------------------------------------------------------------------- select
+
+
+def select(job: Job) -> None:
+    """Corpus and target to curriculum.jsonl and selection.json of every arm, and overlap.jsonl."""
+    arms = [name for name in job.recipe.arm_names if not job.arm(name)[1].selection.exists()]
+    if not arms:
+        job.say("curriculum: there already")
+        return
+    from eval.benchmarks import resolve_target
+    from ttc_rl.embed import embed
+    from ttc_rl.overlap import remove_overlap
+    from ttc_rl.sources import load_corpus
+
+    started = time.perf_counter()
+    loaded, target = load_corpus(job.recipe.corpus, job.recipe.data), resolve_target(job.recipe)
+    _say_problems(job, [*loaded.problems, *target.problems])
+    job.say(
+        f"corpus: {len(loaded.tasks):,} tasks ({loaded.duplicates:,} exact duplicates left out); "
+        f"target {target.name}: {len(target.tasks):,} tasks"
+    )
+    overlap = remove_overlap(loaded.tasks, target.tasks, job.recipe.overlap)
+    _write_overlap(job, overlap, loaded.tasks, target.tasks)
+    corpus = [loaded.tasks[i] for i in overlap.kept]
+    job.say(f"overlap: {len(overlap.removed):,} corpus tasks removed, {len(corpus):,} left")
+    if not corpus:
+        raise UserError("overlap: every corpus task overlaps with the target; nothing is left")
+    write_json(
+        job.run.versions,
+        versions() | {"corpus": _hash(loaded.tasks), "target": _hash(target.tasks)},
+    )
+    corpus_ND = embed([task.prompt for task in corpus], job.recipe.embed, job.say)
+    target_MD = embed([task.prompt for task in target.tasks], job.recipe.embed, job.say)
+    common = {"bad_rows": loaded.problems, "duplicates": loaded.duplicates}
+    for name in arms:
+        seconds = time.perf_counter() - started
+        _select_arm(job, name, corpus, target.tasks, corpus_ND, target_MD, common, seconds)
+
+
+def _select_arm(
+    job: Job,
+    name: str,
+    corpus: list[Task],
+    targets: list[Task],
+    corpus_ND: Any,
+    target_MD: Any,
+    common: dict[str, Any],
+    preparation_seconds: float,
+) -> None:
+    from ttc_rl.selection import select as select_picks
+    from ttc_rl.selection.explain import explain
+    from ttc_rl.selection.sift import floor
+
+    recipe, folder = job.arm(name)
+    config, started = recipe.selection, time.perf_counter()
+    picks = select_picks(
+        corpus_ND,
+        target_MD,
+        size=config.size,
+        method=config.method,
+        noise=config.noise,
+        seed=recipe.seed,
+        ids=[task.id for task in corpus],
+        corpus_groups=[task.meta.get(config.group_by) for task in corpus],
+        target_groups=[task.meta.get(config.group_by) for task in targets],
+    )
+    seconds = time.perf_counter() - started
+    chosen = [corpus[pick.index] for pick in picks]
+    rows = [asdict(p) | {"task": asdict(task)} for p, task in zip(picks, chosen, strict=True)]
+    summary = {
+        "method": config.method,
+        "size": len(picks),
+        "noise": config.noise,
+        "seconds": seconds,
+        "preparation_seconds": preparation_seconds,
+        "corpus_tasks": len(corpus),
+        "targets": [{"task_id": task.id, "prompt": task.prompt} for task in targets],
+        "uncertainty": {
+            "start": float((target_MD.astype("float64") ** 2).sum()),
+            "after": picks[-1].uncertainty,
+            "floor": floor(corpus_ND, target_MD, config.noise),
+        },
+        "sources": _counts([task.source for task in chosen]),
+        "corpus_sources": _counts([task.source for task in corpus]),
+        **common,
+    }
+    write_jsonl(folder.curriculum, rows)
+    write_text(folder.explanation, explain(summary, rows))
+    write_json(folder.selection, summary)
+    before, after = summary["uncertainty"]["start"], summary["uncertainty"]["after"]
+    job.say(
+        f"{name}: {len(picks):,} tasks in {seconds:.1f} s; uncertainty about the target "
+        f"{before:.2f} -> {after:.2f} (floor of this corpus {summary['uncertainty']['floor']:.2f})"
+    )
+
+
+def _write_overlap(job: Job, overlap: Any, corpus: list[Task], targets: list[Task]) -> None:
+    corpus_by_id, target_by_id = {t.id: t for t in corpus}, {t.id: t for t in targets}
+    rows = [
+        asdict(removed)
+        | {
+            "prompt": corpus_by_id[removed.task_id].prompt,
+            "source": corpus_by_id[removed.task_id].source,
+            "target_prompt": target_by_id[removed.target_id].prompt,
+        }
+        for removed in overlap.removed
+    ]
+    write_jsonl(job.run.overlap, rows)
+    write_json(job.run.overlap.with_suffix(".json"), overlap.report())
+
+
+def _say_problems(job: Job, problems: list[str]) -> None:
+    for line in problems[:5]:
+        job.say(f"bad row left out: {line}")
+    if len(problems) > 5:
+        job.say(f"... and {len(problems) - 5:,} more bad rows; all are in selection.json")
+
+
+def _hash(tasks: list[Task]) -> dict[str, Any]:
+    return {"tasks": len(tasks), "hash": content_hash([task.id for task in tasks])}
+
+
+def _counts(names: list[str]) -> dict[str, int]:
+    ordered = sorted(set(names), key=lambda name: (-names.count(name), name))
+    return {name: names.count(name) for name in ordered}
+
+
+# --------------------------------------------------------------------------- train
+
+
+def train(job: Job) -> None:
+    """The curriculum of every arm to a trained model."""
+    arms = [name for name in job.recipe.arm_names if not job.arm(name)[1].model.exists()]
+    if not arms:
+        job.say("training: done already")
+        return
+    check_extras(job.recipe)
+    from ttc_rl.curriculum import plan
+    from ttc_rl.tracking import tracked
+
+    plans, tasks = {}, {}
+    for name in arms:
+        recipe, folder = job.arm(name)
+        tasks[name] = _curriculum_tasks(folder)
+        plans[name] = plan(list(tasks[name]), recipe.train)
+    base = _base(job)
+    from ttc_rl.train.grpo import train_grpo
+
+    for name in arms:
+        recipe, folder = job.arm(name)
+        job.say(f"training arm {name}: {plans[name].steps} steps")
+        with tracked(recipe, folder.root, job.say) as track:
+            train_grpo(
+                recipe,
+                plans[name],
+                tasks[name],
+                base,
+                folder,
+                track=track,
+                say=_prefixed(job, name),
+            )
+
+
+def _curriculum_tasks(folder: ArmDir) -> dict[str, Task]:
+    if not folder.curriculum.exists():
+        raise UserError(f"{folder.curriculum}: not there yet; `ttc-rl select RECIPE` makes it")
+    return {row["task_id"]: Task(**row["task"]) for row in read_jsonl(folder.curriculum)}
+
+
+def _base(job: Job) -> str | Path:
+    """The model that training starts from: an id or folder, or one trained from scratch now."""
+    model = job.recipe.model
+    if model.path is not None:
+        return model.path
+    assert model.pretrain is not None
+    import torch
+
+    from ttc_rl.train.pretrain import base_model
+
+    # Matrices this small run slower on two threads than on one, and one thread repeats exactly.
+    torch.set_num_threads(1)
+    return base_model(model.pretrain, job.recipe.seed, job.recipe.prompts, job.say)
+
+
+def _prefixed(job: Job, name: str) -> Callable[[str], None]:
+    return lambda line: job.say(f"{name}: {line}")
+
+
+# --------------------------------------------------------------------------- evaluate
+
+
+def evaluate(job: Job) -> None:
+    """Base and trained models on the target and the recipe's other benchmarks."""
+    from eval.benchmarks import eval_benchmarks
+    from eval.harness import evaluate_model, missing_samples
+    from eval.results import resolve_sampling
+    from ttc_rl.sampling import Decoding, load_completer
+
+    recipe = job.recipe
+    benchmarks = eval_benchmarks(recipe)
+    models: dict[str, Callable[[], str | Path]] = {BASE: functools.partial(_base, job)}
+    for name in recipe.arm_names:
+        folder = job.arm(name)[1]
+        if not folder.model.exists():
+            raise UserError(f"{folder.model}: no model there yet; `ttc-rl train RECIPE` makes it")
+        models[name] = functools.partial(Path, folder.model)
+    for model, path in models.items():
+        completer = None
+        results: dict[str, Any] = {}
+        for benchmark in benchmarks:
+            sampling = resolve_sampling(recipe.eval, benchmark.sampling)
+            lacking = missing_samples(
+                job.run, benchmark, model, sampling, greedy=recipe.eval.greedy
+            )
+            if lacking and completer is None:
+                use_vllm = recipe.train.vllm is not None
+                completer = load_completer(path(), recipe.prompts, use_vllm=use_vllm)
+            sampled = greedy = None
+            if lacking and completer is not None:
+                job.say(f"evaluating {model} on {benchmark.name}: {lacking:,} completions")
+                sampled = completer.decoding_with(
+                    Decoding(sampling.max_tokens, sampling.temperature, sampling.top_p)
+                )
+                if recipe.eval.greedy:
+                    greedy = completer.decoding_with(Decoding(sampling.max_tokens, temperature=0))
+            results[benchmark.name] = evaluate_model(
+                sampled,
+                benchmark,
+                sampling,
+                job.run,
+                model,
+                greedy=greedy,
+                batch=recipe.eval.batch,
+                seed=recipe.seed,
+                progress=_every_few_seconds(job.say, f"{model} on {benchmark.name}"),
+            )["metrics"]
+        _track_results(job, model, results)
+
+
+def _track_results(job: Job, model: str, results: dict[str, Any]) -> None:
+    if model == BASE or not job.recipe.track.wandb:
+        return
+    from ttc_rl.tracking import log_results, tracked
+
+    with tracked(job.recipe, job.arm(model)[1].root, job.say):
+        log_results(results)
+
+
+def _every_few_seconds(say: Callable[[str], None], what: str) -> Callable[[int, int], None]:
+    last = time.monotonic()
+
+    def progress(done: int, total: int) -> None:
+        nonlocal last
+        if time.monotonic() - last > 5:
+            last = time.monotonic()
+            say(f"{what}: {done:,} of {total:,}")
+
+    return progress
+
+
+# --------------------------------------------------------------------------- report
+
+
+def report(job: Job) -> None:
+    """summary.json, where something was evaluated, and report.html."""
+    from eval.compare import summary
+    from eval.report import write_report
+
+    if job.run.benchmarks():
+        write_json(job.run.summary, summary(job.run, job.recipe))
+    path = write_report(job.run, job.recipe)
+    job.say(f"report: {path}")
+
+
+def read_summary(run: RunDir) -> dict[str, Any]:
+    if not run.summary.exists():
+        raise UserError(f"{run.root}: nothing evaluated yet; `ttc-rl eval RECIPE` does it")
+    return read_json(run.summary)

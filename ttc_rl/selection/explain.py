@@ -1,0 +1,88 @@
+"""A selection in words that a person can check before any GPU is spent. Markdown, so text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+BARS = "▁▂▃▄▅▆▇█"
+TARGETS_SHOWN = 40
+PICKS_PER_TARGET = 3
+
+
+def explain(summary: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
+    """Source mix, uncertainty curve, and the first picks nearest to each target.
+
+    `summary` is what selection.json holds, `rows` what curriculum.jsonl holds.
+    """
+    return "\n".join(
+        [*_head(summary), *_curve(summary, rows), *_mix(summary), *_targets(summary, rows), ""]
+    )
+
+
+def _head(summary: Mapping[str, Any]) -> list[str]:
+    return [
+        f"# {summary['size']:,} of {summary['corpus_tasks']:,} corpus tasks for "
+        f"{len(summary['targets']):,} target tasks, by {summary['method']}",
+        "",
+    ]
+
+
+def _curve(summary: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Where the summed target variance stands after 1, 2, 4, ... picks."""
+    start, floor = summary["uncertainty"]["start"], summary["uncertainty"]["floor"]
+    values = [start, *(row["uncertainty"] for row in rows)]
+    points = [0, *(2**i for i in range(len(values)) if 2**i < len(values) - 1), len(values) - 1]
+    span = max(start - floor, 1e-12)
+    lines = [
+        "## Uncertainty about the targets",
+        "",
+        f"Summed posterior variance: {start:.3f} before, {values[-1]:.3f} after; observing the "
+        f"whole corpus would leave {floor:.3f}. The curriculum removes "
+        f"{(start - values[-1]) / span:.1%} of what this corpus can remove.",
+        "",
+        "| picks | uncertainty | share of the removable, removed | |",
+        "|--:|--:|--:|:--|",
+    ]
+    for n in dict.fromkeys(points):
+        share = (start - values[n]) / span
+        bar = BARS[min(int(share * len(BARS)), len(BARS) - 1)]
+        lines.append(
+            f"| {n:,} | {values[n]:.3f} | {share:.1%} | {bar * max(1, round(20 * share))} |"
+        )
+    return [*lines, ""]
+
+
+def _mix(summary: Mapping[str, Any]) -> list[str]:
+    lines = [
+        "## Where the tasks come from",
+        "",
+        "| source | chosen | in the corpus | lift |",
+        "|:--|--:|--:|--:|",
+    ]
+    for source, count in summary["sources"].items():
+        there = summary["corpus_sources"][source]
+        lift = (count / summary["size"]) / (there / summary["corpus_tasks"])
+        lines.append(f"| {source} | {count:,} | {there:,} | {lift:.1f}x |")
+    none = [name for name in summary["corpus_sources"] if name not in summary["sources"]]
+    return [*lines, *([f"| none from | {', '.join(none)} | | |"] if none else []), ""]
+
+
+def _targets(summary: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    lines = ["## First picks nearest to each target", ""]
+    for number, target in enumerate(summary["targets"][:TARGETS_SHOWN]):
+        own = [row for row in rows if row["nearest_target"] == number]
+        lines.append(f"- **{_line(target['prompt'])}** ({len(own)} picks)")
+        for row in own[:PICKS_PER_TARGET]:
+            task = row["task"]
+            lines.append(
+                f"    - #{row['rank'] + 1}, cosine {row['similarity']:.2f}, {task['source']}: "
+                f"{_line(task['prompt'])}"
+            )
+    more = len(summary["targets"]) - TARGETS_SHOWN
+    return [*lines, *([f"- ... and {more:,} more targets"] if more > 0 else [])]
+
+
+def _line(text: str, width: int = 110) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= width else flat[: width - 3] + "..."

@@ -1,0 +1,1 @@
+"""The trainer: `grpo` is the one file that knows TRL, `pretrain` makes the tiny base model."""

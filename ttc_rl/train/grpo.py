@@ -1,0 +1,281 @@
+"""GRPO on a curriculum, with TRL's GRPOTrainer as it is. The one file that knows TRL."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from transformers import AutoTokenizer, TrainerCallback
+from transformers.trainer_callback import PrinterCallback
+from trl.trainer.grpo_config import GRPOConfig
+from trl.trainer.grpo_trainer import GRPOTrainer
+
+from ttc_rl.config import Recipe
+from ttc_rl.curriculum import Plan
+from ttc_rl.prompts import as_messages, render
+from ttc_rl.rewards import reward
+from ttc_rl.run_dir import ArmDir, append_jsonl, read_jsonl, write_json, write_jsonl
+from ttc_rl.schema import Rollout, Task, UserError
+from ttc_rl.verifiers import verify_many
+
+# P tasks a step, G rollouts a task; a step's completions arrive as P groups of G.
+COMPLETE = "complete.json"
+"""Written into a checkpoint after everything else: without it, the checkpoint was cut by a kill."""
+
+
+def train_grpo(
+    recipe: Recipe,
+    plan: Plan,
+    tasks: Mapping[str, Task],
+    base: Path | str,
+    arm: ArmDir,
+    *,
+    track: bool,
+    say: Callable[[str], None],
+) -> None:
+    """Train `base` on `plan` and leave the model in `arm.model`, in Hugging Face format.
+
+    Goes on from the newest complete checkpoint where there is one; the result is the same as
+    without the interruption. Raises UserError where TRL refuses the recipe's `train.trl`.
+    """
+    checkpoint, step = _newest_checkpoint(arm)
+    _forget_after(arm, step)
+    if checkpoint:
+        say(f"training goes on after step {step}")
+    tokenizer = AutoTokenizer.from_pretrained(base, padding_side="left")
+    ledger = _Ledger(recipe, plan, tasks, arm, tokenizer.eos_token_id)
+    trainer = GRPOTrainer(
+        model=str(base),
+        reward_funcs=ledger.verified_reward,
+        args=_grpo_config(recipe, plan, arm, track),
+        train_dataset=_dataset(recipe, plan, tasks, tokenizer),
+        processing_class=tokenizer,
+        callbacks=[_Progress(plan, arm, say), _MarkComplete()],
+    )
+    trainer.remove_callback(PrinterCallback)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    _save_model(trainer, tokenizer, arm)
+
+
+def _save_model(trainer: GRPOTrainer, tokenizer: Any, arm: ArmDir) -> None:
+    beside = arm.model.with_name("model.part")
+    trainer.save_model(str(beside))
+    tokenizer.save_pretrained(beside)
+    if trainer.accelerator.is_main_process:
+        shutil.rmtree(arm.model, ignore_errors=True)
+        beside.replace(arm.model)
+        shutil.rmtree(arm.checkpoints, ignore_errors=True)
+
+
+# --------------------------------------------------------------------------- what TRL is given
+
+
+def _dataset(recipe: Recipe, plan: Plan, tasks: Mapping[str, Task], tokenizer: Any) -> Dataset:
+    """One row a slot of the plan, in the plan's order."""
+    chat = tokenizer.chat_template is not None
+
+    def prompt(task: Task) -> Any:
+        text = render(task, recipe.prompts)
+        return as_messages(text) if chat else text
+
+    return Dataset.from_list(
+        [{"prompt": prompt(tasks[task_id]), "task_id": task_id} for task_id in plan.task_ids]
+    )
+
+
+def _grpo_config(recipe: Recipe, plan: Plan, arm: ArmDir, track: bool) -> GRPOConfig:
+    train, cuda = recipe.train, torch.cuda.is_available()
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    completions = train.rollouts_per_step
+    micro = train.micro_batch or completions // world
+    if completions % (micro * world):
+        raise UserError(
+            f"train: {completions} completions a step ({train.tasks_per_step} tasks x "
+            f"{train.rollouts_per_task} rollouts) do not divide over {world} devices in "
+            f"micro-batches of {micro}"
+        )
+    ours: dict[str, Any] = {
+        "output_dir": str(arm.checkpoints),
+        "per_device_train_batch_size": micro,
+        "gradient_accumulation_steps": completions // (micro * world),
+        "num_generations": train.rollouts_per_task,
+        "max_completion_length": train.max_completion_tokens,
+        "max_steps": plan.steps * train.trl.get("num_iterations", 1),
+        "shuffle_dataset": False,  # the curriculum's order is the point
+        "seed": recipe.seed,
+        "data_seed": recipe.seed,
+        "save_strategy": "steps",
+        "save_steps": train.save_steps,
+        "save_total_limit": 2,
+        "logging_steps": 1,
+        "report_to": ["wandb"] if track else [],
+        "disable_tqdm": True,
+        "bf16": cuda,
+        "use_cpu": not cuda,
+        "dataloader_pin_memory": cuda,
+        _checkpointing_key(): cuda,
+    }
+    if train.vllm:
+        ours |= {
+            "use_vllm": True,
+            "vllm_mode": train.vllm.mode,
+            "vllm_gpu_memory_utilization": train.vllm.gpu_memory_utilization,
+            "vllm_tensor_parallel_size": train.vllm.tensor_parallel_size,
+            "vllm_server_base_url": train.vllm.server_base_url,
+        }
+    try:
+        return GRPOConfig(**(ours | train.trl))
+    except (TypeError, ValueError) as error:
+        raise UserError(f"train.trl: TRL's GRPOConfig says: {error}") from None
+
+
+def _checkpointing_key() -> str:
+    """transformers renamed the field in 5.23; the old name warns there and the new fails before."""
+    new = "activation_checkpointing"
+    return new if new in GRPOConfig.__dataclass_fields__ else "gradient_checkpointing"
+
+
+# --------------------------------------------------------------------------- what TRL calls back
+
+
+class _Ledger:
+    """The reward function, and the record of what was rolled out in which order."""
+
+    def __init__(
+        self, recipe: Recipe, plan: Plan, tasks: Mapping[str, Task], arm: ArmDir, eos: int
+    ) -> None:
+        self.plan, self.tasks, self.arm, self.eos = plan, tasks, arm, eos
+        self.group = recipe.train.rollouts_per_task
+        self.iterations = recipe.train.trl.get("num_iterations", 1)
+
+    def verified_reward(
+        self,
+        prompts: Sequence[Any],
+        completions: Sequence[Any],
+        completion_ids: Sequence[Sequence[int]],
+        task_id: Sequence[str],
+        trainer_state: Any,
+        log_metric: Callable[[str, float], None],
+        **_: Any,
+    ) -> list[float | None]:
+        """One reward a completion: the verifier's verdict, 1 or 0, or None where undecided."""
+        step = trainer_state.global_step // self.iterations + 1
+        self._check_order(step, task_id)
+        texts = [c if isinstance(c, str) else c[0]["content"] for c in completions]
+        started = time.perf_counter()
+        verdicts = verify_many([self.tasks[i] for i in task_id], texts)
+        log_metric("time/verify", time.perf_counter() - started)
+        rollouts = [
+            Rollout(
+                task_id=i,
+                completion=text,
+                finish_reason="stop" if ids and ids[-1] == self.eos else "length",
+                tokens=len(ids),
+                verdict=verdict,
+                reward=reward(verdict),
+            )
+            for i, text, ids, verdict in zip(task_id, texts, completion_ids, verdicts, strict=True)
+        ]
+        for status in ("no_answer", "timeout", "infra_error"):
+            count = sum(verdict.status == status for verdict in verdicts)
+            log_metric(f"curriculum/{status}_rate", count / len(verdicts))
+        _write_rollouts(self.arm.rollouts, step, rollouts)
+        return [rollout.reward for rollout in rollouts]
+
+    def _check_order(self, step: int, task_ids: Sequence[str]) -> None:
+        """The tasks rolled out are those the plan has for this step; one process sees its share."""
+        groups = list(task_ids[:: self.group]) if len(task_ids) >= self.group else [task_ids[0]]
+        planned = self.plan.step(step)
+        rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+        share = len(planned) / world
+        expected = planned[int(rank * share) : max(int((rank + 1) * share), int(rank * share) + 1)]
+        if tuple(groups) != tuple(expected):
+            raise RuntimeError(
+                f"step {step} rolled out tasks {groups}, but the curriculum has {list(expected)}: "
+                "TRL did not keep the order"
+            )
+
+
+def _write_rollouts(folder: Path, step: int, rollouts: Sequence[Rollout]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rank = os.environ.get("RANK", "0")
+    rows = [
+        {
+            "step": step,
+            "task_id": r.task_id,
+            "completion": r.completion,
+            "finish_reason": r.finish_reason,
+            "tokens": r.tokens,
+            "correct": r.verdict.correct,
+            "answer": r.verdict.answer,
+            "status": r.verdict.status,
+            "reason": r.verdict.reason,
+            "reward": r.reward,
+        }
+        for r in rollouts
+    ]
+    folder.mkdir(parents=True, exist_ok=True)
+    beside = folder / f"step-{step:05d}-{rank}.part"
+    pq.write_table(pa.Table.from_pylist(rows), beside)
+    beside.replace(beside.with_suffix(".parquet"))
+
+
+class _Progress(TrainerCallback):
+    """metrics.jsonl, one line a step, and a line on the console now and then."""
+
+    def __init__(self, plan: Plan, arm: ArmDir, say: Callable[[str], None]) -> None:
+        self.plan, self.arm, self.say = plan, arm, say
+        self.last_said = time.monotonic()
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+        if not state.is_world_process_zero or "reward" not in logs:
+            return
+
+        append_jsonl(self.arm.metrics, [{"step": state.global_step, **logs}])
+        done = state.global_step == state.max_steps
+        if done or time.monotonic() - self.last_said > 5:
+            self.last_said = time.monotonic()
+            flat = logs.get("frac_reward_zero_std", 0.0)
+            self.say(
+                f"step {state.global_step}/{state.max_steps}  reward {logs['reward']:.3f}  "
+                f"groups without spread {flat:.0%}"
+            )
+
+
+class _MarkComplete(TrainerCallback):
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.is_world_process_zero:
+            folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+            write_json(folder / COMPLETE, {"step": state.global_step})
+
+
+# --------------------------------------------------------------------------- resuming
+
+
+def _newest_checkpoint(arm: ArmDir) -> tuple[Path | None, int]:
+    """The newest checkpoint that was written to its end, and its step."""
+    found = {
+        int(path.parent.name.removeprefix("checkpoint-")): path.parent
+        for path in arm.checkpoints.glob(f"checkpoint-*/{COMPLETE}")
+    }
+    return (found[max(found)], max(found)) if found else (None, 0)
+
+
+def _forget_after(arm: ArmDir, step: int) -> None:
+    """Drop what an interrupted run recorded after the checkpoint: those steps are run again."""
+    if arm.metrics.exists():
+        write_jsonl(arm.metrics, [row for row in read_jsonl(arm.metrics) if row["step"] <= step])
+    for path in arm.rollouts.glob("step-*.parquet"):
+        if int(path.name.split("-")[1]) > step:
+            path.unlink()
+    for path in arm.checkpoints.glob("checkpoint-*"):
+        if not (path / COMPLETE).exists():
+            shutil.rmtree(path)
