@@ -1,0 +1,36 @@
+"""Answers compared as text: what stands after the last word "answer", without spaces and case."""
+
+from __future__ import annotations
+
+import re
+
+from ttc_rl.schema import Task, Verdict
+from ttc_rl.verifiers.latex import after_reasoning, last_boxed
+
+_MARKER = re.compile(r"\banswer\b(?:\*\*)?[ \t]*(?:is\b[ \t]*)?:?(?:\*\*)?[ \t]*", re.IGNORECASE)
+
+
+def verify(task: Task, completion: str) -> Verdict:
+    answer = read_answer(completion)
+    if answer is None:
+        return Verdict(False, None, 'nothing after the word "answer", and no box', "no_answer")
+    if not key(task.gold or ""):
+        return Verdict(None, answer, f"gold unreadable: {task.gold!r}")
+    return Verdict(key(answer) == key(task.gold or ""), answer)
+
+
+def read_answer(completion: str) -> str | None:
+    """The rest of the line after the last "answer"; failing that, the last box."""
+    tail = after_reasoning(completion)
+    if tail is None:
+        return None
+    for marker in list(_MARKER.finditer(tail))[-1:]:
+        answer = tail[marker.end() :].partition("\n")[0].strip()
+        if key(answer):
+            return answer
+    return last_boxed(tail)
+
+
+def key(answer: str) -> str:
+    """Equal keys are equal answers: no white space, no letter case, no full stop at the end."""
+    return re.sub(r"\s+", "", answer).casefold().rstrip(".")
