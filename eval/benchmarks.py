@@ -151,6 +151,14 @@ def _unknown(what: str, name: str, known: Sequence[str]) -> str:
 # --------------------------------------------------------------------------- by anything else
 
 
+def named_benchmark(name: str, data: str | None = None) -> Benchmark:
+    """A benchmark by its name, or the tasks of a file."""
+    if name.endswith(_FILE_ENDINGS):
+        source = SourceConfig(path=name)
+        return benchmark_from_source(_source_name(source), source)
+    return load_benchmark(name, data)
+
+
 def benchmark_from_source(name: str, source: SourceConfig) -> Benchmark:
     """Every task of a source once; a repeated task is left out and told in `problems`."""
     loaded = load_source(source)
@@ -167,7 +175,7 @@ def target_name(recipe: Recipe) -> str:
         return _source_name(target)
     if target.endswith(_FILE_ENDINGS):
         return _source_name(SourceConfig(path=target))
-    return "prompt" if re.search(r"\s", target) else target
+    return "prompt" if re.search(r"\s", target.strip()) else target
 
 
 def _source_name(source: SourceConfig) -> str:
@@ -181,14 +189,12 @@ def resolve_target(recipe: Recipe) -> Benchmark:
 
     A prompt has no gold: tasks can be selected and trained on for it, but nothing can be graded.
     """
-    target, name = recipe.target, target_name(recipe)
+    target = recipe.target
     if isinstance(target, SourceConfig):
-        return benchmark_from_source(name, target)
-    if target.endswith(_FILE_ENDINGS):
-        return benchmark_from_source(name, SourceConfig(path=target))
-    if name == "prompt":
-        return Benchmark(name, [Task(kind="math", prompt=target.strip(), source="recipe")])
-    return load_benchmark(target, recipe.data)
+        return benchmark_from_source(target_name(recipe), target)
+    if target_name(recipe) == "prompt":
+        return Benchmark("prompt", [Task(kind="math", prompt=target.strip(), source="recipe")])
+    return named_benchmark(target, recipe.data)
 
 
 def eval_benchmarks(recipe: Recipe) -> list[Benchmark]:

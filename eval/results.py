@@ -1,7 +1,7 @@
 """From a sample file to numbers: one row a task, then means with intervals.
 
 MODEL.samples.jsonl   one row a sample, written by harness.py or score.py
-MODEL.tasks.jsonl     one row a task: the value of every metric on it, for paired differences
+MODEL.tasks.jsonl     one row a task: prompt, gold, and every metric, for paired differences
 MODEL.json            metrics {value, lo, hi}, rates, and what was asked
 
 T tasks, n samples a task. Undecided samples are not correct in every metric, and counted.
@@ -18,13 +18,13 @@ from typing import Any
 
 import numpy as np
 from pydantic import Field
-from ttc_rl.verifiers import equivalence_classes
 
 from eval.benchmarks import Benchmark, gradable
 from ttc_rl.config import SamplingConfig, Section
 from ttc_rl.metrics import bootstrap_means, maj_at_k, pass_at_k
 from ttc_rl.run_dir import read_jsonl, write_json, write_jsonl
 from ttc_rl.schema import Task, UserError
+from ttc_rl.verifiers import equivalence_classes
 
 Row = dict[str, Any]
 Cells = dict[tuple[str, int], Row]
@@ -223,7 +223,8 @@ def write_result(
     head = {"benchmark": benchmark.name, "tasks_hash": benchmark.tasks_hash, **asked}
     result = head | _summary(values, rows)
     lines = (
-        {"task_id": task.id} | {name: float(value[i]) for name, value in values.items()}
+        {"task_id": task.id, "prompt": task.prompt, "gold": task.gold}
+        | {name: float(value[i]) for name, value in values.items()}
         for i, task in enumerate(benchmark.tasks)
     )
     write_jsonl(tasks_file(path), lines)
@@ -236,15 +237,19 @@ def tasks_file(result: Path) -> Path:
     return result.with_name(f"{result.name.removesuffix('.json')}.tasks.jsonl")
 
 
-def per_task(result: Path, metric: str) -> np.ndarray:
-    """A metric's value on each task of a written result, in the benchmark's order."""
+def read_tasks(result: Path) -> list[Row]:
+    """task_id, prompt, gold and every metric, one row a task, in the benchmark's order."""
     path = tasks_file(result)
     if not path.exists():
         raise UserError(f"{path}: missing; `ttc-rl eval` writes it again from the samples")
-    rows = list(read_jsonl(path))
-    if rows and metric not in rows[0]:
-        known = ", ".join(name for name in rows[0] if name != "task_id")
-        raise UserError(f"{path}: holds no {metric}; it holds {known}")
+    return list(read_jsonl(path))
+
+
+def per_task(result: Path, metric: str) -> np.ndarray:
+    """A metric's value on each task of a written result, in the benchmark's order."""
+    rows = read_tasks(result)
+    if metric not in rows[0]:
+        raise UserError(f"{tasks_file(result)}: holds no {metric}")
     return np.array([row[metric] for row in rows])
 
 

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from eval.benchmarks import target_name
-from eval.results import avg_name, per_task, tasks_file
+from eval.results import Row, avg_name, read_tasks
 from ttc_rl.config import Recipe
 from ttc_rl.metrics import bootstrap_means
-from ttc_rl.run_dir import RunDir, read_json, read_jsonl
+from ttc_rl.run_dir import RunDir, read_json
 from ttc_rl.schema import UserError
 
 ARM_ORDER = ("base", "random", "nearest", "sift", "oracle")
@@ -34,11 +34,16 @@ def in_order(arms: Iterable[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class Result:
-    """What one model scored on one benchmark: MODEL.json and the values behind its means."""
+    """What one model scored on one benchmark: MODEL.json, and MODEL.tasks.jsonl behind it."""
 
     path: Path
     summary: Json
-    values: Mapping[str, np.ndarray]
+    tasks: Sequence[Row]
+
+    @functools.cached_property
+    def values(self) -> dict[str, np.ndarray]:
+        """Metric -> its value on each task."""
+        return {m: np.array([row[m] for row in self.tasks]) for m in self.summary["metrics"]}
 
     @property
     def avg(self) -> np.ndarray:
@@ -46,7 +51,7 @@ class Result:
 
     @functools.cached_property
     def task_ids(self) -> frozenset[str]:
-        return frozenset(row["task_id"] for row in read_jsonl(tasks_file(self.path)))
+        return frozenset(row["task_id"] for row in self.tasks)
 
 
 def load_results(run: RunDir) -> dict[str, dict[str, Result]]:
@@ -58,8 +63,7 @@ def load_results(run: RunDir) -> dict[str, dict[str, Result]]:
 
 
 def _load(path: Path) -> Result:
-    summary = read_json(path)
-    return Result(path, summary, {metric: per_task(path, metric) for metric in summary["metrics"]})
+    return Result(path, read_json(path), read_tasks(path))
 
 
 def check_same_tasks(results: Sequence[Result]) -> None:

@@ -1,4 +1,4 @@
-"""Results as tables: once as data, then for a terminal (rich) or for a page (Markdown).
+"""Results as tables, printed by a rich console as they stand, or turned into Markdown.
 
 Shares are shown in percent, differences in points, with their 95 % interval: `41.7 [33.1, 50.2]`.
 """
@@ -30,6 +30,25 @@ class Table:
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     note: str = ""
+
+    def __rich__(self) -> RichTable:
+        caption = Text(self.note) if self.note else None
+        drawn = RichTable(title=Text(self.title), caption=caption, title_justify="left")
+        for i, column in enumerate(self.columns):
+            drawn.add_column(Text(column), justify="right" if i else "left", overflow="fold")
+        for row in self.rows:
+            drawn.add_row(*(Text(cell) for cell in row))
+        return drawn
+
+    def markdown(self) -> str:
+        lines = [
+            f"**{self.title}**",
+            "",
+            _line(self.columns),
+            _line(["---" if i == 0 else "---:" for i in range(len(self.columns))]),
+            *(_line(row) for row in self.rows),
+        ]
+        return "\n".join(lines + (["", self.note] if self.note else [])) + "\n"
 
 
 def share(estimate: Estimated) -> str:
@@ -77,10 +96,10 @@ def summary_tables(summary: Mapping[str, Any]) -> list[Table]:
     return tables
 
 
-def result_table(result: Mapping[str, Any], model: str) -> Table:
+def result_table(result: Mapping[str, Any]) -> Table:
     """Of one MODEL.json, as `ttc-rl score` prints it."""
     title = f"{result['benchmark']}: {result['tasks']} tasks x {result['samples']} samples, %"
-    return _models_table(title, {model: result})
+    return _models_table(title, {result.get("model") or result.get("samples_file", ""): result})
 
 
 def _models_table(title: str, models: Mapping[str, Any]) -> Table:
@@ -125,6 +144,10 @@ def comparison_tables(comparison: Mapping[str, Any]) -> list[Table]:
     return tables
 
 
+def comparison_markdown(comparison: Mapping[str, Any]) -> str:
+    return "\n".join(table.markdown() for table in comparison_tables(comparison))
+
+
 def _seeds(part: Mapping[str, Any]) -> str:
     count = len(part["seeds"])
     return f"{count} seeds, interval over seeds" if count > 1 else "1 seed, interval over tasks"
@@ -152,37 +175,6 @@ def _matrix_table(arm: str, matrix: Mapping[str, Any]) -> Table:
         )
     title = f"{arm}: gain over base in avg@n, points (rows: trained for, columns: evaluated on)"
     return Table(title, ["trained for", *matrix["columns"]], rows, note)
-
-
-# --------------------------------------------------------------------------- how to show it
-
-
-def to_rich(table: Table) -> RichTable:
-    drawn = RichTable(
-        title=Text(table.title),
-        caption=Text(table.note) if table.note else None,
-        title_justify="left",
-    )
-    for i, column in enumerate(table.columns):
-        drawn.add_column(Text(column), justify="right" if i else "left", overflow="fold")
-    for row in table.rows:
-        drawn.add_row(*(Text(cell) for cell in row))
-    return drawn
-
-
-def to_markdown(tables: Iterable[Table]) -> str:
-    return "\n".join(_markdown(table) for table in tables)
-
-
-def _markdown(table: Table) -> str:
-    lines = [
-        f"**{table.title}**",
-        "",
-        _line(table.columns),
-        _line(["---" if i == 0 else "---:" for i in range(len(table.columns))]),
-        *(_line(row) for row in table.rows),
-    ]
-    return "\n".join(lines + (["", table.note] if table.note else [])) + "\n"
 
 
 def _line(cells: Sequence[str]) -> str:

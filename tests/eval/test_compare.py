@@ -11,7 +11,7 @@ from eval.compare import compare, summary
 from eval.matrix import diagonal_test
 from eval.results import per_task
 from eval.summary import in_order
-from eval.tables import comparison_tables, points, share, summary_tables, to_markdown, to_rich
+from eval.tables import comparison_markdown, points, share, summary_tables
 from ttc_rl.metrics import paired_difference, t_interval
 from ttc_rl.schema import UserError
 
@@ -163,15 +163,15 @@ def test_tables_hold_every_arm_in_the_terminal_and_in_markdown(make_run: Any, tm
     tables = summary_tables(summary(run, run.load_recipe()))
     console = Console(file=StringIO(), width=200)
     for table in tables:
-        console.print(to_rich(table))
+        console.print(table)
     assert isinstance(console.file, StringIO)
-    for text in (console.file.getvalue(), to_markdown(tables)):
+    for text in (console.file.getvalue(), "\n".join(table.markdown() for table in tables)):
         assert "sift - random" in text
         assert "12 tasks x 4 samples" in text
 
 
 def test_a_study_renders_its_matrix(make_run: Any, tmp_path: Path):
-    text = to_markdown(comparison_tables(compare(study(make_run, tmp_path))))
+    text = comparison_markdown(compare(study(make_run, tmp_path)))
     assert "mean over 3 targets" in text
     assert "p = 0.167 over shuffled row labels" in text
     assert "2 seeds, interval over seeds" in text

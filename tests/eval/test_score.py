@@ -8,6 +8,7 @@ from eval.benchmarks import Benchmark
 from eval.harness import evaluate
 from eval.results import Sampling, summarise
 from eval.score import score
+from eval.tables import result_table
 from ttc_rl.run_dir import read_json, read_jsonl, write_jsonl
 from ttc_rl.schema import UserError
 
@@ -72,6 +73,13 @@ def test_a_bad_row_is_named(sums: Benchmark, tmp_path: Path, line: str, message:
     path.write_text(path.read_text() + line + "\n")
     with pytest.raises(UserError, match=message):
         score(path, sums)
+
+
+def test_the_result_is_shown_as_a_table(sums: Benchmark, tmp_path: Path):
+    write_jsonl(tmp_path / "theirs.jsonl", foreign(sums, 2))
+    table = result_table(score(tmp_path / "theirs.jsonl", sums, k=[2]).result)
+    assert table.columns == ["model", "avg@2", "pass@2", "maj@2", "truncated", "tokens"]
+    assert table.rows[0][1] == "50.0 [50.0, 50.0]"
 
 
 def test_more_draws_than_samples_are_refused(sums: Benchmark, tmp_path: Path):
