@@ -1,0 +1,41 @@
+"""What the policy reads: the problem, and how to give the answer so that it can be graded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ttc_rl.schema import Task, UserError
+
+PLACE = "{prompt}"
+
+TEMPLATES: Mapping[str, str] = {
+    "math": PLACE
+    + "\n\nThink it through step by step, then give the final answer within \\boxed{}.",
+    "choice": PLACE
+    + "\n\nThink it through step by step, then give the letter of the right option, and nothing "
+    "else, within \\boxed{}.",
+    "exact": PLACE + '\n\nEnd with "Answer:" followed by the answer alone.',
+    "code": PLACE
+    + "\n\nWork out an approach first. Then give the complete program, once, in one fenced block "
+    "that begins with ```python.",
+    "judge": PLACE + "\n\nThink it through step by step, then state the final answer clearly.",
+}
+"""By kind of task. A recipe's `prompts:` replaces single ones."""
+
+
+def render(task: Task, templates: Mapping[str, str]) -> str:
+    """The task's prompt put in place of `{prompt}`; braces anywhere else are left as they are.
+
+    `templates` goes before ours; a kind that neither has (a plug-in's) is shown as it is.
+    """
+    template = templates.get(task.kind, TEMPLATES.get(task.kind, PLACE))
+    if PLACE not in template:
+        raise UserError(
+            f"prompts.{task.kind}: the template has no {PLACE}, so no task would be shown"
+        )
+    return template.replace(PLACE, task.prompt)
+
+
+def as_messages(text: str) -> list[dict[str, str]]:
+    """One user turn, as chat templates take it."""
+    return [{"role": "user", "content": text}]
