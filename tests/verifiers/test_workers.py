@@ -101,7 +101,7 @@ def test_a_killed_run_leaves_no_process_behind(tmp_path):
     script.write_text(SCRIPT)
     command = [sys.executable, script, "wait"]
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as process:
         assert process.stdout is not None
         lines = [process.stdout.readline().strip() for _ in range(4)]

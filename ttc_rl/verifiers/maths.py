@@ -95,7 +95,7 @@ def compare(pairs: Sequence[tuple[str, str]]) -> list[Outcome]:
 
 @functools.lru_cache(maxsize=8192)
 def _tidy(text: str) -> str:
-    return latex.tidy(text[: MAX_ANSWER + 1])
+    return latex.tidy(text) if len(text) <= MAX_ANSWER else text
 
 
 @functools.lru_cache(maxsize=8192)
