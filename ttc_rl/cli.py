@@ -23,7 +23,8 @@ app = typer.Typer(
     help="Train a language model for the test it is about to take.",
     epilog="Any key of a recipe can be set on the command line: selection.size=500 seed=1",
 )
-console = Console(highlight=False, soft_wrap=True)
+# Without a terminal (a log file, a pipe) tables get the width they need.
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 started = time.monotonic()
 
 RecipeFile = Annotated[
@@ -56,7 +57,7 @@ def main() -> None:
 
 def say(line: str) -> None:
     """One plain line with the seconds since the start; the same with and without a terminal."""
-    console.print(f"[{time.monotonic() - started:5.0f} s] {line}", markup=False)
+    console.print(f"[{time.monotonic() - started:5.0f} s] {line}", markup=False, soft_wrap=True)
 
 
 # --------------------------------------------------------------------------- the stages
@@ -207,7 +208,7 @@ def compare(
 
     found = compare_runs([RunDir(path) for path in runs])
     if markdown:
-        console.print(comparison_markdown(found), markup=False)
+        console.print(comparison_markdown(found), markup=False, soft_wrap=True)
     else:
         for table in comparison_tables(found):
             console.print(table)
@@ -227,7 +228,9 @@ def config(
     if recipe is None:
         console.print_json(data=Recipe.model_json_schema())
     else:
-        console.print(dump_recipe(load_recipe(recipe, overrides or [])), markup=False)
+        console.print(
+            dump_recipe(load_recipe(recipe, overrides or [])), markup=False, soft_wrap=True
+        )
 
 
 @app.command()
@@ -293,9 +296,9 @@ def _show(recipe: Recipe) -> None:
     from ttc_rl.config import dump_recipe
     from ttc_rl.curriculum import arithmetic
 
-    console.print(dump_recipe(recipe), markup=False)
+    console.print(dump_recipe(recipe), markup=False, soft_wrap=True)
     for name in recipe.arm_names:
-        console.print(f"{name}: {arithmetic(recipe.arm(name))}", markup=False)
+        console.print(f"{name}: {arithmetic(recipe.arm(name))}", markup=False, soft_wrap=True)
 
 
 def _print_summary(job: Job) -> None:

@@ -19,7 +19,7 @@ from ttc_rl.run_dir import cache_dir
 from ttc_rl.schema import UserError, content_hash
 
 # N texts, D embedding size.
-CHUNK = 4096
+CHUNK = 2048
 """Texts embedded between two writes to the cache."""
 
 
@@ -83,10 +83,12 @@ class _Cache:
 def _load(name: str) -> Any:
     try:
         from sentence_transformers import SentenceTransformer
+        from transformers.utils.logging import disable_progress_bar
     except ImportError:
         raise UserError(
             "embedding needs sentence-transformers: pip install 'ttc-rl[embed]'"
         ) from None
+    disable_progress_bar()
     try:
         return SentenceTransformer(_weights(name))
     except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from ttc_rl.schema import Task, UserError
 
@@ -39,3 +40,13 @@ def render(task: Task, templates: Mapping[str, str]) -> str:
 def as_messages(text: str) -> list[dict[str, str]]:
     """One user turn, as chat templates take it."""
     return [{"role": "user", "content": text}]
+
+
+def prompt_text(task: Task, templates: Mapping[str, str], tokenizer: Any) -> str:
+    """What the model reads: through the tokenizer's chat template, where it has one."""
+    text = render(task, templates)
+    if tokenizer.chat_template is None:
+        return text
+    return tokenizer.apply_chat_template(
+        as_messages(text), tokenize=False, add_generation_prompt=True
+    )

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils.logging import disable_progress_bar
 
 from ttc_rl.prompts import prompt_text
 from ttc_rl.sampling import Decoding
@@ -28,6 +29,7 @@ class GenerateCompleter:
     def load(
         cls, path: Path | str, decoding: Decoding, templates: Mapping[str, str]
     ) -> GenerateCompleter:
+        disable_progress_bar()
         cuda = torch.cuda.is_available()
         dtype = "auto" if cuda else torch.float32
         model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=dtype)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import torch
 from datasets import Dataset
 from transformers import AutoTokenizer, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
+from transformers.utils.logging import disable_progress_bar
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
@@ -44,11 +46,14 @@ def train_grpo(
     Goes on from the newest complete checkpoint where there is one; the result is the same as
     without the interruption. Raises UserError where TRL refuses the recipe's `train.trl`.
     """
+    disable_progress_bar()
     checkpoint, step = _newest_checkpoint(arm)
     _forget_after(arm, step)
     if checkpoint:
         say(f"training goes on after step {step}")
     tokenizer = AutoTokenizer.from_pretrained(base, padding_side="left")
+    # TRL's own code asks by the old name; nothing a user could change.
+    warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")
     ledger = _Ledger(recipe, plan, tasks, arm, tokenizer.eos_token_id)
     trainer = GRPOTrainer(
         model=str(base),

@@ -23,6 +23,7 @@ from transformers import (
     Qwen3ForCausalLM,
     set_seed,
 )
+from transformers.utils.logging import disable_progress_bar
 
 from ttc_rl.config import PretrainConfig
 from ttc_rl.prompts import render
@@ -64,6 +65,7 @@ def base_model(
         return folder
     shutil.rmtree(folder, ignore_errors=True)
     beside = folder.with_name(folder.name + ".part")
+    disable_progress_bar()
     model, tokenizer, log = _train(config, seed, templates, say)
     model.save_pretrained(beside)
     tokenizer.save_pretrained(beside)

@@ -1,0 +1,28 @@
+"""What several tests share: where the real data is, and a run small enough to be made twice."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """A folder with corpus/ and benchmarks/; tests on real records are skipped without one."""
+    folder = Path(os.environ.get("TTC_RL_DATA", ROOT.parent / "shared" / "data"))
+    if not (folder / "corpus").is_dir():
+        pytest.skip(f"no task data at {folder}; set TTC_RL_DATA")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One cache of embeddings and base models for the whole session, apart from the user's."""
+    folder = tmp_path_factory.mktemp("cache")
+    os.environ["TTC_RL_CACHE"] = str(folder)
+    return folder

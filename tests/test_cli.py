@@ -1,0 +1,154 @@
+"""The command line as a user meets it: quick answers, one line for every mistake."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+MINIMAL = "model: m\ncorpus: {corpus}\ntarget: {target}\nselection: {{size: 4}}\n"
+HEAVY = ("torch", "transformers", "trl", "datasets", "sentence_transformers", "wandb", "sympy")
+
+
+def ttc_rl(*arguments: str, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "ttc_rl", *arguments],
+        capture_output=True, text=True, cwd=cwd, timeout=120, check=False,
+    )  # fmt: skip
+
+
+def said(*arguments: str, cwd: Path | None = None) -> str:
+    """The one line of an error the user can mend."""
+    done = ttc_rl(*arguments, cwd=cwd)
+    assert done.returncode == 2, done
+    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith("ttc-rl: ")
+    assert done.stderr.count("\n") == 1
+    return done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["run", "nowhere.yaml"], ["run", "RECIPE", "sed=1"]]
+)
+def test_help_and_typos_answer_without_loading_anything_heavy(arguments: list[str]):
+    arguments = [str(Path("recipes/quickstart.yaml")) if a == "RECIPE" else a for a in arguments]
+    code = (
+        "import sys; from ttc_rl.cli import main\n"
+        f"sys.argv = ['ttc-rl', *{arguments!r}]\n"
+        "try:\n    main()\n"
+        f"except SystemExit:\n    print('loaded', [m for m in {HEAVY!r} if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "loaded []" in done.stdout, done
+
+
+def write_tasks(path: Path, count: int, start: int = 0) -> Path:
+    rows = [
+        f'{{"kind": "math", "prompt": "add {i} and 1", "answer": "{i + 1}"}}'
+        for i in range(start, start + count)
+    ]
+    path.write_text("\n".join(rows) + "\n")
+    return path
+
+
+def recipe(folder: Path, corpus: object, target: object, extra: str = "") -> str:
+    path = folder / "r.yaml"
+    path.write_text(MINIMAL.format(corpus=corpus, target=target) + extra)
+    return str(path)
+
+
+@pytest.fixture
+def files(tmp_path: Path, cache: Path) -> tuple[Path, Path]:
+    return write_tasks(tmp_path / "c.jsonl", 9), write_tasks(tmp_path / "t.jsonl", 3, start=100)
+
+
+def test_a_misspelt_key_names_file_and_line(tmp_path: Path):
+    path = recipe(tmp_path, "c.jsonl", "t.jsonl", "sede: 3\n")
+    assert f"{path}:5: sede: unknown key; did you mean seed?" in said("run", path)
+
+
+def test_a_missing_corpus_file(tmp_path: Path, files: tuple[Path, Path]):
+    path = recipe(tmp_path, tmp_path / "d.jsonl", files[1])
+    assert "did you mean" in said("select", path, "--run-dir", str(tmp_path / "run"))
+
+
+def test_a_malformed_line_is_reported_with_its_number_and_the_rest_is_used(
+    tmp_path: Path, files: tuple[Path, Path]
+):
+    with files[0].open("a") as file:
+        file.write('{"kind": "math", "prompt": \n')
+    done = ttc_rl("select", recipe(tmp_path, *files), "--run-dir", str(tmp_path / "run"))
+    assert done.returncode == 0, done
+    assert f"{files[0]}:10:" in done.stdout
+
+
+def test_an_empty_corpus(tmp_path: Path, files: tuple[Path, Path]):
+    files[0].write_text("")
+    line = said("select", recipe(tmp_path, *files), "--run-dir", str(tmp_path / "run"))
+    assert "no task could be read" in line
+
+
+def test_a_target_larger_than_the_corpus(tmp_path: Path, files: tuple[Path, Path]):
+    line = said("select", recipe(tmp_path, files[1], files[0]), "--run-dir", str(tmp_path / "run"))
+    assert "the target (9 tasks) is larger than the corpus (3)" in line
+
+
+def test_an_unknown_benchmark(tmp_path: Path, files: tuple[Path, Path]):
+    path = recipe(tmp_path, files[0], "aime26")
+    line = said("select", path, "--run-dir", str(tmp_path / "run"))
+    assert "unknown benchmark" in line
+    assert "aime25" in line
+
+
+def test_k_above_the_number_of_samples(tmp_path: Path, files: tuple[Path, Path]):
+    path = recipe(tmp_path, *files, "eval: {samples: 4, k: [8]}\n")
+    assert "pass@8 needs at least 8 samples per task, but samples is 4" in said("run", path)
+
+
+def test_a_corpus_smaller_than_one_step(tmp_path: Path, files: tuple[Path, Path]):
+    path, run = recipe(tmp_path, *files), ("--run-dir", str(tmp_path / "run"))
+    assert ttc_rl("select", path, *run).returncode == 0
+    assert "holds 4 tasks, fewer than one step's train.tasks_per_step 8" in said(
+        "train", path, *run
+    )
+
+
+def test_a_run_folder_that_exists_or_cannot_be_written(tmp_path: Path, files: tuple[Path, Path]):
+    path = recipe(tmp_path, *files)
+    assert "exists and is not a run folder" in said("select", path, "--run-dir", str(tmp_path))
+    assert "cannot be written" in said("select", path, "--run-dir", "/proc/nowhere/run")
+
+
+def test_a_stage_before_its_time_says_what_to_run_first(tmp_path: Path, files: tuple[Path, Path]):
+    line = said("train", recipe(tmp_path, *files), "--run-dir", str(tmp_path / "run"))
+    assert "`ttc-rl select RECIPE` makes it" in line
+
+
+def test_a_missing_extra_is_named(tmp_path: Path, files: tuple[Path, Path]):
+    path = recipe(tmp_path, *files, "train: {vllm: {mode: colocate}}\n")
+    assert "pip install 'ttc-rl[vllm]'" in said("run", path, "--run-dir", str(tmp_path / "run"))
+
+
+def test_dry_run_shows_the_recipe_and_the_arithmetic_and_leaves_nothing(tmp_path: Path):
+    done = ttc_rl("run", str(Path("recipes/quickstart.yaml").resolve()), "--dry-run", cwd=tmp_path)
+    assert "sift: 240 tasks x 2 epochs / 8 tasks a step = 60 steps" in done.stdout
+    assert "7,680 in all" in done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_score_grades_without_a_model(tmp_path: Path, files: tuple[Path, Path]):
+    samples = tmp_path / "s.jsonl"
+    rows = []
+    from ttc_rl import load_tasks
+
+    for task in load_tasks(str(files[1])):
+        rows.append(f'{{"task_id": "{task.id}", "completion": "so \\\\boxed{{{task.gold}}}"}}\n')
+    samples.write_text("".join(rows))
+    done = ttc_rl("score", str(samples), "--benchmark", str(files[1]))
+    assert done.returncode == 0, done
+    assert "100.0" in done.stdout
+
+
+def test_config_prints_a_schema_and_a_resolved_recipe():
+    assert '"SelectionConfig"' in ttc_rl("config").stdout
+    assert "size: 7" in ttc_rl("config", "recipes/quickstart.yaml", "selection.size=7").stdout

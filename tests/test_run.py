@@ -1,0 +1,156 @@
+"""The whole job for real on a tiny model: what a run leaves, and that a kill changes nothing."""
+
+import hashlib
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from ttc_rl.config import load_recipe
+from ttc_rl.curriculum import plan
+from ttc_rl.run_dir import RunDir, read_json, read_jsonl
+
+RECIPE = Path(__file__).parent / "tiny.yaml"
+
+
+def start(run_dir: Path, *extra: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "ttc_rl", "run", str(RECIPE), "--run-dir", str(run_dir)]
+    return subprocess.Popen(
+        [*command, *extra], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def finish(process: "subprocess.Popen[str]") -> str:
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    return output
+
+
+def killed_once(run_dir: Path, reached: Callable[[], bool], *extra: str) -> None:
+    """Start or resume, and kill -9 as soon as `reached` holds."""
+    process = start(run_dir, *extra)
+    while not reached():
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+
+
+def lines(path: Path) -> int:
+    return len(path.read_text().splitlines()) if path.exists() else 0
+
+
+def executed(folder: Path) -> list[str]:
+    """Task ids in the order they were rolled out, once a group."""
+    files = sorted((folder / "rollouts").glob("*.parquet"))
+    ids = [task for file in files for task in pq.read_table(file)["task_id"].to_pylist()]
+    return ids[::4]
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "undisturbed"
+    output = finish(start(folder))
+    assert "sift" in output
+    return folder
+
+
+def test_a_run_leaves_what_the_readme_lists(undisturbed: Path):
+    for name in ("recipe.yaml", "versions.json", "overlap.jsonl", "summary.json", "report.html"):
+        assert (undisturbed / name).stat().st_size >= 0
+    for arm in ("random", "sift"):
+        folder = undisturbed / "arms" / arm
+        for name in ("curriculum.jsonl", "selection.json", "selection.md", "metrics.jsonl"):
+            assert (folder / name).stat().st_size > 0
+        assert (folder / "model" / "model.safetensors").exists()
+        assert lines(folder / "metrics.jsonl") == 8
+    for model in ("base", "random", "sift"):
+        result = read_json(undisturbed / "eval" / "count" / f"{model}.json")
+        assert {"avg@4", "pass@4", "maj@4", "greedy"} <= set(result["metrics"])
+        assert lines(undisturbed / "eval" / "count" / f"{model}.samples.jsonl") == 12 * 4
+
+
+def test_trl_executed_exactly_the_curriculum(undisturbed: Path):
+    recipe = load_recipe(RECIPE)
+    for arm in ("random", "sift"):
+        folder = undisturbed / "arms" / arm
+        picks = [row["task_id"] for row in read_jsonl(folder / "curriculum.jsonl")]
+        made = plan(picks, recipe.train)
+        assert (made.steps, made.padding) == (8, 2)
+        assert executed(folder) == list(made.task_ids)
+
+
+def test_every_reward_is_the_verdict(undisturbed: Path):
+    for file in (undisturbed / "arms" / "sift" / "rollouts").glob("*.parquet"):
+        for row in pq.read_table(file).to_pylist():
+            assert row["reward"] == float(row["correct"])
+            assert row["finish_reason"] in ("stop", "length")
+
+
+def test_the_curriculum_holds_no_target_task(undisturbed: Path):
+    report = read_json(undisturbed / "overlap.json")
+    assert report["remaining_overlap"] == 0
+    assert report["targets"] == 12
+    assert report["corpus_tasks"] == 160
+
+
+def base_weights(cache: Path) -> Path:
+    (found,) = (cache / "models").glob("*/model.safetensors")
+    return found
+
+
+def test_killed_in_every_stage_and_resumed_it_ends_the_same(
+    undisturbed: Path, cache: Path, tmp_path: Path
+):
+    run = tmp_path / "killed"
+    sift, evaluation = run / "arms" / "sift", run / "eval" / "count"
+    killed_once(run, (run / "overlap.json").exists)
+    killed_once(run, lambda: lines(sift / "metrics.jsonl") >= 5, "--resume")
+    assert (sift / "checkpoints").exists()
+    killed_once(run, lambda: lines(evaluation / "random.samples.jsonl") >= 16, "--resume")
+    finish(start(run, "--resume"))
+    for arm in ("random", "sift"):
+        folder, other = run / "arms" / arm, undisturbed / "arms" / arm
+        assert digest(folder / "curriculum.jsonl") == digest(other / "curriculum.jsonl")
+        assert executed(folder) == executed(other)
+        weights = "model/model.safetensors"
+        assert digest(base_weights(cache)) != digest(other / weights)
+        assert digest(folder / weights) == digest(other / weights)
+        assert lines(folder / "metrics.jsonl") == 8
+    for model in ("base", "random", "sift"):
+        for kind in ("samples", "greedy.samples"):
+            name = f"eval/count/{model}.{kind}.jsonl"
+            assert digest(run / name) == digest(undisturbed / name)
+
+
+def test_a_checkpoint_cut_by_a_kill_is_not_resumed_from(tmp_path: Path):
+    from ttc_rl.run_dir import ArmDir
+    from ttc_rl.train.grpo import COMPLETE, _newest_checkpoint
+
+    arm = ArmDir(tmp_path)
+    for step in (3, 6, 9):
+        (arm.checkpoints / f"checkpoint-{step}").mkdir(parents=True)
+    for step in (3, 6):
+        (arm.checkpoints / f"checkpoint-{step}" / COMPLETE).write_text(json.dumps({"step": step}))
+    assert _newest_checkpoint(arm) == (arm.checkpoints / "checkpoint-6", 6)
+
+
+def test_an_existing_run_is_refused_and_another_recipe_is_not_resumed(undisturbed: Path):
+    process = start(undisturbed)
+    assert "--resume goes on with it" in process.communicate(timeout=60)[0]
+    assert process.returncode == 2
+    process = start(undisturbed, "--resume", "seed=1")
+    said = process.communicate(timeout=60)[0]
+    assert "was started with another `seed:` (0, now 1)" in said
+    assert RunDir(undisturbed).load_recipe().seed == 0
