@@ -79,10 +79,12 @@ def check_same_tasks(results: Sequence[Result]) -> None:
 
 def summary(run: RunDir, recipe: Recipe) -> Json:
     """What summary.json holds: models x benchmarks, and paired differences on the same tasks."""
-    return {
-        "target": target_name(recipe),
-        "benchmarks": {name: _benchmark(models) for name, models in load_results(run).items()},
-    }
+    return summarise_results(target_name(recipe), load_results(run))
+
+
+def summarise_results(target: str, results: Mapping[str, Mapping[str, Result]]) -> Json:
+    benchmarks = {name: _benchmark(models) for name, models in results.items()}
+    return {"target": target, "benchmarks": benchmarks}
 
 
 def _benchmark(models: Mapping[str, Result]) -> Json:

@@ -5,7 +5,7 @@ Shares are shown in percent, differences in points, with their 95 % interval: `4
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,14 +73,21 @@ def _with_interval(estimate: Estimated, form: str) -> str:
     return f"{value} [n/a]" if lo is None else f"{value} [{lo}, {hi}]"
 
 
-def shown(metrics: Iterable[str]) -> list[str]:
-    return [metric for metric in dict.fromkeys(metrics) if metric not in EQUAL_TO_AVG]
+def shown(metrics: Iterable[str], *, every_k: bool = True) -> list[str]:
+    """Each metric once, without those that equal avg@n; of pass@k and maj@k perhaps the largest."""
+    distinct = [metric for metric in dict.fromkeys(metrics) if metric not in EQUAL_TO_AVG]
+    largest = {m.partition("@")[0]: m for m in sorted(distinct, key=_k)}
+    return [m for m in distinct if every_k or largest[m.partition("@")[0]] == m]
+
+
+def _k(metric: str) -> int:
+    return int(metric.partition("@")[2] or 0)
 
 
 # --------------------------------------------------------------------------- what to show
 
 
-def summary_tables(summary: Mapping[str, Any]) -> list[Table]:
+def summary_tables(summary: Mapping[str, Any], *, every_k: bool = True) -> list[Table]:
     """Of one run: for each benchmark, the target first, its models and their differences."""
     target, benchmarks = summary["target"], summary["benchmarks"]
     tables: list[Table] = []
@@ -88,11 +95,10 @@ def summary_tables(summary: Mapping[str, Any]) -> list[Table]:
         part = benchmarks[name]
         size = f"{part['tasks']} tasks x {part['samples']} samples"
         title = f"{name}{' (target)' if name == target else ''}: {size}, %"
-        tables.append(_models_table(title, part["models"]))
+        tables.append(_models_table(title, part["models"], every_k))
         if part["differences"]:
-            tables.append(
-                _grid(f"{name}: differences on the same tasks, points", part["differences"])
-            )
+            title = f"{name}: differences on the same tasks, points"
+            tables.append(_grid(title, part["differences"], points, every_k))
     return tables
 
 
@@ -102,8 +108,8 @@ def result_table(result: Mapping[str, Any]) -> Table:
     return _models_table(title, {result.get("model") or result.get("samples_file", ""): result})
 
 
-def _models_table(title: str, models: Mapping[str, Any]) -> Table:
-    metrics = shown(m for model in models.values() for m in model["metrics"])
+def _models_table(title: str, models: Mapping[str, Any], every_k: bool = True) -> Table:
+    metrics = shown((m for model in models.values() for m in model["metrics"]), every_k=every_k)
     rates = [r for r in RATES if r == "truncated" or any(m["rates"][r] for m in models.values())]
     rows = [
         [
@@ -117,8 +123,13 @@ def _models_table(title: str, models: Mapping[str, Any]) -> Table:
     return Table(title, ["model", *metrics, *(RATES[r] for r in rates), "tokens"], rows)
 
 
-def _grid(title: str, rows: Mapping[str, Mapping[str, Any]], show: Any = points) -> Table:
-    metrics = shown(metric for cells in rows.values() for metric in cells)
+def _grid(
+    title: str,
+    rows: Mapping[str, Mapping[str, Any]],
+    show: Callable[[Estimated], str] = points,
+    every_k: bool = True,
+) -> Table:
+    metrics = shown((metric for cells in rows.values() for metric in cells), every_k=every_k)
     body = [[n, *(show(c[m]) if m in c else "" for m in metrics)] for n, c in rows.items()]
     return Table(title, ["", *metrics], body)
 

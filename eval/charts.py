@@ -1,0 +1,201 @@
+"""Small inline SVG charts: strings, no library, no network. Colours come from the page's classes.
+
+A series is drawn in `currentColor` of its class, so that light and dark schemes are the page's
+matter. Every mark carries a <title>, which browsers show on hover.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from html import escape
+
+FULL, HALF = 920, 445
+"""Widths: of the page, and of two charts beside each other. One unit is about one pixel."""
+LEFT, RIGHT, TOP, BOTTOM = 56, 12, 12, 42
+Point = tuple[float, float]
+Ticks = Sequence[tuple[float, str]]
+
+
+@dataclass(frozen=True)
+class Series:
+    name: str
+    css: str
+    line: Sequence[Point]
+    dots: Sequence[Point] = ()
+    """Drawn faintly, e.g. the values that a line smooths."""
+    whiskers: Sequence[tuple[float, float, float]] = ()
+    """(x, lo, hi)"""
+    dashed: bool = False
+
+
+@dataclass(frozen=True)
+class Frame:
+    """From data to the picture: x to the right, y upwards."""
+
+    x: tuple[float, float]
+    y: tuple[float, float]
+    width: int
+    height: int
+
+    def at(self, x: float, y: float) -> Point:
+        across = (x - self.x[0]) / ((self.x[1] - self.x[0]) or 1)
+        up = (y - self.y[0]) / ((self.y[1] - self.y[0]) or 1)
+        bottom = self.height - BOTTOM
+        return LEFT + across * (self.width - LEFT - RIGHT), bottom - up * (bottom - TOP)
+
+
+def ticks(low: float, high: float, count: int = 5) -> list[float]:
+    """About `count` round numbers that lie in [low, high]."""
+    span = (high - low) or abs(high) or 1.0
+    step = 10 ** math.floor(math.log10(span / count))
+    step *= next(m for m in (1, 2, 5, 10) if span / (step * m) <= count)
+    first = math.ceil(low / step - 1e-9)
+    return [step * i for i in range(first, math.floor(high / step + 1e-9) + 1)]
+
+
+def percent_tick(value: float) -> str:
+    return f"{100 * value:.0f}"
+
+
+def plain_tick(value: float) -> str:
+    return f"{value:,.6g}"
+
+
+# --------------------------------------------------------------------------- charts
+
+
+def line_chart(
+    series: Sequence[Series],
+    *,
+    title: str,
+    x_label: str,
+    y_label: str,
+    y_tick: Callable[[float], str] = plain_tick,
+    x_ticks: Ticks | None = None,
+    width: int = FULL,
+    height: int = 260,
+) -> str:
+    """Lines over faint dots, with whiskers where there are intervals."""
+    xs = [x for s in series for x, _ in (*s.line, *s.dots)]
+    ys = [y for s in series for _, y in (*s.line, *s.dots)]
+    ys += [end for s in series for _, *ends in s.whiskers for end in ends]
+    low, high = min([*ys, 0.0]), max(ys)
+    margin = 0.05 * ((high - low) or abs(high) or 1.0)
+    frame = Frame((min(xs), max(xs)), (low - (low != 0) * margin, high + margin), width, height)
+    marks = x_ticks or [(x, plain_tick(x)) for x in ticks(*frame.x) if x == int(x)]
+    body = _axes(frame, marks, [(y, y_tick(y)) for y in ticks(*frame.y)], x_label, y_label)
+    return _svg(
+        title, frame.width, height, body + "".join(_series(frame, s, y_tick) for s in series)
+    )
+
+
+def _series(frame: Frame, series: Series, y_tick: Callable[[float], str]) -> str:
+    dots = "".join(
+        f'<circle class="faint" cx="{x:.1f}" cy="{y:.1f}" r="2"/>'
+        for x, y in (frame.at(*point) for point in series.dots)
+    )
+    whiskers = "".join(
+        f'<path class="whisker" d="M{a[0]:.1f} {a[1]:.1f}V{frame.at(x, hi)[1]:.1f}"/>'
+        for x, lo, hi in series.whiskers
+        for a in [frame.at(x, lo)]
+    )
+    path = "L".join(f"{x:.1f} {y:.1f}" for x, y in (frame.at(*point) for point in series.line))
+    dash = ' stroke-dasharray="5 4"' if series.dashed else ""
+    line = f'<path class="line" d="M{path}"{dash}/>' if path else ""
+    ends = "".join(
+        f'<circle cx="{frame.at(x, y)[0]:.1f}" cy="{frame.at(x, y)[1]:.1f}" r="3.2">'
+        f"<title>{escape(series.name)}: {y_tick(y)}</title></circle>"
+        for x, y in (series.line if len(series.line) <= 12 and not series.dashed else ())
+    )
+    return f'<g class="{series.css}">{dots}{whiskers}{line}{ends}</g>'
+
+
+def interval_chart(
+    rows: Sequence[tuple[str, str, float, float | None, float | None]],
+    *,
+    title: str,
+    x_label: str,
+    width: int = HALF,
+) -> str:
+    """One row a model, (name, css, value, lo, hi): a dot with its interval."""
+    height = TOP + BOTTOM + 28 * len(rows)
+    values = [v for _, _, *numbers in rows for v in numbers if v is not None]
+    low, high = min([0.0, *values]), max([*values, 0.01])
+    left = 24 + 8 * max(len(name) for name, *_ in rows)
+
+    def at(value: float) -> float:
+        return left + (value - low) / (high - low) * (width - left - 56)
+
+    body = "".join(
+        f'<path class="grid" d="M{at(t):.1f} {TOP}V{height - BOTTOM}"/>'
+        + _text("tick", at(t), height - BOTTOM + 16, percent_tick(t))
+        for t in ticks(low, high)
+    )
+    for i, (name, css, value, lo, hi) in enumerate(rows):
+        y, span = TOP + 28 * i + 14, ""
+        if lo is not None and hi is not None:
+            span = f'<path class="bar" d="M{at(lo):.1f} {y}H{at(hi):.1f}"/>'
+        body += _text("name", left - 14, y + 4, name, "end")
+        body += f'<g class="{css}">{span}<circle cx="{at(value):.1f}" cy="{y}" r="5"/></g>'
+        body += _text("value", width - 4, y + 4, f"{100 * value:.1f}", "end")
+    return _svg(
+        title, width, height, body + _text("label", at((low + high) / 2), height - 6, x_label)
+    )
+
+
+def change_chart(
+    pairs: Sequence[tuple[str, float, float]], *, title: str, y_label: str, css: tuple[str, str]
+) -> str:
+    """Before and after for each task, (name, before, after), sorted by how much it changed."""
+    ordered = sorted(pairs, key=lambda pair: (pair[2] - pair[1], pair[1]))
+    height = 260
+    frame = Frame((-0.7, len(ordered) - 0.3), (-0.03, 1.03), FULL, height)
+    body = _axes(
+        frame,
+        [],
+        [(y, percent_tick(y)) for y in (0, 0.25, 0.5, 0.75, 1)],
+        "tasks, by change",
+        y_label,
+    )
+    radius = max(1.2, min(4.0, 260 / len(ordered)))
+    for i, (name, before, after) in enumerate(ordered):
+        (x, start), (_, end) = frame.at(i, before), frame.at(i, after)
+        way = "up" if after > before else "down" if after < before else "same"
+        body += (
+            f'<g><path class="change {way}" d="M{x:.1f} {start:.1f}V{end:.1f}" '
+            f'stroke-width="{radius:.1f}"/>'
+            f'<circle class="{css[0]}" cx="{x:.1f}" cy="{start:.1f}" r="{radius:.1f}"/>'
+            f'<circle class="{css[1]}" cx="{x:.1f}" cy="{end:.1f}" r="{radius:.1f}"/>'
+            f"<title>{escape(name)}\n{100 * before:.0f} to {100 * after:.0f}</title></g>"
+        )
+    return _svg(title, FULL, height, body)
+
+
+# --------------------------------------------------------------------------- parts
+
+
+def _axes(frame: Frame, xs: Ticks, ys: Ticks, x_label: str, y_label: str) -> str:
+    floor = frame.height - BOTTOM
+    body = ""
+    for value, text in ys:
+        y = frame.at(frame.x[0], value)[1]
+        body += f'<path class="grid" d="M{LEFT} {y:.1f}H{frame.width - RIGHT}"/>'
+        body += _text("tick", LEFT - 8, y + 4, text, "end")
+    for value, text in xs:
+        body += _text("tick", frame.at(value, frame.y[0])[0], floor + 16, text)
+    turned = f'<g transform="translate(12 {(TOP + floor) / 2:.0f}) rotate(-90)">'
+    body += f"{turned}{_text('label', 0, 0, y_label)}</g>"
+    return body + _text("label", (LEFT + frame.width - RIGHT) / 2, frame.height - 6, x_label)
+
+
+def _text(css: str, x: float, y: float, content: str, anchor: str = "middle") -> str:
+    at = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
+    return f'<text class="{css}" {at}>{escape(content)}</text>'
+
+
+def _svg(title: str, width: int, height: int, body: str) -> str:
+    return (
+        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(title)}">{body}</svg>'
+    )

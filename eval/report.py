@@ -1,0 +1,297 @@
+"""report.html: one file that tells what a run asked, did and found. No network, no other file.
+
+Everything is read from the run folder. A stage that has not run leaves a sentence, not a hole.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from eval import charts, page
+from eval.benchmarks import target_name
+from eval.report_curriculum import curriculum, overlap
+from eval.report_training import training
+from eval.results import avg_name, numbered_rows
+from eval.summary import Json, Result, in_order, load_results, summarise_results
+from eval.tables import points, share, summary_tables
+from ttc_rl.config import Recipe
+from ttc_rl.run_dir import RunDir, read_json, write_text
+
+NOTE = (
+    "Undecided samples count as not correct. avg@n is the mean over all samples; pass@1 and maj@1 "
+    "are the same number and left out."
+)
+EXAMPLES = 6
+"""Completions shown of each verdict of each model."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """A run folder, read once."""
+
+    run: RunDir
+    recipe: Recipe
+    target: str
+    results: Mapping[str, Mapping[str, Result]]
+    summary: Json
+
+    @property
+    def arms(self) -> list[str]:
+        return in_order(self.recipe.arm_names)
+
+    @property
+    def on_target(self) -> Mapping[str, Result]:
+        return self.results.get(self.target, {})
+
+
+def write_report(run: RunDir, recipe: Recipe) -> Path:
+    target, results = target_name(recipe), load_results(run)
+    material = Material(run, recipe, target, results, summarise_results(target, results))
+    sections = {
+        "results": ("Results", results_section(material)),
+        "tasks": ("Task by task", tasks_section(material)),
+        "training": ("Training", training(run, recipe, material.arms)),
+        "curriculum": ("Curriculum", curriculum(run, recipe, material.arms)),
+        "overlap": ("Overlap with the target", overlap(run)),
+        "completions": ("Completions", completions_section(material)),
+        "made": ("How this was made", made_section(run)),
+    }
+    links = "".join(f'<a href="#{name}">{title}</a>' for name, (title, _) in sections.items())
+    body = head(material) + f"<nav>{links}</nav>"
+    body += "".join(page.section(name, title, inside) for name, (title, inside) in sections.items())
+    write_text(run.report, page.page(f"{target}: test-time curriculum", body))
+    return run.report
+
+
+# --------------------------------------------------------------------------- the headline
+
+
+def head(material: Material) -> str:
+    first, *others = headline(material.summary)
+    lead = f'<p class="lead">{page.text(first)}</p>'
+    return (
+        f"<h1>Test-time curriculum for {page.text(material.target)}: "
+        f"{page.text(material.run.root.name)}</h1>{lead}"
+        + "".join(page.paragraph(sentence) for sentence in others)
+    )
+
+
+def headline(summary: Mapping[str, Any]) -> list[str]:
+    """What the run found, in plain sentences; the first one is the news."""
+    target, part = summary["target"], summary["benchmarks"].get(summary["target"])
+    if part is None:
+        return [f"Nothing was evaluated on {target} yet."]
+    models, size = part["models"], f"{part['tasks']} tasks, {part['samples']} samples each"
+    if all(m["value"] == 0 for model in models.values() for m in model["metrics"].values()):
+        return [f"Nothing was solved: every model scored 0 on {target} ({size})."]
+    metric, arms = avg_name(part), [arm for arm in models if arm != "base"]
+    if "base" not in models or not arms:
+        told = [f"{a} scores {share(m['metrics'][metric])} %" for a, m in models.items()]
+        return [f"{'; '.join(told)} in {metric} on {target} ({size})."]
+    arm = "sift" if "sift" in arms else arms[0]
+    sentences = [_change(arm, part, metric, target)]
+    rivals = [
+        f"{arm} - {o}" if f"{arm} - {o}" in part["differences"] else f"{o} - {arm}" for o in arms
+    ]
+    for pair in (pair for pair in rivals if pair in part["differences"]):
+        sentences.append(_rival(pair, part["differences"][pair][metric]))
+    about = (
+        "95 % intervals come from resampling the tasks"
+        if part["tasks"] > 1
+        else "one task has no interval"
+    )
+    return [*sentences, f"{size}; {about}. Another seed of training may differ by more."]
+
+
+def _change(arm: str, part: Mapping[str, Any], metric: str, target: str) -> str:
+    gain = part["differences"][f"{arm} - base"][metric]
+    before, after = (100 * part["models"][m]["metrics"][metric]["value"] for m in ("base", arm))
+    verb = {"up": "raises", "down": "lowers"}.get(_direction(gain), "moves")
+    sentence = f"TTC-RL ({arm}) {verb} {metric} on {target} from {before:.1f} % to {after:.1f} % "
+    end = "." if _direction(gain) else ": the difference is not resolved."
+    return f"{sentence}({points(gain)} points){end}"
+
+
+def _rival(pair: str, difference: Mapping[str, Any]) -> str:
+    arm, other = pair.split(" - ")
+    if not _direction(difference):
+        return f"{arm} and {other} are not told apart ({points(difference)} points)."
+    better, worse = (arm, other) if difference["value"] > 0 else (other, arm)
+    return f"{better} beats {worse}: {pair} is {points(difference)} points."
+
+
+def _direction(estimate: Mapping[str, Any]) -> str:
+    """`up` or `down` where the interval leaves 0 out; empty where it does not, or there is none."""
+    if estimate["lo"] is None or estimate["lo"] <= 0 <= estimate["hi"]:
+        return ""
+    return "up" if estimate["value"] > 0 else "down"
+
+
+# --------------------------------------------------------------------------- results
+
+
+def results_section(material: Material) -> str:
+    if not material.results:
+        return page.paragraph("No model was evaluated in this run folder yet.", "soft")
+    pictures = ""
+    if material.on_target:
+        pictures = f'<div class="pair">{_averages(material)}{_pass_curve(material)}</div>'
+    own = _tables(material.summary, lambda name: name == material.target, every_k=False)
+    whole = _tables(material.summary, lambda name: name == material.target)
+    rest = _tables(material.summary, lambda name: name != material.target, every_k=False)
+    others = len(material.results) - (material.target in material.results)
+    more = page.details(f"{others} other benchmarks", rest) if rest else ""
+    told = page.paragraph(NOTE, "note")
+    return pictures + own + told + (page.details("every k", whole) if whole else "") + more
+
+
+def _tables(summary: Json, wanted: Callable[[str], bool], *, every_k: bool = True) -> str:
+    benchmarks = {name: part for name, part in summary["benchmarks"].items() if wanted(name)}
+    tables = summary_tables({**summary, "benchmarks": benchmarks}, every_k=every_k)
+    return "".join(page.number_table(table) for table in tables)
+
+
+def _averages(material: Material) -> str:
+    part = material.summary["benchmarks"][material.target]
+    metric = avg_name(part)
+    rows = []
+    for arm, model in part["models"].items():
+        found = model["metrics"][metric]
+        rows.append((arm, page.css_class(arm), found["value"], found["lo"], found["hi"]))
+    chart = charts.interval_chart(rows, title=f"{metric} by model", x_label=f"{metric}, %")
+    return page.figure(chart, f"{metric} on {material.target} with 95 % intervals over tasks.")
+
+
+def _pass_curve(material: Material) -> str:
+    models = material.summary["benchmarks"][material.target]["models"]
+    series = []
+    for arm, model in models.items():
+        found = {int(m[5:]): e for m, e in model["metrics"].items() if m.startswith("pass@")}
+        line = [(math.log2(k), e["value"]) for k, e in sorted(found.items())]
+        whiskers = [
+            (math.log2(k), e["lo"], e["hi"]) for k, e in found.items() if e["lo"] is not None
+        ]
+        series.append(charts.Series(arm, page.css_class(arm), line, whiskers=whiskers))
+    marks = sorted({x for one in series for x, _ in one.line})
+    if len(marks) < 2:
+        return ""
+    chart = charts.line_chart(
+        series,
+        title="pass@k by k",
+        x_label="k",
+        y_label="pass@k, %",
+        y_tick=charts.percent_tick,
+        x_ticks=[(x, f"{2**x:.0f}") for x in marks],
+        width=charts.HALF,
+    )
+    return page.figure(page.legend(models) + chart, "The chance that one of k samples is correct.")
+
+
+def tasks_section(material: Material) -> str:
+    models = material.on_target
+    trained = [arm for arm in models if arm != "base"]
+    if "base" not in models or not trained:
+        return page.paragraph(
+            "Needs the base model and a trained one, evaluated on the target.", "soft"
+        )
+    first = "sift" if "sift" in trained else trained[0]
+    others = "".join(
+        _task_changes(models["base"], models[arm], arm) for arm in trained if arm != first
+    )
+    return _task_changes(models["base"], models[first], first) + (
+        page.details("The other arms", others) if others else ""
+    )
+
+
+def _task_changes(base: Result, arm: Result, name: str) -> str:
+    prompts = [row["prompt"][:120] for row in base.tasks]
+    pairs = list(zip(prompts, base.avg.tolist(), arm.avg.tolist(), strict=True))
+    up, down = sum(b < a for _, b, a in pairs), sum(b > a for _, b, a in pairs)
+    new = sum(b == 0 < a for _, b, a in pairs)
+    lost = sum(a == 0 < b for _, b, a in pairs)
+    chart = charts.change_chart(
+        pairs,
+        title=f"base and {name} by task",
+        y_label="solved, %",
+        css=("base", page.css_class(name)),
+    )
+    told = (
+        f"{up} tasks are solved more often than before, {down} less often, "
+        f"{len(pairs) - up - down} as often; {new} for the first time, {lost} not any more."
+    )
+    return page.figure(page.legend(["base", name]) + chart, told)
+
+
+# --------------------------------------------------------------------------- completions, recipe
+
+
+def completions_section(material: Material) -> str:
+    models = material.on_target
+    if not models:
+        return page.paragraph("There are no completions on the target yet.", "soft")
+    prompts = {row["task_id"]: row for result in models.values() for row in result.tasks}
+    articles = "".join(
+        _article(model, row, prompts.get(row["task_id"], {}))
+        for model in models
+        for row in _examples(material.run.samples(material.target, model))
+    )
+    filters = page.choices("model", "Model", models) + page.choices("verdict", "Verdict", VERDICTS)
+    told = f"At most {EXAMPLES} of each verdict of each model, the first in the benchmark's order."
+    return (
+        page.paragraph(told, "note")
+        + f'<div class="filters">{filters}<span id="count" class="soft"></span></div>{articles}'
+    )
+
+
+VERDICTS = ("correct", "wrong", "no answer", "truncated", "undecided")
+
+
+def verdict_name(row: Mapping[str, Any]) -> str:
+    if row["correct"] is None:
+        return "undecided"
+    if row["correct"]:
+        return "correct"
+    if row.get("finish_reason") == "length":
+        return "truncated"
+    return "no answer" if row["status"] == "no_answer" else "wrong"
+
+
+def _examples(path: Path) -> Iterator[Json]:
+    """The first few rows of each verdict, no two on one task."""
+    seen: dict[str, set[str]] = {verdict: set() for verdict in VERDICTS}
+    if not path.exists():
+        return
+    for _, row in numbered_rows(path):
+        tasks = seen[verdict_name(row)]
+        if len(tasks) < EXAMPLES and row["task_id"] not in tasks:
+            tasks.add(row["task_id"])
+            yield row
+        if all(len(found) >= EXAMPLES for found in seen.values()):
+            return
+
+
+def _article(model: str, row: Mapping[str, Any], task: Mapping[str, Any]) -> str:
+    verdict = verdict_name(row)
+    read = "no answer read" if row["answer"] is None else f"read: {row['answer']}"
+    gold = f"; gold: {task['gold']}" if task.get("gold") else ""
+    why = f" ({row['reason']})" if row["reason"] else ""
+    return (
+        f'<article class="{verdict.split()[0]}" data-model="{page.text(model)}" '
+        f'data-verdict="{verdict}"><p class="soft"><b class="{page.css_class(model)}">'
+        f"{page.text(model)}</b> {verdict}; {page.text(read + gold + why, 300)}</p>"
+        f"<p>{page.text(task.get('prompt', row['task_id']), 600)}</p>"
+        f"<pre>{page.text(row['completion'], 4000)}</pre></article>"
+    )
+
+
+def made_section(run: RunDir) -> str:
+    recipe = page.details("recipe.yaml", f"<pre>{page.text(run.recipe.read_text())}</pre>")
+    if not run.versions.exists():
+        return recipe
+    versions = json.dumps(read_json(run.versions), indent=2, ensure_ascii=False)
+    return recipe + page.details("versions.json", f"<pre>{page.text(versions)}</pre>")

@@ -1,0 +1,143 @@
+"""What was selected and why, and what was kept out because it is a target."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from eval import charts, page
+from eval.summary import Json
+from ttc_rl.config import Recipe
+from ttc_rl.run_dir import RunDir, read_json, read_jsonl
+
+SHOWN_PICKS, SHOWN_OVERLAPS = 50, 20
+
+
+def curriculum(run: RunDir, recipe: Recipe, arms: Sequence[str]) -> str:
+    """How sure each curriculum makes the selector, what it is made of, and its first picks."""
+    folders = {arm: run.arm(arm, recipe) for arm in arms}
+    found = {arm: folder for arm, folder in folders.items() if folder.curriculum.exists()}
+    if not found:
+        return page.paragraph("Nothing was selected in this run folder yet.", "soft")
+    curricula = {arm: list(read_jsonl(folder.curriculum)) for arm, folder in found.items()}
+    selections = {
+        arm: read_json(folder.selection)
+        for arm, folder in found.items()
+        if folder.selection.exists()
+    }
+    mixes = "".join(
+        f"<div><h3>{page.text(arm)}</h3>{_mix(rows, arm, recipe)}</div>"
+        for arm, rows in curricula.items()
+    )
+    picks = "".join(
+        page.details(
+            f"{arm}: the first {min(SHOWN_PICKS, len(rows))} of {len(rows)} picks",
+            _picks(rows, selections.get(arm, {})),
+        )
+        for arm, rows in curricula.items()
+    )
+    return _uncertainty(curricula, selections) + f'<div class="pair mixes">{mixes}</div>' + picks
+
+
+def _uncertainty(curricula: Mapping[str, list[Json]], selections: Mapping[str, Json]) -> str:
+    series, floors = [], set[float]()
+    for arm, rows in curricula.items():
+        known = selections.get(arm, {}).get("uncertainty") or {}
+        line = [(i + 1.0, row["uncertainty"]) for i, row in enumerate(rows)]
+        start = [(0.0, known["start"])] if known.get("start") is not None else []
+        line = start + line[:: max(1, len(line) // 300)] + line[-1:]
+        series.append(charts.Series(arm, page.css_class(arm), line))
+        floors |= {known["floor"]} if known.get("floor") is not None else set()
+    right = max(x for one in series for x, _ in one.line)
+    for value in floors:
+        series.append(charts.Series("floor", "soft", [(0.0, value), (right, value)], dashed=True))
+    chart = charts.line_chart(
+        series, title="uncertainty", x_label="tasks picked", y_label="summed target variance"
+    )
+    told = "How uncertain the targets still are after each pick, by the selector's own measure."
+    if floors:
+        told += " Dashed: what the whole corpus would leave."
+    return page.figure(page.legend(curricula) + chart, told)
+
+
+def _mix(rows: Sequence[Json], arm: str, recipe: Recipe) -> str:
+    """Bars by source, and by what else the tasks tell of themselves: family, subject, level."""
+    keys = dict.fromkeys([recipe.selection.group_by, "family", "subject", "level"])
+    groups = [Counter(row["task"].get("source") or "unnamed" for row in rows)]
+    for key in keys:
+        values = [row["task"].get("meta", {}).get(key) for row in rows]
+        if sum(value is not None for value in values) > len(rows) / 2:
+            groups.append(Counter(f"{key} {value}" for value in values))
+    told = {tuple(sorted(group.values())): group for group in groups if len(group) > 1}
+    shown = list(told.values()) or groups[:1]  # two names for one split are shown once
+    return "".join(page.mix_bars(group, page.css_class(arm)) for group in shown[:3])
+
+
+def _picks(rows: Sequence[Json], selection: Mapping[str, Any]) -> str:
+    targets = [target["prompt"] for target in selection.get("targets", [])]
+    columns = ["rank", "task", "source", "nearest target", "similarity", "gain"]
+
+    def cells(row: Json) -> list[Any]:
+        task, nearest = row["task"], row["nearest_target"]
+        meta = task.get("meta", {})
+        kept = [f"{key} {meta[key]}" for key in ("subject", "level") if key in meta]
+        return [
+            row["rank"] + 1,
+            task["prompt"],
+            ", ".join([task.get("source", ""), *kept]),
+            targets[nearest] if 0 <= nearest < len(targets) else "",
+            f"{row['similarity']:.3f}",
+            f"{row['gain']:.4g}",
+        ]
+
+    wide = ("task", "nearest target")
+    return page.text_table(columns, (cells(row) for row in rows[:SHOWN_PICKS]), wide)
+
+
+def overlap(run: RunDir) -> str:
+    path = run.overlap.with_suffix(".json")
+    if not path.exists():
+        return page.paragraph(
+            "The corpus was not checked against the target in this folder yet.", "soft"
+        )
+    found = read_json(path)
+    checked = f"checked {found['corpus_tasks']:,} corpus tasks against {found['targets']:,} targets"
+    if found.get("remaining_overlap", 0):
+        remain = f"{found['remaining_overlap']:,} tasks that overlap with a target remain"
+        first = f"Careful: {remain} ({checked})."
+    else:
+        first = f"The corpus holds no target task: {checked}."
+    rules = ", ".join(f"{count:,} by {rule}" for rule, count in found.get("by_rule", {}).items())
+    second = f"{found['removed']:,} corpus tasks were removed before selection" + (
+        f": {rules}." if rules else "."
+    )
+    rule = (
+        f"exact: the same text after normalisation. ngram: shared {found.get('ngram')}-grams "
+        f"cover at least {found.get('coverage')} of the target's. A problem told in other words "
+        "is not seen."
+    )
+    return (
+        page.paragraph(first)
+        + page.paragraph(second)
+        + page.paragraph(rule, "note")
+        + _removed(run)
+    )
+
+
+def _removed(run: RunDir) -> str:
+    rows = list(read_jsonl(run.overlap))
+    if not rows:
+        return ""
+    hit = Counter(row["target_prompt"] for row in rows)
+    by_target = page.text_table(
+        ["removed", "target"], ([n, p] for p, n in hit.most_common(10)), ["target"]
+    )
+    examples = page.text_table(
+        ["rule", "detail", "corpus task", "target"],
+        ([r["rule"], r["detail"], r["prompt"], r["target_prompt"]] for r in rows[:SHOWN_OVERLAPS]),
+        ["corpus task", "target"],
+    )
+    return page.details(f"{len(hit)} targets had a task removed", by_target) + page.details(
+        f"{min(len(rows), SHOWN_OVERLAPS)} of the {len(rows):,} removed tasks", examples
+    )

@@ -1,0 +1,191 @@
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from eval import charts, page
+from eval.report import headline, write_report
+from eval.report_training import running_mean
+from eval.results import numbered_rows
+from ttc_rl.config import Recipe
+from ttc_rl.run_dir import RunDir, write_json, write_jsonl
+
+ARMS = {"base": {"sums": 0.1}, "sift": {"sums": 0.9}}
+VOID = {"meta", "path", "circle", "br"}
+
+
+class Strict(HTMLParser):
+    """Every tag is closed in its order, and nothing is loaded from anywhere."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.scripts = list[str](), 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]):
+        given = dict(attrs)
+        assert "src" not in given
+        assert (given.get("href") or "#").startswith("#")
+        self.scripts += tag == "script"
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str):
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+
+def check(path: Path) -> str:
+    text = path.read_text()
+    parser = Strict()
+    parser.feed(text)
+    assert parser.open == []
+    assert parser.scripts == 1
+    assert "http://" not in text
+    assert "https://" not in text
+    assert "url(" not in text
+    assert "{{" not in text
+    return text
+
+
+def fill(run: RunDir, recipe: Recipe) -> None:
+    """What select and train leave, by hand."""
+    arm = run.arm("sift", recipe)
+    meta = {"family": "cipher", "level": 2}
+    task = {"prompt": "<b>pick</b> me", "source": "skills", "meta": meta}
+    pick = {"task_id": "t", "gain": 0.5, "nearest_target": 0, "similarity": 0.75}
+    picks = [{"rank": i, "uncertainty": 9.0 - i, "task": task, **pick} for i in range(3)]
+    write_jsonl(arm.curriculum, picks)
+    write_json(
+        arm.selection,
+        {
+            "targets": [{"task_id": "x", "prompt": "the nearest target of all"}],
+            "uncertainty": {"start": 10.0, "after": 7.0, "floor": 2.0},
+        },
+    )
+    rows = [{"step": i, "reward": i / 10, "entropy": 1.0} for i in range(1, 6)]
+    write_jsonl(arm.metrics, [*rows, {"step": 5, "train_runtime": 3.0}])
+    removed = {"task_id": "t", "target_id": "x", "rule": "exact", "detail": "all"}
+    write_jsonl(run.overlap, [removed | {"prompt": "seen before", "target_prompt": "the target"}])
+    write_json(
+        run.overlap.with_suffix(".json"),
+        {
+            "corpus_tasks": 1234,
+            "targets": 12,
+            "removed": 1,
+            "by_rule": {"exact": 1},
+            "ngram": 13,
+            "coverage": 0.5,
+            "remaining_overlap": 0,
+        },
+    )
+    write_json(run.versions, {"packages": {"numpy": "2.4.6"}})
+
+
+def test_a_whole_run_is_one_file_with_its_numbers(make_run: Any, tmp_path: Path):
+    run = make_run(tmp_path / "r", "sums", 1, ARMS)
+    fill(run, run.load_recipe())
+    text = check(write_report(run, run.load_recipe()))
+    value = json.loads(run.result("sums", "sift").read_text())["metrics"]["avg@4"]["value"]
+    for told in (
+        "TTC-RL (sift) raises avg@4 on sums from",
+        f"to {100 * value:.1f} %",
+        "The corpus holds no target task: checked 1,234 corpus tasks against 12 targets.",
+        "&lt;b&gt;pick&lt;/b&gt; me",
+        "the nearest target of all",
+        "numpy",
+        "corpus:",
+    ):
+        assert told in text
+
+
+def test_what_a_model_wrote_is_text_and_not_markup(make_run: Any, tmp_path: Path):
+    run = make_run(tmp_path / "r", "sums", 1, ARMS)
+    path = run.samples("sums", "sift")
+    rows = [row for _, row in numbered_rows(path)]
+    rows[0]["completion"] = "</pre><script>alert(1)</script> {{body}}"
+    rows[0]["answer"] = '"><script>alert(2)</script>'
+    write_jsonl(path, rows)
+    text = write_report(run, run.load_recipe()).read_text()
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; {{body}}" in text
+    assert "<script>alert" not in text
+
+
+def test_a_run_that_only_selected_says_what_is_missing(tmp_path: Path, make_run: Any):
+    run = make_run(tmp_path / "r", "sums", 1, {})
+    fill(run, run.load_recipe())
+    run.arm("sift", run.load_recipe()).metrics.unlink()
+    text = check(write_report(run, run.load_recipe()))
+    assert "Nothing was evaluated on sums yet." in text
+    assert "Nothing was trained in this run folder yet." in text
+
+
+def test_an_empty_run_still_has_a_report(tmp_path: Path, make_run: Any):
+    run = make_run(tmp_path / "r", "sums", 1, {})
+    text = check(write_report(run, run.load_recipe()))
+    assert "Nothing was selected in this run folder yet." in text
+
+
+def told(
+    base: float, sift: float, lo: float | None, hi: float | None, tasks: int = 30
+) -> list[str]:
+    def model(value: float) -> dict[str, Any]:
+        return {"metrics": {"avg@4": {"value": value, "lo": value, "hi": value}}}
+
+    gain = {"avg@4": {"value": sift - base, "lo": lo, "hi": hi}}
+    part = {
+        "tasks": tasks,
+        "samples": 4,
+        "models": {"base": model(base), "sift": model(sift)},
+        "differences": {"sift - base": gain},
+    }
+    return headline({"target": "aime25", "benchmarks": {"aime25": part}})
+
+
+def test_a_sure_gain_is_a_raise():
+    first = told(0.2, 0.5, 0.1, 0.4)[0]
+    assert first == (
+        "TTC-RL (sift) raises avg@4 on aime25 from 20.0 % to 50.0 % (+30.0 [+10.0, +40.0] points)."
+    )
+
+
+def test_a_sure_loss_is_a_fall():
+    assert "lowers avg@4" in told(0.5, 0.2, -0.4, -0.1)[0]
+
+
+@pytest.mark.parametrize("interval", [(-0.1, 0.4), (None, None)])
+def test_what_is_not_resolved_is_said(interval: tuple[float | None, float | None]):
+    first = told(0.2, 0.3, *interval)[0]
+    assert "moves avg@4" in first
+    assert first.endswith("the difference is not resolved.")
+
+
+def test_nothing_solved_is_said_plainly():
+    (only,) = told(0.0, 0.0, 0.0, 0.0)
+    assert only == "Nothing was solved: every model scored 0 on aime25 (30 tasks, 4 samples each)."
+
+
+def test_one_task_has_no_interval_and_the_page_says_so():
+    assert "one task has no interval" in told(0.0, 0.5, None, None, tasks=1)[-1]
+
+
+def test_a_target_that_was_not_evaluated():
+    assert headline({"target": "t", "benchmarks": {}}) == ["Nothing was evaluated on t yet."]
+
+
+def test_ticks_are_round_and_inside():
+    assert charts.ticks(0, 1) == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1.0])
+    assert charts.ticks(3, 97) == [20, 40, 60, 80]
+    assert charts.ticks(0.5, 0.5) == pytest.approx([0.5])
+
+
+def test_a_running_mean_of_a_constant_is_the_constant():
+    points = [(float(i), 2.0) for i in range(40)]
+    assert running_mean(points) == points
+
+
+def test_a_long_cell_is_shortened_and_whole_in_its_tooltip():
+    table = page.text_table(["a"], [["x" * 300]], [])
+    assert f'title="{"x" * 300}"' in table
+    assert "x…</td>" in table
