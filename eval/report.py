@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from eval import charts, page
 from eval.benchmarks import target_name
+from eval.report_completions import completions
 from eval.report_curriculum import curriculum, overlap
 from eval.report_training import training
-from eval.results import avg_name, numbered_rows
+from eval.results import avg_name
 from eval.summary import Json, Result, in_order, load_results, summarise_results
 from eval.tables import points, share, summary_tables
 from ttc_rl.config import Recipe
@@ -26,8 +27,6 @@ NOTE = (
     "Undecided samples count as not correct. avg@n is the mean over all samples; pass@1 and maj@1 "
     "are the same number and left out."
 )
-EXAMPLES = 6
-"""Completions shown of each verdict of each model."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ def write_report(run: RunDir, recipe: Recipe) -> Path:
         "training": ("Training", training(run, recipe, material.arms)),
         "curriculum": ("Curriculum", curriculum(run, recipe, material.arms)),
         "overlap": ("Overlap with the target", overlap(run)),
-        "completions": ("Completions", completions_section(material)),
+        "completions": ("Completions", completions(run, target, material.on_target)),
         "made": ("How this was made", made_section(run)),
     }
     links = "".join(f'<a href="#{name}">{title}</a>' for name, (title, _) in sections.items())
@@ -146,8 +145,16 @@ def results_section(material: Material) -> str:
     rest = _tables(material.summary, lambda name: name != material.target, every_k=False)
     others = len(material.results) - (material.target in material.results)
     more = page.details(f"{others} other benchmarks", rest) if rest else ""
-    told = page.paragraph(NOTE, "note")
+    told = page.paragraph(NOTE, "note") + _published(material)
     return pictures + own + told + (page.details("every k", whole) if whole else "") + more
+
+
+def _published(material: Material) -> str:
+    """What others printed for this benchmark, with its source; another setting, so only beside."""
+    entries = material.summary["benchmarks"].get(material.target, {}).get("published", [])
+    columns = ["published", "metric", "value", "source"]
+    rows = [[e["model"], e["metric"], f"{100 * e['value']:.1f} %", e["source"]] for e in entries]
+    return page.text_table(columns, rows, []) if rows else ""
 
 
 def _tables(summary: Json, wanted: Callable[[str], bool], *, every_k: bool = True) -> str:
@@ -225,68 +232,6 @@ def _task_changes(base: Result, arm: Result, name: str) -> str:
         f"{len(pairs) - up - down} as often; {new} for the first time, {lost} not any more."
     )
     return page.figure(page.legend(["base", name]) + chart, told)
-
-
-# --------------------------------------------------------------------------- completions, recipe
-
-
-def completions_section(material: Material) -> str:
-    models = material.on_target
-    if not models:
-        return page.paragraph("There are no completions on the target yet.", "soft")
-    prompts = {row["task_id"]: row for result in models.values() for row in result.tasks}
-    articles = "".join(
-        _article(model, row, prompts.get(row["task_id"], {}))
-        for model in models
-        for row in _examples(material.run.samples(material.target, model))
-    )
-    filters = page.choices("model", "Model", models) + page.choices("verdict", "Verdict", VERDICTS)
-    told = f"At most {EXAMPLES} of each verdict of each model, the first in the benchmark's order."
-    return (
-        page.paragraph(told, "note")
-        + f'<div class="filters">{filters}<span id="count" class="soft"></span></div>{articles}'
-    )
-
-
-VERDICTS = ("correct", "wrong", "no answer", "truncated", "undecided")
-
-
-def verdict_name(row: Mapping[str, Any]) -> str:
-    if row["correct"] is None:
-        return "undecided"
-    if row["correct"]:
-        return "correct"
-    if row.get("finish_reason") == "length":
-        return "truncated"
-    return "no answer" if row["status"] == "no_answer" else "wrong"
-
-
-def _examples(path: Path) -> Iterator[Json]:
-    """The first few rows of each verdict, no two on one task."""
-    seen: dict[str, set[str]] = {verdict: set() for verdict in VERDICTS}
-    if not path.exists():
-        return
-    for _, row in numbered_rows(path):
-        tasks = seen[verdict_name(row)]
-        if len(tasks) < EXAMPLES and row["task_id"] not in tasks:
-            tasks.add(row["task_id"])
-            yield row
-        if all(len(found) >= EXAMPLES for found in seen.values()):
-            return
-
-
-def _article(model: str, row: Mapping[str, Any], task: Mapping[str, Any]) -> str:
-    verdict = verdict_name(row)
-    read = "no answer read" if row["answer"] is None else f"read: {row['answer']}"
-    gold = f"; gold: {task['gold']}" if task.get("gold") else ""
-    why = f" ({row['reason']})" if row["reason"] else ""
-    return (
-        f'<article class="{verdict.split()[0]}" data-model="{page.text(model)}" '
-        f'data-verdict="{verdict}"><p class="soft"><b class="{page.css_class(model)}">'
-        f"{page.text(model)}</b> {verdict}; {page.text(read + gold + why, 300)}</p>"
-        f"<p>{page.text(task.get('prompt', row['task_id']), 600)}</p>"
-        f"<pre>{page.text(row['completion'], 4000)}</pre></article>"
-    )
 
 
 def made_section(run: RunDir) -> str:

@@ -170,7 +170,7 @@ def _vote(task: Task, group: Sequence[Row]) -> tuple[list[int], list[bool], int]
 
 
 def rates(rows: Sequence[Sequence[Row]]) -> dict[str, float | None]:
-    """Shares of all samples, and the mean number of tokens (None where the file does not say)."""
+    """Shares of all samples, and the mean number of tokens; None where the file does not say."""
     flat = [row for group in rows for row in group]
     tokens = [row["tokens"] for row in flat if row.get("tokens") is not None]
 
@@ -178,13 +178,17 @@ def rates(rows: Sequence[Sequence[Row]]) -> dict[str, float | None]:
         return sum(row.get(field) == value for row in flat) / len(flat)
 
     return {
-        "truncated": share("finish_reason", "length"),
+        "truncated": share("finish_reason", "length") if _is_told(flat) else None,
         "no_answer": share("status", "no_answer"),
         "undecided": share("correct", None),
         "timeout": share("status", "timeout"),
         "infra_error": share("status", "infra_error"),
         "mean_tokens": sum(tokens) / len(tokens) if tokens else None,
     }
+
+
+def _is_told(rows: Sequence[Row]) -> bool:
+    return any(row.get("finish_reason") is not None for row in rows)
 
 
 def summarise(
@@ -221,7 +225,8 @@ def write_result(
     """MODEL.json, and MODEL.tasks.jsonl beside it; `asked` is kept as it stands."""
     values = per_task_values(benchmark.tasks, rows, k, greedy)
     head = {"benchmark": benchmark.name, "tasks_hash": benchmark.tasks_hash, **asked}
-    result = head | _summary(values, rows)
+    published = {"published": [entry.model_dump() for entry in benchmark.published]}
+    result = head | _summary(values, rows) | published
     lines = (
         {"task_id": task.id, "prompt": task.prompt, "gold": task.gold}
         | {name: float(value[i]) for name, value in values.items()}

@@ -92,7 +92,7 @@ def _benchmark(models: Mapping[str, Result]) -> Json:
     check_same_tasks(results)
     pairs = [(arm, other) for i, arm in enumerate(models) for other in list(models)[:i]]
     return {
-        **{key: results[0].summary[key] for key in ("tasks", "samples", "tasks_hash")},
+        **{key: results[0].summary[key] for key in ("tasks", "samples", "tasks_hash", "published")},
         "models": {
             name: {key: result.summary[key] for key in ("metrics", "rates")}
             for name, result in models.items()

@@ -35,7 +35,9 @@ class Table:
         caption = Text(self.note) if self.note else None
         drawn = RichTable(title=Text(self.title), caption=caption, title_justify="left")
         for i, column in enumerate(self.columns):
-            drawn.add_column(Text(column), justify="right" if i else "left", overflow="fold")
+            drawn.add_column(
+                Text(column), justify="right" if i else "left", overflow="fold", no_wrap=i == 0
+            )
         for row in self.rows:
             drawn.add_row(*(Text(cell) for cell in row))
         return drawn
@@ -61,8 +63,8 @@ def points(estimate: Estimated) -> str:
     return _with_interval(estimate, "{:+.1f}")
 
 
-def percent(rate: float) -> str:
-    return f"{100 * rate:.1f} %"
+def percent(rate: float | None) -> str:
+    return "n/a" if rate is None else f"{100 * rate:.1f} %"
 
 
 def _with_interval(estimate: Estimated, form: str) -> str:

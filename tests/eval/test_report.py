@@ -10,7 +10,7 @@ from eval.report import headline, write_report
 from eval.report_training import running_mean
 from eval.results import numbered_rows
 from ttc_rl.config import Recipe
-from ttc_rl.run_dir import RunDir, write_json, write_jsonl
+from ttc_rl.run_dir import RunDir, read_json, write_json, write_jsonl
 
 ARMS = {"base": {"sums": 0.1}, "sift": {"sums": 0.9}}
 VOID = {"meta", "path", "circle", "br"}
@@ -98,6 +98,16 @@ def test_a_whole_run_is_one_file_with_its_numbers(make_run: Any, tmp_path: Path)
         "corpus:",
     ):
         assert told in text
+
+
+def test_published_numbers_stand_beside_ours(make_run: Any, tmp_path: Path):
+    run = make_run(tmp_path / "r", "sums", 1, ARMS)
+    entry = {"model": "Theirs-8B", "metric": "avg@4", "value": 0.4167, "source": "their paper"}
+    for model in ARMS:
+        path = run.result("sums", model)
+        write_json(path, read_json(path) | {"published": [entry]})
+    text = check(write_report(run, run.load_recipe()))
+    assert "Theirs-8B</td><td>avg@4</td><td>41.7 %</td><td>their paper" in text
 
 
 def test_what_a_model_wrote_is_text_and_not_markup(make_run: Any, tmp_path: Path):
