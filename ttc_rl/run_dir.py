@@ -1,10 +1,11 @@
 """The run folder: which file holds what, and how files are written so that a kill leaves no half.
 
-    NAME/recipe.yaml  versions.json  overlap.jsonl  summary.json  report.html
-         curriculum.jsonl  selection.json  selection.md  metrics.jsonl  rollouts/  checkpoints/  model/
+    NAME/recipe.yaml  versions.json  overlap.jsonl  overlap.json  summary.json  report.html
+         curriculum.jsonl  selection.json  selection.md
+         metrics.jsonl  rollouts/  checkpoints/  model/
          eval/BENCHMARK/MODEL.samples.jsonl  eval/BENCHMARK/MODEL.json
 
-The second line belongs to an arm. A recipe with several `arms:` keeps one such set for each,
+The second and third line belong to an arm. A recipe with several `arms:` keeps one such set for each,
 under arms/ARM/.
 """
 
