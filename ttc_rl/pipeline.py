@@ -292,7 +292,7 @@ def evaluate(job: Job) -> None:
                 job.run,
                 model,
                 greedy=greedy,
-                batch=recipe.eval.batch,
+                batch=recipe.eval.batch or (4096 if recipe.train.vllm else 64),
                 seed=recipe.seed,
                 progress=_every_few_seconds(job.say, f"{model} on {benchmark.name}"),
             )["metrics"]

@@ -5,8 +5,8 @@
          metrics.jsonl  rollouts/  checkpoints/  model/
          eval/BENCHMARK/MODEL.samples.jsonl  eval/BENCHMARK/MODEL.json
 
-The second and third line belong to an arm. A recipe with several `arms:` keeps one such set for each,
-under arms/ARM/.
+The second and third line belong to an arm. A recipe with several `arms:` keeps one such set for
+each, under arms/ARM/.
 """
 
 from __future__ import annotations

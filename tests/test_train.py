@@ -1,0 +1,93 @@
+"""The trainer's own parts, short of a run: what TRL is given, what is checked, what is generated."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from ttc_rl.config import PretrainConfig, Recipe, SkillsConfig
+from ttc_rl.curriculum import plan
+from ttc_rl.run_dir import ArmDir
+from ttc_rl.sampling import Decoding
+from ttc_rl.sampling.generate import GenerateCompleter
+from ttc_rl.schema import Task, UserError
+from ttc_rl.sources.skills import make_skills
+from ttc_rl.train.grpo import _grpo_config, _Ledger
+from ttc_rl.train.pretrain import base_model, byte_tokenizer, word_tokenizer
+
+PROMPTS = {"exact": "{prompt} =>"}
+
+
+def recipe(**train: object) -> Recipe:
+    sections = {"model": "m", "corpus": "c.jsonl", "target": "t.jsonl", "prompts": PROMPTS}
+    small = {"tasks_per_step": 2, "rollouts_per_task": 2, "max_completion_tokens": 8}
+    return Recipe.model_validate({**sections, "train": {**small, **train}})
+
+
+@pytest.fixture(scope="module")
+def model(cache: Path) -> Path:
+    config = PretrainConfig(layers=1, max_steps=5, skills=SkillsConfig(tasks_per_family=5))
+    return base_model(config, 0, PROMPTS, lambda _: None)
+
+
+def test_trl_is_given_a_step_as_the_recipe_counts_it(tmp_path: Path):
+    made = recipe(micro_batch=2, trl={"learning_rate": 1e-3, "epsilon_high": 0.28})
+    config = _grpo_config(made, plan(list("abcd"), made.train), ArmDir(tmp_path), track=False)
+    assert (config.per_device_train_batch_size, config.gradient_accumulation_steps) == (2, 2)
+    assert (config.num_generations, config.max_steps, config.shuffle_dataset) == (2, 2, False)
+    assert (config.learning_rate, config.epsilon_high) == (1e-3, 0.28)
+    assert config.generation_batch_size == 4
+
+
+def test_a_value_that_trl_refuses_is_one_line(tmp_path: Path):
+    made = recipe(trl={"lr_scheduler_type": "zigzag"})
+    with pytest.raises(UserError, match=r"train\.trl: TRL's GRPOConfig says"):
+        _grpo_config(made, plan(list("abcd"), made.train), ArmDir(tmp_path), track=False)
+
+
+def test_rollouts_out_of_order_stop_the_training(tmp_path: Path):
+    made = recipe()
+    tasks = {i: Task(kind="exact", prompt=i, gold="1", id=i) for i in "abcd"}
+    ledger = _Ledger(made, plan(list("abcd"), made.train), tasks, ArmDir(tmp_path), eos=1)
+    arguments = {
+        "prompts": [""] * 4,
+        "completions": ["answer 1", "answer 2", "", "answer 1"],
+        "completion_ids": [[5, 1], [5, 1], [1], [5, 6]],
+        "log_metric": lambda *_: None,
+    }
+    second = SimpleNamespace(global_step=1)
+    rewards = ledger.verified_reward(**arguments, task_id=list("ccdd"), trainer_state=second)
+    assert rewards == [1.0, 0.0, 0.0, 1.0]
+    with pytest.raises(RuntimeError, match="TRL did not keep the order"):
+        ledger.verified_reward(**arguments, task_id=list("ddcc"), trainer_state=second)
+
+
+def test_a_base_model_is_trained_once_and_another_seed_is_another_model(model: Path, cache: Path):
+    config = PretrainConfig(layers=1, max_steps=5, skills=SkillsConfig(tasks_per_family=5))
+    said: list[str] = []
+    assert base_model(config, 0, PROMPTS, said.append) == model
+    assert said == [f"base model {model.name}: cached"]
+    assert base_model(config, 1, PROMPTS, said.append) != model
+
+
+def test_the_same_seed_draws_the_same_completions(model: Path):
+    tasks = make_skills(SkillsConfig(split="test", tasks_per_family=1))[:3]
+    completer = GenerateCompleter.load(model, Decoding(max_tokens=6), PROMPTS)
+    first, again, other = (completer(tasks, 2, seed=s) for s in (0, 0, 1))
+    assert first == again != other
+    assert [len(group) for group in first] == [2, 2, 2]
+    for completion in (c for group in first for c in group):
+        assert completion.truncated == (completion.finish_reason == "length")
+        assert 1 <= completion.tokens <= 6
+    greedy = completer.decoding_with(Decoding(max_tokens=6, temperature=0))
+    assert greedy(tasks, 1, seed=0) == greedy(tasks, 1, seed=5)
+
+
+def test_tokenizers_read_back_what_they_were_given():
+    text = r"Let $x^2 = \frac{1}{2}$; näive → 42"
+    tokenizer = byte_tokenizer()
+    assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
+    words = word_tokenizer([("sort c a b =>", " answer a b c <end>")])
+    ids = words("sort c a b => answer unknownword <end>")["input_ids"]
+    assert words.convert_ids_to_tokens(ids)[-2:] == ["<unk>", "<end>"]
+    assert ids[-1] == words.eos_token_id
