@@ -31,7 +31,7 @@ def tracked(recipe: Recipe, folder: Path, say: Callable[[str], None]) -> Iterato
     id_file = folder / "wandb_id"
     if not id_file.exists():
         write_text(id_file, uuid.uuid4().hex[:12])
-    mode = os.environ.get("WANDB_MODE") or ("online" if wandb.api.api_key else "offline")
+    mode = os.environ.get("WANDB_MODE") or ("online" if wandb.login(prompt=False) else "offline")
     run = wandb.init(
         project=recipe.track.project,
         name=folder.name,
@@ -40,6 +40,7 @@ def tracked(recipe: Recipe, folder: Path, say: Callable[[str], None]) -> Iterato
         resume="allow" if mode == "online" else None,
         mode=mode,  # pyright: ignore[reportArgumentType]
         config=recipe.model_dump(),
+        settings=wandb.Settings(silent=True),
     )
     try:
         yield True
