@@ -40,7 +40,7 @@ def verify_many(tasks: Sequence[Task], completions: Sequence[str]) -> list[Verdi
 def equivalence_classes(task: Task, answers: Sequence[str | None]) -> list[int | None]:
     """For majority votes: the class of each answer, by first appearance. None does not vote."""
     if _verifier(task.kind) is maths.verify:
-        return maths.equivalence_classes(answers)
+        return maths.equivalence_classes(task, answers)
     key = exact.key if task.kind == "exact" else str.strip
     keys = [None if answer is None else key(answer) for answer in answers]
     numbers = {k: i for i, k in enumerate(dict.fromkeys(k for k in keys if k is not None))}

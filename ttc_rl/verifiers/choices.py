@@ -10,7 +10,8 @@ import re
 import string
 
 from ttc_rl.schema import Task, Verdict
-from ttc_rl.verifiers.latex import after_reasoning, last_boxed, squeezed
+from ttc_rl.verifiers.boxes import after_reasoning, last_boxed
+from ttc_rl.verifiers.latex import squeezed
 
 # "answer is (c)", "Answer: **C**", "answer is C." A bare letter is upper-case and ends a phrase.
 _MARKER = re.compile(r"\banswer\b(?:\s+is\b)?\s*:?\s*(?:\*\*|\$|:|\s)*", re.IGNORECASE)

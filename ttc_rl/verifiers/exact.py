@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from ttc_rl.schema import Task, Verdict
-from ttc_rl.verifiers.latex import after_reasoning, last_boxed
+from ttc_rl.verifiers.boxes import after_reasoning, last_boxed
 
 _MARKER = re.compile(r"\banswer\b(?:\*\*)?[ \t]*(?:is\b[ \t]*)?:?(?:\*\*)?[ \t]*", re.IGNORECASE)
 

@@ -1,0 +1,77 @@
+r"""Finding the final answer in a completion: `\boxed{...}` after the reasoning, or what it says.
+
+Training reads boxes and nothing else. `spoken_answer` is for evaluating models that were never
+asked to box; whoever uses it says so, since "the last number" rewards a model that lists guesses.
+"""
+
+from __future__ import annotations
+
+import re
+
+
+def after_reasoning(completion: str) -> str | None:
+    """What follows the last `</think>`; None where a `<think>` was never closed."""
+    tail = completion.rpartition("</think>")[2]
+    return None if "<think>" in tail else tail
+
+
+_NUMBER = r"[-+]?(?:\d+(?:,\d{3})*(?:\.\d+)?|\.\d+)"
+_BRACES = re.compile(
+    r"\\(?:boxed|fbox)\s*\{"
+    rf"|\\(?:boxed|fbox)\s*(?P<bare>{_NUMBER}(?:/\d+)?|[A-Z](?![A-Za-z]))"
+    r"|\\.|[{}]",
+    re.DOTALL | re.ASCII,
+)
+_FILLED = re.compile(r"\s*\S")
+
+
+def boxes(text: str) -> list[str]:
+    r"""The contents of the balanced, non-empty boxes in their order; of nested ones the innermost.
+
+    `\fbox{5}` and `\boxed 5`, which TeX takes too, are boxes as well.
+    """
+    opened: list[int | None] = []  # where the content of each open brace starts, if it is a box
+    found: list[tuple[int, int]] = []
+    for match in _BRACES.finditer(text):
+        token = match.group()
+        if match["bare"]:
+            found.append(match.span("bare"))
+        elif token == "{" or (token.endswith("{") and token != r"\{"):
+            opened.append(match.end() if token.startswith("\\") else None)
+        elif token == "}" and opened:
+            start, end = opened.pop(), match.start()
+            if start is not None and _is_innermost(text, start, end, found):
+                found.append((start, end))
+    return [text[start:end].strip() for start, end in found]
+
+
+def _is_innermost(text: str, start: int, end: int, found: list[tuple[int, int]]) -> bool:
+    """Whether a box has something in it, and no box that has."""
+    filled = _FILLED.match(text, start, end)
+    return filled is not None and not (found and found[-1][0] > start)
+
+
+def last_boxed(text: str) -> str | None:
+    """The content of the last box."""
+    found = boxes(text)
+    return found[-1] if found else None
+
+
+_SPOKEN = re.compile(r"(?:####|\banswer\b(?:\s+is\b)?\s*:?)\s*(?:\*\*)?\s*(?P<said>\S[^\n]*)", re.I)
+_SENTENCE_END = re.compile(r"\.(?:\s|$)|\*\*|(?<!\\)\$\$?\s*(?:\.|$)")
+_NUMERAL = re.compile(_NUMBER, re.ASCII)
+
+
+def spoken_answer(tail: str) -> tuple[str, str] | None:
+    """What an answer without a box says, and how it was read; None where it holds no number."""
+    for said in reversed(list(_SPOKEN.finditer(tail))):
+        text = said["said"].strip()
+        if not text.startswith("$"):
+            text = _SENTENCE_END.split(text, maxsplit=1)[0]
+        elif "$" in text.strip("$"):
+            text = text.strip("$").partition("$")[0]
+        text = text.strip().strip("$").strip()
+        if text:
+            return text, 'no box; read after "answer"'
+    numbers = _NUMERAL.findall(tail)
+    return (numbers[-1], "no box; read the last number") if numbers else None
