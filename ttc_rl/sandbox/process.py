@@ -1,0 +1,107 @@
+"""Starting a driver, listening to it, and leaving nothing behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+
+from ttc_rl.sandbox import wire
+from ttc_rl.sandbox.records import WALL_FACTOR, Job, Outcome, Result, Stop
+
+START_SECONDS = 30.0
+"""For the driver to come up on a machine that is busy with other things."""
+
+
+def listen(
+    name: str,
+    command: Sequence[str],
+    stdin: bytes,
+    job: Job,
+    stop: Stop,
+    *,
+    environment: Mapping[str, str] = wire.ENVIRONMENT,
+) -> Outcome:
+    """Runs a driver to its end, to `stop`, or to the end of its time; then kills all of it."""
+    with tempfile.TemporaryFile() as words, tempfile.TemporaryFile() as orders:
+        orders.write(stdin)
+        orders.seek(0)
+        process = subprocess.Popen(
+            command,
+            stdin=orders,
+            stdout=subprocess.PIPE,
+            stderr=words,
+            env=dict(environment),
+            cwd="/",
+            start_new_session=True,
+        )
+        hearing = Hearing(job, stop)
+        try:
+            hearing.listen(process)
+        finally:
+            _end(process)
+        words.seek(0)
+        return hearing.outcome(name, words.read(4000).decode("utf-8", "replace").strip())
+
+
+class Hearing:
+    """What a driver has said so far."""
+
+    def __init__(self, job: Job, stop: Stop) -> None:
+        self.job, self.stop = job, stop
+        self.ready = self.over = False
+        self.results: list[Result] = []
+
+    def listen(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdout is not None
+        pipe = process.stdout.fileno()
+        deadline = time.monotonic() + START_SECONDS
+        poll = select.poll()
+        poll.register(pipe, select.POLLIN)
+        buffer = bytearray()
+        while not self.over and (left := deadline - time.monotonic()) > 0:
+            if not poll.poll(left * 1000):
+                return
+            data = os.read(pipe, 1 << 20)
+            if not data:
+                return
+            buffer += data
+            was_ready = self.ready
+            for frame in wire.split_frames(buffer):
+                self.hear(frame)
+            if self.ready and not was_ready:
+                seconds = [t.seconds or self.job.limits.seconds for t in self.job.trials]
+                deadline = time.monotonic() + WALL_FACTOR * sum(seconds) + 5
+
+    def hear(self, frame: dict[str, object]) -> None:
+        if "ready" in frame:
+            self.ready = True
+        elif "done" in frame:
+            self.over = True
+        elif not self.over:
+            result = wire.result_of(frame, self.job.trials[len(self.results)].kind)
+            self.results.append(result)
+            self.over = result.status != "ok" or self.stop(result)
+
+    def outcome(self, name: str, words: str) -> Outcome:
+        """A driver that was ready and went away took its program along: the program's fault."""
+        results = tuple(self.results)
+        if not self.ready:
+            return Outcome((), name, "infra_error", words or "the sandbox did not start")
+        if not self.over:
+            results += (Result(len(results), "crash", message="the sandbox was torn down"),)
+        return Outcome(results, name)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
+    process.wait()
+    if process.stdout is not None:
+        process.stdout.close()

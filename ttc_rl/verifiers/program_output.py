@@ -1,0 +1,82 @@
+"""Whether what a program gave is what was expected. Compared here, outside any sandbox.
+
+Printed text is compared token by token: white space and line ends count for nothing else. Tokens
+are alike when they are the same text or exactly the same number (5, 5.0, 5e0); where the test
+expects numbers with a point, a number may be off by 1e-6, absolutely or relative to the expected
+one. Values are compared as JSON: tuples are lists, floats have the same tolerance.
+
+Not covered: problems with several right outputs, unless the task brings a checker.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+TOLERANCE = 1e-6
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,4})?", re.ASCII)
+
+
+def same_text(expected: str, actual: str, tolerance: float | None = None) -> bool:
+    """`tolerance`: the task's own; then every number of the output may be off by it."""
+    wanted, given = expected.split(), actual.split()
+    if len(wanted) != len(given):
+        return False
+    pairs = [(w, g) for w, g in zip(wanted, given, strict=True) if w != g]
+    if not pairs:
+        return True
+    if tolerance is None and any(_has_point(token) for token in wanted):
+        tolerance = TOLERANCE
+    return all(_same_token(w, g, tolerance) for w, g in pairs)
+
+
+def same_value(expected: Any, actual: Any, tolerance: float = TOLERANCE) -> bool:
+    """As JSON would have them; True is 1, as it is in Python."""
+    if isinstance(expected, (list, tuple)) and isinstance(actual, (list, tuple)):
+        return len(expected) == len(actual) and all(
+            same_value(e, a, tolerance) for e, a in zip(expected, actual, strict=True)
+        )
+    if isinstance(expected, Mapping) and isinstance(actual, Mapping):
+        wanted = {str(key): value for key, value in expected.items()}
+        given = {str(key): value for key, value in actual.items()}
+        return wanted.keys() == given.keys() and all(
+            same_value(value, given[key], tolerance) for key, value in wanted.items()
+        )
+    if isinstance(expected, float) and isinstance(actual, (int, float)):
+        return _close(expected, actual, tolerance)
+    if isinstance(expected, int) and isinstance(actual, float):
+        return expected == actual or (
+            not isinstance(expected, bool) and _close(expected, actual, tolerance)
+        )
+    return type(expected) in _PLAIN and type(actual) in _PLAIN and expected == actual
+
+
+_PLAIN = {str, int, float, bool, type(None)}
+
+
+def _has_point(token: str) -> bool:
+    return not token.lstrip("+-").isdigit() and _NUMBER.fullmatch(token) is not None
+
+
+def _same_token(expected: str, actual: str, tolerance: float | None) -> bool:
+    if not (_NUMBER.fullmatch(expected) and _NUMBER.fullmatch(actual)):
+        return False
+    if Decimal(expected) == Decimal(actual):
+        return True
+    if tolerance is None or not (_has_point(expected) or _has_point(actual)):
+        return False
+    return _close(float(expected), float(actual), tolerance)
+
+
+def _close(expected: float, actual: float, tolerance: float) -> bool:
+    """Within the tolerance, absolutely or relative to the expected number."""
+    try:
+        expected, actual = float(expected), float(actual)
+    except OverflowError:  # an integer beyond floats
+        return expected == actual
+    if not (math.isfinite(expected) and math.isfinite(actual)):
+        return expected == actual or (math.isnan(expected) and math.isnan(actual))
+    return abs(expected - actual) <= max(tolerance, tolerance * abs(expected))
