@@ -13,13 +13,22 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ttc_rl.verifiers import verify_many
-
 from eval.benchmarks import Benchmark
-from eval.results import Row, Sampling, check_gradable, complete_rows, read_cells, write_result
-from ttc_rl.run_dir import RunDir, append_jsonl, drop_cut_line, read_json
+from eval.results import (
+    Cells,
+    Row,
+    Sampling,
+    check_gradable,
+    complete_rows,
+    read_cells,
+    write_result,
+)
+from ttc_rl.run_dir import RunDir, append_jsonl, drop_cut_line, read_json, write_jsonl
 from ttc_rl.schema import Completer, Completion, Task, UserError, Verdict, content_hash
+from ttc_rl.verifiers import check_infra_errors, verify_many
 
+MAX_INFRA_ERRORS = 0.05
+"""An evaluation stops when more than this share of its verdicts failed for reasons of ours."""
 Progress = Callable[[int, int], None]
 """Called with (samples done, samples in all) after every chunk."""
 
@@ -42,7 +51,10 @@ def evaluate(
     """
     check_gradable(name, tasks)
     drop_cut_line(samples_path)
-    done = set(read_cells(samples_path, tasks, sampling.samples))
+    cells = grade_again(samples_path, tasks, sampling.samples)
+    done, failed = set(cells), sum(_is_infra_error(row) for row in cells.values())
+    expected = len(tasks) * sampling.samples
+    check_infra_errors(failed, expected, MAX_INFRA_ERRORS, name)
     step = -(-batch // sampling.samples)
     for index, start in enumerate(range(0, len(tasks), step)):
         chunk = tasks[start : start + step]
@@ -53,10 +65,28 @@ def evaluate(
             missing = [row for row in rows if (row["task_id"], row["sample"]) not in done]
             append_jsonl(samples_path, missing)
             done |= wanted
+            failed += sum(map(_is_infra_error, missing))
+            check_infra_errors(failed, expected, MAX_INFRA_ERRORS, name)
         if progress is not None:
-            progress(
-                min(start + step, len(tasks)) * sampling.samples, len(tasks) * sampling.samples
-            )
+            progress(min(start + step, len(tasks)) * sampling.samples, expected)
+
+
+def grade_again(path: Path, tasks: Sequence[Task], samples: int) -> Cells:
+    """What a sample file holds; verdicts that failed for reasons of ours are given anew."""
+    cells = read_cells(path, tasks, samples)
+    failed = [key for key, row in cells.items() if _is_infra_error(row)]
+    if failed:
+        by_id = {task.id: task for task in tasks}
+        texts = [cells[key]["completion"] for key in failed]
+        verdicts = verify_many([by_id[task_id] for task_id, _ in failed], texts)
+        for key, text, verdict in zip(failed, texts, verdicts, strict=True):
+            cells[key] = cells[key] | sample_row(by_id[key[0]], key[1], text, verdict)
+        write_jsonl(path, cells.values())
+    return cells
+
+
+def _is_infra_error(row: Row) -> bool:
+    return row.get("status") == "infra_error"
 
 
 def chunk_seed(seed: int, name: str, index: int) -> int:

@@ -26,6 +26,22 @@ def test_outcomes_keep_the_order_of_their_calls(pool: Workers):
     assert outcomes == [Outcome("ok", 2 * i) for i in range(200)]
 
 
+def test_a_long_list_is_handed_over_bit_by_bit(pool: Workers, monkeypatch: pytest.MonkeyPatch):
+    schedule = Workers._schedule
+
+    def counted(*args: object):
+        future = schedule(*args)  # type: ignore[arg-type]
+        under_way[:] = [f for f in [*under_way, future] if not f.done()]
+        return future
+
+    under_way: list = []
+    monkeypatch.setattr(workers, "QUEUE", 2)
+    monkeypatch.setattr(Workers, "_schedule", counted)
+    outcomes = pool.run(operator.mul, [(i, 3) for i in range(50)], seconds=5)
+    assert outcomes == [Outcome("ok", 3 * i) for i in range(50)]
+    assert len(under_way) <= 2 * pool.count
+
+
 def test_a_hang_costs_one_outcome(pool: Workers):
     outcomes = pool.run(time.sleep, [(0,), (60,), (0,), (0,)], seconds=0.5)
     assert [outcome.status for outcome in outcomes] == ["ok", "timeout", "ok", "ok"]

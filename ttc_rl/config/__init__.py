@@ -7,6 +7,7 @@ from ttc_rl.config.loading import dump_recipe, load_recipe, with_keys
 from ttc_rl.config.sections import (
     EmbedConfig,
     EvalConfig,
+    JudgeConfig,
     ModelConfig,
     OverlapConfig,
     PretrainConfig,
@@ -25,6 +26,7 @@ from ttc_rl.config.trl_fields import grpo_config_fields
 __all__ = [
     "EmbedConfig",
     "EvalConfig",
+    "JudgeConfig",
     "ModelConfig",
     "OverlapConfig",
     "PretrainConfig",

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from ttc_rl.config.plugins import register
 
 
 class Section(BaseModel):
@@ -119,6 +121,8 @@ class TrainConfig(Section):
     """A resumable checkpoint every so many steps; the newest two are kept."""
     trl: dict[str, Any] = {}
     """Handed to TRL's GRPOConfig as it stands."""
+    max_infra_errors: float = Field(default=0.1, ge=0, le=1)
+    """Stop where more than this share of a step's verdicts failed for reasons of ours."""
     vllm: VllmConfig | None = None
     """Generate rollouts with vLLM; transformers' generate when left out."""
 
@@ -162,8 +166,21 @@ class EvalConfig(SamplingConfig):
     """Benchmarks besides the target, which is always evaluated."""
     greedy: bool = False
     """One more completion per task at temperature 0, reported as `greedy`."""
-    batch: int = Field(default=64, gt=0)
-    """Completions generated at once by the transformers engine."""
+    batch: int | None = Field(default=None, gt=0)
+    """Completions asked for at once: 64 of transformers' generate when left out, 4,096 of vLLM."""
+
+
+class JudgeConfig(Section):
+    """A model behind an OpenAI-compatible endpoint that grades tasks of kind `judge`."""
+
+    endpoint: str
+    """Up to and including the version, e.g. `http://localhost:8000/v1`."""
+    model: str
+    api_key_env: str | None = None
+    """Name of the environment variable that holds the key."""
+    concurrency: int = Field(default=16, gt=0)
+    timeout: float = Field(default=60.0, gt=0)
+    """Seconds for one answer of the judge."""
 
 
 class TrackConfig(Section):
@@ -206,6 +223,10 @@ class Recipe(Section):
     train: TrainConfig = TrainConfig()
     eval: EvalConfig = EvalConfig()
     track: TrackConfig = TrackConfig()
+    judge: JudgeConfig | None = None
+    """Who grades tasks of kind `judge`."""
+    verifiers: Annotated[dict[str, str], AfterValidator(register)] = {}
+    """Kind of task -> `module:function` of your own, `(task, completion) -> Verdict`."""
     arms: dict[str, dict[str, Any]] = {}
     """Arm name -> the keys in which it differs; empty for a run of one arm, the recipe itself."""
     sweep: dict[str, list[Any]] = {}

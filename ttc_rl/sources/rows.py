@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+from ttc_rl.config.plugins import KINDS, PLUGINS
 from ttc_rl.schema import Task, UserError
 
-KINDS = ("math", "exact", "choice", "code", "judge")
 FIELDS = ("prompt", "gold", "tests", "kind", "source", "id", "split", "meta")
 
 
@@ -142,10 +142,11 @@ class RowReader:
 
 
 def known_kind(kind: Any) -> str:
-    if kind in KINDS:
+    known = [*KINDS, *PLUGINS]
+    if kind in known:
         return kind
-    close = difflib.get_close_matches(str(kind), KINDS, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(KINDS)}"
+    close = difflib.get_close_matches(str(kind), known, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
     raise UserError(f"unknown kind {kind!r}; {hint}")
 
 

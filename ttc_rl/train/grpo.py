@@ -24,7 +24,7 @@ from ttc_rl.prompts import as_messages, render
 from ttc_rl.rewards import reward
 from ttc_rl.run_dir import ArmDir, append_jsonl, read_jsonl, write_json, write_jsonl
 from ttc_rl.schema import Rollout, Task, UserError
-from ttc_rl.verifiers import verify_many
+from ttc_rl.verifiers import check_infra_errors, verify_many
 
 # P tasks a step, G rollouts a task; a step's completions arrive as P groups of G.
 COMPLETE = "complete.json"
@@ -158,6 +158,7 @@ class _Ledger:
         self.plan, self.tasks, self.arm, self.eos = plan, tasks, arm, eos
         self.group = recipe.train.rollouts_per_task
         self.iterations = recipe.train.trl.get("num_iterations", 1)
+        self.max_infra_errors = recipe.train.max_infra_errors
 
     def verified_reward(
         self,
@@ -191,6 +192,8 @@ class _Ledger:
             count = sum(verdict.status == status for verdict in verdicts)
             log_metric(f"curriculum/{status}_rate", count / len(verdicts))
         _write_rollouts(self.arm.rollouts, step, rollouts)
+        failed = sum(verdict.status == "infra_error" for verdict in verdicts)
+        check_infra_errors(failed, len(verdicts), self.max_infra_errors, f"step {step}")
         return [rollout.reward for rollout in rollouts]
 
     def _check_order(self, step: int, task_ids: Sequence[str]) -> None:

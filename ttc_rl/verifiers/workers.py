@@ -10,6 +10,7 @@ import atexit
 import os
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import TimeoutError as FutureTimeout
 from concurrent.futures.process import BrokenProcessPool
@@ -21,11 +22,20 @@ from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from ttc_rl.schema import Status
 
-WORKERS = max(1, min(4, os.cpu_count() or 1))
+MAX_WORKERS = 32
+"""Each takes some 150 MB; a machine with more cores has better use for its memory."""
+QUEUE = 64
+"""Calls under way or waiting, for each worker."""
 MAX_TASKS = 5000
 """A worker is replaced after so many comparisons: sympy's caches grow."""
 MEMORY_BYTES = 4 << 30
 """Address space of one worker, on Linux."""
+
+
+def cores() -> int:
+    """Cores this process may use; one of several training processes on a machine gets its share."""
+    have = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return max(1, have // max(1, int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
 
 
 class Outcome(NamedTuple):
@@ -66,9 +76,9 @@ class _Context(SpawnContext):
 class Workers:
     """A pool of processes, made on first use, each ready after `warm_up()`."""
 
-    def __init__(self, warm_up: Callable[[], None], count: int = WORKERS) -> None:
+    def __init__(self, warm_up: Callable[[], None], count: int | None = None) -> None:
         self.warm_up = warm_up
-        self.count = count
+        self.count = count or min(MAX_WORKERS, cores())
         self._pool: ProcessPool | None = None
         self._lock = threading.Lock()
         atexit.register(self.stop)
@@ -79,7 +89,8 @@ class Workers:
     ) -> list[Outcome]:
         """`function(*call)` for each call, in their order; each may take so many seconds.
 
-        An exception of the function itself is raised here.
+        An exception of the function itself is raised here. However many calls there are, at most
+        QUEUE of them a worker are handed over at a time.
         """
         outcomes = self._attempt(function, calls, seconds)
         return [
@@ -106,8 +117,12 @@ class Workers:
     def _attempt(
         self, function: Callable[..., Any], calls: Sequence[tuple[Any, ...]], seconds: float
     ) -> list[Outcome | None]:
-        futures = [self._schedule(function, call, seconds) for call in calls]
-        return [_outcome(future) for future in futures]
+        waiting, outcomes = deque[ProcessFuture[Any]](), list[Outcome | None]()
+        for call in calls:
+            if len(waiting) >= QUEUE * self.count:
+                outcomes.append(_outcome(waiting.popleft()))
+            waiting.append(self._schedule(function, call, seconds))
+        return outcomes + [_outcome(future) for future in waiting]
 
     def _schedule(
         self, function: Callable[..., Any], call: tuple[Any, ...], seconds: float

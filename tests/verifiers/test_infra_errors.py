@@ -1,0 +1,114 @@
+"""Verdicts that failed for reasons of ours: no reward, counted, given anew, and a limit on them."""
+
+import asyncio
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from eval.harness import evaluate
+from eval.results import Sampling
+from ttc_rl import verify_many
+from ttc_rl.config import Recipe
+from ttc_rl.config.plugins import PLUGINS
+from ttc_rl.rewards import reward
+from ttc_rl.run_dir import ArmDir, read_jsonl
+from ttc_rl.schema import Completion, Task, UserError, Verdict
+from ttc_rl.verifiers import check_infra_errors, verify_many_async
+
+BROKEN = Verdict(None, None, "the sandbox is gone", "infra_error")
+TASKS = [Task("flaky", f"{i}", "a", id=f"t{i}") for i in range(20)]
+
+
+@pytest.fixture
+def broken(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Ids of the tasks whose verdicts fail."""
+    ids: set[str] = set()
+
+    def flaky(task: Task, completion: str) -> Verdict:
+        return BROKEN if task.id in ids else Verdict(completion == task.gold, completion)
+
+    monkeypatch.setitem(PLUGINS, "flaky", flaky)
+    return ids
+
+
+def answers(tasks, num_samples, *, seed):
+    answers.calls += 1
+    return [[Completion("a", "stop", 1)] * num_samples for _ in tasks]
+
+
+def evaluated(path: Path) -> list[str]:
+    answers.calls = 0
+    evaluate(answers, "b", TASKS, Sampling(samples=2, k=[1]), path, batch=8)
+    return [row["status"] for row in read_jsonl(path)]
+
+
+def test_it_gives_no_reward():
+    assert reward(BROKEN) is None
+    check_infra_errors(1, 10, 0.1, "step 1")
+    with pytest.raises(UserError, match=r"step 1: 2 of 10 verdicts .* more than the 10% allowed"):
+        check_infra_errors(2, 10, 0.1, "step 1")
+
+
+def test_a_few_are_counted_and_given_anew_without_drawing(broken: set[str], tmp_path: Path):
+    broken.add("t3")
+    assert evaluated(tmp_path / "s.jsonl").count("infra_error") == 2
+    broken.clear()
+    assert evaluated(tmp_path / "s.jsonl") == ["ok"] * 40
+    assert answers.calls == 0
+
+
+def test_many_stop_an_evaluation_and_nothing_is_lost(broken: set[str], tmp_path: Path):
+    broken |= {"t0", "t1", "t2"}
+    with pytest.raises(UserError, match="b: 6 of 40 verdicts failed for reasons of ours"):
+        evaluated(tmp_path / "s.jsonl")
+    assert len(list(read_jsonl(tmp_path / "s.jsonl"))) == 8
+    with pytest.raises(UserError, match="b: 6 of 40"):
+        evaluated(tmp_path / "s.jsonl")
+    assert answers.calls == 0
+    broken.clear()
+    assert evaluated(tmp_path / "s.jsonl") == ["ok"] * 40
+    assert answers.calls == 4
+
+
+def test_many_stop_the_training_after_the_rollouts_are_written(broken: set[str], tmp_path: Path):
+    pytest.importorskip("trl")
+    from ttc_rl.curriculum import plan
+    from ttc_rl.train.grpo import _Ledger
+
+    train = {"tasks_per_step": 2, "rollouts_per_task": 2, "max_infra_errors": 0.5}
+    sections = {"model": "m", "corpus": "c", "target": "t", "train": train}
+    recipe = Recipe.model_validate(sections)
+    tasks = {task.id: task for task in TASKS}
+    ledger = _Ledger(recipe, plan(["t0", "t1"], recipe.train), tasks, ArmDir(tmp_path), eos=1)
+    arguments = {
+        "prompts": [""] * 4,
+        "completions": ["a"] * 4,
+        "completion_ids": [[1]] * 4,
+        "log_metric": lambda *_: None,
+        "task_id": ["t0", "t0", "t1", "t1"],
+        "trainer_state": SimpleNamespace(global_step=0),
+    }
+    broken.add("t0")
+    assert ledger.verified_reward(**arguments) == [None, None, 1.0, 1.0]
+    broken.add("t1")
+    with pytest.raises(UserError, match="step 1: 4 of 4 verdicts"):
+        ledger.verified_reward(**arguments)
+    assert [path.name for path in ArmDir(tmp_path).rollouts.iterdir()] == ["step-00001-0.parquet"]
+
+
+def test_the_async_form_gives_the_same_and_leaves_the_loop_free():
+    tasks = [Task("math", "?", rf"\sqrt{{{i}}}") for i in range(2, 40)]
+    texts = [rf"\boxed{{{i + i % 2}^{{1/2}}}}" for i in range(2, 40)]
+
+    async def both() -> tuple[list[Verdict], int]:
+        graded, beats = asyncio.create_task(verify_many_async(tasks, texts)), 0
+        while not graded.done():
+            await asyncio.sleep(0.001)
+            beats += 1
+        return graded.result(), beats
+
+    verdicts, beats = asyncio.run(both())
+    assert verdicts == verify_many(tasks, texts)
+    assert [v.correct for v in verdicts] == [i % 2 == 0 for i in range(2, 40)]
+    assert beats > 3
