@@ -136,8 +136,13 @@ def _grid(
     return Table(title, ["", *metrics], body)
 
 
-def comparison_tables(comparison: Mapping[str, Any]) -> list[Table]:
-    """Of several runs: over all targets, how specific the gains are, then target by target."""
+def comparison_tables(
+    comparison: Mapping[str, Any], *, every_benchmark: bool = False
+) -> list[Table]:
+    """Of several runs: over all targets, how specific the gains are, then target by target.
+
+    Other benchmarks than the target show in retention and matrix, or each with `every_benchmark`.
+    """
     tables: list[Table] = []
     overall = comparison["overall"]
     if overall:
@@ -147,6 +152,8 @@ def comparison_tables(comparison: Mapping[str, Any]) -> list[Table]:
     tables += [_matrix_table(arm, matrix) for arm, matrix in comparison["matrix"].items()]
     for target, part in comparison["targets"].items():
         for name, cells in part["benchmarks"].items():
+            if name != target and target in part["benchmarks"] and not every_benchmark:
+                continue
             what = f"{name} (target)" if name == target else f"{name}, trained for {target}"
             title = f"{what}: {cells['tasks']} tasks x {cells['samples']} samples, {_seeds(part)}"
             tables.append(_grid(f"{title}, %", cells["models"], share))
@@ -157,8 +164,9 @@ def comparison_tables(comparison: Mapping[str, Any]) -> list[Table]:
     return tables
 
 
-def comparison_markdown(comparison: Mapping[str, Any]) -> str:
-    return "\n".join(table.markdown() for table in comparison_tables(comparison))
+def comparison_markdown(comparison: Mapping[str, Any], *, every_benchmark: bool = False) -> str:
+    tables = comparison_tables(comparison, every_benchmark=every_benchmark)
+    return "\n".join(table.markdown() for table in tables)
 
 
 def _seeds(part: Mapping[str, Any]) -> str:

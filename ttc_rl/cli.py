@@ -15,6 +15,7 @@ from ttc_rl.schema import UserError
 if TYPE_CHECKING:
     from ttc_rl.config import Recipe
     from ttc_rl.pipeline import Job
+    from ttc_rl.schema import Task
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -181,13 +182,18 @@ def score(
     data: Data = None,
     k: Annotated[list[int] | None, typer.Option(help="pass@k and maj@k; may be repeated")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the two files written")] = None,
+    fallback: Annotated[
+        bool, typer.Option("--fallback", help='Without a box, read after "answer" or a last number')
+    ] = False,
 ) -> None:
     """Grade completions that exist already: no model, no GPU."""
     from eval.benchmarks import named_benchmark
     from eval.score import score as score_samples
     from eval.tables import result_table
 
-    scored = score_samples(samples, named_benchmark(benchmark, data), k=k or [], out=out)
+    scored = score_samples(
+        samples, named_benchmark(benchmark, data), k=k or [], out=out, fallback=fallback
+    )
     console.print(result_table(scored.result))
     if scored.graded_before:
         say(f"{len(scored.changed)} of {scored.graded_before} earlier verdicts changed")
@@ -200,6 +206,7 @@ def compare(
     markdown: Annotated[
         bool, typer.Option("--markdown", help="As Markdown, for a document")
     ] = False,
+    every: Annotated[bool, typer.Option("--all", help="A table for every benchmark")] = False,
 ) -> None:
     """Paired differences with intervals, over seeds and targets; the specialisation matrix."""
     from eval.compare import compare as compare_runs
@@ -208,9 +215,11 @@ def compare(
 
     found = compare_runs([RunDir(path) for path in runs])
     if markdown:
-        console.print(comparison_markdown(found), markup=False, soft_wrap=True)
+        console.print(
+            comparison_markdown(found, every_benchmark=every), markup=False, soft_wrap=True
+        )
     else:
-        for table in comparison_tables(found):
+        for table in comparison_tables(found, every_benchmark=every):
             console.print(table)
 
 
@@ -239,6 +248,9 @@ def corpus(
         str | None, typer.Argument(help="A named source, a task file, or a hub id")
     ] = None,
     data: Data = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Grade every gold against itself, silence and another")
+    ] = False,
 ) -> None:
     """The named sources; with one named, its size, its bad rows and three of its tasks."""
     from rich.table import Table
@@ -258,11 +270,26 @@ def corpus(
         f"{len(loaded.tasks):,} tasks, {loaded.duplicates:,} duplicates, "
         f"{len(loaded.problems):,} bad rows"
     )
+    if check:
+        _check_golds(loaded.tasks)
+        return
     for task in loaded.tasks[:3]:
         console.print(f"\n{task.kind} {task.id}\n{task.prompt}\ngold: {task.gold}", markup=False)
 
 
 # --------------------------------------------------------------------------- helpers
+
+
+def _check_golds(tasks: list[Task]) -> None:
+    from ttc_rl.verifiers.golds import check_golds, markdown
+
+    checked = check_golds(tasks)
+    for found in checked:
+        for line in found.unreadable:
+            console.print(f"unreadable: {line}", markup=False, soft_wrap=True)
+        for line in found.failures:
+            console.print(f"failed: {line}", markup=False, soft_wrap=True)
+    console.print(markdown(checked), markup=False, soft_wrap=True)
 
 
 def _default_folder(recipe: Path) -> Path:
