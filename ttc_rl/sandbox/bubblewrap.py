@@ -51,4 +51,4 @@ def _arguments(root: bool) -> list[str]:
         parts += ["--ro-bind", path, path]
     for device in ("null", "zero", "full", "random", "urandom"):
         parts += ["--dev-bind", f"/dev/{device}", f"/dev/{device}"]
-    return [*parts, "--tmpfs", SCRATCH, "--chdir", SCRATCH]
+    return [*parts, "--tmpfs", SCRATCH, "--remount-ro", "/", "--chdir", SCRATCH]

@@ -76,17 +76,16 @@ def shut(settings: Mapping[str, Any], seconds: float) -> None:
     """The rights that a program never has. Nothing gives them back."""
     prctl(1, 9)
     limits = settings["limits"]
-    memory = limits["memory_mb"] + settings["interpreter_mb"] << 20
-    cpu = int(seconds) + 1
     for name, value in {
-        "AS": memory,
-        "CPU": cpu,
+        "AS": limits["memory_mb"] + settings["interpreter_mb"] << 20,
         "FSIZE": limits["file_mb"] << 20,
         "NOFILE": 64,
         "CORE": 0,
         "NPROC": settings["threads_now"] + limits["threads"],
     }.items():
         _lower(getattr(resource, "RLIMIT_" + name), value)
+    cpu = max(1, round(seconds + 0.5))
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu + 1))  # asked to stop, then made to
     hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
     stack = 128 << 20 if hard == resource.RLIM_INFINITY else min(hard, 128 << 20)
     resource.setrlimit(resource.RLIMIT_STACK, (stack, hard))

@@ -201,7 +201,7 @@ def _status(reason: str, child: Child, seconds: float, complete: bool) -> dict[s
         what = "too much output" if reason == "output" else "too much written to files"
         return {"status": "crash", "message": what}
     code = os.waitstatus_to_exitcode(child.ended or 0)
-    if reason == "timeout" or child.cpu > seconds or code == -SIGXCPU:
+    if reason == "timeout" or child.cpu >= seconds or code == -SIGXCPU:
         return {"status": "timeout", "message": last}
     if code == 0 or complete:
         return {"status": "ok", "message": last}

@@ -1,0 +1,36 @@
+"""The confining backends that work on this machine, and a list of what a test left running."""
+
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ttc_rl.sandbox import Sandbox, probe, wire
+
+WORKING = [status.name for status in probe() if status.works and status.name != "http"]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "sandbox" in metafunc.fixturenames:
+        metafunc.parametrize("sandbox", [Sandbox(name) for name in WORKING], ids=WORKING)
+
+
+@pytest.fixture
+def running(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
+    """Processes started by this test that are still there: all carry its mark in their command."""
+    mark = uuid.uuid4().hex
+    monkeypatch.setattr(wire, "START", f"{wire.START}\n# {mark}")
+
+    def found() -> list[str]:
+        alive = []
+        for folder in filter(lambda path: path.name.isdecimal(), Path("/proc").iterdir()):
+            try:
+                command = (folder / "cmdline").read_bytes()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if mark.encode() in command:
+                alive.append(f"{folder.name} {(folder / 'comm').read_text().strip()}")
+        return alive
+
+    return found
