@@ -34,9 +34,16 @@ class Scored:
 
 
 def score(
-    samples_path: Path, benchmark: Benchmark, *, k: Sequence[int] = (), out: Path | None = None
+    samples_path: Path,
+    benchmark: Benchmark,
+    *,
+    k: Sequence[int] = (),
+    out: Path | None = None,
+    fallback: bool = False,
 ) -> Scored:
     """Grade a sample file anew; `out` is the folder of the two files written, else beside it.
+
+    With `fallback`, maths answers without a box are read otherwise; each reason then says how.
 
     The number of samples is that of the task with most; a task with fewer is an error.
     """
@@ -44,7 +51,7 @@ def score(
     cells = read_foreign(samples_path, benchmark.tasks)
     samples = max(Counter(task_id for task_id, _ in cells).values())
     rows = complete_rows(cells, benchmark.tasks, samples)
-    graded = _grade(benchmark.tasks, rows)
+    graded = _grade(benchmark.tasks, rows, fallback)
     stem = samples_path.name.removesuffix(".jsonl").removesuffix(".samples")
     target = (out or samples_path.parent) / f"{stem}.rescored.samples.jsonl"
     write_jsonl(target, [row for group in graded for row in group])
@@ -55,6 +62,7 @@ def score(
         graded,
         _fitting_k(benchmark, k, samples),
         samples_file=str(samples_path),
+        fallback=fallback,
     )
     before = [row for group in rows for row in group]
     after = [row for group in graded for row in group]
@@ -101,13 +109,15 @@ def _ids(tasks: Sequence[Task]) -> Mapping[str, str]:
     return own | {task.id: task.id for task in tasks}
 
 
-def _grade(tasks: Sequence[Task], rows: Sequence[Sequence[Row]]) -> list[list[Row]]:
+def _grade(tasks: Sequence[Task], rows: Sequence[Sequence[Row]], fallback: bool) -> list[list[Row]]:
     flat = [
         (task, i, row)
         for task, group in zip(tasks, rows, strict=True)
         for i, row in enumerate(group)
     ]
-    verdicts = verify_many([task for task, _, _ in flat], [row["completion"] for *_, row in flat])
+    verdicts = verify_many(
+        [task for task, _, _ in flat], [row["completion"] for *_, row in flat], fallback=fallback
+    )
     graded = [
         sample_row(task, i, row["completion"], verdict)
         | {"finish_reason": row.get("finish_reason"), "tokens": row.get("tokens")}

@@ -1,4 +1,4 @@
-"""The trainer's own parts, short of a run: what TRL is given, what is checked, what is generated."""
+"""The trainer's own parts, short of a run: what TRL is given, checks, what is generated."""
 
 from pathlib import Path
 from types import SimpleNamespace
