@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ttc_rl.verifiers import verify_many
-
 from eval.benchmarks import Benchmark
 from eval.harness import sample_row
 from eval.results import Cells, Row, check_gradable, complete_rows, numbered_rows, write_result
 from ttc_rl.run_dir import write_jsonl
 from ttc_rl.schema import Task, UserError
+from ttc_rl.verifiers import verify_many
 
 
 @dataclass(frozen=True)

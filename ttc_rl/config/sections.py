@@ -40,6 +40,8 @@ class SourceConfig(Section):
     """Task kind of every row, where the rows do not carry their own."""
     columns: dict[str, str] = {}
     """Task field -> column name, e.g. `{prompt: problem, gold: answer}`."""
+    meta: dict[str, Any] = {}
+    """Added to every task: `{tolerance: 0.05}` where golds were rounded."""
     limit: int | None = Field(default=None, gt=0)
 
     @model_validator(mode="after")

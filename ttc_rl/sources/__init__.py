@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from importlib import resources
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from ttc_rl.config import SourceConfig
 from ttc_rl.schema import Task, UserError
@@ -49,6 +50,7 @@ class CatalogEntry:
     config: str | None = None
     split: str = "train"
     columns: Mapping[str, str] = field(default_factory=dict[str, str])
+    meta: Mapping[str, Any] = field(default_factory=dict[str, Any])
     gold_after: str | None = None
 
 
@@ -130,7 +132,7 @@ def _good_tasks(
         yield from make_skills(config.skills)
         return
     name = config.hub or Path(config.path or "").name.partition(".")[0]
-    reader = RowReader(config.columns, config.kind, name, gold_after)
+    reader = RowReader(config.columns, config.kind, name, gold_after, config.meta)
     for row in _rows(config):
         try:
             if row.problem:
@@ -186,7 +188,7 @@ def _local(name: str, entry: CatalogEntry, data: str) -> SourceConfig:
     folder = Path(data).expanduser() / "corpus"
     if entry.file is None or not (folder / entry.file).exists():
         raise UserError(f"{folder / (entry.file or name)}: no such file; `data:` is to hold {name}")
-    return SourceConfig(path=str(folder / entry.file))
+    return SourceConfig(path=str(folder / entry.file), meta=dict(entry.meta))
 
 
 def _remote(name: str, entry: CatalogEntry) -> tuple[SourceConfig, str | None]:
@@ -201,5 +203,6 @@ def _remote(name: str, entry: CatalogEntry) -> tuple[SourceConfig, str | None]:
         split=entry.split,
         kind=entry.kind,
         columns=dict(entry.columns),
+        meta=dict(entry.meta),
     )
     return config, entry.gold_after

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import json
 from collections.abc import Mapping
@@ -41,6 +42,8 @@ class RowReader:
     kind: str | None = None
     source: str = ""
     gold_after: str | None = None
+    meta: Mapping[str, Any] = dataclasses.field(default_factory=dict[str, Any])
+    """Added to each task's own."""
 
     def __post_init__(self) -> None:
         for field in self.columns:
@@ -131,7 +134,7 @@ class RowReader:
         meta = self._get(row, "meta")
         if meta is not None and not isinstance(meta, Mapping):
             raise BadRow(f"meta: should be an object, got {_type(meta)}")
-        found = dict(cast(Mapping[str, Any], meta or {}))
+        found = {**self.meta, **cast(Mapping[str, Any], meta or {})}
         wanted = {f: f for f in ("id", "split")}
         wanted |= {f: f.removeprefix("meta.") for f in self.columns if f.startswith("meta.")}
         for field, key in wanted.items():

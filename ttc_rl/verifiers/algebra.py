@@ -51,8 +51,29 @@ def _equal(gold: str, answer: str, tolerance: float) -> bool | None:
 
 
 def is_unread(text: str, parsed: list[Any]) -> bool:
-    """Whether a text is neither words nor anything math-verify could make something of."""
+    """Whether a text is neither words nor anything math-verify could make something of.
+
+    An equation without variables is not: math-verify takes any true one for any other.
+    """
+    if latex.is_prose(text) or (parsed and _is_truth(parsed[0]) and not latex.is_words(text)):
+        return True
     return all(isinstance(found, str) for found in parsed) and not latex.is_words(text)
+
+
+def _is_truth(parsed: Any) -> bool:
+    from sympy.core.relational import Relational
+    from sympy.logic.boolalg import BooleanAtom
+
+    constant = isinstance(parsed, Relational) and not parsed.free_symbols
+    return constant or isinstance(parsed, BooleanAtom)
+
+
+def is_readable(text: str) -> bool:
+    """Whether algebra can be done with a tidy text, or it is words."""
+    try:
+        return not is_unread(text, parse(shapes.expanded(text)))
+    except FAILURES:
+        return False
 
 
 def is_near(gold: Fraction, answer: Fraction, tolerance: float) -> bool:

@@ -91,6 +91,14 @@ def is_words(text: str) -> bool:
     return plain != text.strip() or re.search(r"[a-zA-Z]{4}|(?i:\b(?:yes|no)\b)", plain) is not None
 
 
+_COMMAND = re.compile(r"\\(?:begin|end)\s*\{[^{}]*\}|\\[a-zA-Z]+")
+
+
+def is_prose(text: str) -> bool:
+    """Whether a text is sentences: five words or more, with mathematics or without."""
+    return len(re.findall(r"[a-zA-Z]{3,}", _COMMAND.sub(" ", text))) >= 5
+
+
 _NUMERAL = re.compile(r"([0-9A-Fa-f]+)_(?:\{?\s*(?:\\text\{)?(\w+)\}*)")
 
 

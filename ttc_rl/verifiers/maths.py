@@ -157,7 +157,7 @@ def _decide(question: Question) -> bool | Question:
     if _same_words(gold, answer):
         return True
     given = _right_side(answer)
-    return given is not None and _without_unit(Question(gold, given, allowed))
+    return given is not None and _without_unit(Question(_right_side(gold) or gold, given, allowed))
 
 
 def _same_words(gold: str, answer: str) -> bool:

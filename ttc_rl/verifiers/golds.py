@@ -1,0 +1,106 @@
+"""Whether golds can be graded against: each accepts itself, and neither silence nor another's gold.
+
+Not covered: whether a gold is the right answer of its task, and the tests of programs.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from ttc_rl.schema import Task
+from ttc_rl.verifiers import VERIFIERS, algebra, latex, maths, verify_many
+from ttc_rl.verifiers.rationals import value
+
+KINDS = ("math", "choice", "exact")
+_REPLY = {"exact": "answer {gold}"}
+
+
+@dataclass
+class Checked:
+    """What was found for the tasks of one kind of one source."""
+
+    source: str
+    kind: str
+    tasks: int
+    accepted: int = 0
+    silence_rejected: int = 0
+    others_rejected: int = 0
+    unreadable: list[str] = field(default_factory=list[str])
+    """`id: gold` where no algebra can be done with a gold: only its very words are right."""
+    failures: list[str] = field(default_factory=list[str])
+    """`id: gold: what went wrong`"""
+
+
+def check_golds(tasks: Sequence[Task]) -> list[Checked]:
+    """One finding for each source and kind, in the order of the tasks; other kinds are left out."""
+    groups: dict[tuple[str, str], list[Task]] = defaultdict(list)
+    for task in tasks:
+        if task.kind in KINDS and task.kind in VERIFIERS:
+            groups[task.source, task.kind].append(task)
+    return [_checked(source, kind, group) for (source, kind), group in groups.items()]
+
+
+def _checked(source: str, kind: str, tasks: list[Task]) -> Checked:
+    found = Checked(source, kind, len(tasks))
+    reply = _REPLY.get(kind, r"\boxed{{{gold}}}")
+    others = list(_others(tasks))
+    own = verify_many(tasks, [reply.format(gold=task.gold) for task in tasks])
+    silent = verify_many(tasks, [""] * len(tasks))
+    foreign = verify_many(tasks, [reply.format(gold=other.gold) for other in others])
+    for task, other, a, s, f in zip(tasks, others, own, silent, foreign, strict=True):
+        found.accepted += a.correct is True
+        found.silence_rejected += s.correct is False
+        found.others_rejected += f.correct is not True
+        said = f"{task.meta.get('id', task.id)}: {task.gold!r}"
+        if a.correct is not True:
+            found.failures.append(f"{said}: not accepted itself ({a.reason or a.answer!r})")
+        if s.correct is not False:
+            found.failures.append(f"{said}: silence is {s.correct}")
+        if f.correct is True and other is not task:
+            found.failures.append(f"{said}: accepts {other.gold!r}")
+    if kind == "math":
+        found.unreadable = [
+            f"{task.meta.get('id', task.id)}: {task.gold!r}" for task in _unreadable(tasks)
+        ]
+    return found
+
+
+def _unreadable(tasks: Sequence[Task]) -> list[Task]:
+    texts = [latex.tidy(task.gold or "")[: maths.MAX_ANSWER] for task in tasks]
+    hard = [i for i, text in enumerate(texts) if value(text) is None]
+    outcomes = maths.WORKERS.run(algebra.is_readable, [(texts[i],) for i in hard], seconds=5.0)
+    return [
+        tasks[i] for i, outcome in zip(hard, outcomes, strict=True) if outcome.value is not True
+    ]
+
+
+def _others(tasks: list[Task]) -> Iterator[Task]:
+    """For each task the next one whose gold is surely another; itself where there is none."""
+    for i, task in enumerate(tasks):
+        round_about = (*tasks[i + 1 :][:50], *tasks[:50])
+        yield next((other for other in round_about if _differ(task, other)), task)
+
+
+def _differ(task: Task, other: Task) -> bool:
+    golds = [_bare(task.gold or ""), _bare(other.gold or "")]
+    numbers = [value(gold) for gold in golds]
+    return numbers[0] != numbers[1] if None not in numbers else golds[0] != golds[1]
+
+
+def _bare(gold: str) -> str:
+    """`n = 4` and `4` are the same answer, and so are `10 %` and `10`."""
+    return latex.tidy(gold.rpartition("=")[2].replace("%", "").replace("\\", "").strip())
+
+
+def markdown(checked: Sequence[Checked]) -> str:
+    """One line a source; `unreadable` golds are right letter for letter only."""
+    titles = "source", "kind", "golds", "accept themselves", "reject silence", "reject another"
+    lines = [f"| {' | '.join((*titles, 'unreadable'))} |", "|---" * 7 + "|"]
+    lines += [
+        f"| {c.source} | {c.kind} | {c.tasks:,} | {c.accepted:,} | {c.silence_rejected:,} "
+        f"| {c.others_rejected:,} | {len(c.unreadable):,} |"
+        for c in checked
+    ]
+    return "\n".join(lines)
