@@ -36,7 +36,8 @@ class Trial:
     `value`: as a module in which the expression `text` is evaluated, and called with `arguments`
     where there are any; its value comes back.
     `script`: `secret` is test code, run in another process in which the program's functions are
-    stand-ins; where `text` names a function, `check(function)` is called at the end.
+    stand-ins; where `text` names a function, `check(function)` is called at the end. `arguments`
+    are names that belong to the program although a builtin has them too.
     """
 
     kind: Literal["stdin", "value", "script"]

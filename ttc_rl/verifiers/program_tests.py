@@ -18,7 +18,7 @@ from __future__ import annotations
 import ast
 import functools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,6 +82,12 @@ def _seconds(task: Task, usual: float) -> float:
     return float(task.meta.get("time_limit") or usual)
 
 
+def _own_names(task: Task) -> list[str]:
+    """The function asked for, which may be called `sum` (MBPP)."""
+    name = str(task.meta.get("entry_point") or "")
+    return [name] if name.isidentifier() else []
+
+
 def _setup(task: Task) -> str:
     imports = task.meta.get("test_imports") or []
     lines = [imports] if isinstance(imports, str) else [str(line) for line in imports]
@@ -125,7 +131,7 @@ def _functional(task: Task, test: Mapping[str, Any]) -> Case:
 
 
 def _assert(task: Task, test: Mapping[str, Any]) -> Case:
-    split = split_assert(str(test["code"]).strip())
+    split = split_assert(str(test["code"]).strip(), *_own_names(task))
     if split is None:
         return _script(task, test)
 
@@ -145,7 +151,7 @@ def _script(task: Task, test: Mapping[str, Any], entry: str = "") -> Case:
         return None if result.passed else result.message
 
     seconds = _seconds(task, SCRIPT_SECONDS)
-    return Case(Trial("script", entry, secret=source, seconds=seconds), judge)
+    return Case(Trial("script", entry, _own_names(task), source, seconds), judge)
 
 
 def _check(task: Task, test: Mapping[str, Any]) -> Case:
@@ -174,8 +180,11 @@ class Split:
 
 
 @functools.lru_cache(maxsize=4096)
-def split_assert(code: str) -> Split | None:
-    """None where the left side is more than the program's value: it must not compare by itself."""
+def split_assert(code: str, *own: str) -> Split | None:
+    """None where the left side is more than the program's value: it must not compare by itself.
+
+    `own`: names of the program's, whatever builtins are called.
+    """
     try:
         body = ast.parse(code).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -183,7 +192,7 @@ def split_assert(code: str) -> Split | None:
     if len(body) != 1 or not isinstance(body[0], ast.Assert):
         return None
     left, operator, right = _sides(body[0].test)
-    if not _only_asks(left):
+    if not _only_asks(left, own):
         return None
     text = ast.unparse(left)
     if operator is None:
@@ -206,7 +215,7 @@ def _sides(test: ast.expr) -> tuple[ast.expr, ast.cmpop | None, ast.expr]:
     return test.left, test.ops[0], test.comparators[0]
 
 
-def _only_asks(expression: ast.expr) -> bool:
+def _only_asks(expression: ast.expr, own: Sequence[str]) -> bool:
     """One call of the program's, perhaps inside `sorted` and the like, of plain arguments."""
     nodes = list(ast.walk(expression))
     banned = (ast.Compare, ast.BoolOp, ast.UnaryOp, ast.Lambda, ast.IfExp, ast.comprehension)
@@ -214,7 +223,9 @@ def _only_asks(expression: ast.expr) -> bool:
         return False
     calls = [n.func for n in nodes if isinstance(n, ast.Call)]
     names = [n.id for n in calls if isinstance(n, ast.Name)]
-    return len(names) == len(calls) and len([n for n in names if n not in _BUILTINS]) == 1
+    return (
+        len(names) == len(calls) and len([n for n in names if n in own or n not in _BUILTINS]) == 1
+    )
 
 
 def _negative_number(node: ast.AST) -> bool:

@@ -16,7 +16,7 @@ from .streams import receive, send
 
 TYPE_CHECKING = False  # as typing's, which takes longer to import than all of this
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
 
@@ -36,8 +36,7 @@ def test(
     found: dict[str, Any] = {"passed": False}
     try:
         code = compile(source, "test.py", "exec")
-        for name in _unknown_names(source, namespace):
-            namespace[name] = client.stand_in(name)
+        _bind(source, namespace, client, trial["arguments"] or ())
         exec(code, namespace)
         if expression:
             namespace["check"](client.stand_in(expression))
@@ -148,10 +147,21 @@ def _describe(error: BaseException, source: str) -> str:
     return f"{line}: {type(error).__name__} {str(error)[:200]}".strip(": ")
 
 
-def _unknown_names(source: str, namespace: Mapping[str, Any]) -> set[str]:
-    """Names the test uses and nobody defines: those of the program."""
+def _bind(source: str, namespace: dict[str, Any], client: Client, own: Sequence[str]) -> None:
+    """Names that the test uses and nobody defines are the program's, and so are those in `own`.
+
+    Where such a name is a module of the standard library and its parts are used, as in
+    `sys.getsizeof(x)`, the test relies on an import of the program's: it gets the module itself.
+    """
     import ast
 
-    names = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)]
+    nodes = list(ast.walk(ast.parse(source)))
+    names = [node for node in nodes if isinstance(node, ast.Name)]
     read = {node.id for node in names if isinstance(node.ctx, ast.Load)}
-    return {name for name in read if name not in namespace and not hasattr(builtins, name)}
+    bases = [node.value for node in nodes if isinstance(node, ast.Attribute)]
+    modules = {base.id for base in bases if isinstance(base, ast.Name)} & sys.stdlib_module_names
+    for name in {name for name in read if name not in namespace} | set(own):
+        if name in modules and name not in own:
+            namespace[name] = __import__(name)
+        elif name in own or not hasattr(builtins, name):
+            namespace[name] = client.stand_in(name)
