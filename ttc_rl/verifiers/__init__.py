@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from ttc_rl.config.plugins import PLUGINS
 from ttc_rl.schema import Task, UserError, Verdict
-from ttc_rl.verifiers import choices, exact, maths
+from ttc_rl.verifiers import choices, exact, maths, programs
 
 __all__ = [
     "BATCHES",
@@ -28,9 +28,10 @@ VERIFIERS: dict[str, Verifier] = {
     "math": maths.verify,
     "exact": exact.verify,
     "choice": choices.verify,
+    "code": programs.verify,
 }
 """By kind of task. A recipe's plug-ins are looked up after these."""
-BATCHES: dict[str, Batch] = {"math": maths.verify_many}
+BATCHES: dict[str, Batch] = {"math": maths.verify_many, "code": programs.verify_many}
 """Kinds graded many at a time, in processes of their own; the others are decided on the spot."""
 
 
