@@ -25,6 +25,7 @@ from ttc_rl.run_dir import (
     write_text,
 )
 from ttc_rl.schema import Task, UserError, content_hash
+from ttc_rl.verifiers.judge import use_judge
 from ttc_rl.versions import versions
 
 BASE = "base"
@@ -36,6 +37,9 @@ class Job:
     recipe: Recipe
     run: RunDir
     say: Callable[[str], None]
+
+    def __post_init__(self) -> None:
+        use_judge(self.recipe.judge)
 
     def arm(self, name: str) -> tuple[Recipe, ArmDir]:
         return self.recipe.arm(name), self.run.arm(name, self.recipe)

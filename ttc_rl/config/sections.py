@@ -123,6 +123,9 @@ class TrainConfig(Section):
     """A resumable checkpoint every so many steps; the newest two are kept."""
     trl: dict[str, Any] = {}
     """Handed to TRL's GRPOConfig as it stands."""
+    majority: tuple[float, float] | None = None
+    """Reward agreement with the majority of a group, not with the gold (TTRL), where its share of
+    the group lies from the first to the second number."""
     max_infra_errors: float = Field(default=0.1, ge=0, le=1)
     """Stop where more than this share of a step's verdicts failed for reasons of ours."""
     vllm: VllmConfig | None = None

@@ -23,8 +23,9 @@ from ttc_rl.curriculum import Plan
 from ttc_rl.prompts import as_messages, render
 from ttc_rl.rewards import reward
 from ttc_rl.run_dir import ArmDir, append_jsonl, read_jsonl, write_json, write_jsonl
-from ttc_rl.schema import Rollout, Task, UserError
+from ttc_rl.schema import Rollout, Task, UserError, Verdict
 from ttc_rl.verifiers import check_infra_errors, verify_many
+from ttc_rl.verifiers.majority import label_accuracy, verify_groups
 
 # P tasks a step, G rollouts a task; a step's completions arrive as P groups of G.
 COMPLETE = "complete.json"
@@ -158,6 +159,7 @@ class _Ledger:
         self.plan, self.tasks, self.arm, self.eos = plan, tasks, arm, eos
         self.group = recipe.train.rollouts_per_task
         self.iterations = recipe.train.trl.get("num_iterations", 1)
+        self.majority = recipe.train.majority
         self.max_infra_errors = recipe.train.max_infra_errors
 
     def verified_reward(
@@ -175,7 +177,7 @@ class _Ledger:
         self._check_order(step, task_id)
         texts = [c if isinstance(c, str) else c[0]["content"] for c in completions]
         started = time.perf_counter()
-        verdicts = verify_many([self.tasks[i] for i in task_id], texts)
+        verdicts = self._verdicts([self.tasks[i] for i in task_id], texts, log_metric)
         log_metric("time/verify", time.perf_counter() - started)
         rollouts = [
             Rollout(
@@ -195,6 +197,18 @@ class _Ledger:
         failed = sum(verdict.status == "infra_error" for verdict in verdicts)
         check_infra_errors(failed, len(verdicts), self.max_infra_errors, f"step {step}")
         return [rollout.reward for rollout in rollouts]
+
+    def _verdicts(
+        self, tasks: Sequence[Task], texts: Sequence[str], log_metric: Callable[[str, float], None]
+    ) -> list[Verdict]:
+        """By gold; or, with `train.majority`, by the vote of each group, which is reported."""
+        if self.majority is None:
+            return verify_many(tasks, texts)
+        votes = verify_groups(tasks, texts, self.majority)
+        for name, number in label_accuracy(votes).items():
+            if number is not None:
+                log_metric(f"majority/{name}", number)
+        return [verdict for vote in votes for verdict in vote.verdicts]
 
     def _check_order(self, step: int, task_ids: Sequence[str]) -> None:
         """The tasks rolled out are those the plan has for this step; one process sees its share."""

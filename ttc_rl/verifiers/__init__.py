@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from ttc_rl.config.plugins import PLUGINS
 from ttc_rl.schema import Task, UserError, Verdict
-from ttc_rl.verifiers import choices, exact, maths, programs
+from ttc_rl.verifiers import choices, exact, judge, maths, programs
 
 __all__ = [
     "BATCHES",
@@ -29,10 +29,15 @@ VERIFIERS: dict[str, Verifier] = {
     "exact": exact.verify,
     "choice": choices.verify,
     "code": programs.verify,
+    "judge": judge.verify,
 }
 """By kind of task. A recipe's plug-ins are looked up after these."""
-BATCHES: dict[str, Batch] = {"math": maths.verify_many, "code": programs.verify_many}
-"""Kinds graded many at a time, in processes of their own; the others are decided on the spot."""
+BATCHES: dict[str, Batch] = {
+    "math": maths.verify_many,
+    "code": programs.verify_many,
+    "judge": judge.verify_many,
+}
+"""Kinds graded many at a time, elsewhere; the others are decided on the spot."""
 
 
 def verify(task: Task, completion: str) -> Verdict:

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ttc_rl.schema import Task
-from ttc_rl.verifiers import VERIFIERS, algebra, latex, maths, verify_many
+from ttc_rl.verifiers import VERIFIERS, algebra, latex, maths, quantities, verify_many
+from ttc_rl.verifiers.choices import label
 from ttc_rl.verifiers.rationals import value
 
 KINDS = ("math", "choice", "exact")
@@ -84,14 +85,25 @@ def _others(tasks: list[Task]) -> Iterator[Task]:
 
 
 def _differ(task: Task, other: Task) -> bool:
+    if task.kind == "choice":
+        return _option(task, task.gold) != _option(task, other.gold)
     golds = [_bare(task.gold or ""), _bare(other.gold or "")]
     numbers = [value(gold) for gold in golds]
     return numbers[0] != numbers[1] if None not in numbers else golds[0] != golds[1]
 
 
+def _option(task: Task, letter: str | None) -> str:
+    """The words a letter stands for in a task: real data holds options with the same words."""
+    options = dict(zip(map(label, range(1000)), task.meta.get("options") or (), strict=False))
+    return latex.squeezed(str(options.get(letter or "", letter))).casefold()
+
+
 def _bare(gold: str) -> str:
-    """`n = 4` and `4` are the same answer, and so are `10 %` and `10`."""
-    return latex.tidy(gold.rpartition("=")[2].replace("%", "").replace("\\", "").strip())
+    """`n = 4`, `4`, `4 dogs` and `4:1` are the same answer, and so are `10 %` and `10`."""
+    text = latex.tidy(gold.rpartition("=")[2])
+    text = quantities.share(text)[0].removesuffix(":1")
+    found = quantities.quantity(text)
+    return found.number.strip() if found else text
 
 
 def markdown(checked: Sequence[Checked]) -> str:
