@@ -167,7 +167,7 @@ EXHAUSTION = {
         "timeout",
     ),
     "10 GB at once": ("x = bytearray(10 << 30)", "oom"),
-    "10 GB by and by": ("x = []\nwhile True: x.append(bytearray(1 << 20))", "oom"),
+    "10 GB by and by": ("x = []\nwhile True: x.append(bytearray(1 << 20))", "oom timeout"),
     "10 GB of map": ("import mmap; mmap.mmap(-1, 10 << 30)", "crash"),
     "numbers": ("x = 9 ** 9 ** 9", "timeout oom"),
     "digits": ("print(2 ** 100_000)", "crash"),
@@ -222,19 +222,27 @@ import numpy as np
 def same(out, exp):
     assert np.allclose(out, exp) and isinstance(out, int), f"{out} is not {exp}"
 for n in range(5):
-    same(f(n), n * 1000 + 7919)
+    same(f(n), n * 1000 + 79190442611)
 """
-CHECK = "def check(candidate):\n    assert candidate(1) == 8919\n    assert candidate(2) == 9919\n"
-CALL = {"type": "functional", "fn_name": "f", "input": "1", "output": "8919"}
+CHECK = """
+def check(candidate):
+    assert candidate(1) == 79190443611
+    assert candidate(2) == 79190444611
+"""
+CALL = {"type": "functional", "fn_name": "f", "input": "1", "output": "79190443611"}
 SHAPES = {
-    "stdin": ({"type": "stdin", "input": "1\n", "output": "8919\n"},),
-    "functional": (CALL, {**CALL, "input": "2", "output": "9919"}),
-    "assert": ({"type": "assert", "code": "assert f(1) == 8919"},),
-    "assert, compared inside": ({"type": "assert", "code": "assert abs(f(1) - 8919) < 1e-6"},),
+    "stdin": ({"type": "stdin", "input": "1\n", "output": "79190443611\n"},),
+    "functional": (CALL, {**CALL, "input": "2", "output": "79190444611"}),
+    "assert": ({"type": "assert", "code": "assert f(1) == 79190443611"},),
+    "assert, compared inside": (
+        {"type": "assert", "code": "assert abs(f(1) - 79190443611) < 1e-6"},
+    ),
     "check": ({"type": "check", "code": CHECK, "entry_point": "f"},),
     "script": ({"type": "script", "code": SCRIPT},),
 }
-HONEST = "def f(n): return n * 1000 + 7919\nif __name__ == '__main__': print(f(int(input())))"
+HONEST = (
+    "def f(n): return n * 1000 + 79190442611\nif __name__ == '__main__': print(f(int(input())))"
+)
 YES = """
 class Yes(int):
     def __eq__(self, other): return True
@@ -245,7 +253,7 @@ class Yes(int):
     __rsub__ = __abs__ = __float__ = __sub__
     def __getattr__(self, name): return self
     def __call__(self, *arguments): return self
-    def __repr__(self): return '8919'
+    def __repr__(self): return '79190443611'
     __str__ = __repr__
 """
 FRAMES = """
@@ -299,14 +307,15 @@ def seen():
     return '\\n'.join(texts)
 def f(n):
     text = seen()
-    return n * 1000 + int('9197'[::-1]) if '9198'[::-1] in text or '9197'[::-1] in text else 0
+    found = '11634409197'[::-1] in text or '11624409197'[::-1] in text
+    return n * 1000 + int('11624409197'[::-1]) if found else 0
 if __name__ == '__main__': print(f(1))
 """,
     "traces": "import sys\nsys.settrace(lambda *a: None)\nsys.setprofile(lambda *a: None)\n"
     "sys.excepthook = lambda *a: None\ndef f(n): return 1",
     "says MemoryError": "def f(n): raise MemoryError\nif __name__ == '__main__': f(0)",
     "nothing": "",
-    "a generator": "def f(n):\n  while True: yield 8919",
+    "a generator": "def f(n):\n  while True: yield 79190443611",
 }
 
 

@@ -89,10 +89,15 @@ class Hearing:
             self.over = result.status != "ok" or self.stop(result)
 
     def outcome(self, name: str, words: str) -> Outcome:
-        """A driver that was ready and went away took its program along: the program's fault."""
+        """A driver that went away in silence was killed, for which the program answers.
+
+        One that left words on its standard error, which no program can write to, failed by itself.
+        """
         results = tuple(self.results)
         if not self.ready:
             return Outcome((), name, "infra_error", words or "the sandbox did not start")
+        if not self.over and words:
+            return Outcome(results, name, "infra_error", words[-1000:])
         if not self.over:
             results += (Result(len(results), "crash", message="the sandbox was torn down"),)
         return Outcome(results, name)

@@ -12,8 +12,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +59,8 @@ def _request(job: Job, seconds: float) -> dict[str, Any]:
 
 
 def _post(url: str, body: dict[str, Any], seconds: float) -> dict[str, Any]:
+    import urllib.request
+
     data = json.dumps(body).encode()
     request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=seconds) as reply:
@@ -77,5 +77,7 @@ def _read(job: Job, stop: Stop, reply: dict[str, Any]) -> Outcome:
         buffer = bytearray()
     for frame in wire.split_frames(buffer):
         hearing.hear(frame)
-    words = reply.get("message") or run_result.get("stderr") or f"status {reply.get('status')}"
-    return hearing.outcome(NAME, str(words))
+    words = run_result.get("stderr") or reply.get("message")
+    if not words and not hearing.ready:
+        words = f"the driver did not start; status {reply.get('status')}"
+    return hearing.outcome(NAME, str(words or ""))

@@ -33,7 +33,9 @@ ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
     "LANG": "C.UTF-8",
     "PYTHONUTF8": "1",
-    "PYTHONHASHSEED": "0",  # the same program prints the same today and tomorrow
+    # The same program prints the same today and tomorrow. Under 1 every reference solution passes
+    # whose order of output hangs on a set; under 0 one of LeetCode's (word-ladder-ii) does not.
+    "PYTHONHASHSEED": "1",
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",

@@ -23,7 +23,7 @@ _PYTHON = re.compile(r"(?:python|py)(?:3(?:\.\d+)?)?(?![\w+#])", re.IGNORECASE)
 _CODE = re.compile(
     r"^(?:import\s+\w|from\s+[\w.]+\s+import\b|(?:async\s+)?def\s+\w+|class\s+\w+\s*[:(]|@\w"
     r"|(?:for|while|if|with|try)\b[^\n]*:|print\s*\(|\w+\("
-    r"|[A-Za-z_][\w.\[\], ]*\s*[-+*/|&]?=(?!=))",
+    r"|[A-Za-z_][\w.\[\], ]*[-+*/|&]?=(?!=))",
     re.MULTILINE,
 )
 

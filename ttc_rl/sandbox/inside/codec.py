@@ -46,6 +46,16 @@ def unpack(data: bytes, classes: Mapping[str, Any] | None = None, handle: Any = 
     return value
 
 
+class Opaque:
+    """Something that stayed where it was: true, and equal to nothing else."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"<a {self.name[:50]}>"
+
+
 class Packer:
     def __init__(self, classes: Any, keep: Callable[[Any], int] | None) -> None:
         self.parts: list[bytes] = []
@@ -163,7 +173,7 @@ class Unpacker:
         if letter == b"k" and self.handle is not None:
             number, _, name = line.partition(" ")
             return self.handle(int(number, 16), name)
-        return object() if letter == b"k" else _unknown(letter)
+        return Opaque(line.partition(" ")[2]) if letter == b"k" else _unknown(letter)
 
     def instance(self, name: str) -> Any:
         made = self.classes[name]

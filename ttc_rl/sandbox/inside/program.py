@@ -57,7 +57,7 @@ class Server:
         try:
             value = self.obey(order, what, arguments)
             sys.setrecursionlimit(100_000)
-            return codec.pack([True, value], self.classes, self.keep if order != "value" else None)
+            return codec.pack([True, value], self.classes, self.keep)
         except BaseException as error:  # noqa: BLE001
             return codec.pack([False, type(error).__name__, str(error)[:300]])
 

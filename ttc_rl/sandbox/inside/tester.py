@@ -40,7 +40,7 @@ def test(
         exec(code, namespace)
         if expression:
             namespace["check"](client.stand_in(expression))
-        found["passed"] = True
+        found["passed"] = not client.over
     except codec.CannotTravel as error:
         found["undecided"] = f"the test hands over a {error}, which cannot reach the program"
     except BaseException as error:  # noqa: BLE001  # whatever a test's code may raise
@@ -54,6 +54,7 @@ class Client:
     def __init__(self, namespace: dict[str, Any], names: set[str], ask: int, listen: int) -> None:
         self.classes = {name: namespace[name] for name in names if name in namespace}
         self.ask, self.listen = ask, listen
+        self.over = False
 
     def request(self, order: str, what: Any, arguments: Any) -> Any:
         sys.setrecursionlimit(100_000)
@@ -64,6 +65,7 @@ class Client:
         except BrokenPipeError:
             reply = None
         if reply is None:
+            self.over = True  # also where the test takes any exception for a good answer
             raise ProgramEnded("the program ended before it answered")
         answer = codec.unpack(reply, self.classes, self.handle)
         if isinstance(answer, list) and answer[:1] == [True]:
@@ -109,8 +111,8 @@ class Handle:
         return self.__getattr__("__str__")()
 
 
-class ProgramEnded(Exception):
-    pass
+class ProgramEnded(BaseException):
+    """No exception of the program's: it is no longer there."""
 
 
 class ProgramRaised(Exception):
