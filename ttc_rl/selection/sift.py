@@ -213,10 +213,10 @@ class _Level:
         near = np.flatnonzero(near_N & self.open_N)
         if len(near) == 1:
             return int(near[0])
-        rows = x_ND[near]
-        exact = self.posterior.q(rows) / (self.noise + self.posterior.v(rows))
-        exact[exact < self.posterior.zero] = 0.0
-        return int(near[exact >= exact.max() * (1 - TIE)][0])
+        rows, same = _distinct(x_ND[near])
+        exact_r = self.posterior.q(rows) / (self.noise + self.posterior.v(rows))
+        free = np.ones(len(near), dtype=bool)
+        return int(near[_first_best(exact_r[same], free, self.posterior.zero)])
 
     def _drafted(self, count: int) -> list[_Pick]:
         """A block of picks made on a pool, as far as the other candidates bear it out."""
@@ -284,18 +284,16 @@ class _Level:
         if not len(close):
             return draft
         start = self.posterior.at(saved)
-        rows = np.asarray(self.x_ND[close], np.float64)
+        candidates = np.unique(np.concatenate([close, [pick.index for pick in draft]]))
+        rows, same = _distinct(np.asarray(self.x_ND[candidates], np.float64))
         q_r, v_r = start.q(rows), start.v(rows)
         dq_rk, dv_rk = _drops(rows, draft, np.float64)
+        free = np.ones(len(candidates), dtype=bool)
         for step, pick in enumerate(draft):
-            gain_r = q_r / (self.noise + v_r)
-            gain_r[gain_r < self.posterior.zero] = 0.0
-            best = gain_r.max()
-            winner = int((gain_r >= best * (1 - TIE)).argmax())
-            drafted = pick.gain if pick.gain >= self.posterior.zero else 0.0
-            tied = best >= drafted * (1 - TIE) and close[winner] < pick.index
-            if best > drafted * (1 + TIE) or tied:
-                return self._cut(draft[:step], int(close[winner]), saved)
+            winner = _first_best((q_r / (self.noise + v_r))[same], free, start.zero)
+            if candidates[winner] != pick.index:
+                return self._cut(draft[:step], int(candidates[winner]), saved)
+            free[winner] = False
             q_r, v_r = q_r - dq_rk[:, step], v_r - dv_rk[:, step]
         return draft
 
@@ -333,3 +331,15 @@ def _drops(x_rD: np.ndarray, picks: Sequence[_Pick], dtype: type) -> tuple[np.nd
     u_rk, p_rk = x_rD @ w_Dk, x_rD @ z_Dk
     step_rk = u_rk / s_k
     return step_rk * (2 * p_rk - step_rk * cc_k), step_rk * u_rk
+
+
+def _distinct(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The different rows, and for each row which of them it is: equal rows get equal gains."""
+    distinct, same = np.unique(rows, axis=0, return_inverse=True)
+    return distinct, same.ravel()
+
+
+def _first_best(gains: np.ndarray, free: np.ndarray, zero: float) -> int:
+    """The lowest position whose gain is the largest among the free, up to rounding."""
+    gains = np.where(free, np.where(gains < zero, 0.0, gains), -np.inf)
+    return int((gains >= gains.max() * (1 - TIE)).argmax())
