@@ -188,7 +188,7 @@ def test_http_with_a_strange_answer_is_an_infra_error(
     [
         None, True, False, 0, -1, 10**30, 0.1, float("inf"), 1j, "", "żółw\ud800", b"\x00",
         [], [1, -2], [True, 1], (1,), ((),), {"a": [1]}, {1: {2}}, {1, 2}, frozenset({3}),
-        range(5), [[1, "a"], (2.5, None)],
+        range(5), [0.5, -1e300], (float("inf"), 2.0), [[1, "a"], (2.5, None)],
     ],
 )  # fmt: skip
 def test_values_travel_as_they_are(value: Any):

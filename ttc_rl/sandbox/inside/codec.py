@@ -108,8 +108,11 @@ class Packer:
 
     def many(self, letter: bytes, items: list[Any]) -> None:
         if letter in b"lt" and set(map(type, items)) == {int}:
-            letter = b"L" if letter == b"l" else b"U"  # long lists of integers are common
+            letter = b"L" if letter == b"l" else b"U"  # long lists of numbers are common
             self.line(letter, " ".join([f"{item:x}" for item in items]))
+            return
+        if letter in b"lt" and set(map(type, items)) == {float}:
+            self.line(b"G" if letter == b"l" else b"H", " ".join(map(float.hex, items)))
             return
         self.line(letter, f"{len(items):x}")
         for item in items:
@@ -145,6 +148,9 @@ class Unpacker:
         if letter in (b"L", b"U"):
             numbers = [int(part, 16) for part in line.split()]
             return numbers if letter == b"L" else tuple(numbers)
+        if letter in (b"G", b"H"):
+            floats = list(map(float.fromhex, line.decode().split()))
+            return floats if letter == b"G" else tuple(floats)
         if letter in (b"s", b"b", b"B"):
             data = self.take(int(line, 16))
             return data.decode("utf-8", "surrogatepass") if letter == b"s" else data
