@@ -277,6 +277,25 @@ def corpus(
         console.print(f"\n{task.kind} {task.id}\n{task.prompt}\ngold: {task.gold}", markup=False)
 
 
+@app.command()
+def doctor() -> None:
+    """What works here: versions, GPU, sandboxes (with a real program each), disk; and the fixes."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    from ttc_rl.doctor import findings
+
+    table = Table("", "", "seen", "fix")
+    found = list(findings())
+    for one in found:
+        mark = {True: "ok", False: "BROKEN", None: "-"}[one.works]
+        table.add_row(one.what, mark, escape(one.seen), escape(one.fix))
+    console.print(table)
+    sandboxes = [one.works for one in found if one.what.startswith("sandbox: ")]
+    if not any(sandboxes):
+        raise UserError("no sandbox works here, so programs cannot be graded; see the fixes above")
+
+
 # --------------------------------------------------------------------------- helpers
 
 
