@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 import re
 import string
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -19,6 +20,8 @@ from ttc_rl.verifiers.latex import squeezed
 
 # "answer is (c)", "Answer: **C**", "answer is C." A bare letter is upper-case and ends a phrase.
 _MARKER = re.compile(r"\banswer\b(?:\s+is\b)?\s*:?\s*(?:\*\*|\$|:|\s)*", re.IGNORECASE)
+MAX_MARKERS = 50
+"""Of the places where a completion says "answer", the last ones are looked at."""
 _LETTER = re.compile(r"[(\[]([A-Za-z])[)\]]|([A-Z])(?=\s*(?:[.,;:)*$\n]|$))")
 # Options that speak of others by their place: such a task keeps its order.
 _PLACED = re.compile(
@@ -105,12 +108,12 @@ def read_answer(completion: str, options: list[str]) -> str | None:
     boxed = last_boxed(tail)
     if boxed is not None:
         return _read_option(boxed, options)
-    for marker in reversed(list(_MARKER.finditer(tail))):
-        rest = tail[marker.end() :]
-        letter = _LETTER.match(rest)
+    for marker in reversed(deque(_MARKER.finditer(tail), maxlen=MAX_MARKERS)):
+        letter = _LETTER.match(tail, marker.end())
         if letter:
             return _known(letter[1] or letter[2], options)
-        named = _by_text(rest.partition("\n")[0].strip().rstrip("*. "), options)
+        line = tail[marker.end() : marker.end() + 500].partition("\n")[0]
+        named = _by_text(line.strip().rstrip("*. "), options)
         if named:
             return named
     return None
@@ -136,12 +139,17 @@ def _known(letter: str, options: list[str]) -> str | None:
 
 
 def _by_text(text: str, options: list[str]) -> str | None:
-    """The option with this very text; None where there is none, or more than one."""
+    """The option with this very text; None where there is none, or more than one.
+
+    Letter case counts only where it tells options apart: `BB Bb` is not `Bb Bb`.
+    """
     wanted = _text_key(text)
-    hits = [i for i, option in enumerate(options) if _text_key(option) == wanted]
+    keys = [_text_key(option) for option in options]
+    hits = [i for i, key in enumerate(keys) if key == wanted]
+    hits = hits or [i for i, key in enumerate(keys) if key.casefold() == wanted.casefold()]
     return label(hits[0]) if len(hits) == 1 and wanted else None
 
 
 def _text_key(text: str) -> str:
-    """Neither white space nor case, dollars or a full stop tell two texts apart."""
-    return squeezed(text.replace("\\$", "").strip("*$ ").rstrip(".")).casefold()
+    """Neither white space nor dollars or a full stop tell two texts apart."""
+    return squeezed(text.replace("\\$", "").strip("*$ ").rstrip("."))

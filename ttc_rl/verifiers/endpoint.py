@@ -117,5 +117,5 @@ def _content(body: bytes) -> str | Unreachable:
     except (ValueError, LookupError, TypeError, RecursionError) as error:
         return Unreachable(f"no chat reply ({type(error).__name__}): {body[:200]!r}")
     if isinstance(content, str):
-        return content
+        return content.encode("utf-8", "replace").decode()
     return Unreachable(f"a chat reply without text: {body[:200]!r}")

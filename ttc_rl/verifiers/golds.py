@@ -95,7 +95,7 @@ def _differ(task: Task, other: Task) -> bool:
 def _option(task: Task, letter: str | None) -> str:
     """The words a letter stands for in a task: real data holds options with the same words."""
     options = dict(zip(map(label, range(1000)), task.meta.get("options") or (), strict=False))
-    return latex.squeezed(str(options.get(letter or "", letter))).casefold()
+    return latex.squeezed(str(options.get(letter or "", letter)))
 
 
 def _bare(gold: str) -> str:

@@ -104,7 +104,8 @@ def read_answer(completion: str) -> str | None:
     tail = after_reasoning(completion)
     if tail is None:
         return None
-    return (last_boxed(tail) or tail.strip())[-MAX_ANSWER:] or None
+    text = (last_boxed(tail) or tail.strip())[-MAX_ANSWER:]
+    return text.encode("utf-8", "replace").decode() or None  # half a surrogate pair is not text
 
 
 def fenced(question: str, gold: str, answer: str) -> str:
