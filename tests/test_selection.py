@@ -1,5 +1,6 @@
 """SIFT against a dense, obvious, slow form of itself; the rival arms; the certificate of order."""
 
+import itertools
 import operator
 from fractions import Fraction
 
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 
 from ttc_rl.schema import UserError
 from ttc_rl.selection import select
-from ttc_rl.selection.sift import floor, greedy, posterior_trace
+from ttc_rl.selection.certificate import certify, coverage
+from ttc_rl.selection.sift import greedy, posterior_trace
 
 
 def posterior_variance(rows: np.ndarray, targets: np.ndarray, noise: float) -> float:
@@ -107,12 +109,31 @@ def test_with_large_noise_sift_orders_by_summed_squared_similarity():
     assert greedy(corpus, targets, 10, 1e9) == expected[:10].tolist()
 
 
-def test_trace_matches_the_kernel_form_and_ends_at_the_floor():
+def test_trace_and_coverage_match_the_kernel_form():
     corpus, targets = problem(5)
     trace = posterior_trace(corpus, targets, 0.1)
     expected = [posterior_variance(corpus[:n], targets, 0.1) for n in range(len(corpus) + 1)]
     assert trace == pytest.approx(expected)
-    assert trace[-1] == pytest.approx(floor(corpus, targets, 0.1))
+    covered = coverage(corpus, targets, np.arange(10), 0.1)
+    for row, left in zip(targets, covered, strict=True):
+        alone = row[None]
+        assert left["start"] == pytest.approx(posterior_variance(corpus[:0], alone, 0.1))
+        assert left["after"] == pytest.approx(posterior_variance(corpus[:10], alone, 0.1))
+        assert left["floor"] == pytest.approx(posterior_variance(corpus, alone, 0.1))
+
+
+@pytest.mark.parametrize("noise", [0.01, 0.1, 1.0])
+@pytest.mark.parametrize("seed", range(20))
+def test_the_bound_is_below_the_best_of_all_curricula(seed: int, noise: float):
+    corpus, targets = problem(seed, n=12, m=1 + seed % 3, d=5)
+    chosen = np.array(greedy(corpus, targets, 3, noise))
+    found = certify(corpus, targets, chosen, noise)
+    subsets = itertools.combinations(range(12), 3)
+    best = min(posterior_variance(corpus[list(s)], targets, noise) for s in subsets)
+    assert found.lower_bound <= best + 1e-9
+    assert found.after == pytest.approx(posterior_variance(corpus[chosen], targets, noise))
+    assert 0.3 < found.share <= 1
+    assert found.share * (found.start - found.lower_bound) <= found.start - found.after + 1e-9
 
 
 def test_many_targets_are_the_same_as_their_compressed_form():

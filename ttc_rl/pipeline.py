@@ -113,9 +113,11 @@ def _select_arm(
     common: dict[str, Any],
     preparation_seconds: float,
 ) -> None:
+    import numpy as np
+
     from ttc_rl.selection import select as select_picks
+    from ttc_rl.selection.certificate import certify, coverage
     from ttc_rl.selection.explain import explain
-    from ttc_rl.selection.sift import floor
 
     recipe, folder = job.arm(name)
     config, started = recipe.selection, time.perf_counter()
@@ -132,6 +134,9 @@ def _select_arm(
     )
     seconds = time.perf_counter() - started
     chosen = [corpus[pick.index] for pick in picks]
+    rows_n = np.array([pick.index for pick in picks])
+    certificate = certify(corpus_ND, target_MD, rows_n, config.noise)
+    covered = coverage(corpus_ND, target_MD, rows_n, config.noise)
     rows = [asdict(p) | {"task": asdict(task)} for p, task in zip(picks, chosen, strict=True)]
     summary = {
         "method": config.method,
@@ -140,12 +145,16 @@ def _select_arm(
         "seconds": seconds,
         "preparation_seconds": preparation_seconds,
         "corpus_tasks": len(corpus),
-        "targets": [{"task_id": task.id, "prompt": task.prompt} for task in targets],
+        "targets": [
+            {"task_id": task.id, "prompt": task.prompt, "uncertainty": left}
+            for task, left in zip(targets, covered, strict=True)
+        ],
         "uncertainty": {
-            "start": float((target_MD.astype("float64") ** 2).sum()),
-            "after": picks[-1].uncertainty,
-            "floor": floor(corpus_ND, target_MD, config.noise),
+            "start": certificate.start,
+            "after": certificate.after,
+            "floor": sum(left["floor"] for left in covered),
         },
+        "certificate": certificate.as_dict(),
         "sources": _counts([task.source for task in chosen]),
         "corpus_sources": _counts([task.source for task in corpus]),
         **common,
@@ -156,7 +165,8 @@ def _select_arm(
     before, after = summary["uncertainty"]["start"], summary["uncertainty"]["after"]
     job.say(
         f"{name}: {len(picks):,} tasks in {seconds:.1f} s; uncertainty about the target "
-        f"{before:.2f} -> {after:.2f} (floor of this corpus {summary['uncertainty']['floor']:.2f})"
+        f"{before:.2f} -> {after:.2f}, certified {certificate.share:.1%} of what any "
+        f"{len(picks):,} tasks could remove"
     )
 
 

@@ -8,6 +8,8 @@ from typing import Any
 BARS = "▁▂▃▄▅▆▇█"
 TARGETS_SHOWN = 40
 PICKS_PER_TARGET = 3
+FAR = 0.5
+"""A target is not covered where observing the whole corpus leaves more than this share of it."""
 
 
 def explain(summary: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
@@ -39,7 +41,9 @@ def _curve(summary: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> lis
         "",
         f"Summed posterior variance: {start:.3f} before, {values[-1]:.3f} after; observing the "
         f"whole corpus would leave {floor:.3f}. The curriculum removes "
-        f"{(start - values[-1]) / span:.1%} of what this corpus can remove.",
+        f"{(start - values[-1]) / span:.1%} of what this corpus can remove, and, certified, at "
+        f"least {summary['certificate']['share']:.1%} of what any {summary['size']:,} of its tasks "
+        "can.",
         "",
         "| picks | uncertainty | share of the removable, removed | |",
         "|--:|--:|--:|:--|",
@@ -51,6 +55,25 @@ def _curve(summary: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> lis
             f"| {n:,} | {values[n]:.3f} | {share:.1%} | {bar * max(1, round(20 * share))} |"
         )
     return [*lines, ""]
+
+
+def _uncovered(summary: Mapping[str, Any]) -> list[str]:
+    """Targets of which even the whole corpus would leave more than half unknown."""
+    far = [
+        target
+        for target in summary["targets"]
+        if target["uncertainty"]["floor"] > FAR * target["uncertainty"]["start"]
+    ]
+    if not far:
+        return [
+            f"Every target is covered: the corpus can remove {1 - FAR:.0%} or more of each.",
+            "",
+        ]
+    lines = [
+        f"**{len(far)} of {len(summary['targets'])} targets are not covered by this corpus:**",
+        "",
+    ]
+    return [*lines, *(f"- {_line(target['prompt'])}" for target in far[:TARGETS_SHOWN]), ""]
 
 
 def _mix(summary: Mapping[str, Any]) -> list[str]:

@@ -56,7 +56,7 @@ def greedy(
     (float64 for a noise below 1e-3, where rounding would show), decisions in float64. Memory beside
     the corpus: 16 bytes x N, and 16 x D x D. Cost does not depend on the number of targets.
     """
-    posterior = _Posterior(_compressed(np.asarray(target_MD, dtype=np.float64)))
+    posterior = _Posterior(compressed(np.asarray(target_MD, dtype=np.float64)))
     level = _Level(corpus_ND, posterior, noise, tuple(zip(pools, blocks, strict=True)))
     return [pick.index for pick in level.advance(size)]
 
@@ -70,24 +70,14 @@ def posterior_trace(rows_nD: np.ndarray, target_MD: np.ndarray, noise: float) ->
     return np.array(trace)
 
 
-def floor(corpus_ND: np.ndarray, target_MD: np.ndarray, noise: float) -> float:
-    """What observing the whole corpus would leave: sum_t t^T (I + X^T X / lambda)^-1 t."""
-    t_MD = np.asarray(target_MD, np.float64)
-    precision_DD = np.eye(t_MD.shape[1])
-    for tile in _tiles(len(corpus_ND)):
-        x_rD = np.asarray(corpus_ND[tile], np.float64)
-        precision_DD += x_rD.T @ x_rD / noise
-    return float(np.einsum("md,dm->", t_MD, np.linalg.solve(precision_DD, t_MD.T)))
-
-
-def _compressed(target_MD: np.ndarray) -> np.ndarray:
+def compressed(target_MD: np.ndarray) -> np.ndarray:
     """At most D rows with the same Gram matrix T^T T, hence the same gains."""
     if target_MD.shape[0] <= target_MD.shape[1]:
         return target_MD
     return np.asarray(np.linalg.qr(target_MD, mode="r"))
 
 
-def _tiles(count: int) -> Iterator[slice]:
+def tiles(count: int) -> Iterator[slice]:
     return (slice(start, min(start + TILE, count)) for start in range(0, count, TILE))
 
 
@@ -170,7 +160,7 @@ class _Level:
         self.block = 8
         if state is None:
             self.v_N, self.q_N = np.empty(len(x_ND)), np.empty(len(x_ND))
-            for tile in _tiles(len(x_ND)):
+            for tile in tiles(len(x_ND)):
                 rows = np.asarray(x_ND[tile], self.dtype)
                 self.v_N[tile] = np.einsum("rd,rd->r", rows, rows, dtype=np.float64)
             self._refresh()
@@ -256,7 +246,7 @@ class _Level:
         rival_N[members] = False
         dq_N, dv_N = np.empty_like(self.q_N), np.empty_like(self.v_N)
         found: list[np.ndarray] = []
-        for tile in _tiles(len(self.x_ND)):
+        for tile in tiles(len(self.x_ND)):
             dq_rk, dv_rk = _drops(np.asarray(self.x_ND[tile], self.dtype), draft, self.dtype)
             dq_N[tile], dv_N[tile] = dq_rk.sum(axis=1), dv_rk.sum(axis=1)
             # q > tau (noise + v) before a step: the candidate beats the pick drafted there.
@@ -267,7 +257,7 @@ class _Level:
             found.append(np.flatnonzero(beats_r) + tile.start)
         kept = self._decided(draft, np.concatenate(found), saved)
         if kept is not draft:
-            for tile in _tiles(len(self.x_ND)):
+            for tile in tiles(len(self.x_ND)):
                 rows = np.asarray(self.x_ND[tile], self.dtype)
                 dq_rk, dv_rk = _drops(rows, kept, self.dtype)
                 dq_N[tile], dv_N[tile] = dq_rk.sum(axis=1), dv_rk.sum(axis=1)
@@ -313,7 +303,7 @@ class _Level:
             self._refresh()
 
     def _refresh(self) -> None:
-        for tile in _tiles(len(self.x_ND)):
+        for tile in tiles(len(self.x_ND)):
             cross_rM = np.asarray(self.x_ND[tile], self.dtype) @ self.posterior.g_MD.T.astype(
                 self.dtype
             )
