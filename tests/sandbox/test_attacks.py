@@ -24,8 +24,8 @@ def run(sandbox: Sandbox, program: str, limits: Limits = SMALL) -> Result:
 
 
 def nothing_left(running: Running) -> bool:
-    """A killed namespace takes a moment to go."""
-    deadline = time.monotonic() + 5
+    """A killed process goes when it is next scheduled: on a busy machine that was seconds later."""
+    deadline = time.monotonic() + 30
     while running() and time.monotonic() < deadline:
         time.sleep(0.02)
     return not running()

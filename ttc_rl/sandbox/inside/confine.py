@@ -62,9 +62,9 @@ class Unsupported(OSError):
 
 def enter(settings: Mapping[str, Any]) -> None:
     """The rights that the driver itself gives up, before it reads a program."""
-    prctl(1, 9)  # PDEATHSIG: with the process that started us
     if settings.get("uid"):
         _become(settings["uid"], settings["scratch"])
+    prctl(1, 9)  # PDEATHSIG: go with the process that started us (a change of user forgets it)
     if prctl(38, 1) != 0:
         raise Unsupported("no_new_privs refused")
     if settings.get("landlock"):
