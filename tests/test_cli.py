@@ -1,5 +1,6 @@
 """The command line as a user meets it: quick answers, one line for every mistake."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -152,3 +153,17 @@ def test_score_grades_without_a_model(tmp_path: Path, files: tuple[Path, Path]):
 def test_config_prints_a_schema_and_a_resolved_recipe():
     assert '"SelectionConfig"' in ttc_rl("config").stdout
     assert "size: 7" in ttc_rl("config", "recipes/quickstart.yaml", "selection.size=7").stdout
+
+
+def test_programs_are_scored_in_a_sandbox_or_say_that_they_were_not(tmp_path: Path):
+    task = {"kind": "code", "prompt": "add", "id": "sum", "source": "test"}
+    task["tests"] = [{"type": "stdin", "input": "1 2", "output": "3"}]
+    (tmp_path / "t.jsonl").write_text(json.dumps(task) + "\n")
+    program = "```python\nprint(sum(map(int, input().split())))\n```"
+    row = {"task_id": "sum", "completion": program}
+    (tmp_path / "s.jsonl").write_text(json.dumps(row) + "\n")
+    arguments = ("score", str(tmp_path / "s.jsonl"), "--benchmark", str(tmp_path / "t.jsonl"))
+    for flag, said in (((), ""), (("--unsafe-local",), "unsafe-local")):
+        assert ttc_rl(*arguments, *flag).returncode == 0
+        graded = json.loads((tmp_path / "s.rescored.samples.jsonl").read_text())
+        assert (graded["correct"], graded["reason"]) == (True, said)

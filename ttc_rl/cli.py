@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -28,6 +29,12 @@ app = typer.Typer(
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 started = time.monotonic()
 
+
+def _without_sandbox(asked: bool) -> None:
+    if asked:
+        os.environ["TTC_RL_SANDBOX"] = "unsafe-local"
+
+
 RecipeFile = Annotated[
     Path, typer.Argument(metavar="RECIPE", help="A recipe, e.g. recipes/quickstart.yaml")
 ]
@@ -41,6 +48,14 @@ Resume = Annotated[bool, typer.Option("--resume", help="Go on with a run that ex
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Delete a run that exists")]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Show the resolved recipe and what it costs; do nothing")
+]
+UnsafeLocal = Annotated[
+    bool,
+    typer.Option(
+        "--unsafe-local",
+        help="Run programs without a sandbox; every verdict says so",
+        callback=_without_sandbox,
+    ),
 ]
 Data = Annotated[str | None, typer.Option(help="Folder of task files that stand in for the hub")]
 
@@ -73,6 +88,7 @@ def run(
     overwrite: Overwrite = False,
     dry_run: DryRun = False,
     jobs: Annotated[int, typer.Option(min=1, help="Runs of a `sweep:` at a time")] = 1,
+    unsafe_local: UnsafeLocal = False,
 ) -> None:
     """The whole job: corpus, curriculum, GRPO, evaluation, report."""
     from ttc_rl.config import load_recipe
@@ -125,6 +141,7 @@ def train(
     overrides: Overrides = None,
     run_dir: RunFolder = None,
     dry_run: DryRun = False,
+    unsafe_local: UnsafeLocal = False,
 ) -> None:
     """A curriculum to a trained model; goes on from the last checkpoint."""
     from ttc_rl.config import load_recipe
@@ -144,6 +161,7 @@ def evaluate(
     overrides: Overrides = None,
     run_dir: RunFolder = None,
     dry_run: DryRun = False,
+    unsafe_local: UnsafeLocal = False,
 ) -> None:
     """Base and trained models to samples, numbers and the report; goes on where it stopped."""
     from ttc_rl.config import load_recipe
@@ -185,6 +203,7 @@ def score(
     fallback: Annotated[
         bool, typer.Option("--fallback", help='Without a box, read after "answer" or a last number')
     ] = False,
+    unsafe_local: UnsafeLocal = False,
 ) -> None:
     """Grade completions that exist already: no model, no GPU."""
     from eval.benchmarks import named_benchmark
