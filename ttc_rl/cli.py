@@ -91,21 +91,17 @@ def run(
     unsafe_local: UnsafeLocal = False,
 ) -> None:
     """The whole job: corpus, curriculum, GRPO, evaluation, report."""
-    from ttc_rl.config import load_recipe
-
-    resolved = load_recipe(recipe, overrides or [])
+    resolved = _resolved(recipe, overrides, dry_run)
     root = run_dir or _default_folder(recipe)
-    if dry_run:
-        _show(resolved)
-    elif resolved.sweep:
+    if resolved.sweep:
         _sweep(resolved, root, jobs, resume, overwrite)
-    else:
-        from ttc_rl.pipeline import check_extras, run_all
+        return
+    from ttc_rl.pipeline import check_extras, run_all
 
-        check_extras(resolved)
-        job = _open(resolved, root, resume, overwrite)
-        run_all(job)
-        _print_summary(job)
+    check_extras(resolved)
+    job = _open(resolved, root, resume, overwrite)
+    run_all(job)
+    _print_summary(job)
 
 
 @app.command()
@@ -118,16 +114,10 @@ def select(
     dry_run: DryRun = False,
 ) -> None:
     """Corpus and target to a curriculum, with an explanation."""
-    from ttc_rl.config import load_recipe
-
-    resolved = load_recipe(recipe, overrides or [])
-    root = run_dir or _default_folder(recipe)
-    if dry_run:
-        _show(resolved)
-        return
+    resolved = _one_run(_resolved(recipe, overrides, dry_run))
     from ttc_rl import pipeline
 
-    job = _open(resolved, root, resume, overwrite)
+    job = _open(resolved, run_dir or _default_folder(recipe), resume, overwrite)
     pipeline.select(job)
     pipeline.report(job)
     for name in resolved.arm_names:
@@ -144,12 +134,7 @@ def train(
     unsafe_local: UnsafeLocal = False,
 ) -> None:
     """A curriculum to a trained model; goes on from the last checkpoint."""
-    from ttc_rl.config import load_recipe
-
-    resolved = load_recipe(recipe, overrides or [])
-    if dry_run:
-        _show(resolved)
-        return
+    resolved = _one_run(_resolved(recipe, overrides, dry_run))
     from ttc_rl import pipeline
 
     pipeline.train(_open(resolved, run_dir or _default_folder(recipe), resume=True))
@@ -164,12 +149,7 @@ def evaluate(
     unsafe_local: UnsafeLocal = False,
 ) -> None:
     """Base and trained models to samples, numbers and the report; goes on where it stopped."""
-    from ttc_rl.config import load_recipe
-
-    resolved = load_recipe(recipe, overrides or [])
-    if dry_run:
-        _show(resolved)
-        return
+    resolved = _one_run(_resolved(recipe, overrides, dry_run))
     from ttc_rl import pipeline
 
     job = _open(resolved, run_dir or _default_folder(recipe), resume=True)
@@ -330,6 +310,27 @@ def _check_golds(tasks: list[Task]) -> None:
     console.print(markdown(checked), markup=False, soft_wrap=True)
 
 
+def _resolved(recipe: Path, overrides: list[str] | None, dry_run: bool) -> Recipe:
+    """The recipe with everything folded in. A dry run shows it, with its arithmetic, and ends."""
+    from ttc_rl.config import dump_recipe, load_recipe
+    from ttc_rl.curriculum import arithmetic
+
+    resolved = load_recipe(recipe, overrides or [])
+    if dry_run:
+        console.print(dump_recipe(resolved), markup=False, soft_wrap=True)
+        for name in resolved.arm_names:
+            line = f"{name}: {arithmetic(resolved.arm(name))}"
+            console.print(line, markup=False, soft_wrap=True)
+        raise typer.Exit
+    return resolved
+
+
+def _one_run(recipe: Recipe) -> Recipe:
+    if recipe.sweep:
+        raise UserError("a recipe with `sweep:` is many runs: `ttc-rl run` makes them all")
+    return recipe
+
+
 def _default_folder(recipe: Path) -> Path:
     return Path("runs") / recipe.stem
 
@@ -355,15 +356,6 @@ def _sweep(recipe: Recipe, root: Path, jobs: int, resume: bool, overwrite: bool)
         console.print(table)
     write_text(root / "compare.md", comparison_markdown(found))
     say(f"{root / 'compare.md'}")
-
-
-def _show(recipe: Recipe) -> None:
-    from ttc_rl.config import dump_recipe
-    from ttc_rl.curriculum import arithmetic
-
-    console.print(dump_recipe(recipe), markup=False, soft_wrap=True)
-    for name in recipe.arm_names:
-        console.print(f"{name}: {arithmetic(recipe.arm(name))}", markup=False, soft_wrap=True)
 
 
 def _print_summary(job: Job) -> None:
