@@ -27,10 +27,11 @@ def running(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
         for folder in filter(lambda path: path.name.isdecimal(), Path("/proc").iterdir()):
             try:
                 command = (folder / "cmdline").read_bytes()
+                name = (folder / "comm").read_text().strip()
             except (FileNotFoundError, ProcessLookupError):
-                continue
+                continue  # gone while we looked
             if mark.encode() in command:
-                alive.append(f"{folder.name} {(folder / 'comm').read_text().strip()}")
+                alive.append(f"{folder.name} {name}")
         return alive
 
     return found
