@@ -7,13 +7,16 @@ import pytest
 
 from ttc_rl.config import PretrainConfig, Recipe, SkillsConfig
 from ttc_rl.curriculum import plan
-from ttc_rl.run_dir import ArmDir
+from ttc_rl.pipeline import Job
+from ttc_rl.run_dir import ArmDir, RunDir
 from ttc_rl.sampling import Decoding
 from ttc_rl.sampling.generate import GenerateCompleter
 from ttc_rl.schema import Task, UserError
 from ttc_rl.sources.skills import make_skills
 from ttc_rl.train.grpo import _grpo_config, _Ledger
 from ttc_rl.train.pretrain import base_model, byte_tokenizer, word_tokenizer
+from ttc_rl.verifiers import verify_many
+from ttc_rl.verifiers.judge import use_judge
 
 PROMPTS = {"exact": "{prompt} =>"}
 
@@ -91,3 +94,15 @@ def test_tokenizers_read_back_what_they_were_given():
     ids = words("sort c a b => answer unknownword <end>")["input_ids"]
     assert words.convert_ids_to_tokens(ids)[-2:] == ["<unk>", "<end>"]
     assert ids[-1] == words.eos_token_id
+
+
+def test_a_judge_without_an_endpoint_is_a_model_in_this_process(model: Path, tmp_path: Path):
+    tree = {"model": "m", "corpus": "c.jsonl", "target": "t.jsonl", "judge": {"model": str(model)}}
+    Job(Recipe.model_validate(tree), RunDir(tmp_path), lambda _: None)
+    task = Task(kind="judge", prompt="Why is the sky blue?", gold="Rayleigh scattering")
+    try:
+        verdicts = verify_many([task, task], ["Because light scatters.", ""])
+    finally:
+        use_judge(None)
+    assert [v.correct for v in verdicts] == [None, False]  # babble is no verdict; silence is wrong
+    assert verdicts[0].status == "ok"

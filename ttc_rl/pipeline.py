@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,16 +18,20 @@ from ttc_rl.config import Recipe
 from ttc_rl.run_dir import (
     ArmDir,
     RunDir,
+    cache_dir,
     read_json,
     read_jsonl,
     write_json,
     write_jsonl,
     write_text,
 )
-from ttc_rl.schema import Task, UserError, content_hash
-from ttc_rl.verifiers.judge import use_judge
+from ttc_rl.schema import Completer, Task, UserError, content_hash
+from ttc_rl.verifiers.endpoint import Unreachable
+from ttc_rl.verifiers.judge import Judge, from_completer, use_judge
 from ttc_rl.versions import versions
 
+JUDGE_TOKENS = 1024
+"""The most a judge in this process may write before its verdict."""
 BASE = "base"
 """Name of the untrained model among the evaluated ones."""
 
@@ -39,7 +43,8 @@ class Job:
     say: Callable[[str], None]
 
     def __post_init__(self) -> None:
-        use_judge(self.recipe.judge)
+        judge = self.recipe.judge
+        use_judge(_local_judge(self.recipe) if judge and judge.endpoint is None else judge)
 
     def arm(self, name: str) -> tuple[Recipe, ArmDir]:
         return self.recipe.arm(name), self.run.arm(name, self.recipe)
@@ -62,6 +67,28 @@ def check_extras(recipe: Recipe) -> None:
     for module, extra in needed.items():
         if importlib.util.find_spec(module) is None:
             raise UserError(f"{module} is not installed: pip install 'ttc-rl[{extra}]'")
+
+
+def _local_judge(recipe: Recipe) -> Judge:
+    """The recipe's judge as a model in this process, loaded when there is something to judge."""
+    config = recipe.judge
+    assert config is not None
+
+    @functools.cache
+    def judge_model() -> Completer:
+        from ttc_rl.prompts import PLACE
+        from ttc_rl.sampling import Decoding, load_completer
+
+        use_vllm = recipe.train.vllm is not None
+        loaded = load_completer(config.model, {"judge": PLACE}, use_vllm=use_vllm)
+        return loaded.decoding_with(Decoding(JUDGE_TOKENS, temperature=0))
+
+    def ask(prompts: Sequence[str]) -> list[str | Unreachable]:
+        step = config.concurrency
+        parts = (prompts[start : start + step] for start in range(0, len(prompts), step))
+        return [reply for part in parts for reply in from_completer(judge_model())(part)]
+
+    return Judge(ask, config.model, cache_dir() / "judge")
 
 
 # --------------------------------------------------------------------------- select

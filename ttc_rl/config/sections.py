@@ -176,11 +176,13 @@ class EvalConfig(SamplingConfig):
 
 
 class JudgeConfig(Section):
-    """A model behind an OpenAI-compatible endpoint that grades tasks of kind `judge`."""
+    """A model that grades tasks of kind `judge`: behind an OpenAI-compatible endpoint, or here."""
 
-    endpoint: str
-    """Up to and including the version, e.g. `http://localhost:8000/v1`."""
+    endpoint: str | None = None
+    """Up to and including the version, e.g. `http://localhost:8000/v1`; the model is loaded in
+    this process when left out."""
     model: str
+    """Its name at the endpoint; without one, an id or a folder."""
     api_key_env: str | None = None
     """Name of the environment variable that holds the key."""
     concurrency: int = Field(default=16, gt=0)

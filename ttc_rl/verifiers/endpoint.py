@@ -38,7 +38,7 @@ class Unreachable:
 class Endpoint:
     def __init__(self, config: JudgeConfig, *, tries: int = TRIES, pause: float = PAUSE) -> None:
         self.config, self.tries, self.pause = config, tries, pause
-        self.url = urlsplit(config.endpoint)
+        self.url = urlsplit(config.endpoint or "")
         if self.url.scheme not in ("http", "https") or not self.url.hostname:
             raise UserError(f"judge.endpoint: {config.endpoint!r} is no http(s) address")
         if config.api_key_env and config.api_key_env not in os.environ:
