@@ -100,6 +100,22 @@ class _Pick:
         return self.cc / self.s
 
 
+class _Block:
+    """Several picks as matrices, for passes over many rows."""
+
+    def __init__(self, picks: Sequence[_Pick], dtype: type) -> None:
+        self.w_Dk = np.stack([pick.w_D for pick in picks], axis=1).astype(dtype)
+        self.z_Dk = np.stack([pick.z_D for pick in picks], axis=1).astype(dtype)
+        self.s_k = np.array([pick.s for pick in picks], dtype)
+        self.cc_k = np.array([pick.cc for pick in picks], dtype)
+
+    def drops(self, x_rD: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """By how much each pick lowers q and v of each row; two arrays (r, k)."""
+        u_rk, p_rk = x_rD @ self.w_Dk, x_rD @ self.z_Dk
+        step_rk = u_rk / self.s_k
+        return step_rk * (2 * p_rk - step_rk * self.cc_k), step_rk * u_rk
+
+
 class _Posterior:
     """S, and G = T S, in float64."""
 
@@ -187,7 +203,7 @@ class _Level:
             index = self._best(x_ND)
             self.open_N[index] = False
             picks.append(self.posterior.observe(index, x_ND[index], self.noise))
-            dq_N1, dv_N1 = _drops(x_ND, picks[-1:], np.float64)
+            dq_N1, dv_N1 = _Block(picks[-1:], np.float64).drops(x_ND)
             self.q_N -= dq_N1[:, 0]
             self.v_N -= dv_N1[:, 0]
         return picks
@@ -246,8 +262,9 @@ class _Level:
         rival_N[members] = False
         dq_N, dv_N = np.empty_like(self.q_N), np.empty_like(self.v_N)
         found: list[np.ndarray] = []
+        block = _Block(draft, self.dtype)
         for tile in tiles(len(self.x_ND)):
-            dq_rk, dv_rk = _drops(np.asarray(self.x_ND[tile], self.dtype), draft, self.dtype)
+            dq_rk, dv_rk = block.drops(np.asarray(self.x_ND[tile], self.dtype))
             dq_N[tile], dv_N[tile] = dq_rk.sum(axis=1), dv_rk.sum(axis=1)
             # q > tau (noise + v) before a step: the candidate beats the pick drafted there.
             level_rk = tau_k * (self.noise + self.v_N[tile, None] - dv_rk @ before_kk)
@@ -257,9 +274,9 @@ class _Level:
             found.append(np.flatnonzero(beats_r) + tile.start)
         kept = self._decided(draft, np.concatenate(found), saved)
         if kept is not draft:
+            block = _Block(kept, self.dtype)
             for tile in tiles(len(self.x_ND)):
-                rows = np.asarray(self.x_ND[tile], self.dtype)
-                dq_rk, dv_rk = _drops(rows, kept, self.dtype)
+                dq_rk, dv_rk = block.drops(np.asarray(self.x_ND[tile], self.dtype))
                 dq_N[tile], dv_N[tile] = dq_rk.sum(axis=1), dv_rk.sum(axis=1)
         self.q_N -= dq_N
         self.v_N -= dv_N
@@ -277,7 +294,7 @@ class _Level:
         candidates = np.unique(np.concatenate([close, [pick.index for pick in draft]]))
         rows, same = _distinct(np.asarray(self.x_ND[candidates], np.float64))
         q_r, v_r = start.q(rows), start.v(rows)
-        dq_rk, dv_rk = _drops(rows, draft, np.float64)
+        dq_rk, dv_rk = _Block(draft, np.float64).drops(rows)
         free = np.ones(len(candidates), dtype=bool)
         for step, pick in enumerate(draft):
             winner = _first_best((q_r / (self.noise + v_r))[same], free, start.zero)
@@ -310,17 +327,6 @@ class _Level:
             self.q_N[tile] = np.einsum("rm,rm->r", cross_rM, cross_rM, dtype=np.float64)
         self.fresh_gain = float(self.gains().max(initial=0.0))
         self.fresh_q = float(self.q_N.max(initial=0.0))
-
-
-def _drops(x_rD: np.ndarray, picks: Sequence[_Pick], dtype: type) -> tuple[np.ndarray, np.ndarray]:
-    """By how much each pick lowers q and v of each row; two arrays (r, k)."""
-    w_Dk = np.stack([pick.w_D for pick in picks], axis=1).astype(dtype)
-    z_Dk = np.stack([pick.z_D for pick in picks], axis=1).astype(dtype)
-    s_k = np.array([pick.s for pick in picks], dtype)
-    cc_k = np.array([pick.cc for pick in picks], dtype)
-    u_rk, p_rk = x_rD @ w_Dk, x_rD @ z_Dk
-    step_rk = u_rk / s_k
-    return step_rk * (2 * p_rk - step_rk * cc_k), step_rk * u_rk
 
 
 def _distinct(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
