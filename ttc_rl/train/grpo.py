@@ -62,7 +62,7 @@ def train_grpo(
         args=_grpo_config(recipe, plan, arm, track),
         train_dataset=_dataset(recipe, plan, tasks, tokenizer),
         processing_class=tokenizer,
-        callbacks=[_Progress(plan, arm, say), _MarkComplete()],
+        callbacks=[_Progress(arm, say), _MarkComplete()],
     )
     trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -253,8 +253,8 @@ def _write_rollouts(folder: Path, step: int, rollouts: Sequence[Rollout]) -> Non
 class _Progress(TrainerCallback):
     """metrics.jsonl, one line a step, and a line on the console now and then."""
 
-    def __init__(self, plan: Plan, arm: ArmDir, say: Callable[[str], None]) -> None:
-        self.plan, self.arm, self.say = plan, arm, say
+    def __init__(self, arm: ArmDir, say: Callable[[str], None]) -> None:
+        self.arm, self.say = arm, say
         self.last_said = time.monotonic()
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
