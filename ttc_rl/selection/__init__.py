@@ -10,10 +10,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from ttc_rl.schema import Pick, UserError
+from ttc_rl.selection.posterior import variances
 from ttc_rl.selection.rivals import nearest, oracle, random_order
-from ttc_rl.selection.sift import greedy, posterior_trace
+from ttc_rl.selection.sift import greedy
 
-__all__ = ["greedy", "posterior_trace", "select"]
+__all__ = ["greedy", "select"]
 
 # N corpus tasks, M targets, D embedding size.
 
@@ -83,7 +84,7 @@ def _picks(
     ids: Sequence[str] | None,
 ) -> list[Pick]:
     chosen = corpus_ND[list(order)].astype(np.float64)
-    trace = posterior_trace(chosen, target_MD, noise)
+    trace = variances(chosen, target_MD, noise).sum(axis=1)
     unit = _unit(chosen) @ _unit(target_MD.astype(np.float64)).T
     return [
         Pick(

@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from ttc_rl.selection.sift import compressed, tiles
+from ttc_rl.selection.posterior import compressed
+from ttc_rl.selection.sift import tiles
 
 # N corpus tasks, M targets, D embedding size, n tasks of the curriculum.
 STEPS = 40

@@ -1,341 +1,517 @@
 """Exact greedy SIFT: select the tasks that say most about the targets (arXiv 2410.08020).
 
-A linear-Gaussian model of the targets: prior covariance I over weights, observation noise lambda.
-After observing rows X the posterior is S = (I + X^T X / lambda)^-1, and the uncertainty left about
-the targets is sum_t t^T S t. Observing x as well lowers that sum by
+With the posterior of `posterior.py`, observing x lowers the summed variance of the targets by
 
-    gain(x) = q / (lambda + v),   q = sum_t (t^T S x)^2,   v = x^T S x
+    gain(x) = q / (lambda_x + v),   q = sum_t (t^T S x)^2,   v = x^T S x
 
-and S by S x x^T S / (lambda + v). The greedy takes the largest gain at each step.
-
-Done plainly, that reads the whole corpus once a pick. Here a block of picks is *drafted* on a pool
-of the candidates with the largest gains (itself the same way, on a smaller pool), and one pass of
-matrix products *certifies* it: for every candidate and every drafted step, would it have been
-picked instead? The draft is kept up to the first step where one would. The result is the greedy's,
-pick for pick, whatever the draft was; a poor draft costs time, never correctness.
+and the greedy takes the largest gain at each step. Done plainly, that reads the whole corpus once a
+pick. Here a block of picks is *drafted* on a pool of the candidates with the largest gains (itself
+the same way, on a smaller pool), and one pass of matrix products *certifies* it: for every
+candidate and every drafted step, would it have been picked instead? The draft is kept up to the
+first step where one would. The result is the greedy's, pick for pick, whatever the draft was; a
+poor draft costs time, never correctness.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import contextlib
+import itertools
+import math
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
+
+from ttc_rl.selection.arrays import Array, Numpy, Torch, arrays_on
+from ttc_rl.selection.posterior import Observation, Posterior, compressed
+from ttc_rl.vectors import Vectors
 
 # N candidates, M targets, D embedding size, k picks of a block, n picks in all, r rows of a tile.
 POOLS = (8192, 256)
 """Candidates that a block is drafted on, and those that the draft's own blocks are drafted on."""
 BLOCKS = (64, 8)
 """The largest block at each of these levels."""
-TILE = 4096
+TILE = 2048
 """Rows of the corpus in work at a time."""
+MEMORY = 4 << 30
+"""Bytes that may be taken for the products of candidates and targets; see `greedy`."""
 ROUNDING = 2e-6
 """What float32 passes may put a q wrong by, as a share of the largest when q was last computed."""
 TIE = 1e-12
-"""Gains nearer than this, relatively, count as equal: the lowest index wins."""
+"""Gains nearer than this, relatively, count as equal: the lowest index wins. Small gains are
+differences of large numbers, so there the share is larger; see `_Setting.tie`."""
 NEAR = 1e-3
 """Gains nearer than this, relatively, are compared in float64."""
-ZERO = 1e-24
-"""Gains below this share of the targets' initial variance are rounding: they count as none."""
 REFRESH = 30.0
 """q is computed anew when the largest gain has fallen by this factor, before rounding shows."""
 
 
 def greedy(
-    corpus_ND: np.ndarray,
+    corpus_ND: np.ndarray | Vectors,
     target_MD: np.ndarray,
     size: int,
-    noise: float,
+    noise: float | np.ndarray,
+    **options: Any,
+) -> list[int]:
+    """Indices of the first `size` picks in order, ties to the lowest index; see `observations`."""
+    found = observations(corpus_ND, target_MD, noise, size=size, **options)
+    return [seen.index for seen in itertools.islice(found, size)]
+
+
+def observations(
+    corpus_ND: np.ndarray | Vectors,
+    target_MD: np.ndarray,
+    noise: float | np.ndarray,
     *,
+    size: int,
+    repeat: bool = False,
+    before: Sequence[int] = (),
+    device: str | None = None,
+    memory: int = MEMORY,
     pools: Sequence[int] = POOLS,
     blocks: Sequence[int] = BLOCKS,
-) -> list[int]:
-    """Indices of the greedy's picks in order, each task at most once, ties to the lowest index.
+) -> Iterator[Observation]:
+    """The greedy's picks, one after the other, for as long as the reader asks: at most `size`.
 
-    The corpus is read in tiles, so it may be a memory map of any float type. Passes run in float32
-    (float64 for a noise below 1e-3, where rounding would show), decisions in float64. Memory beside
-    the corpus: 16 bytes x N, and 16 x D x D. Cost does not depend on the number of targets.
+    Each task at most once, or with `repeat` as often as it wins. `noise` is one lambda, or one for
+    each task (N,). `before` holds picks made earlier: the greedy goes on after them.
+
+    The corpus is read in tiles, so it may be `Vectors` on disk, of any float type. Passes run in
+    float32 (float64 for a noise below 1e-3, where rounding would show), decisions in float64: the
+    picks do not depend on the number of threads, the shards, or the pools. `device` names a torch
+    device to run on. Memory beside the corpus: 48 bytes x N, 16 x D x D (D <= 1024), and 4 x N x M
+    for few targets, where that is below `memory`. Cost does not depend on the number of targets
+    beyond D.
     """
-    posterior = _Posterior(compressed(np.asarray(target_MD, dtype=np.float64)))
-    level = _Level(corpus_ND, posterior, noise, tuple(zip(pools, blocks, strict=True)))
-    return [pick.index for pick in level.advance(size)]
-
-
-def posterior_trace(rows_nD: np.ndarray, target_MD: np.ndarray, noise: float) -> np.ndarray:
-    """Summed target variance after 0, 1, ..., n of the rows; shape (n + 1,)."""
-    posterior = _Posterior(np.asarray(target_MD, dtype=np.float64))
-    trace = [float((posterior.g_MD**2).sum())]
-    for row_D in np.asarray(rows_nD, dtype=np.float64):
-        trace.append(trace[-1] - posterior.observe(0, row_D, noise).gain)
-    return np.array(trace)
-
-
-def compressed(target_MD: np.ndarray) -> np.ndarray:
-    """At most D rows with the same Gram matrix T^T T, hence the same gains."""
-    if target_MD.shape[0] <= target_MD.shape[1]:
-        return target_MD
-    return np.asarray(np.linalg.qr(target_MD, mode="r"))
+    xp = arrays_on(device)
+    t_MD = xp.array(compressed(np.asarray(target_MD, np.float64)))
+    noise_N = xp.array(np.broadcast_to(np.asarray(noise, np.float64), len(corpus_ND)).copy())
+    exact = bool(np.min(noise) < 1e-3)
+    posterior = Posterior(xp, t_MD, dense=True if exact else None)
+    rounding = 16 * float(np.finfo(float).eps) * math.sqrt(float((t_MD**2).sum()) / np.min(noise))
+    rows = _Rows(xp, corpus_ND if device is None else _on_device(xp, corpus_ND))
+    for index in before:
+        posterior.observe(index, rows.exact(np.array([index]))[0], float(noise_N[index]))
+    each_tile = _TileWorkers(xp)
+    with each_tile.one_thread_each():
+        level = _Level(
+            rows,
+            posterior,
+            tuple(zip(pools, blocks, strict=True)),
+            _Setting(xp, repeat, exact, memory, each_tile, rounding),
+            _first_state(rows, posterior, noise_N, exact or bool(before), each_tile),
+        )
+    if not repeat:
+        level.open_N[list(before)] = False
+    done = len(before)
+    while done < size:
+        with each_tile.one_thread_each():
+            picks = level.advance(size - done)
+        for seen in picks:
+            done += 1
+            yield seen
 
 
 def tiles(count: int) -> Iterator[slice]:
     return (slice(start, min(start + TILE, count)) for start in range(0, count, TILE))
 
 
-# --------------------------------------------------------------------------- one pick
+class _TileWorkers:
+    """Tiles on every core that the BLAS library may use, with one of its threads each."""
+
+    def __init__(self, xp: Numpy | Torch) -> None:
+        self.blas = ThreadpoolController().select(user_api="blas")
+        most = max((one.num_threads for one in self.blas.lib_controllers), default=1)
+        self.workers = most if xp.threads else 1
+
+    def one_thread_each(self) -> Any:
+        return self.blas.limit(limits=1) if self.workers > 1 else contextlib.nullcontext()
+
+    def __call__(self, work: Callable[[slice], Any], count: int) -> list[Any]:
+        """What `work` gives for each tile of `count` rows, in their order."""
+        if self.workers == 1 or count <= 4 * TILE:
+            return [work(tile) for tile in tiles(count)]
+        with ThreadPoolExecutor(self.workers) as pool:
+            return list(pool.map(work, tiles(count)))
 
 
-@dataclass(frozen=True)
-class _Pick:
-    """An observation x: w = S x, s = lambda + x^T w, c = G x, z = G^T c, all before it."""
+class _Rows:
+    """Candidates: an array, `Vectors`, or a tensor on the device."""
 
-    index: int
-    w_D: np.ndarray
-    z_D: np.ndarray
-    s: float
-    c_M: np.ndarray
-    cc: float
+    def __init__(self, xp: Numpy | Torch, x_ND: Any) -> None:
+        self.xp, self.x_ND = xp, x_ND
+        self.float = xp.float64 if str(x_ND.dtype).endswith("float64") else xp.float32
 
-    @property
-    def gain(self) -> float:
-        return self.cc / self.s
+    def __len__(self) -> int:
+        return self.x_ND.shape[0]
+
+    def tile(self, tile: slice, dtype: Any) -> Array:
+        return self.xp.array(self.x_ND[tile], dtype)
+
+    def exact(self, which: np.ndarray) -> Array:
+        return self.xp.array(self.x_ND[which], self.xp.float64)
+
+    def pool(self, which: np.ndarray) -> _Rows:
+        """These candidates alone, in a type that holds each value exactly."""
+        return _Rows(self.xp, self.xp.array(self.x_ND[which], self.float))
+
+
+def _on_device(xp: Numpy | Torch, corpus_ND: np.ndarray | Vectors) -> Any:
+    """The corpus on the device where half its free memory holds it; else as it is, in tiles."""
+    assert isinstance(xp, Torch)
+    needed = len(corpus_ND) * corpus_ND.shape[1] * corpus_ND.dtype.itemsize
+    if xp.device.type == "cuda" and 2 * needed > xp.torch.cuda.mem_get_info(xp.device)[0]:
+        return corpus_ND
+    return xp.array(corpus_ND[:])
+
+
+# --------------------------------------------------------------------------- a block of picks
 
 
 class _Block:
-    """Several picks as matrices, for passes over many rows."""
+    """Several observations as matrices, for passes over many rows.
 
-    def __init__(self, picks: Sequence[_Pick], dtype: type) -> None:
-        self.w_Dk = np.stack([pick.w_D for pick in picks], axis=1).astype(dtype)
-        self.z_Dk = np.stack([pick.z_D for pick in picks], axis=1).astype(dtype)
-        self.s_k = np.array([pick.s for pick in picks], dtype)
-        self.cc_k = np.array([pick.cc for pick in picks], dtype)
+    With y = u / sqrt(s), u = x^T w, a pick lowers v of a row by y^2 and q by y (2 p - gain y),
+    p = x^T z / sqrt(s). From the products C = X G^T before the block, that p is the row's C c less
+    what the earlier picks took off it, which is cheaper than x^T z for M << D.
+    """
 
-    def drops(self, x_rD: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """By how much each pick lowers q and v of each row; two arrays (r, k)."""
-        u_rk, p_rk = x_rD @ self.w_Dk, x_rD @ self.z_Dk
-        step_rk = u_rk / self.s_k
-        return step_rk * (2 * p_rk - step_rk * self.cc_k), step_rk * u_rk
+    def __init__(
+        self, xp: Numpy | Torch, seen: Sequence[Observation], dtype: Any, *, cross: bool
+    ) -> None:
+        self.seen = seen
+        root_k1 = xp.array(np.array([[math.sqrt(one.s)] for one in seen]))
+        gain_k1 = xp.array(np.array([[one.gain] for one in seen]))
+        w_kD = xp.stack([one.w_D for one in seen]) / root_k1
+        c_kM = xp.stack([one.c_M for one in seen]) / root_k1
+        self.w_kD, self.c_kM = xp.array(w_kD, dtype), xp.array(c_kM, dtype)
+        if cross:
+            earlier_kk = xp.array(np.tril(np.full((len(seen), len(seen)), 2.0), -1))
+            itself_kk = xp.array(np.eye(len(seen))) * gain_k1
+            self.before_kk = xp.array((c_kM @ c_kM.T) * earlier_kk + itself_kk, dtype)
+        else:
+            z_kD = xp.stack([one.z_D for one in seen]) / root_k1
+            self.z_kD = xp.array(2 * z_kD - gain_k1 * w_kD, dtype)
 
+    def drops(
+        self, x_rD: Array, cross_rM: Array | None, *, back: bool = False
+    ) -> tuple[Array, Array]:
+        """By how much each pick lowers q of each row, and y; two arrays (k, r).
 
-class _Posterior:
-    """S, and G = T S, in float64."""
-
-    def __init__(self, target_MD: np.ndarray) -> None:
-        self.sigma_DD = np.eye(target_MD.shape[1])
-        self.g_MD = target_MD.copy()
-        self.zero = ZERO * float((target_MD**2).sum())
-
-    def observe(self, index: int, x_D: np.ndarray, noise: float) -> _Pick:
-        w_D, c_M = self.sigma_DD @ x_D, self.g_MD @ x_D
-        cc, s = float(c_M @ c_M), noise + float(x_D @ w_D)
-        pick = _Pick(index, w_D, c_M @ self.g_MD, s, c_M, cc)
-        self.repeat(pick)
-        return pick
-
-    def repeat(self, pick: _Pick) -> None:
-        self.sigma_DD -= np.outer(pick.w_D, pick.w_D / pick.s)
-        self.g_MD -= np.outer(pick.c_M, pick.w_D / pick.s)
-
-    def saved(self) -> tuple[np.ndarray, np.ndarray]:
-        return self.sigma_DD.copy(), self.g_MD.copy()
-
-    def restore(self, saved: tuple[np.ndarray, np.ndarray]) -> None:
-        self.sigma_DD, self.g_MD = saved
-
-    def at(self, saved: tuple[np.ndarray, np.ndarray]) -> _Posterior:
-        """As it was then, beside as it is now. Shares the saved arrays: only to be read."""
-        then = object.__new__(_Posterior)
-        then.sigma_DD, then.g_MD, then.zero = *saved, self.zero
-        return then
-
-    def v(self, x_rD: np.ndarray) -> np.ndarray:
-        return np.einsum("rd,rd->r", x_rD @ self.sigma_DD, x_rD)
-
-    def q(self, x_rD: np.ndarray) -> np.ndarray:
-        cross_rM = x_rD @ self.g_MD.T
-        return np.einsum("rm,rm->r", cross_rM, cross_rM)
+        With `back`, C is what it is after the block instead of before it.
+        """
+        y_kr = self.w_kD @ x_rD.T
+        if cross_rM is None:
+            p_kr = self.z_kD @ x_rD.T
+        else:
+            p_kr = self.c_kM @ cross_rM.T
+            p_kr *= 2
+            p_kr += self.before_kk.T @ y_kr if back else -self.before_kk @ y_kr
+        p_kr *= y_kr
+        return p_kr, y_kr
 
 
 # --------------------------------------------------------------------------- a set of candidates
 
 
+@dataclass(frozen=True)
+class _Setting:
+    xp: Numpy | Torch
+    repeat: bool
+    exact: bool
+    """Passes in float64."""
+    memory: int
+    each_tile: _TileWorkers
+    rounding: float
+    """What float64 leaves uncertain of the square root of a gain."""
+
+    def tie(self, gain: float) -> float:
+        """The share by which gains near this one may differ and still be equal."""
+        return min(TIE + self.rounding / math.sqrt(max(gain, 1e-300)), 1e-9)
+
+
+@dataclass
+class _State:
+    """lambda, v and q of each candidate, perhaps C = X G^T, and what q was when last computed."""
+
+    noise_N: Array
+    v_N: Array
+    q_N: Array
+    cross_NM: Array | None
+    gain: float = np.inf
+    largest_q: float = np.inf
+
+    def of(self, members: Array) -> _State:
+        cross = None if self.cross_NM is None else self.cross_NM[members]
+        return replace(
+            self,
+            noise_N=self.noise_N[members],
+            v_N=self.v_N[members],
+            q_N=self.q_N[members],
+            cross_NM=cross,
+        )
+
+
+def _first_state(
+    rows: _Rows,
+    posterior: Posterior,
+    noise_N: Array,
+    exact: bool,
+    each_tile: _TileWorkers,
+) -> _State:
+    xp = rows.xp
+    v_N, q_N = (xp.full(len(rows), 0.0, xp.float64) for _ in range(2))
+
+    def measure(tile: slice) -> None:
+        if exact:
+            v_N[tile] = posterior.v(rows.tile(tile, xp.float64))
+        else:
+            x_rD = rows.tile(tile, xp.float32)
+            v_N[tile] = xp.array(xp.einsum("rd,rd->r", x_rD, x_rD), xp.float64)
+
+    each_tile(measure, len(rows))
+    return _State(noise_N, v_N, q_N, None)
+
+
 class _Level:
-    """Candidates with their v and q; `advance` makes the greedy's next picks among them."""
+    """Candidates and their state; `advance` makes the greedy's next picks among them."""
 
     def __init__(
         self,
-        x_ND: np.ndarray,
-        posterior: _Posterior,
-        noise: float,
+        rows: _Rows,
+        posterior: Posterior,
         inner: tuple[tuple[int, int], ...],
-        state: tuple[np.ndarray, np.ndarray, float, float] | None = None,
+        setting: _Setting,
+        state: _State,
     ) -> None:
-        self.x_ND, self.posterior, self.noise, self.inner = x_ND, posterior, noise, inner
-        self.plain = not inner or 2 * inner[0][0] >= len(x_ND)
-        self.dtype = np.float64 if self.plain or noise < 1e-3 else np.float32
-        self.open_N = np.ones(len(x_ND), dtype=bool)
+        self.rows, self.posterior, self.inner, self.setting = rows, posterior, inner, setting
+        self.xp, self.state = setting.xp, state
+        self.plain = not inner or 2 * inner[0][0] >= len(rows)
+        wide = self.plain or setting.exact
+        self.dtype = self.xp.float64 if wide else self.xp.float32
+        self.open_N = self.xp.full(len(rows), True, self.xp.bool)
         self.block = 8
-        if state is None:
-            self.v_N, self.q_N = np.empty(len(x_ND)), np.empty(len(x_ND))
-            for tile in tiles(len(x_ND)):
-                rows = np.asarray(x_ND[tile], self.dtype)
-                self.v_N[tile] = np.einsum("rd,rd->r", rows, rows, dtype=np.float64)
+        if self.plain:
+            state.cross_NM = None
+        if np.isinf(state.gain):
+            self._make_room()
             self._refresh()
-        else:
-            self.v_N, self.q_N, self.fresh_gain, self.fresh_q = state
 
-    def gains(self) -> np.ndarray:
-        return np.where(self.open_N, self.q_N / (self.noise + self.v_N), -np.inf)
+    def _make_room(self) -> None:
+        """C is kept where targets are few and memory is there."""
+        count, (targets, dimensions) = len(self.rows), self.posterior.g_MD.shape
+        fits = 4 * count * targets <= self.setting.memory
+        if not self.plain and self.dtype == self.xp.float32 and 2 * targets <= dimensions and fits:
+            self.state.cross_NM = self.xp.full((count, targets), 0.0, self.dtype)
 
-    def advance(self, count: int) -> list[_Pick]:
-        """The next `count` picks; the posterior has observed them afterwards."""
-        picks: list[_Pick] = []
-        while len(picks) < count:
-            left = count - len(picks)
-            picks += self._one_by_one(left) if self.plain else self._drafted(left)
-        return picks
+    def gains(self) -> Array:
+        gain_N = self.state.q_N / (self.state.noise_N + self.state.v_N)
+        return self.xp.where(self.open_N, gain_N, -np.inf)
 
-    def _one_by_one(self, count: int) -> list[_Pick]:
+    def advance(self, count: int) -> list[Observation]:
+        """The next picks, at least one; the posterior has observed them afterwards."""
+        self._refresh_if_small()
+        if float(self.gains().max()) < self.posterior.zero:
+            return [self._observed(int(self.xp.nonzero(self.open_N)[0]))]
+        return self._one_by_one(count) if self.plain else self._drafted(count)
+
+    def _observed(self, index: int) -> Observation:
+        row_D = self.rows.exact(np.array([index]))[0]
+        seen = self.posterior.observe(index, row_D, float(self.state.noise_N[index]))
+        self._close([seen])
+        return seen
+
+    def _close(self, seen: Sequence[Observation]) -> None:
+        if not self.setting.repeat:
+            self.open_N[[one.index for one in seen]] = False
+
+    def _one_by_one(self, count: int) -> list[Observation]:
         """The plain greedy: one product with the candidates a pick."""
-        x_ND = np.asarray(self.x_ND, np.float64)
-        picks: list[_Pick] = []
+        x_ND = self.rows.tile(slice(0, len(self.rows)), self.xp.float64)
+        picks: list[Observation] = []
         for _ in range(count):
             self._refresh_if_small()
             index = self._best(x_ND)
-            self.open_N[index] = False
-            picks.append(self.posterior.observe(index, x_ND[index], self.noise))
-            dq_N1, dv_N1 = _Block(picks[-1:], np.float64).drops(x_ND)
-            self.q_N -= dq_N1[:, 0]
-            self.v_N -= dv_N1[:, 0]
+            noise = float(self.state.noise_N[index])
+            picks.append(self.posterior.observe(index, x_ND[index], noise))
+            self._close(picks[-1:])
+            block = _Block(self.xp, picks[-1:], self.xp.float64, cross=False)
+            dq_1N, y_1N = block.drops(x_ND, None)
+            self.state.q_N -= dq_1N[0]
+            self.state.v_N -= y_1N[0] ** 2
         return picks
 
-    def _best(self, x_ND: np.ndarray) -> int:
+    def _best(self, x_ND: Array) -> int:
         """The candidate with the largest gain; those near it are compared exactly."""
-        gain_N = self.gains()
-        best = gain_N.max()
+        best = float(self.gains().max())
         if best < self.posterior.zero:
-            return int(self.open_N.argmax())
-        level_N = best * (self.noise + self.v_N)
-        near_N = self.q_N >= level_N * (1 - NEAR) - ROUNDING * (self.fresh_q + best)
-        near = np.flatnonzero(near_N & self.open_N)
+            return int(self.xp.nonzero(self.open_N)[0])
+        level_N = best * (self.state.noise_N + self.state.v_N)
+        bar_N = level_N * (1 - NEAR) - ROUNDING * (self.state.largest_q + best)
+        near = self.xp.nonzero((self.state.q_N >= bar_N) & self.open_N)
         if len(near) == 1:
             return int(near[0])
-        rows, same = _distinct(x_ND[near])
-        exact_r = self.posterior.q(rows) / (self.noise + self.posterior.v(rows))
+        rows, same = _distinct(self.xp, x_ND[near])
+        level_r = self.state.noise_N[near] + self.posterior.v(rows)[same]
+        exact_r = self.xp.host(self.posterior.q(rows)[same] / level_r)
         free = np.ones(len(near), dtype=bool)
-        return int(near[_first_best(exact_r[same], free, self.posterior.zero)])
+        return int(near[self._first_best(exact_r, free)])
 
-    def _drafted(self, count: int) -> list[_Pick]:
+    def _drafted(self, count: int) -> list[Observation]:
         """A block of picks made on a pool, as far as the other candidates bear it out."""
         (pool, largest), inner = self.inner[0], self.inner[1:]
-        self._refresh_if_small()
-        gain_N = self.gains()
-        members = np.sort(np.argpartition(-gain_N, pool)[:pool])
+        members = self.xp.largest(self.gains(), pool)
         members = members[self.open_N[members]]
         saved = self.posterior.saved()
+        names = self.xp.host(members)
         within = _Level(
-            np.asarray(self.x_ND[members], np.float64),
-            self.posterior,
-            self.noise,
-            inner,
-            (self.v_N[members], self.q_N[members], self.fresh_gain, self.fresh_q),
+            self.rows.pool(names), self.posterior, inner, self.setting, self.state.of(members)
         )
-        size = min(self.block, largest, count, len(members))
-        draft = [
-            _Pick(int(members[p.index]), p.w_D, p.z_D, p.s, p.c_M, p.cc)
-            for p in within.advance(size)
-        ]
-        kept = self._certified(draft, members, saved)
+        size = min(self.block, largest, count)
+        if not self.setting.repeat:
+            size = min(size, len(names))
+        draft: list[Observation] = []
+        while len(draft) < size:
+            draft += within.advance(size - len(draft))
+        draft = [replace(one, index=int(names[one.index])) for one in draft]
+        worth = self._worth(draft, saved)
+        if not worth:
+            return [self._observed(int(self.xp.nonzero(self.open_N)[0]))]
+        kept = self._certified(worth, members, saved)
         if len(kept) < len(draft):
             self.block = max(4, len(kept) + len(kept) // 4 + 1)
         else:
             self.block = min(largest, 2 * self.block)
         return kept
 
-    def _certified(
-        self, draft: list[_Pick], members: np.ndarray, saved: tuple[np.ndarray, np.ndarray]
-    ) -> list[_Pick]:
-        """The drafted picks that are the greedy's, or else its next pick; v and q after them."""
-        tau_k = np.array([pick.gain for pick in draft])
-        before_kk = np.triu(np.ones((len(draft), len(draft)), self.dtype), 1)
-        rounding_k = ROUNDING * (self.fresh_q + tau_k)
-        rival_N = self.open_N.copy()
-        rival_N[members] = False
-        dq_N, dv_N = np.empty_like(self.q_N), np.empty_like(self.v_N)
-        found: list[np.ndarray] = []
-        block = _Block(draft, self.dtype)
-        for tile in tiles(len(self.x_ND)):
-            dq_rk, dv_rk = block.drops(np.asarray(self.x_ND[tile], self.dtype))
-            dq_N[tile], dv_N[tile] = dq_rk.sum(axis=1), dv_rk.sum(axis=1)
-            # q > tau (noise + v) before a step: the candidate beats the pick drafted there.
-            level_rk = tau_k * (self.noise + self.v_N[tile, None] - dv_rk @ before_kk)
-            q_rk = self.q_N[tile, None] - dq_rk @ before_kk
-            close_rk = q_rk >= level_rk * (1 - NEAR) - rounding_k
-            beats_r = close_rk.any(axis=1) & rival_N[tile]
-            found.append(np.flatnonzero(beats_r) + tile.start)
-        kept = self._decided(draft, np.concatenate(found), saved)
-        if kept is not draft:
-            block = _Block(kept, self.dtype)
-            for tile in tiles(len(self.x_ND)):
-                dq_rk, dv_rk = block.drops(np.asarray(self.x_ND[tile], self.dtype))
-                dq_N[tile], dv_N[tile] = dq_rk.sum(axis=1), dv_rk.sum(axis=1)
-        self.q_N -= dq_N
-        self.v_N -= dv_N
-        self.open_N[[pick.index for pick in kept]] = False
-        return kept
-
-    def _decided(
-        self, draft: list[_Pick], close: np.ndarray, saved: tuple[np.ndarray, np.ndarray]
-    ) -> list[_Pick]:
-        """The draft up to the first step that a close candidate wins, in float64; where that is
-        the very first, the winner. The posterior has observed what is returned."""
-        if not len(close):
-            return draft
-        start = self.posterior.at(saved)
-        candidates = np.unique(np.concatenate([close, [pick.index for pick in draft]]))
-        rows, same = _distinct(np.asarray(self.x_ND[candidates], np.float64))
-        q_r, v_r = start.q(rows), start.v(rows)
-        dq_rk, dv_rk = _Block(draft, np.float64).drops(rows)
-        free = np.ones(len(candidates), dtype=bool)
-        for step, pick in enumerate(draft):
-            winner = _first_best((q_r / (self.noise + v_r))[same], free, start.zero)
-            if candidates[winner] != pick.index:
-                return self._cut(draft[:step], int(candidates[winner]), saved)
-            free[winner] = False
-            q_r, v_r = q_r - dq_rk[:, step], v_r - dv_rk[:, step]
+    def _worth(self, draft: list[Observation], saved: Any) -> list[Observation]:
+        """The draft up to its first pick that gains nothing: there the lowest index is next."""
+        for step, one in enumerate(draft):
+            if one.gain < self.posterior.zero:
+                return self._rewound(draft[:step], saved)
         return draft
 
-    def _cut(
-        self, kept: list[_Pick], winner: int, saved: tuple[np.ndarray, np.ndarray]
-    ) -> list[_Pick]:
+    def _rewound(self, kept: list[Observation], saved: Any) -> list[Observation]:
         self.posterior.restore(saved)
-        for pick in kept:
-            self.posterior.repeat(pick)
-        if kept:
-            return kept
-        row = np.asarray(self.x_ND[winner], np.float64)
-        return [self.posterior.observe(winner, row, self.noise)]
+        for one in kept:
+            self.posterior.repeat(one)
+        return kept
+
+    # ----------------------------------------------------------------------- certification
+
+    def _certified(self, draft: list[Observation], members: Array, saved: Any) -> list[Observation]:
+        """The drafted picks that are the greedy's, or its next pick; the state after them."""
+        rival_N = self.xp.copy(self.open_N)
+        rival_N[members] = False
+        close = self._pass(draft, rival_N)
+        count, winner = self._decided(draft, close, saved) if len(close) else (len(draft), -1)
+        kept = draft[:count]
+        if count < len(draft):
+            self._pass(draft[count:], back=True)
+            self._rewound(kept, saved)
+        if not kept:
+            kept = [self._observed(winner)]
+            self._pass(kept)
+        self._close(kept)
+        return kept
+
+    def _pass(
+        self, seen: Sequence[Observation], rival_N: Array | None = None, *, back: bool = False
+    ) -> np.ndarray:
+        """Take the state over these picks, or back; the rivals that come near one of their gains.
+
+        One product of matrices a tile, and the only reading of the corpus that a block needs.
+        """
+        state, xp, sign = self.state, self.xp, -1 if back else 1
+        block = _Block(xp, seen, self.dtype, cross=state.cross_NM is not None)
+
+        def one_tile(tile: slice) -> np.ndarray:
+            cross_rM = None if state.cross_NM is None else state.cross_NM[tile]
+            dq_kr, y_kr = block.drops(self.rows.tile(tile, self.dtype), cross_rM, back=back)
+            if cross_rM is not None:
+                cross_rM -= sign * (y_kr.T @ block.c_kM)
+            y_kr *= y_kr
+            close = np.empty(0, int)
+            if rival_N is not None:
+                close_r = self._near(block, tile, dq_kr, y_kr) & rival_N[tile]
+                close = xp.host(xp.nonzero(close_r)) + tile.start
+            state.q_N[tile] -= sign * dq_kr.sum(axis=0)
+            state.v_N[tile] -= sign * y_kr.sum(axis=0)
+            return close
+
+        return np.concatenate(self.setting.each_tile(one_tile, len(self.rows)))
+
+    def _near(self, block: _Block, tile: slice, dq_kr: Array, dv_kr: Array) -> Array:
+        """Whether a row's gain comes near a pick's before it: q >= tau (lambda + v), nearly."""
+        xp, before = self.xp, self.state
+        q_r = xp.array(before.q_N[tile], self.dtype)
+        level_r = xp.array(before.noise_N[tile] + before.v_N[tile], self.dtype)
+        beats_r = xp.full(len(q_r), False, xp.bool)
+        for step, one in enumerate(block.seen):
+            bar_r = level_r * (one.gain * (1 - NEAR))
+            bar_r -= ROUNDING * (before.largest_q + one.gain)
+            beats_r |= q_r >= bar_r
+            q_r = q_r - dq_kr[step]
+            level_r -= dv_kr[step]
+        return beats_r
+
+    def _spare(self, used: Array) -> Array:
+        """Room for the C after a block, beside the C before it, which a shorter block may need."""
+        if self.other_NM is None or self.other_NM is used:
+            self.other_NM = self.xp.full(tuple(used.shape), 0.0, self.dtype)
+        return self.other_NM
+
+    def _decided(self, draft: list[Observation], close: np.ndarray, saved: Any) -> tuple[int, int]:
+        """How many steps of the draft no close candidate wins, in float64, and who wins next."""
+        picked = [one.index for one in draft]
+        candidates = np.unique(np.concatenate([close, picked]))
+        rows, same = _distinct(self.xp, self.rows.exact(candidates))
+        noise_r = self.xp.host(self.state.noise_N[self.xp.array(candidates)])
+        q_r, v_r = (self.xp.host(f(rows, saved)) for f in (self.posterior.q, self.posterior.v))
+        block = _Block(self.xp, draft, self.xp.float64, cross=False)
+        dq_kr, y_kr = (self.xp.host(drop) for drop in block.drops(rows, None))
+        free = self.xp.host(self.open_N)[candidates]
+        for step, one in enumerate(draft):
+            winner = self._first_best(q_r[same] / (noise_r + v_r[same]), free)
+            if candidates[winner] != one.index:
+                return step, int(candidates[winner])
+            free[winner] = self.setting.repeat
+            q_r, v_r = q_r - dq_kr[step], v_r - y_kr[step] ** 2
+        return len(draft), -1
+
+    def _first_best(self, gains: np.ndarray, free: np.ndarray) -> int:
+        """The lowest position whose gain is the largest among the free, up to rounding."""
+        gains = np.where(free, np.where(gains < self.posterior.zero, 0.0, gains), -np.inf)
+        best = float(gains.max())
+        return int((gains >= best * (1 - self.setting.tie(best))).argmax())
 
     def _refresh_if_small(self) -> None:
-        if self.posterior.zero < self.fresh_gain and self.gains().max() * REFRESH < self.fresh_gain:
+        if self.posterior.zero < self.state.gain and (
+            float(self.gains().max()) * REFRESH < self.state.gain
+        ):
             self._refresh()
 
     def _refresh(self) -> None:
-        for tile in tiles(len(self.x_ND)):
-            cross_rM = np.asarray(self.x_ND[tile], self.dtype) @ self.posterior.g_MD.T.astype(
-                self.dtype
-            )
-            self.q_N[tile] = np.einsum("rm,rm->r", cross_rM, cross_rM, dtype=np.float64)
-        self.fresh_gain = float(self.gains().max(initial=0.0))
-        self.fresh_q = float(self.q_N.max(initial=0.0))
+        g_DM = self.xp.array(self.posterior.g_MD.T, self.dtype)
+
+        def one_tile(tile: slice) -> None:
+            cross_rM = self.rows.tile(tile, self.dtype) @ g_DM
+            if self.state.cross_NM is not None:
+                self.state.cross_NM[tile] = cross_rM
+            squares_r = self.xp.einsum("rm,rm->r", cross_rM, cross_rM)
+            self.state.q_N[tile] = self.xp.array(squares_r, self.xp.float64)
+
+        self.setting.each_tile(one_tile, len(self.rows))
+        self.state.gain = max(float(self.gains().max()), 0.0)
+        self.state.largest_q = float(self.state.q_N.max())
 
 
-def _distinct(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _distinct(xp: Numpy | Torch, rows: Array) -> tuple[Array, np.ndarray]:
     """The different rows, and for each row which of them it is: equal rows get equal gains."""
-    distinct, same = np.unique(rows, axis=0, return_inverse=True)
-    return distinct, same.ravel()
-
-
-def _first_best(gains: np.ndarray, free: np.ndarray, zero: float) -> int:
-    """The lowest position whose gain is the largest among the free, up to rounding."""
-    gains = np.where(free, np.where(gains < zero, 0.0, gains), -np.inf)
-    return int((gains >= gains.max() * (1 - TIE)).argmax())
+    first: dict[bytes, int] = {}
+    keys = ((row + 0.0).tobytes() for row in xp.host(rows))  # + 0.0: -0.0 equals 0.0
+    same = np.array([first.setdefault(key, len(first)) for key in keys])
+    return rows[np.unique(same, return_index=True)[1]], same
