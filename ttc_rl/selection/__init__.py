@@ -5,101 +5,196 @@ Selectors see embeddings of target prompts, never a gold.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 
 from ttc_rl.schema import Pick, UserError
-from ttc_rl.selection.posterior import variances
-from ttc_rl.selection.rivals import nearest, oracle, random_order
-from ttc_rl.selection.sift import greedy
+from ttc_rl.selection import rivals
+from ttc_rl.selection.certificate import certify
+from ttc_rl.selection.difficulty import in_band, noise_of
+from ttc_rl.selection.hull import hull
+from ttc_rl.selection.minimax import minimax
+from ttc_rl.selection.posterior import Observation, variances
+from ttc_rl.selection.problem import Problem
+from ttc_rl.selection.shares import shares
+from ttc_rl.selection.sift import greedy, observations
+from ttc_rl.selection.stopping import Stop, until
+from ttc_rl.vectors import Vectors
 
-__all__ = ["greedy", "select"]
+__all__ = ["METHODS", "Problem", "Stop", "greedy", "select", "select_each"]
 
-# N corpus tasks, M targets, D embedding size.
+# N corpus tasks, M targets, D embedding size, n picks.
+Objective = Literal["sum", "mean", "max"]
+
+RIVALS: Mapping[str, Callable[[Problem], list[int]]] = {
+    "nearest": rivals.nearest,
+    "top": rivals.top,
+    "random": rivals.random,
+    "random-within-kind": rivals.random_within_kind,
+    "oracle": rivals.oracle,
+    "facility": rivals.facility,
+    "kmeans++": rivals.kmeans_plus_plus,
+    "uncertainty": rivals.uncertainty,
+    "qp": shares,
+    "hull": hull,
+}
+METHODS = ("sift", "difficulty", "band", *RIVALS)
 
 
 def select(
-    corpus_ND: np.ndarray,
+    corpus_ND: np.ndarray | Vectors,
     target_MD: np.ndarray,
     *,
     size: int,
     method: str = "sift",
     noise: float = 0.1,
     seed: int = 0,
+    objective: Objective = "sum",
+    weights: Sequence[float] | np.ndarray | None = None,
+    repeat: bool = False,
+    stop: Stop | None = None,
+    device: str | None = None,
+    before: Sequence[int] = (),
+    progress: Callable[[list[int]], None] = lambda _: None,
     ids: Sequence[str] | None = None,
-    corpus_groups: Sequence[str | None] | None = None,
-    target_groups: Sequence[str | None] | None = None,
+    **known: Any,
 ) -> list[Pick]:
-    """`size` different corpus tasks in training order.
+    """`size` corpus tasks in training order, fewer where `stop` says so.
 
-    `sift`: exact greedy on the summed posterior variance of all targets (arXiv 2410.08020), ties to
-    the lowest index. `nearest`: each target's nearest in turn. `random`: uniform, seeded. `oracle`:
-    random among tasks whose group (given by the groups) is one of the targets'.
+    `sift`: the exact greedy on the posterior variance of all targets (arXiv 2410.08020), ties to
+    the lowest index; `difficulty`: the same with noise from `success`; `band`: the same among tasks
+    of middling `success`. Every other method is a function of `RIVALS`, which says what it does.
+
+    `objective`: the sum of the targets' variances, their mean (the same picks), or the largest.
+    `weights`: one number a target, for the sum and the mean. `repeat`: a task may be picked again.
+    `before`: picks made earlier, after which SIFT goes on; `progress` hears all picks so far every
+    few. `known`: what else there is to know of the tasks, the fields of `Problem`.
     Rows need not be unit vectors; `noise` is the paper's lambda.
     """
-    corpus_ND, target_MD = np.asarray(corpus_ND), np.asarray(target_MD)
-    _check(corpus_ND, target_MD, size)
-    rng = np.random.default_rng(seed)
-    if method == "sift":
-        order = greedy(corpus_ND, target_MD, size, noise)
-    elif method == "nearest":
-        order = nearest(corpus_ND, target_MD, size)
-    elif method == "random":
-        order = random_order(len(corpus_ND), size, rng)
-    elif method == "oracle":
-        if corpus_groups is None or target_groups is None:
-            raise UserError("selection.method oracle needs the groups of corpus and targets")
-        order = oracle(corpus_groups, target_groups, size, rng)
+    corpus_ND = corpus_ND if isinstance(corpus_ND, Vectors) else _floats(corpus_ND)
+    problem = Problem(corpus_ND, _floats(target_MD), size, noise, seed, **known)
+    weighted = _weighted(problem, weights, objective)
+    if method in RIVALS:
+        return _picks(RIVALS[method](problem), problem, weighted, noise, "sum", ids)
+    if method not in METHODS:
+        raise UserError(f"no selection method {method!r}; there are {', '.join(METHODS)}")
+    rows = in_band(problem.success_N, size) if method == "band" else np.arange(len(corpus_ND))
+    noise_N = np.full(len(rows), noise)
+    if method == "difficulty":
+        noise_N = noise_of(problem.success_N, noise)
+    among = corpus_ND if method != "band" else _rows_of(corpus_ND, rows)
+    order = np.searchsorted(rows, np.asarray(before, int)).tolist()
+    found = _greedy(
+        among,
+        weighted,
+        noise_N,
+        objective,
+        size=size,
+        repeat=repeat,
+        before=tuple(order),
+        device=device,
+    )
+    if stop is not None:
+        seen = np.asarray(among[np.array(order, int)], np.float64)
+        left = variances(seen, weighted, noise_N[order]).sum(axis=1).tolist()
+
+        def bound(picks: list[int]) -> float:
+            return certify(
+                among, weighted, picks, noise_N, size=size, repeat=repeat, enough=0.01
+            ).lower_bound
+
+        found = until(stop, found, order, left, bound)
+    for one in found:
+        order.append(one.index)
+        progress(rows[order].tolist())
+    noise_n = noise_N[order]
+    return _picks(rows[order].tolist(), problem, weighted, noise_n, objective, ids)
+
+
+def select_each(
+    corpus_ND: np.ndarray | Vectors,
+    target_MD: np.ndarray,
+    *,
+    size: int,
+    noise: float | np.ndarray = 0.1,
+    device: str | None = None,
+) -> Iterator[list[int]]:
+    """SIFT for every target by itself: the rows picked for each, in order, one list a target.
+
+    The curricula of per-task training; exact over the whole corpus, a pass or two of it a target.
+    """
+    for row_D in _floats(target_MD):
+        yield greedy(corpus_ND, row_D[None], size, noise, device=device, blocks=(max(size, 1), 8))
+
+
+def _greedy(
+    corpus_ND: np.ndarray | Vectors,
+    target_MD: np.ndarray,
+    noise_N: np.ndarray,
+    objective: Objective,
+    *,
+    device: str | None,
+    **options: Any,
+) -> Iterator[Observation]:
+    if objective == "max":
+        return minimax(corpus_ND, target_MD, noise_N, **options)
+    return observations(corpus_ND, target_MD, noise_N, device=device, **options)
+
+
+def _floats(rows: Any) -> np.ndarray:
+    rows = np.asarray(rows)
+    return rows if np.issubdtype(rows.dtype, np.floating) else rows.astype(np.float64)
+
+
+def _rows_of(corpus_ND: np.ndarray | Vectors, rows: np.ndarray) -> np.ndarray | Vectors:
+    return corpus_ND.subset(rows) if isinstance(corpus_ND, Vectors) else corpus_ND[rows]
+
+
+def _weighted(
+    problem: Problem, weights: Sequence[float] | np.ndarray | None, objective: Objective
+) -> np.ndarray:
+    """Targets scaled so that their summed variance is the objective: sqrt(w_t) t."""
+    target_MD = np.asarray(problem.target_MD, np.float64)
+    count = len(target_MD)
+    if weights is None:
+        weight_M = np.ones(count)
     else:
-        raise UserError(f"no selection method {method!r}; there are sift, nearest, random, oracle")
-    return _picks(order, corpus_ND, target_MD, noise, ids)
-
-
-def _check(corpus_ND: np.ndarray, target_MD: np.ndarray, size: int) -> None:
-    if corpus_ND.ndim != 2 or target_MD.ndim != 2 or corpus_ND.shape[1] != target_MD.shape[1]:
-        raise UserError(
-            f"embeddings must be (tasks, dimensions) with equal dimensions, got {corpus_ND.shape} "
-            f"and {target_MD.shape}"
-        )
-    if not len(target_MD):
-        raise UserError("no target to select for")
-    if len(target_MD) > len(corpus_ND):
-        raise UserError(
-            f"the target ({len(target_MD)} tasks) is larger than the corpus ({len(corpus_ND)}): "
-            "are they swapped? A corpus should hold many tasks for each target"
-        )
-    if size > len(corpus_ND):
-        raise UserError(
-            f"selection.size {size}, but the corpus holds {len(corpus_ND)} tasks: "
-            "lower the size or add a source"
-        )
+        weight_M = np.asarray(weights, np.float64)
+        if objective == "max":
+            raise UserError("weights count in the sum and the mean; the largest has none")
+        if weight_M.shape != (count,) or (weight_M < 0).any() or not weight_M.sum():
+            raise UserError(
+                f"weights must be {count} numbers, one a target, none below 0 and not all 0"
+            )
+    if objective == "mean":
+        weight_M = weight_M / weight_M.sum()
+    return np.sqrt(weight_M)[:, None] * target_MD
 
 
 def _picks(
     order: Sequence[int],
-    corpus_ND: np.ndarray,
-    target_MD: np.ndarray,
-    noise: float,
+    problem: Problem,
+    weighted: np.ndarray,
+    noise_n: float | np.ndarray,
+    objective: Objective,
     ids: Sequence[str] | None,
 ) -> list[Pick]:
-    chosen = corpus_ND[list(order)].astype(np.float64)
-    trace = variances(chosen, target_MD, noise).sum(axis=1)
-    unit = _unit(chosen) @ _unit(target_MD.astype(np.float64)).T
+    chosen = np.asarray(problem.corpus_ND[np.array(order, int)], np.float64)
+    left_nM = variances(chosen, weighted, noise_n)
+    total_n = left_nM.sum(axis=1)
+    aim_n = left_nM.max(axis=1) if objective == "max" else total_n
+    cosine_nM = rivals.unit(chosen) @ rivals.unit(np.asarray(problem.target_MD, np.float64)).T
     return [
         Pick(
             index=int(index),
             task_id=ids[index] if ids is not None else str(index),
             rank=rank,
-            gain=float(trace[rank] - trace[rank + 1]),
-            uncertainty=float(trace[rank + 1]),
-            nearest_target=int(unit[rank].argmax()),
-            similarity=float(unit[rank].max()),
+            gain=float(aim_n[rank] - aim_n[rank + 1]),
+            uncertainty=float(total_n[rank + 1]),
+            nearest_target=int(cosine_nM[rank].argmax()),
+            similarity=float(cosine_nM[rank].max()),
         )
         for rank, index in enumerate(order)
     ]
-
-
-def _unit(rows: np.ndarray) -> np.ndarray:
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.where(norms == 0, 1.0, norms)

@@ -1,17 +1,19 @@
 """How good a curriculum is, proved: a bound that holds for every curriculum of the same size.
 
-With weights w on the corpus, f(w) = sum_t t^T (I + sum_i w_i x_i x_i^T / lambda)^-1 t is convex,
-and a curriculum of n tasks is a 0/1 point of {0 <= w <= 1, sum w <= n}. So from any w there,
+With weights w on the corpus, f(w) = sum_t t^T (I + sum_i w_i x_i x_i^T / lambda_i)^-1 t is convex,
+and a curriculum of n tasks is a whole-numbered point of {0 <= w <= 1, sum w <= n}, or, where tasks
+may be repeated, of {0 <= w, sum w <= n}. So from any w there,
 
-    f(w) + min_s <grad f(w), s - w>     with grad_i = -sum_t (t^T S(w) x_i)^2 / lambda
+    f(w) + min_s <grad f(w), s - w>     with grad_i = -sum_t (t^T S(w) x_i)^2 / lambda_i
 
 is at most the f of every curriculum of n tasks; the minimum puts weight 1 on the n largest
-gradients. Frank-Wolfe steps move w to where this bound is tight. The bound is over curricula
-without repetition, from the whole corpus.
+gradients (all of n on the largest). Frank-Wolfe steps move w to where this bound is tight. Since
+the whole corpus is looked at, the bound also says what a pre-filter may have cost.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,9 +21,11 @@ import numpy as np
 
 from ttc_rl.selection.posterior import compressed
 from ttc_rl.selection.sift import tiles
+from ttc_rl.vectors import Vectors
 
 # N corpus tasks, M targets, D embedding size, n tasks of the curriculum.
 STEPS = 40
+Noise = float | Sequence[float] | np.ndarray
 
 
 @dataclass(frozen=True)
@@ -38,48 +42,62 @@ class Certificate:
 
 
 def certify(
-    corpus_ND: np.ndarray, target_MD: np.ndarray, chosen: np.ndarray, noise: float
+    corpus_ND: np.ndarray | Vectors,
+    target_MD: np.ndarray,
+    chosen: Sequence[int] | np.ndarray,
+    noise: Noise,
+    *,
+    size: int | None = None,
+    repeat: bool = False,
+    enough: float = 1e-3,
 ) -> Certificate:
-    """The certificate of the tasks `chosen` (row numbers), after at most `STEPS` passes."""
+    """The certificate of the tasks `chosen` (row numbers), after at most `STEPS` passes.
+
+    Against curricula of `size` tasks, as many as chosen when left out. `noise` is lambda, one
+    number or one a corpus task. It stops at a bound that is off by at most the share `enough`.
+    """
     t_MD = compressed(np.asarray(target_MD, np.float64))
-    identity_DD = np.eye(t_MD.shape[1])
-    size, weights_N = len(chosen), np.zeros(len(corpus_ND))
-    weights_N[chosen] = 1.0
-    gram_DD = _gram(corpus_ND, chosen)
-    start, after = float((t_MD**2).sum()), _variance(t_MD, identity_DD + gram_DD / noise)
+    noise_N = np.broadcast_to(np.asarray(noise, np.float64), len(corpus_ND))
+    size = len(chosen) if size is None else size
+    weight_N = np.bincount(np.asarray(chosen, int), minlength=len(corpus_ND)).astype(np.float64)
+    gram_DD = _gram(corpus_ND, weight_N / noise_N)
+    start, after = float((t_MD**2).sum()), _variance(t_MD, gram_DD)
     bound = 0.0
     for _ in range(STEPS):
-        g_MD = np.linalg.solve(identity_DD + gram_DD / noise, t_MD.T).T
-        q_N = _cross_squares(corpus_ND, g_MD)
-        largest = np.argpartition(-q_N, size - 1)[:size]
-        gap = float(q_N[largest].sum() - weights_N @ q_N) / noise
+        g_MD = np.linalg.solve(np.eye(len(gram_DD)) + gram_DD, t_MD.T).T
+        slope_N = _cross_squares(corpus_ND, g_MD) / noise_N
+        towards_N = np.zeros(len(corpus_ND))
+        if repeat:
+            towards_N[slope_N.argmax()] = size
+        else:
+            towards_N[np.argpartition(-slope_N, size - 1)[:size]] = 1.0
+        gap = float((towards_N - weight_N) @ slope_N)
         bound = max(bound, float((g_MD * t_MD).sum()) - gap)
-        if gap <= 1e-3 * (start - bound):
+        if gap <= enough * (start - bound):
             break
-        other_DD = _gram(corpus_ND, largest)
-        move = _line_search(t_MD, gram_DD, other_DD, noise)
+        other_DD = _gram(corpus_ND, towards_N / noise_N)
+        move = _line_search(t_MD, gram_DD, other_DD)
         gram_DD = (1 - move) * gram_DD + move * other_DD
-        weights_N *= 1 - move
-        weights_N[largest] += move
+        weight_N = (1 - move) * weight_N + move * towards_N
     removable = start - bound
     share = (start - after) / removable if removable > 0 else 1.0
     return Certificate(start, after, bound, min(share, 1.0))
 
 
 def coverage(
-    corpus_ND: np.ndarray, target_MD: np.ndarray, chosen: np.ndarray, noise: float
+    corpus_ND: np.ndarray | Vectors,
+    target_MD: np.ndarray,
+    chosen: Sequence[int] | np.ndarray,
+    noise: Noise,
 ) -> list[dict[str, float]]:
     """For each target its variance at the start, after the curriculum, and if all were observed."""
     t_MD = np.asarray(target_MD, np.float64)
-    everything = np.arange(len(corpus_ND))
+    noise_N = np.broadcast_to(np.asarray(noise, np.float64), len(corpus_ND))
+    picked_N = np.bincount(np.asarray(chosen, int), minlength=len(corpus_ND))
     start_M = np.einsum("md,md->m", t_MD, t_MD)
     after_M, floor_M = (
-        np.einsum(
-            "md,dm->m",
-            t_MD,
-            np.linalg.solve(np.eye(t_MD.shape[1]) + _gram(corpus_ND, rows) / noise, t_MD.T),
-        )
-        for rows in (chosen, everything)
+        np.einsum("md,dm->m", t_MD, np.linalg.solve(np.eye(len(gram_DD)) + gram_DD, t_MD.T))
+        for gram_DD in (_gram(corpus_ND, picked_N / noise_N), _gram(corpus_ND, 1 / noise_N))
     )
     return [
         {"start": float(start), "after": float(after), "floor": float(floor)}
@@ -87,15 +105,17 @@ def coverage(
     ]
 
 
-def _gram(corpus_ND: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def _gram(corpus_ND: np.ndarray | Vectors, weight_N: np.ndarray) -> np.ndarray:
+    """sum_i w_i x_i x_i^T over the rows of positive weight."""
+    rows = np.flatnonzero(weight_N)
     total_DD = np.zeros((corpus_ND.shape[1],) * 2)
     for tile in tiles(len(rows)):
         x_rD = np.asarray(corpus_ND[rows[tile]], np.float64)
-        total_DD += x_rD.T @ x_rD
+        total_DD += (x_rD.T * weight_N[rows[tile]]) @ x_rD
     return total_DD
 
 
-def _cross_squares(corpus_ND: np.ndarray, g_MD: np.ndarray) -> np.ndarray:
+def _cross_squares(corpus_ND: np.ndarray | Vectors, g_MD: np.ndarray) -> np.ndarray:
     """sum_t (t^T S x)^2 of every task."""
     q_N = np.empty(len(corpus_ND))
     for tile in tiles(len(corpus_ND)):
@@ -104,19 +124,16 @@ def _cross_squares(corpus_ND: np.ndarray, g_MD: np.ndarray) -> np.ndarray:
     return q_N
 
 
-def _variance(t_MD: np.ndarray, precision_DD: np.ndarray) -> float:
-    return float((t_MD * np.linalg.solve(precision_DD, t_MD.T).T).sum())
+def _variance(t_MD: np.ndarray, gram_DD: np.ndarray) -> float:
+    return float((t_MD * np.linalg.solve(np.eye(len(gram_DD)) + gram_DD, t_MD.T).T).sum())
 
 
-def _line_search(
-    t_MD: np.ndarray, gram_DD: np.ndarray, other_DD: np.ndarray, noise: float
-) -> float:
+def _line_search(t_MD: np.ndarray, gram_DD: np.ndarray, other_DD: np.ndarray) -> float:
     """The move in [0, 1] that lowers f most, to about 1 %: f is convex along it."""
-    low, high, identity_DD = 0.0, 1.0, np.eye(t_MD.shape[1])
+    low, high = 0.0, 1.0
 
     def value(move: float) -> float:
-        mixed_DD = (1 - move) * gram_DD + move * other_DD
-        return _variance(t_MD, identity_DD + mixed_DD / noise)
+        return _variance(t_MD, (1 - move) * gram_DD + move * other_DD)
 
     while high - low > 0.01:
         left, right = low + (high - low) / 3, high - (high - low) / 3

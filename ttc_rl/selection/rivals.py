@@ -1,4 +1,7 @@
-"""The arms SIFT is measured against. Each returns corpus indices in training order."""
+"""The arms that SIFT is measured against. Each gives corpus rows in training order.
+
+Ties go to the lowest row; what is random is seeded. Costs are for N tasks, M targets, D dimensions.
+"""
 
 from __future__ import annotations
 
@@ -7,39 +10,44 @@ from collections.abc import Sequence
 import numpy as np
 
 from ttc_rl.schema import UserError
+from ttc_rl.selection.arrays import Numpy
+from ttc_rl.selection.libraries import sklearn_cluster
+from ttc_rl.selection.posterior import Posterior
+from ttc_rl.selection.problem import Problem
+from ttc_rl.selection.sift import tiles
 
 
-def nearest(corpus_ND: np.ndarray, target_MD: np.ndarray, size: int) -> list[int]:
-    """Every target's nearest task, then every target's second nearest, ...; each task once.
-
-    By cosine, ties to the lowest index. Time O(N M (D + log N)).
-    """
-    corpus_ND = np.asarray(corpus_ND, dtype=np.float64)
-    norms_N = np.linalg.norm(corpus_ND, axis=1)
-    cosine_NM = corpus_ND @ np.asarray(target_MD, np.float64).T
-    cosine_NM /= np.where(norms_N == 0, 1.0, norms_N)[:, None]
-    ranked_NM = np.argsort(-cosine_NM, axis=0, kind="stable")[:size]
-    return list(dict.fromkeys(ranked_NM.ravel().tolist()))[:size]
+def random(problem: Problem) -> list[int]:
+    """Uniform without replacement: what arXiv 2510.04786 calls RL post-training. O(N)."""
+    return problem.rng.permutation(len(problem.corpus_ND))[: problem.size].tolist()
 
 
-def random_order(num_tasks: int, size: int, rng: np.random.Generator) -> list[int]:
-    """Uniform without replacement: what the paper calls RL post-training."""
-    return rng.permutation(num_tasks)[:size].tolist()
+def random_within_kind(problem: Problem) -> list[int]:
+    """Random among the tasks of the targets' kinds: what knowing only "maths" is worth. O(N)."""
+    corpus = problem.known("corpus_kinds", "random-within-kind")
+    targets = problem.known("target_kinds", "random-within-kind")
+    return _in_turn(problem, corpus, targets, "random-within-kind")
 
 
-def oracle(
-    corpus_groups: Sequence[str | None],
-    target_groups: Sequence[str | None],
-    size: int,
-    rng: np.random.Generator,
-) -> list[int]:
-    """Random tasks of the targets' own groups: what perfect knowledge of relevance would give.
+def oracle(problem: Problem) -> list[int]:
+    """Random among the tasks of the targets' own groups: perfect knowledge of relevance. O(N).
 
     Several groups take turns, so each has an equal share.
     """
-    wanted = sorted({group for group in target_groups if group is not None})
+    corpus = problem.known("corpus_groups", "oracle")
+    return _in_turn(problem, corpus, problem.known("target_groups", "oracle"), "oracle")
+
+
+def _in_turn(
+    problem: Problem,
+    corpus: Sequence[str | None],
+    targets: Sequence[str | None],
+    method: str,
+) -> list[int]:
+    wanted = sorted({group for group in targets if group is not None})
+    rng = problem.rng
     queues = [
-        rng.permutation([i for i, group in enumerate(corpus_groups) if group == name]).tolist()
+        rng.permutation([i for i, group in enumerate(corpus) if group == name]).tolist()
         for name in wanted
     ]
     order = [
@@ -47,10 +55,96 @@ def oracle(
         for turn in range(max(map(len, queues), default=0))
         for queue in queues
         if turn < len(queue)
-    ][:size]
-    if len(order) < size:
+    ][: problem.size]
+    if len(order) < problem.size:
         raise UserError(
-            f"selection.method oracle: the corpus holds {len(order)} tasks of the targets' groups "
-            f"({', '.join(wanted) or 'none'}), fewer than selection.size {size}"
+            f"selection.method {method}: the corpus holds {len(order)} tasks of the targets' "
+            f"groups ({', '.join(wanted) or 'none'}), fewer than selection.size {problem.size}"
         )
     return order
+
+
+def nearest(problem: Problem) -> list[int]:
+    """Every target's nearest task by cosine, then every target's second, ...; each task once.
+
+    The arm to beat: SIFT wins where the corpus holds near-duplicates. O(N M D).
+    """
+    cosine_NM, size = cosines(problem), problem.size
+    ranked_NM = np.argsort(-cosine_NM, axis=0, kind="stable")[:size]
+    return list(dict.fromkeys(ranked_NM.ravel().tolist()))[:size]
+
+
+def top(problem: Problem) -> list[int]:
+    """The tasks with the largest mean cosine to all targets. O(N M D).
+
+    What a search for the targets' mean finds; targets off the middle get nothing.
+    """
+    mean_N = cosines(problem).mean(axis=1)
+    return np.argsort(-mean_N, kind="stable")[: problem.size].tolist()
+
+
+def facility(problem: Problem) -> list[int]:
+    """Facility location: greedily maximise sum_t max_(x chosen) cos(t, x), each target served by
+    its best task. Once every target has its nearest, a new round begins among the tasks left.
+
+    The gain is submodular, so the greedy has at least 1 - 1/e of the best (Nemhauser et al. 1978).
+    O(n N M).
+    """
+    gain_NM = cosines(problem)
+    left_N = np.ones(len(gain_NM), dtype=bool)
+    order: list[int] = []
+    served_M = np.full(gain_NM.shape[1], -1.0)
+    while len(order) < problem.size:
+        gains_N = np.where(left_N, np.maximum(gain_NM - served_M, 0).sum(axis=1), -np.inf)
+        pick = int(gains_N.argmax())
+        if gains_N[pick] <= 0 and (served_M > -1).all():
+            served_M[:] = -1.0
+            continue
+        order.append(pick)
+        left_N[pick] = False
+        served_M = np.maximum(served_M, gain_NM[pick])
+    return order
+
+
+def kmeans_plus_plus(problem: Problem) -> list[int]:
+    """k-means++ seeding (Arthur & Vassilvitskii 2007): spread over the corpus, blind to targets.
+
+    A task is drawn with probability proportional to its squared distance from those drawn before;
+    where fewer differ than are asked for, the rest are the lowest rows. By scikit-learn. O(n N D).
+    """
+    corpus_ND = np.asarray(problem.corpus_ND[:], np.float64)
+    draw = sklearn_cluster().kmeans_plusplus
+    _, order = draw(corpus_ND, problem.size, random_state=problem.seed)
+    return list(dict.fromkeys([*map(int, order), *range(len(corpus_ND))]))[: problem.size]
+
+
+def uncertainty(problem: Problem) -> list[int]:
+    """The task with the largest posterior variance x^T S x of its own at each step, that is the
+    greedy for log det (I + X X^T / lambda): diverse, blind to targets. O(n N D).
+    """
+    corpus_ND = np.asarray(problem.corpus_ND[:], np.float64)
+    posterior = Posterior(Numpy(), np.zeros((1, corpus_ND.shape[1])), dense=True)
+    v_N = np.einsum("nd,nd->n", corpus_ND, corpus_ND)
+    order: list[int] = []
+    for _ in range(problem.size):
+        best = float(v_N.max())
+        pick = int((v_N >= best * (1 - 1e-12)).argmax())
+        order.append(pick)
+        seen = posterior.observe(pick, corpus_ND[pick], problem.noise)
+        v_N -= (corpus_ND @ seen.w_D) ** 2 / seen.s
+        v_N[order] = -np.inf
+    return order
+
+
+def cosines(problem: Problem) -> np.ndarray:
+    """Cosine of every task with every target, in float64; shape (N, M). 0 for a row of zeros."""
+    t_MD = unit(np.asarray(problem.target_MD, np.float64))
+    cosine_NM = np.empty((len(problem.corpus_ND), len(t_MD)))
+    for tile in tiles(len(cosine_NM)):
+        cosine_NM[tile] = unit(np.asarray(problem.corpus_ND[tile], np.float64)) @ t_MD.T
+    return cosine_NM
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows / np.where(norms == 0, 1.0, norms)

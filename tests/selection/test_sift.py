@@ -1,6 +1,5 @@
-"""SIFT against a dense, obvious, slow form of itself; the rival arms; the certificate of order."""
+"""SIFT against exact arithmetic, against its own plain form, and wherever its rows may lie."""
 
-import itertools
 import operator
 from fractions import Fraction
 
@@ -8,23 +7,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from problems import problem
 from threadpoolctl import ThreadpoolController
 
-from ttc_rl.schema import UserError
-from ttc_rl.selection import select, sift
-from ttc_rl.selection.certificate import certify, coverage
-from ttc_rl.selection.posterior import variances
+from ttc_rl.selection import sift
 from ttc_rl.selection.sift import greedy
 from ttc_rl.vectors import Vectors
-
-
-def posterior_variance(rows: np.ndarray, targets: np.ndarray, noise: float) -> float:
-    """sum_t k(t,t) - k_X(t)^T (K_X + noise I)^-1 k_X(t), by the kernel form."""
-    if not len(rows):
-        return float((targets**2).sum())
-    kernel = rows @ rows.T + noise * np.eye(len(rows))
-    cross = rows @ targets.T
-    return float((targets**2).sum() - (cross * np.linalg.solve(kernel, cross)).sum())
 
 
 def assert_greedy(
@@ -63,13 +51,6 @@ def assert_greedy(
             [value - a * b for value, b in zip(row, source, strict=True)]
             for row, a in zip(cov, column, strict=True)
         ]
-
-
-def problem(seed: int, n: int = 25, m: int = 4, d: int = 6) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(seed)
-    rows = rng.normal(size=(n + m, d))
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows[:n], rows[n:]
 
 
 # Small whole numbers: exact duplicates, exact ties and zero vectors come up all the time.
@@ -175,75 +156,3 @@ def test_with_large_noise_sift_orders_by_summed_squared_similarity():
     corpus, targets = problem(3, n=40, m=1)
     expected = np.argsort(-((corpus @ targets.T) ** 2).sum(axis=1), kind="stable")
     assert greedy(corpus, targets, 10, 1e9) == expected[:10].tolist()
-
-
-def test_trace_and_coverage_match_the_kernel_form():
-    corpus, targets = problem(5)
-    trace = variances(corpus, targets, 0.1).sum(axis=1)
-    expected = [posterior_variance(corpus[:n], targets, 0.1) for n in range(len(corpus) + 1)]
-    assert trace == pytest.approx(expected)
-    covered = coverage(corpus, targets, np.arange(10), 0.1)
-    for row, left in zip(targets, covered, strict=True):
-        alone = row[None]
-        assert left["start"] == pytest.approx(posterior_variance(corpus[:0], alone, 0.1))
-        assert left["after"] == pytest.approx(posterior_variance(corpus[:10], alone, 0.1))
-        assert left["floor"] == pytest.approx(posterior_variance(corpus, alone, 0.1))
-
-
-@pytest.mark.parametrize("noise", [0.01, 0.1, 1.0])
-@pytest.mark.parametrize("seed", range(20))
-def test_the_bound_is_below_the_best_of_all_curricula(seed: int, noise: float):
-    corpus, targets = problem(seed, n=12, m=1 + seed % 3, d=5)
-    chosen = np.array(greedy(corpus, targets, 3, noise))
-    found = certify(corpus, targets, chosen, noise)
-    subsets = itertools.combinations(range(12), 3)
-    best = min(posterior_variance(corpus[list(s)], targets, noise) for s in subsets)
-    assert found.lower_bound <= best + 1e-9
-    assert found.after == pytest.approx(posterior_variance(corpus[chosen], targets, noise))
-    assert 0.3 < found.share <= 1
-    assert found.share * (found.start - found.lower_bound) <= found.start - found.after + 1e-9
-
-
-def test_many_targets_are_the_same_as_their_compressed_form():
-    corpus, targets = problem(7, n=50, m=40, d=6)
-    picks = select(corpus, targets, size=10)
-    left = posterior_variance(corpus[[p.index for p in picks]], targets, 0.1)
-    assert picks[-1].uncertainty == pytest.approx(left)
-    assert sum(p.gain for p in picks) == pytest.approx((targets**2).sum() - left)
-
-
-def test_nearest_takes_each_targets_best_in_turn():
-    corpus = np.array([[1, 0], [0.9, 0.1], [0, 1], [0.2, 0.8]], dtype=float)
-    targets = np.array([[1, 0], [0, 1]], dtype=float)
-    assert [p.index for p in select(corpus, targets, size=3, method="nearest")] == [0, 2, 1]
-
-
-def test_random_is_seeded_and_oracle_takes_only_the_targets_groups():
-    corpus, targets = problem(1, n=30)
-    one, two = (select(corpus, targets, size=9, method="random", seed=s) for s in (1, 1))
-    assert one == two
-    assert one != select(corpus, targets, size=9, method="random", seed=2)
-    groups = ["ab"[i % 2] for i in range(30)]
-    arguments = {"corpus_groups": groups, "target_groups": ["b"] * 4}
-    picks = select(corpus, targets, size=9, method="oracle", **arguments)
-    assert {groups[p.index] for p in picks} == {"b"}
-    with pytest.raises(UserError, match="holds 15 tasks of the targets' groups"):
-        select(corpus, targets, size=16, method="oracle", **arguments)
-
-
-def test_picks_say_which_target_they_are_nearest_to():
-    corpus = np.eye(3)
-    picks = select(corpus, np.eye(3)[[2, 0]], size=2, ids=["a", "b", "c"])
-    assert [(p.task_id, p.nearest_target, p.similarity) for p in picks] == [
-        ("a", 1, 1.0),
-        ("c", 0, 1.0),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("n", "m", "size", "said"),
-    [(3, 4, 2, "larger than the corpus"), (5, 2, 6, "lower the size"), (5, 0, 2, "no target")],
-)
-def test_impossible_selections_are_refused(n: int, m: int, size: int, said: str):
-    with pytest.raises(UserError, match=said):
-        select(np.eye(8)[:n], np.eye(8)[:m], size=size)
