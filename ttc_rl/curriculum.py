@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
+from ttc_rl.compute import charged_steps
 from ttc_rl.config import Recipe, TrainConfig
 from ttc_rl.schema import UserError
 
@@ -18,6 +20,8 @@ class Plan:
     tasks_per_step: int
     padding: int
     """Slots of the last step filled from the curriculum's start, so that no task is left out."""
+    charged: int = 0
+    """Steps taken off the end for what selection spent on the model."""
 
     @property
     def steps(self) -> int:
@@ -43,6 +47,19 @@ def plan(curriculum: Sequence[str], config: TrainConfig) -> Plan:
     slots = list(curriculum) * config.epochs
     padding = -len(slots) % per_step
     return Plan((*slots, *curriculum[:padding]), per_step, padding)
+
+
+def charged(whole: Plan, config: TrainConfig, compute: dict[str, Any] | None) -> Plan:
+    """The plan cut to what selection left of its compute; the whole without `charge_selection`.
+
+    `compute` is that of selection.json, None where selection asked no model.
+    """
+    if not config.charge_selection:
+        return whole
+    updates = config.trl.get("num_iterations", 1)
+    steps = charged_steps(whole.steps, config.rollouts_per_step, updates, compute)
+    kept = whole.task_ids[: steps * whole.tasks_per_step]
+    return replace(whole, task_ids=kept, charged=whole.steps - steps)
 
 
 def arithmetic(recipe: Recipe) -> str:
