@@ -69,10 +69,11 @@ def arithmetic(recipe: Recipe) -> str:
     steps = -(-slots // train.tasks_per_step)
     rollouts = steps * train.rollouts_per_step
     padding = steps * train.tasks_per_step - slots
+    bill = ", less what selection spends on the model" if train.charge_selection else ""
     return (
         f"{size:,} tasks x {train.epochs} epochs / {train.tasks_per_step} tasks a step = "
         f"{steps:,} steps ({padding} slots of the last filled from the start); "
         f"{train.tasks_per_step} x {train.rollouts_per_task} = {train.rollouts_per_step:,} "
         f"completions a step, {rollouts:,} in all, at most "
-        f"{rollouts * train.max_completion_tokens:,} tokens"
+        f"{rollouts * train.max_completion_tokens:,} tokens{bill}"
     )

@@ -131,8 +131,8 @@ class LessConfig(Section):
     warmup_epochs: int = Field(default=4, gt=0)
     """Passes over it; a checkpoint is kept after each."""
     warmup_batch: int = Field(default=32, gt=0)
-    learning_rate: float = Field(default=2e-5, gt=0)
-    """Of the warm-up's Adam; falls linearly to 0."""
+    warmup_learning_rate: float = Field(default=2e-5, gt=0)
+    """Of Adam; falls linearly to 0."""
     lora_rank: int | None = Field(default=None, ge=0)
     """0 for gradients of all parameters; when left out, 128 from 50 million parameters on."""
 

@@ -11,6 +11,7 @@ chunk and a chunk that is there is not computed again.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,7 +135,10 @@ def load_differentiable(
         torch.manual_seed(seed)
         targets = ["q_proj", "k_proj", "v_proj", "o_proj"]
         adapter = LoraConfig(r=lora_rank, lora_alpha=4 * lora_rank, target_modules=targets)
-        model = get_peft_model(model, adapter)
+        with warnings.catch_warnings():
+            # peft asks by the old name, as TRL does; nothing a user could change.
+            warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")
+            model = get_peft_model(model, adapter)
     return Differentiable(model.eval(), load_tokenizer(base), templates)
 
 

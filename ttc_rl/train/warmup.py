@@ -46,7 +46,7 @@ def warm_up(
     The learning rate falls linearly: step t of T uses lr (1 - t / T). Gradients are clipped to 1.
     """
     optimizer = torch.optim.Adam(
-        model.parameters, lr=config.learning_rate, betas=(BETA1, BETA2), eps=EPS
+        model.parameters, lr=config.warmup_learning_rate, betas=(BETA1, BETA2), eps=EPS
     )
     per_epoch = -(-len(examples) // config.warmup_batch)
     total = per_epoch * config.warmup_epochs
@@ -54,7 +54,8 @@ def warm_up(
     for epoch in range(config.warmup_epochs):
         path = folder / f"epoch-{epoch + 1}.pt"
         rates = [
-            config.learning_rate * (1 - (epoch * per_epoch + i) / total) for i in range(per_epoch)
+            config.warmup_learning_rate * (1 - (epoch * per_epoch + i) / total)
+            for i in range(per_epoch)
         ]
         if path.exists():
             kept = torch.load(path, weights_only=True)
