@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
+from ttc_rl.compute import charged_steps
 from ttc_rl.config import Recipe, TrainConfig
 from ttc_rl.schema import UserError
 
@@ -18,6 +20,8 @@ class Plan:
     tasks_per_step: int
     padding: int
     """Slots of the last step filled from the curriculum's start, so that no task is left out."""
+    charged: int = 0
+    """Steps taken off the end for what selection spent on the model."""
 
     @property
     def steps(self) -> int:
@@ -45,6 +49,19 @@ def plan(curriculum: Sequence[str], config: TrainConfig) -> Plan:
     return Plan((*slots, *curriculum[:padding]), per_step, padding)
 
 
+def charged(whole: Plan, config: TrainConfig, compute: dict[str, Any] | None) -> Plan:
+    """The plan cut to what selection left of its compute; the whole without `charge_selection`.
+
+    `compute` is that of selection.json, None where selection asked no model.
+    """
+    if not config.charge_selection:
+        return whole
+    updates = config.trl.get("num_iterations", 1)
+    steps = charged_steps(whole.steps, config.rollouts_per_step, updates, compute)
+    kept = whole.task_ids[: steps * whole.tasks_per_step]
+    return replace(whole, task_ids=kept, charged=whole.steps - steps)
+
+
 def arithmetic(recipe: Recipe) -> str:
     """What training will take, in one line, before anything is loaded."""
     train, size = recipe.train, recipe.selection.size
@@ -52,10 +69,11 @@ def arithmetic(recipe: Recipe) -> str:
     steps = -(-slots // train.tasks_per_step)
     rollouts = steps * train.rollouts_per_step
     padding = steps * train.tasks_per_step - slots
+    bill = ", less what selection spends on the model" if train.charge_selection else ""
     return (
         f"{size:,} tasks x {train.epochs} epochs / {train.tasks_per_step} tasks a step = "
         f"{steps:,} steps ({padding} slots of the last filled from the start); "
         f"{train.tasks_per_step} x {train.rollouts_per_task} = {train.rollouts_per_step:,} "
         f"completions a step, {rollouts:,} in all, at most "
-        f"{rollouts * train.max_completion_tokens:,} tokens"
+        f"{rollouts * train.max_completion_tokens:,} tokens{bill}"
     )

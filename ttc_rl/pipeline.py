@@ -102,9 +102,12 @@ def select(job: Job) -> None:
         return
     from eval.benchmarks import resolve_target
     from ttc_rl.embed import embed
+    from ttc_rl.inputs import NEEDS_MODEL
     from ttc_rl.overlap import remove_overlap
     from ttc_rl.sources import load_corpus
 
+    if any(job.arm(name)[0].selection.method in NEEDS_MODEL for name in arms):
+        check_extras(job.recipe)
     started = time.perf_counter()
     loaded, target = load_corpus(job.recipe.corpus, job.recipe.data), resolve_target(job.recipe)
     _say_problems(job, [*loaded.problems, *target.problems])
@@ -142,12 +145,16 @@ def _select_arm(
 ) -> None:
     import numpy as np
 
+    from ttc_rl.inputs import Ask, model_inputs
     from ttc_rl.selection import select as select_picks
     from ttc_rl.selection.certificate import certify, coverage
     from ttc_rl.selection.explain import explain
 
     recipe, folder = job.arm(name)
     config, started = recipe.selection, time.perf_counter()
+    base = functools.partial(_base, job)
+    asked = Ask(recipe, job.run, base, job.say, corpus, targets, corpus_ND, target_MD)
+    extra = model_inputs(asked)
     picks = select_picks(
         corpus_ND,
         target_MD,
@@ -158,6 +165,7 @@ def _select_arm(
         ids=[task.id for task in corpus],
         corpus_groups=[task.meta.get(config.group_by) for task in corpus],
         target_groups=[task.meta.get(config.group_by) for task in targets],
+        **extra.keywords,
     )
     seconds = time.perf_counter() - started
     chosen = [corpus[pick.index] for pick in picks]
@@ -171,6 +179,8 @@ def _select_arm(
         "noise": config.noise,
         "seconds": seconds,
         "preparation_seconds": preparation_seconds,
+        "compute": extra.compute,
+        "inputs": extra.notes,
         "corpus_tasks": len(corpus),
         "targets": [
             {"task_id": task.id, "prompt": task.prompt, "uncertainty": left}
@@ -238,20 +248,22 @@ def train(job: Job) -> None:
         job.say("training: done already")
         return
     check_extras(job.recipe)
-    from ttc_rl.curriculum import plan
+    from ttc_rl.curriculum import charged, plan
     from ttc_rl.tracking import tracked
 
     plans, tasks = {}, {}
     for name in arms:
         recipe, folder = job.arm(name)
         tasks[name] = _curriculum_tasks(folder)
-        plans[name] = plan(list(tasks[name]), recipe.train)
+        compute = read_json(folder.selection).get("compute")
+        plans[name] = charged(plan(list(tasks[name]), recipe.train), recipe.train, compute)
     base = _base(job)
     from ttc_rl.train.grpo import train_grpo
 
     for name in arms:
         recipe, folder = job.arm(name)
-        job.say(f"training arm {name}: {plans[name].steps} steps")
+        less = f" ({n} charged for selection)" if (n := plans[name].charged) else ""
+        job.say(f"training arm {name}: {plans[name].steps} steps{less}")
         with tracked(recipe, folder.root, job.say) as track:
             train_grpo(
                 recipe,

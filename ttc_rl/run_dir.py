@@ -1,11 +1,12 @@
 """The run folder: which file holds what, and how files are written so that a kill leaves no half.
 
     NAME/recipe.yaml  versions.json  overlap.jsonl  overlap.json  summary.json  report.html
+         difficulty.jsonl  features/
          curriculum.jsonl  selection.json  selection.md
          metrics.jsonl  rollouts/  checkpoints/  model/
          eval/BENCHMARK/MODEL.samples.jsonl  eval/BENCHMARK/MODEL.json
 
-The second and third line belong to an arm. A recipe with several `arms:` keeps one such set for
+The third and fourth line belong to an arm. A recipe with several `arms:` keeps one such set for
 each, under arms/ARM/.
 """
 
@@ -73,6 +74,16 @@ class RunDir:
     @property
     def overlap(self) -> Path:
         return self.root / "overlap.jsonl"
+
+    @property
+    def difficulty(self) -> Path:
+        """Completions drawn from the base model for selection, graded where golds may be read."""
+        return self.root / "difficulty.jsonl"
+
+    @property
+    def features(self) -> Path:
+        """Sketched gradients and warm-up checkpoints."""
+        return self.root / "features"
 
     @property
     def summary(self) -> Path:

@@ -5,9 +5,11 @@ Precedence: command line, then the recipe, then its parent (`extends:`, one leve
 
 from ttc_rl.config.loading import dump_recipe, load_recipe, with_keys
 from ttc_rl.config.sections import (
+    DifficultyConfig,
     EmbedConfig,
     EvalConfig,
     JudgeConfig,
+    LessConfig,
     ModelConfig,
     OverlapConfig,
     PretrainConfig,
@@ -24,9 +26,11 @@ from ttc_rl.config.sections import (
 from ttc_rl.config.trl_fields import grpo_config_fields
 
 __all__ = [
+    "DifficultyConfig",
     "EmbedConfig",
     "EvalConfig",
     "JudgeConfig",
+    "LessConfig",
     "ModelConfig",
     "OverlapConfig",
     "PretrainConfig",

@@ -94,14 +94,65 @@ class OverlapConfig(Section):
     """... if shared n-grams cover at least this share of the target's; 0 removes on any one."""
 
 
+class DifficultyConfig(Section):
+    """How often the base model solves a corpus task; for `difficulty`, `band` and their report."""
+
+    key: str | None = None
+    """Key of `meta` that holds the success rate, e.g. `solve_rate_percent`; drawn when left out."""
+    scale: float = Field(default=1.0, gt=0)
+    """What that number is multiplied by: 0.01 for percent."""
+    samples: int = Field(default=8, gt=0)
+    """Completions drawn from the base model for each task of the pool."""
+    prior: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = (1.0, 1.0)
+    """Beta prior: successes and failures believed in before any draw."""
+    pool: int | None = Field(default=None, gt=0)
+    """Draw for the so many tasks nearest to the targets; four times `size` when left out."""
+
+
+class LessConfig(Section):
+    """Gradient influence on the targets (arXiv 2402.04333), for `less`."""
+
+    labels: Literal["dev", "majority", "policy"] = "majority"
+    """What stands for the targets' golds, which are never read: labelled tasks of yours (`dev`),
+    the vote of a group (`majority`), or the policy gradient of voted groups (`policy`)."""
+    dev: SourceConfig | None = None
+    """Labelled tasks like the targets, none of which is one; for `labels: dev`."""
+    subtask_by: str | None = None
+    """Key of `meta` that names the subtask of a target; all are one subtask when left out. Dev
+    tasks of a subtask that no target has are left out."""
+    pool: int | None = Field(default=None, gt=0)
+    """Take gradients of the so many tasks nearest to the targets; four times `size` by default."""
+    features: int = Field(default=8192, gt=0)
+    """Numbers that a gradient is sketched into."""
+    samples: int = Field(default=8, gt=1)
+    """Completions a group, for `majority` and `policy`."""
+    warmup_share: float = Field(default=0.05, gt=0, le=1)
+    """Share of the corpus, at random, that the warm-up trains on; `policy` has no warm-up."""
+    warmup_epochs: int = Field(default=4, gt=0)
+    """Passes over it; a checkpoint is kept after each."""
+    warmup_batch: int = Field(default=32, gt=0)
+    warmup_learning_rate: float = Field(default=2e-5, gt=0)
+    """Of Adam; falls linearly to 0."""
+    lora_rank: int | None = Field(default=None, ge=0)
+    """0 for gradients of all parameters; when left out, 128 from 50 million parameters on."""
+
+    @model_validator(mode="after")
+    def _labelled(self) -> Self:
+        if (self.labels == "dev") != (self.dev is not None):
+            raise ValueError("`labels: dev` and a source `dev:` go together")
+        return self
+
+
 class SelectionConfig(Section):
-    method: Literal["sift", "nearest", "random", "oracle"] = "sift"
+    method: Literal["sift", "nearest", "random", "oracle", "difficulty", "band", "less"] = "sift"
     size: int = Field(default=1000, gt=0)
     """Tasks in the curriculum."""
     noise: float = Field(default=0.1, gt=0)
     """Observation noise, the paper's lambda; larger favours relevance over diversity."""
     group_by: str = "family"
     """`oracle` only: the key of `meta` in which a corpus task must agree with a target."""
+    difficulty: DifficultyConfig = DifficultyConfig()
+    less: LessConfig = LessConfig()
 
 
 class VllmConfig(Section):
@@ -128,6 +179,8 @@ class TrainConfig(Section):
     the group lies from the first to the second number."""
     max_infra_errors: float = Field(default=0.1, ge=0, le=1)
     """Stop where more than this share of a step's verdicts failed for reasons of ours."""
+    charge_selection: bool = False
+    """Take what the selection spent on the model off the training: fewer steps, equal compute."""
     vllm: VllmConfig | None = None
     """Generate rollouts with vLLM; transformers' generate when left out."""
 

@@ -1,0 +1,168 @@
+"""What selectors get from the model: on a real tiny one, killed, billed, and blind to golds."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ttc_rl import achievability
+from ttc_rl.achievability import fill, posterior_mean, rates_from_meta
+from ttc_rl.config import DifficultyConfig, Recipe, load_recipe
+from ttc_rl.config.sections import merge
+from ttc_rl.inputs import Ask, Inputs, model_inputs
+from ttc_rl.run_dir import RunDir, read_jsonl
+from ttc_rl.schema import Task, UserError
+from ttc_rl.selection.influence import order
+from ttc_rl.sources.skills import make_skills
+from ttc_rl.train import gradients
+from ttc_rl.train.pretrain import base_model
+
+RECIPE = load_recipe(Path(__file__).parent / "tiny.yaml")
+DEV = {"skills": {"split": "pretrain", "tasks_per_family": 5, "families": ["count"]}}
+METHODS: dict[str, dict[str, Any]] = {
+    "difficulty": {"method": "difficulty"},
+    "dev": {"method": "less", "less": {"labels": "dev", "dev": DEV, "subtask_by": "family"}},
+    "majority": {"method": "less"},
+    "policy": {"method": "less", "less": {"labels": "policy"}},
+}
+SMALL = {
+    "size": 10,
+    "difficulty": {"samples": 3, "pool": 24},
+    "less": {
+        "pool": 24,
+        "samples": 4,
+        "features": 64,
+        "warmup_epochs": 2,
+        "warmup_learning_rate": 1e-3,
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def ask(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Ask]:
+    """ask(method, run=, say=, targets=) with embeddings at random, the targets' among them."""
+    assert RECIPE.model.pretrain is not None
+    base = base_model(RECIPE.model.pretrain, 0, RECIPE.prompts, lambda _: None)
+    corpus = make_skills(RECIPE.corpus[0].skills)  # pyright: ignore
+    found = make_skills(RECIPE.target.skills)  # pyright: ignore
+    rng = np.random.default_rng(0)
+    corpus_ND, target_MD = rng.normal(size=(len(corpus), 8)), rng.normal(size=(len(found), 8))
+
+    def made(name: str, *, run: Path | None = None, say=lambda _: None, targets=found) -> Ask:
+        root = run or tmp_path_factory.mktemp("run")
+        plain = RECIPE.model_dump()
+        chosen = merge(plain, {"selection": merge(SMALL, METHODS[name]), "eval": {"batch": 24}})
+        recipe = Recipe.model_validate(chosen)
+        return Ask(recipe, RunDir(root), lambda: base, say, corpus, targets, corpus_ND, target_MD)
+
+    return made
+
+
+def killing(write: Callable[..., None]) -> Callable[..., None]:
+    def written(*arguments: Any) -> None:
+        write(*arguments)
+        raise InterruptedError
+
+    return written
+
+
+def picks(found: Inputs) -> list[Any]:
+    if "success" in found.keywords:
+        return found.keywords["success"].tolist()
+    return order(found.keywords["features"], 10)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_golds_of_targets_are_not_read(ask: Callable[..., Ask], name: str):
+    targets = ask(name).targets
+    wrong = [
+        replace(t, gold="z", meta={**t.meta, "solution": "answer z", "level": 9}) for t in targets
+    ]
+    right, other = model_inputs(ask(name)), model_inputs(ask(name, targets=wrong))
+    assert picks(right) == picks(other)
+    assert right.compute == other.compute
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_killed_after_every_write_it_goes_on_and_ends_the_same(
+    ask: Callable[..., Ask], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    whole = model_inputs(ask(name))
+    monkeypatch.setattr(gradients, "CHUNK", 10)
+    for module, write in ((achievability, "append_jsonl"), (gradients, "_save")):
+        monkeypatch.setattr(module, write, killing(getattr(module, write)))
+    found, kills = None, 0
+    while found is None:
+        try:
+            found = model_inputs(ask(name, run=tmp_path))
+        except InterruptedError:
+            kills += 1
+            with (tmp_path / "difficulty.jsonl").open("a") as file:
+                file.write('{"chunk": "cut by a kil')
+        assert kills < 50
+    assert kills > 2
+    assert found.compute == whole.compute
+    assert picks(found) == picks(whole)
+
+
+def test_success_is_the_posterior_mean_of_the_drawn_verdicts(
+    ask: Callable[..., Ask], tmp_path: Path
+):
+    asked = ask("difficulty", run=tmp_path)
+    found = model_inputs(asked)
+    success_N = found.keywords["success"]
+    rows = {row["task_id"]: row["correct"] for row in read_jsonl(tmp_path / "difficulty.jsonl")}
+    assert len(rows) == found.notes["estimated"] == 24
+    known = [i for i, task in enumerate(asked.corpus) if task.id in rows]
+    expected = [(1 + sum(rows[asked.corpus[i].id])) / 5 for i in known]
+    assert success_N[known].tolist() == pytest.approx(expected)
+    assert len(set(expected)) > 1
+    others = np.setdiff1d(np.arange(len(asked.corpus)), known)
+    assert np.allclose(success_N[others], np.mean(expected))
+    assert found.notes["without_estimate"] == len(others)
+
+
+def test_the_bill_counts_every_token(ask: Callable[..., Ask], tmp_path: Path):
+    asked = ask("policy", run=tmp_path)
+    found = model_inputs(asked)
+    assert found.compute is not None
+    rows = list(read_jsonl(tmp_path / "difficulty.jsonl"))
+    assert found.compute["generated_tokens"] == sum(sum(row["tokens"]) for row in rows)
+    assert found.compute["completions"] == 4 * (24 + len(asked.targets)) == 4 * len(rows)
+    forward, back = (found.compute[f"{name}ed_tokens"] for name in ("forward", "backpropagat"))
+    assert 0 < back < forward
+    assert found.compute["flops"] == found.compute["parameters"] * (2 * forward + 4 * back)
+
+
+def test_a_labelled_example_that_is_a_target_is_refused(ask: Callable[..., Ask]):
+    asked = ask("dev")
+    dev = make_skills(asked.recipe.selection.less.dev.skills)  # pyright: ignore
+    leaked = [*asked.targets[:-1], replace(dev[0], id="")]
+    with pytest.raises(UserError, match=r"less\.dev: 1 of 5 tasks overlap with the target"):
+        model_inputs(ask("dev", targets=leaked))
+
+
+def test_a_pool_smaller_than_the_curriculum_is_refused(ask: Callable[..., Ask]):
+    asked = ask("majority")
+    with pytest.raises(UserError, match="a pool of 5 tasks cannot give a curriculum of 10"):
+        asked.pool(5)
+
+
+def test_success_rates_can_be_read_from_the_tasks():
+    tasks = [Task("math", str(i), "1", meta={"rate": rate}) for i, rate in enumerate((0, 50, None))]
+    config = DifficultyConfig(key="rate", scale=0.01)
+    known = rates_from_meta(tasks, config)
+    assert known == {0: 0.01, 1: 0.5}
+    assert fill(known, 3).tolist() == pytest.approx([0.01, 0.5, 0.255])
+    with pytest.raises(UserError, match=r"meta\.rate of task .* is 50; times scale 1 it should be"):
+        rates_from_meta(tasks, DifficultyConfig(key="rate"))
+    with pytest.raises(UserError, match=r"no corpus task holds meta\.other"):
+        rates_from_meta(tasks, DifficultyConfig(key="other"))
+
+
+def test_an_undecided_verdict_is_no_trial():
+    assert posterior_mean([True, None, False, True], (1, 1)) == pytest.approx(3 / 5)
+    assert posterior_mean([], (1, 3)) == 0.25
