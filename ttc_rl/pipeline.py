@@ -27,6 +27,7 @@ from ttc_rl.run_dir import (
     write_text,
 )
 from ttc_rl.schema import Completer, Task, UserError, content_hash
+from ttc_rl.unfinished import Unfinished
 from ttc_rl.verifiers.endpoint import Unreachable
 from ttc_rl.verifiers.judge import Judge, from_completer, use_judge
 from ttc_rl.versions import versions
@@ -127,7 +128,11 @@ def select(job: Job) -> None:
     )
     corpus_ND = embed([task.prompt for task in corpus], job.recipe.embed, job.say)
     target_MD = embed([task.prompt for task in target.tasks], job.recipe.embed, job.say)
-    common = {"bad_rows": loaded.problems, "duplicates": loaded.duplicates}
+    common = {
+        "bad_rows": loaded.problems,
+        "duplicates": loaded.duplicates,
+        "tasks": {"corpus": _hash(corpus), "target": _hash(target.tasks)},
+    }
     for name in arms:
         seconds = time.perf_counter() - started
         _select_arm(job, name, corpus, target.tasks, corpus_ND, target_MD, common, seconds)
@@ -146,32 +151,48 @@ def _select_arm(
     import numpy as np
 
     from ttc_rl.inputs import Ask, model_inputs
+    from ttc_rl.selection import Stop
     from ttc_rl.selection import select as select_picks
     from ttc_rl.selection.certificate import certify, coverage
+    from ttc_rl.selection.difficulty import noise_of
     from ttc_rl.selection.explain import explain
 
     recipe, folder = job.arm(name)
     config, started = recipe.selection, time.perf_counter()
     base = functools.partial(_base, job)
-    asked = Ask(recipe, job.run, base, job.say, corpus, targets, corpus_ND, target_MD)
-    extra = model_inputs(asked)
-    picks = select_picks(
-        corpus_ND,
-        target_MD,
-        size=config.size,
-        method=config.method,
-        noise=config.noise,
-        seed=recipe.seed,
-        ids=[task.id for task in corpus],
-        corpus_groups=[task.meta.get(config.group_by) for task in corpus],
-        target_groups=[task.meta.get(config.group_by) for task in targets],
-        **extra.keywords,
-    )
+    extra = model_inputs(Ask(recipe, job.run, base, job.say, corpus, targets, corpus_ND, target_MD))
+    asked = [config.model_dump(), recipe.embed.model_dump(), recipe.seed, common["tasks"]]
+    with Unfinished(folder, asked) as unfinished:
+        picks = select_picks(
+            corpus_ND,
+            target_MD,
+            size=config.size,
+            method=config.method,
+            noise=config.noise,
+            seed=recipe.seed,
+            objective=config.objective,
+            weights=_weights(targets, config.weight_by),
+            repeat=config.repeat,
+            stop=Stop(**config.stop.model_dump()) if config.stop else None,
+            device=config.device,
+            before=unfinished.picks,
+            progress=unfinished.progress(job.say, name, config.size),
+            ids=[task.id for task in corpus],
+            corpus_groups=[task.meta.get(config.group_by) for task in corpus],
+            target_groups=[task.meta.get(config.group_by) for task in targets],
+            corpus_kinds=[task.kind for task in corpus],
+            target_kinds=[task.kind for task in targets],
+            **extra.keywords,
+        )
     seconds = time.perf_counter() - started
     chosen = [corpus[pick.index] for pick in picks]
     rows_n = np.array([pick.index for pick in picks])
-    certificate = certify(corpus_ND, target_MD, rows_n, config.noise)
-    covered = coverage(corpus_ND, target_MD, rows_n, config.noise)
+    noise: Any = config.noise
+    if config.method == "difficulty":
+        noise = noise_of(extra.keywords["success"], config.noise)
+    repeated = len(set(rows_n.tolist())) < len(rows_n)
+    certificate = certify(corpus_ND, target_MD, rows_n, noise, repeat=repeated)
+    covered = coverage(corpus_ND, target_MD, rows_n, noise)
     rows = [asdict(p) | {"task": asdict(task)} for p, task in zip(picks, chosen, strict=True)]
     summary = {
         "method": config.method,
@@ -205,6 +226,19 @@ def _select_arm(
         f"{before:.2f} -> {after:.2f}, certified {certificate.share:.1%} of what any "
         f"{len(picks):,} tasks could remove"
     )
+
+
+def _weights(targets: list[Task], key: str | None) -> list[float] | None:
+    """What each target's `meta` says that it weighs."""
+    if key is None:
+        return None
+    for task in targets:
+        if not isinstance(task.meta.get(key), int | float):
+            raise UserError(
+                f"selection.weight_by {key!r}: target {task.id} has {task.meta.get(key)!r} there, "
+                "which is no number"
+            )
+    return [float(task.meta[key]) for task in targets]
 
 
 def _write_overlap(job: Job, overlap: Any, corpus: list[Task], targets: list[Task]) -> None:
@@ -254,9 +288,9 @@ def train(job: Job) -> None:
     plans, tasks = {}, {}
     for name in arms:
         recipe, folder = job.arm(name)
-        tasks[name] = _curriculum_tasks(folder)
+        order, tasks[name] = _curriculum(folder)
         compute = read_json(folder.selection).get("compute")
-        plans[name] = charged(plan(list(tasks[name]), recipe.train), recipe.train, compute)
+        plans[name] = charged(plan(order, recipe.train), recipe.train, compute)
     base = _base(job)
     from ttc_rl.train.grpo import train_grpo
 
@@ -276,10 +310,12 @@ def train(job: Job) -> None:
             )
 
 
-def _curriculum_tasks(folder: ArmDir) -> dict[str, Task]:
+def _curriculum(folder: ArmDir) -> tuple[list[str], dict[str, Task]]:
+    """Task ids in training order, where one may stand several times, and the tasks by id."""
     if not folder.curriculum.exists():
         raise UserError(f"{folder.curriculum}: not there yet; `ttc-rl select RECIPE` makes it")
-    return {row["task_id"]: Task(**row["task"]) for row in read_jsonl(folder.curriculum)}
+    rows = list(read_jsonl(folder.curriculum))
+    return [row["task_id"] for row in rows], {r["task_id"]: Task(**r["task"]) for r in rows}
 
 
 def _base(job: Job) -> str | Path:

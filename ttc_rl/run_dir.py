@@ -39,6 +39,11 @@ class ArmDir:
         return self.root / "selection.json"
 
     @property
+    def unfinished(self) -> Path:
+        """Picks of a selection that has not ended."""
+        return self.root / "selection.unfinished.json"
+
+    @property
     def explanation(self) -> Path:
         return self.root / "selection.md"
 

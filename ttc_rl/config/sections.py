@@ -143,12 +143,43 @@ class LessConfig(Section):
         return self
 
 
+class StopConfig(Section):
+    """End a curriculum of SIFT before its size is reached: one of the two rules."""
+
+    remaining: float | None = Field(default=None, gt=0, lt=1)
+    """Stop where further tasks could take off at most this share of the variance: certified."""
+    adaptive: float | None = Field(default=None, gt=0)
+    """Adaptive SIFT's alpha: stop where the share left exceeds 1 / (alpha n)."""
+
+    @model_validator(mode="after")
+    def _one_rule(self) -> Self:
+        if (self.remaining is None) == (self.adaptive is None):
+            raise ValueError("needs one of remaining and adaptive")
+        return self
+
+
+Method = Literal[
+    "sift", "difficulty", "band", "nearest", "top", "random", "random-within-kind", "oracle",
+    "facility", "kmeans++", "uncertainty", "qp", "hull", "less",
+]  # fmt: skip
+"""docs/selection.md says what each does, where it is from, and what it costs."""
+
+
 class SelectionConfig(Section):
-    method: Literal["sift", "nearest", "random", "oracle", "difficulty", "band", "less"] = "sift"
+    method: Method = "sift"
     size: int = Field(default=1000, gt=0)
-    """Tasks in the curriculum."""
+    """Tasks in the curriculum; the most, where `stop` ends it before."""
     noise: float = Field(default=0.1, gt=0)
     """Observation noise, the paper's lambda; larger favours relevance over diversity."""
+    objective: Literal["sum", "mean", "max"] = "sum"
+    """Of the targets' variances; `max` looks after the target that is worst off."""
+    weight_by: str | None = None
+    """Key of `meta` that holds a target's weight; all weigh the same when left out."""
+    repeat: bool = False
+    """SIFT may pick a task again."""
+    stop: StopConfig | None = None
+    device: str | None = None
+    """A torch device for SIFT, `cuda` or `cuda:1`; numpy on the host when left out."""
     group_by: str = "family"
     """`oracle` only: the key of `meta` in which a corpus task must agree with a target."""
     difficulty: DifficultyConfig = DifficultyConfig()

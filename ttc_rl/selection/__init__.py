@@ -39,6 +39,7 @@ RIVALS: Mapping[str, Callable[[Problem], list[int]]] = {
     "uncertainty": rivals.uncertainty,
     "qp": shares,
     "hull": hull,
+    "less": rivals.less,
 }
 METHODS = ("sift", "difficulty", "band", *RIVALS)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ttc_rl.schema import UserError
+from ttc_rl.selection.influence import Influence
 from ttc_rl.vectors import Vectors
 
 # N corpus tasks, M targets, D embedding size.
@@ -30,7 +31,7 @@ class Problem:
     target_groups: Sequence[str | None] | None = None
     corpus_kinds: Sequence[str] | None = None
     target_kinds: Sequence[str] | None = None
-    features: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    features: Influence | None = None
     """What the model's gradients say of the tasks; for `less`."""
 
     def __post_init__(self) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ttc_rl.schema import UserError
+from ttc_rl.selection import influence
 from ttc_rl.selection.arrays import Numpy
 from ttc_rl.selection.libraries import sklearn_cluster
 from ttc_rl.selection.posterior import Posterior
@@ -134,6 +135,13 @@ def uncertainty(problem: Problem) -> list[int]:
         v_N -= (corpus_ND @ seen.w_D) ** 2 / seen.s
         v_N[order] = -np.inf
     return order
+
+
+def less(problem: Problem) -> list[int]:
+    """LESS: the tasks whose gradients point where the targets' do; see `influence`. O(n F) here,
+    but a backward pass of the model for each task of the pool before.
+    """
+    return influence.order(problem.known("features", "less"), problem.size)
 
 
 def cosines(problem: Problem) -> np.ndarray:
