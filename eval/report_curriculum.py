@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,6 +11,7 @@ from eval import charts, page
 from eval.summary import Json
 from ttc_rl.config import Recipe
 from ttc_rl.run_dir import RunDir, read_json, read_jsonl
+from ttc_rl.selection.explain import NEAR, uncovered
 
 SHOWN_PICKS, SHOWN_OVERLAPS = 50, 20
 
@@ -37,7 +39,126 @@ def curriculum(run: RunDir, recipe: Recipe, arms: Sequence[str]) -> str:
         )
         for arm, rows in curricula.items()
     )
-    return _uncertainty(curricula, selections) + f'<div class="pair mixes">{mixes}</div>' + picks
+    told = "".join(
+        page.paragraph(f"{arm}: {sentence}")
+        for arm, selection in selections.items()
+        for sentence in _in_words(selection, curricula[arm])
+    )
+    return (
+        told
+        + _uncertainty(curricula, selections)
+        + f'<div class="pair">{_gains(curricula)}{_covered(selections)}</div>'
+        + f'<div class="pair mixes">{mixes}</div>'
+        + "".join(_uncovered(arm, selection) for arm, selection in selections.items())
+        + "".join(_near(arm, curricula[arm], selections[arm]) for arm in selections)
+        + picks
+    )
+
+
+def _in_words(selection: Json, rows: Sequence[Json]) -> list[str]:
+    """Certificate, and how the corpus lies around the targets."""
+    told: list[str] = []
+    if "certificate" in selection:
+        told.append(
+            f"certified to remove at least {selection['certificate']['share']:.1%} of what any "
+            f"{len(rows):,} tasks of this corpus can remove of the targets' variance."
+        )
+    around = selection.get("duplication")
+    if around:
+        told.append(
+            f"of a target's {around['neighbours']} nearest tasks {around['share']:.0%} have a "
+            "near-duplicate among them."
+        )
+    return told
+
+
+def _gains(curricula: Mapping[str, list[Json]]) -> str:
+    """What each pick added, on a logarithmic axis, every pick's mean with its neighbours'."""
+    series = []
+    for arm, rows in curricula.items():
+        width = max(1, len(rows) // 100)
+        groups = [rows[i : i + width] for i in range(0, len(rows), width)]
+        means = [
+            (group[0]["rank"] + 1.0, sum(row["gain"] for row in group) / len(group))
+            for group in groups
+        ]
+        line = [(rank, math.log10(gain)) for rank, gain in means if gain > 0]
+        if line:
+            series.append(charts.Series(arm, page.css_class(arm), line))
+    if not series:
+        return ""
+    chart = charts.line_chart(
+        series,
+        title="gain of each pick",
+        x_label="tasks picked",
+        y_label="gain",
+        y_tick=lambda value: f"{10**value:.1g}",
+        width=charts.HALF,
+    )
+    return page.figure(chart, "What each pick took off the targets' variance (logarithmic).")
+
+
+def _covered(selections: Mapping[str, Json]) -> str:
+    """Each target's share of variance left, worst first."""
+    series: list[charts.Series] = []
+    floor: list[float] = []
+    for arm, selection in selections.items():
+        known = [target.get("uncertainty") for target in selection.get("targets", [])]
+        targets = [target for target in known if target and target["start"]]
+        left = sorted((target["after"] / target["start"] for target in targets), reverse=True)
+        if left:
+            series.append(charts.Series(arm, page.css_class(arm), _ranked(left)))
+            floor = sorted((t["floor"] / t["start"] for t in targets), reverse=True)
+    if not series:
+        return ""
+    series.append(charts.Series("whole corpus", "soft", _ranked(floor), dashed=True))
+    chart = charts.line_chart(
+        series,
+        title="variance left of each target",
+        x_label="targets, worst first",
+        y_label="left, %",
+        y_tick=charts.percent_tick,
+        width=charts.HALF,
+    )
+    return page.figure(chart, "What is left of each target. Dashed: with all of the corpus.")
+
+
+def _ranked(values: Sequence[float]) -> list[tuple[float, float]]:
+    step = max(1, len(values) // 300)
+    return [(i + 1.0, value) for i, value in enumerate(values)][::step]
+
+
+def _uncovered(arm: str, selection: Json) -> str:
+    known = [target for target in selection.get("targets", []) if "uncertainty" in target]
+    far = uncovered({"targets": known})
+    if not far:
+        return ""
+    shown = page.text_table(["target"], ([target["prompt"]] for target in far[:50]), ["target"])
+    return page.details(f"{arm}: {len(far)} targets that this corpus cannot teach", shown)
+
+
+def _near(arm: str, rows: Sequence[Json], selection: Json) -> str:
+    targets = [target["prompt"] for target in selection.get("targets", [])]
+    near = [
+        row for row in rows if row["similarity"] >= NEAR and row["nearest_target"] < len(targets)
+    ]
+    if not near:
+        return ""
+    near = sorted(near, key=lambda row: -row["similarity"])
+    table = page.text_table(
+        ["cosine", "task", "source", "target"],
+        (
+            [
+                f"{row['similarity']:.3f}",
+                row["task"]["prompt"],
+                row["task"].get("source", ""),
+                targets[row["nearest_target"]],
+            ]
+            for row in near[:SHOWN_OVERLAPS]
+        ),
+        ["task", "target"],
+    )
+    return page.details(f"{arm}: {len(near):,} picks with a cosine of {NEAR} or more", table)
 
 
 def _uncertainty(curricula: Mapping[str, list[Json]], selections: Mapping[str, Json]) -> str:

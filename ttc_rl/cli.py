@@ -112,9 +112,14 @@ def select(
     resume: Resume = False,
     overwrite: Overwrite = False,
     dry_run: DryRun = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show the explanation here, not only in files")
+    ] = False,
 ) -> None:
     """Corpus and target to a curriculum, with an explanation."""
     resolved = _one_run(_resolved(recipe, overrides, dry_run))
+    from rich.markdown import Markdown
+
     from ttc_rl import pipeline
 
     job = _open(resolved, run_dir or _default_folder(recipe), resume, overwrite)
@@ -122,6 +127,8 @@ def select(
     pipeline.report(job)
     for name in resolved.arm_names:
         folder = job.arm(name)[1]
+        if explain:
+            console.print(Markdown(folder.explanation.read_text()))
         say(f"{name}: {folder.curriculum}, explained in {folder.explanation}")
 
 

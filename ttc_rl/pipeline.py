@@ -105,6 +105,7 @@ def select(job: Job) -> None:
     from ttc_rl.embed import embed
     from ttc_rl.inputs import NEEDS_MODEL
     from ttc_rl.overlap import remove_overlap
+    from ttc_rl.selection.duplication import duplication
     from ttc_rl.sources import load_corpus
 
     if any(job.arm(name)[0].selection.method in NEEDS_MODEL for name in arms):
@@ -132,6 +133,7 @@ def select(job: Job) -> None:
         "bad_rows": loaded.problems,
         "duplicates": loaded.duplicates,
         "tasks": {"corpus": _hash(corpus), "target": _hash(target.tasks)},
+        "duplication": duplication(corpus_ND, target_MD).as_dict(),
     }
     for name in arms:
         seconds = time.perf_counter() - started

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,28 +11,53 @@ TARGETS_SHOWN = 40
 PICKS_PER_TARGET = 3
 FAR = 0.5
 """A target is not covered where observing the whole corpus leaves more than this share of it."""
+NEAR = 0.9
+"""A pick is shown as near to a target from this cosine on."""
+Json = Mapping[str, Any]
 
 
-def explain(summary: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
-    """Source mix, uncertainty curve, and the first picks nearest to each target.
+def explain(summary: Json, rows: Sequence[Json]) -> str:
+    """What was selected and how good it is: curve, mix, what is and is not covered, first picks.
 
     `summary` is what selection.json holds, `rows` what curriculum.jsonl holds.
     """
-    return "\n".join(
-        [*_head(summary), *_curve(summary, rows), *_mix(summary), *_targets(summary, rows), ""]
-    )
+    parts = [_head, _curve, _mix, _coverage, _near, _targets]
+    return "\n".join([*(line for part in parts for line in part(summary, rows)), ""])
 
 
-def _head(summary: Mapping[str, Any]) -> list[str]:
+def uncovered(summary: Json) -> list[Json]:
+    """Targets of which even the whole corpus would leave more than half unknown."""
     return [
-        f"# {summary['size']:,} of {summary['corpus_tasks']:,} corpus tasks for "
-        f"{len(summary['targets']):,} target tasks, by {summary['method']}",
-        "",
+        target
+        for target in summary["targets"]
+        if target["uncertainty"]["floor"] > FAR * target["uncertainty"]["start"]
     ]
 
 
-def _curve(summary: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Where the summed target variance stands after 1, 2, 4, ... picks."""
+def _head(summary: Json, _: Sequence[Json]) -> list[str]:
+    size, share = summary["size"], summary["certificate"]["share"]
+    lines = [
+        f"# {size:,} of {summary['corpus_tasks']:,} corpus tasks for "
+        f"{len(summary['targets']):,} target tasks, by {summary['method']}",
+        "",
+        f"Certified: at least {share:.1%} of what any {size:,} tasks of this corpus can remove of "
+        "the targets' variance.",
+    ]
+    around = summary.get("duplication")
+    if around:
+        kind = "repeats itself" if around["share"] >= 0.2 else "hardly repeats itself"
+        lines += [
+            "",
+            f"The corpus {kind} around the targets: of a target's {around['neighbours']} nearest "
+            f"tasks {around['share']:.0%} have a near-duplicate among them (cosine "
+            f"{around['alike']} or more), and {around['distinct']:.0f} differ. The more it does, "
+            "the more SIFT has over nearest neighbours.",
+        ]
+    return [*lines, ""]
+
+
+def _curve(summary: Json, rows: Sequence[Json]) -> list[str]:
+    """Where the summed target variance stands after 1, 2, 4, ... picks, and what each adds."""
     start, floor = summary["uncertainty"]["start"], summary["uncertainty"]["floor"]
     values = [start, *(row["uncertainty"] for row in rows)]
     points = [0, *(2**i for i in range(len(values)) if 2**i < len(values) - 1), len(values) - 1]
@@ -40,43 +66,21 @@ def _curve(summary: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> lis
         "## Uncertainty about the targets",
         "",
         f"Summed posterior variance: {start:.3f} before, {values[-1]:.3f} after; observing the "
-        f"whole corpus would leave {floor:.3f}. The curriculum removes "
-        f"{(start - values[-1]) / span:.1%} of what this corpus can remove, and, certified, at "
-        f"least {summary['certificate']['share']:.1%} of what any {summary['size']:,} of its tasks "
-        "can.",
+        f"whole corpus would leave {floor:.3f}.",
         "",
-        "| picks | uncertainty | share of the removable, removed | |",
-        "|--:|--:|--:|:--|",
+        "| picks | uncertainty | last gain | of the removable, removed | |",
+        "|--:|--:|--:|--:|:--|",
     ]
     for n in dict.fromkeys(points):
         share = (start - values[n]) / span
-        bar = BARS[min(int(share * len(BARS)), len(BARS) - 1)]
-        lines.append(
-            f"| {n:,} | {values[n]:.3f} | {share:.1%} | {bar * max(1, round(20 * share))} |"
-        )
+        bar = BARS[min(max(int(share * len(BARS)), 0), len(BARS) - 1)]
+        gain = f"{values[n - 1] - values[n]:.2g}" if n else ""
+        bars = bar * max(1, round(20 * share))
+        lines.append(f"| {n:,} | {values[n]:.3f} | {gain} | {share:.1%} | {bars} |")
     return [*lines, ""]
 
 
-def _uncovered(summary: Mapping[str, Any]) -> list[str]:
-    """Targets of which even the whole corpus would leave more than half unknown."""
-    far = [
-        target
-        for target in summary["targets"]
-        if target["uncertainty"]["floor"] > FAR * target["uncertainty"]["start"]
-    ]
-    if not far:
-        return [
-            f"Every target is covered: the corpus can remove {1 - FAR:.0%} or more of each.",
-            "",
-        ]
-    lines = [
-        f"**{len(far)} of {len(summary['targets'])} targets are not covered by this corpus:**",
-        "",
-    ]
-    return [*lines, *(f"- {_line(target['prompt'])}" for target in far[:TARGETS_SHOWN]), ""]
-
-
-def _mix(summary: Mapping[str, Any]) -> list[str]:
+def _mix(summary: Json, rows: Sequence[Json]) -> list[str]:
     lines = [
         "## Where the tasks come from",
         "",
@@ -88,10 +92,48 @@ def _mix(summary: Mapping[str, Any]) -> list[str]:
         lift = (count / summary["size"]) / (there / summary["corpus_tasks"])
         lines.append(f"| {source} | {count:,} | {there:,} | {lift:.1f}x |")
     none = [name for name in summary["corpus_sources"] if name not in summary["sources"]]
-    return [*lines, *([f"| none from | {', '.join(none)} | | |"] if none else []), ""]
+    lines += [f"| none from | {', '.join(none)} | | |"] if none else []
+    for key in ("level", "difficulty", "subject"):
+        values = [str(meta[key]) for row in rows if key in (meta := row["task"].get("meta", {}))]
+        if values:
+            shares = ", ".join(f"{name} {n:,}" for name, n in Counter(values).most_common(12))
+            lines += ["", f"By {key}, where the task says it ({len(values):,} do): {shares}."]
+    return [*lines, ""]
 
 
-def _targets(summary: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def _coverage(summary: Json, _: Sequence[Json]) -> list[str]:
+    far, lines = uncovered(summary), ["## Targets that this corpus cannot teach", ""]
+    if not far:
+        return [*lines, f"None: the corpus can remove {1 - FAR:.0%} or more of each.", ""]
+    lines += [
+        f"**{len(far)} of {len(summary['targets'])} targets are not covered:** with all of the "
+        f"corpus observed, more than {FAR:.0%} of their variance would be left.",
+        "",
+    ]
+    return [*lines, *(f"- {_line(target['prompt'])}" for target in far[:TARGETS_SHOWN]), ""]
+
+
+def _near(summary: Json, rows: Sequence[Json]) -> list[str]:
+    """Picks that look like a target: worth a look, whatever the overlap rules said."""
+    near = sorted(
+        (row for row in rows if row["similarity"] >= NEAR), key=lambda row: -row["similarity"]
+    )
+    lines = ["## Picks nearest to a target", ""]
+    if not near:
+        return [*lines, f"No pick has a cosine of {NEAR} or more with a target.", ""]
+    lines += [
+        f"{len(near):,} picks have a cosine of {NEAR} or more with a target; the nearest:",
+        "",
+    ]
+    for row in near[:10]:
+        target = summary["targets"][row["nearest_target"]]["prompt"]
+        task = row["task"]
+        lines.append(f"- {row['similarity']:.3f}, {task['source']}: {_line(task['prompt'])}")
+        lines.append(f"    - target: {_line(target)}")
+    return [*lines, ""]
+
+
+def _targets(summary: Json, rows: Sequence[Json]) -> list[str]:
     lines = ["## First picks nearest to each target", ""]
     for number, target in enumerate(summary["targets"][:TARGETS_SHOWN]):
         own = [row for row in rows if row["nearest_target"] == number]
