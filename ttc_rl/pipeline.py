@@ -62,7 +62,7 @@ def check_extras(recipe: Recipe) -> None:
     needed = {"trl": "train", "datasets": "train", "sentence_transformers": "embed"}
     if recipe.track.wandb:
         needed["wandb"] = "wandb"
-    if recipe.train.vllm:
+    if recipe.train.vllm or recipe.embed.backend == "vllm":
         needed["vllm"] = "vllm"
     for module, extra in needed.items():
         if importlib.util.find_spec(module) is None:
@@ -101,7 +101,7 @@ def select(job: Job) -> None:
         job.say("curriculum: there already")
         return
     from eval.benchmarks import resolve_target
-    from ttc_rl.embed import embed
+    from ttc_rl.embed import POLICY, embed
     from ttc_rl.overlap import remove_overlap
     from ttc_rl.sources import load_corpus
 
@@ -122,8 +122,12 @@ def select(job: Job) -> None:
         job.run.versions,
         versions() | {"corpus": _hash(loaded.tasks), "target": _hash(target.tasks)},
     )
-    corpus_ND = embed([task.prompt for task in corpus], job.recipe.embed, job.say)
-    target_MD = embed([task.prompt for task in target.tasks], job.recipe.embed, job.say)
+    config = job.recipe.embed
+    policy = _base(job) if config.model == POLICY else None
+    corpus_ND = embed(corpus, config, job.say, policy=policy)
+    # Targets are few: they keep every digit, which is most of what rounding the corpus leaves.
+    exact = config.model_copy(update={"dtype": "float32", "shards": []})
+    target_MD = embed(target.tasks, exact, job.say, policy=policy)
     common = {"bad_rows": loaded.problems, "duplicates": loaded.duplicates}
     for name in arms:
         seconds = time.perf_counter() - started
