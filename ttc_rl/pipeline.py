@@ -123,7 +123,7 @@ def select(job: Job) -> None:
         versions() | {"corpus": _hash(loaded.tasks), "target": _hash(target.tasks)},
     )
     config = job.recipe.embed
-    policy = _base(job) if config.model == POLICY else None
+    policy = starting_model(job.recipe, job.say) if config.model == POLICY else None
     corpus_ND = embed(corpus, config, job.say, policy=policy)
     # Targets are few: they keep every digit, which is most of what rounding the corpus leaves.
     exact = config.model_copy(update={"dtype": "float32", "shards": []})
@@ -250,7 +250,7 @@ def train(job: Job) -> None:
         recipe, folder = job.arm(name)
         tasks[name] = _curriculum_tasks(folder)
         plans[name] = plan(list(tasks[name]), recipe.train)
-    base = _base(job)
+    base = starting_model(job.recipe, job.say)
     from ttc_rl.train.grpo import train_grpo
 
     for name in arms:
@@ -274,9 +274,9 @@ def _curriculum_tasks(folder: ArmDir) -> dict[str, Task]:
     return {row["task_id"]: Task(**row["task"]) for row in read_jsonl(folder.curriculum)}
 
 
-def _base(job: Job) -> str | Path:
+def starting_model(recipe: Recipe, say: Callable[[str], None]) -> str | Path:
     """The model that training starts from: an id or folder, or one trained from scratch now."""
-    model = job.recipe.model
+    model = recipe.model
     if model.path is not None:
         return model.path
     assert model.pretrain is not None
@@ -286,7 +286,7 @@ def _base(job: Job) -> str | Path:
 
     # Matrices this small run slower on two threads than on one, and one thread repeats exactly.
     torch.set_num_threads(1)
-    return base_model(model.pretrain, job.recipe.seed, job.recipe.prompts, job.say)
+    return base_model(model.pretrain, recipe.seed, recipe.prompts, say)
 
 
 def _prefixed(job: Job, name: str) -> Callable[[str], None]:
@@ -305,7 +305,9 @@ def evaluate(job: Job) -> None:
 
     recipe = job.recipe
     benchmarks = eval_benchmarks(recipe)
-    models: dict[str, Callable[[], str | Path]] = {BASE: functools.partial(_base, job)}
+    models: dict[str, Callable[[], str | Path]] = {
+        BASE: functools.partial(starting_model, recipe, job.say)
+    }
     for name in recipe.arm_names:
         folder = job.arm(name)[1]
         if not folder.model.exists():

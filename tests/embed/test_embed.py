@@ -13,7 +13,7 @@ from sentence_transformers import SentenceTransformer
 
 from ttc_rl import embed as room
 from ttc_rl.config import EmbedConfig
-from ttc_rl.embed import embed
+from ttc_rl.embed import embed, open_shards, write_shards
 from ttc_rl.embed.encoders import KIND_SENTENCE, weights_of
 from ttc_rl.schema import Task, UserError
 from ttc_rl.vectors import Vectors
@@ -145,3 +145,37 @@ def test_progress_says_how_long_still(monkeypatch: pytest.MonkeyPatch):
         "embedded 1 of 3 (0.1 texts/s, 0:00:15 left)",
         "embedded 2 of 3 (0.1 texts/s, 0:00:25 left)",
     ]
+
+
+TASKS = [Task("math", f"{n} + {n % 5}") for n in range(10)]
+
+
+def test_a_folder_made_ahead_is_used_and_not_embedded_again(tmp_path: Path):
+    write_shards(TASKS[:8], tmp_path / "ahead", EmbedConfig(), quiet, chunk=3)
+    expected = embed(TASKS, EmbedConfig(), quiet)
+    said: list[str] = []
+    ahead = EmbedConfig(shards=[str(tmp_path / "ahead")], batch=3)
+    (tmp_path / "cache").rename(tmp_path / "gone")
+    assert embed(TASKS, ahead, said.append) == pytest.approx(expected, abs=1e-3)
+    assert said[0].startswith("embedding 2 of 10")
+    with pytest.raises(UserError, match="of another prompt"):
+        embed(TASKS, ahead.model_copy(update={"prompt": "query: "}), quiet)
+    with pytest.raises(UserError, match=r"holds no manifest\.json"):
+        embed(TASKS, EmbedConfig(shards=[str(tmp_path / "nowhere")]), quiet)
+
+
+def test_shards_in_the_corpus_order_go_on_where_they_stopped(tmp_path: Path):
+    write_shards(TASKS[:6], tmp_path / "out", EmbedConfig(), quiet, chunk=3)
+    said: list[str] = []
+    write_shards(TASKS, tmp_path / "out", EmbedConfig(), said.append, chunk=3)
+    assert said[0].endswith("6 rows are there already")
+    assert said[-1].startswith("embedded 4 of 4")
+    table = open_shards(tmp_path / "out")
+    assert len(table.shards) == 4
+    assert table[0:10].astype(np.float32) == pytest.approx(
+        embed(TASKS, EmbedConfig(), quiet), abs=1e-3
+    )
+    with pytest.raises(UserError, match="row 0 is of another task"):
+        write_shards(TASKS[::-1], tmp_path / "out", EmbedConfig(), quiet)
+    with pytest.raises(UserError, match="row 9 is of another task"):
+        write_shards(TASKS[:9], tmp_path / "out", EmbedConfig(), quiet)

@@ -9,14 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
 
 from ttc_rl.config import EmbedConfig
 from ttc_rl.embed.encoders import POLICY, describe, open_encoder, text_key, text_of
-from ttc_rl.embed.shards import Shards, open_shards
+from ttc_rl.embed.shards import Shards, check, open_shards
 from ttc_rl.run_dir import cache_dir
 from ttc_rl.schema import Task, UserError, content_hash
 from ttc_rl.vectors import Vectors
@@ -49,7 +49,7 @@ def embed(
     texts = [text_of(item, config) for item in items]
     keys = [text_key(text) for text in texts]
     cache = Shards(cache_dir() / "embeddings" / content_hash(about), about, say)
-    made = [Shards(Path(folder), about, say) for folder in config.shards]
+    made = [_finished(Path(folder), about, say) for folder in config.shards]
     known = {key for shards in [*made, cache] for key, _ in shards.names()}
     missing = {k: text for k, text in zip(keys, texts, strict=True) if k not in known}
     if missing:
@@ -72,13 +72,15 @@ def write_shards(
     say: Say,
     *,
     policy: Path | str | None = None,
-    total: Sequence[str] = (),
+    chunk: int = CHUNK,
 ) -> Shards:
     """One row a task, in the order of `tasks`, into a folder; goes on where an earlier one stopped.
 
-    `tasks` may be a stream. Raises UserError where the folder holds other tasks.
+    `tasks` may be a stream; every shard but the last holds `chunk` rows. Raises UserError where the
+    folder holds other tasks.
     """
     shards = Shards(folder, describe(config, policy), say, ordered=True)
+    listed = tasks if isinstance(tasks, Sequence) else []
     tasks = iter(tasks)
     for row, (key, task_id) in enumerate(shards.names()):
         task = next(tasks, None)
@@ -92,16 +94,20 @@ def write_shards(
         return shards
     if shards.count:
         say(f"{folder}: {shards.count:,} rows are there already")
-    progress = Progress(total[shards.count :], say)
+    rest = chain([first], tasks)
+    progress = Progress([text_of(task, config) for task in listed[shards.count :]], say)
     with open_encoder(config, policy) as encode:
-        chunk = [first, *islice(tasks, CHUNK - 1)]
-        while chunk:
-            texts = [text_of(task, config) for task in chunk]
-            keys, ids = [text_key(text) for text in texts], [task.id for task in chunk]
+        while batch := list(islice(rest, chunk)):
+            texts = [text_of(task, config) for task in batch]
+            keys, ids = [text_key(text) for text in texts], [task.id for task in batch]
             shards.append(keys, encode(texts), ids)
             progress.add(texts)
-            chunk = list(islice(tasks, CHUNK))
     return shards
+
+
+def _finished(folder: Path, about: dict[str, object], say: Say) -> Shards:
+    check(folder)
+    return Shards(folder, about, say)
 
 
 def _table(made: Sequence[Shards], keys: Sequence[str], memory: int) -> np.ndarray | Vectors:

@@ -42,8 +42,10 @@ def text_key(text: str) -> str:
 def describe(config: EmbedConfig, policy: Path | str | None) -> dict[str, Any]:
     """All that changes a vector of a given text; head of a manifest and key of the cache."""
     weights = weights_of(config, policy)
+    # A folder is known by its content, so that it may be moved; its path is left out.
+    folder = Path(weights).is_dir()
     return {
-        "model": Path(weights).name if Path(weights).is_dir() else str(weights),
+        "model": Path(config.model).name if folder else str(weights),
         "revision": _revision(str(weights)),
         "reading": "last token of the chat" if config.model == POLICY else "sentence encoder",
         "backend": config.backend,
