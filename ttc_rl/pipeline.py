@@ -125,9 +125,7 @@ def select(job: Job) -> None:
     config = job.recipe.embed
     policy = starting_model(job.recipe, job.say) if config.model == POLICY else None
     corpus_ND = embed(corpus, config, job.say, policy=policy)
-    # Targets are few: they keep every digit, which is most of what rounding the corpus leaves.
-    exact = config.model_copy(update={"dtype": "float32", "shards": []})
-    target_MD = embed(target.tasks, exact, job.say, policy=policy)
+    target_MD = embed(target.tasks, config, job.say, policy=policy)
     common = {"bad_rows": loaded.problems, "duplicates": loaded.duplicates}
     for name in arms:
         seconds = time.perf_counter() - started

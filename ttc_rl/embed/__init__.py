@@ -24,7 +24,7 @@ from ttc_rl.vectors import Vectors
 __all__ = ["POLICY", "embed", "open_shards", "write_shards"]
 
 # N texts, D dimensions.
-CHUNK = 4096
+CHUNK = 2048
 """Texts of a shard: what a kill can lose."""
 MEMORY = 2**32
 """Bytes that an array handed out may take; a larger table stays on disk and is read in pieces."""

@@ -92,6 +92,7 @@ def open_encoder(config: EmbedConfig, policy: Path | str | None) -> Iterator[Enc
     finally:
         if pool:
             model.stop_multi_process_pool(pool)
+        _leave_device(model)
 
 
 def _encode(model: Any, texts: Sequence[str], config: EmbedConfig, pool: Any) -> np.ndarray:
@@ -124,6 +125,15 @@ def _devices(processes: int | None) -> list[str] | None:
     if processes == 1:
         return None
     return [f"cuda:{i % gpus}" if gpus else "cpu" for i in range(processes)]
+
+
+def _leave_device(model: Any) -> None:
+    """Training may come next in this process, and needs the whole of it."""
+    import torch
+
+    if torch.cuda.is_available():
+        model.to("cpu")
+        torch.cuda.empty_cache()
 
 
 def _load(config: EmbedConfig, weights: Path | str) -> Any:

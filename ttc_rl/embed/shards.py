@@ -1,7 +1,7 @@
 """Vectors on disk: .npy shards, the names of their rows, and a manifest that proves them whole.
 
     manifest.json            model, revision, prompt ..., dimensions, dtype, count, shards
-    000000000-1f0c….npy      rows 0 to 4,095; the number is the first row's
+    000000000-1f0c….npy      rows 0 to 2,047; the number is the first row's
     000000000-1f0c….txt      a line a row: hash of its text and, where tasks were named, the id
 
 A shard counts once the manifest names it, with its rows and the SHA-256 of both its files. So a
