@@ -71,6 +71,16 @@ def test_a_recipe_is_embedded_by_its_own_model(tmp_path: Path):
     assert not said
 
 
+def test_a_run_selects_by_its_own_model(capsys, tmp_path: Path):
+    (tmp_path / "r.yaml").write_text(RECIPE)
+    keys = ["corpus={skills: {tasks_per_family: 40, families: [cipher, ends]}}", "selection.size=3"]
+    said = ttc_rl(
+        capsys, "select", str(tmp_path / "r.yaml"), *keys, "--run-dir", str(tmp_path / "run")
+    )
+    assert "of 80 texts with policy" in said
+    assert len((tmp_path / "run/curriculum.jsonl").read_text().splitlines()) == 3
+
+
 def test_the_scripts_for_slurm_are_shown(capsys, tasks: str, tmp_path: Path):
     slurm = ("--cluster", "slurm", "--slurm", "partition=gpu", "--slurm", "time=01:00:00")
     out = ("--out", str(tmp_path / "out"), "--tasks", "3")

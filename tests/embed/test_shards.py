@@ -16,8 +16,8 @@ def rows(start: int) -> np.ndarray:
     return np.arange(start, start + 6, dtype=np.float32).reshape(2, 3)
 
 
-def three(folder: Path, ordered: bool = True) -> Shards:
-    shards = Shards(folder, ABOUT, print, ordered=ordered)
+def three(folder: Path) -> Shards:
+    shards = Shards(folder, ABOUT, print)
     for start, keys in ((0, ["a", "b"]), (6, ["c", "d"]), (12, ["e", "f"])):
         shards.append(keys, rows(start), [key.upper() for key in keys])
     return shards
@@ -50,6 +50,8 @@ def test_a_damaged_shard_is_found(tmp_path: Path, harm, suffix: str):
     harm(second)
     with pytest.raises(UserError, match=rf"{second.name} is (missing|not what)"):
         open_shards(tmp_path)
+    with pytest.raises(UserError, match=rf"{second.name} is (missing|not what)"):
+        Shards(tmp_path, ABOUT, print, damaged="refuse")
     said: list[str] = []
     cache = Shards(tmp_path, ABOUT, said.append)
     assert "its texts are embedded again" in said[0]
@@ -58,7 +60,7 @@ def test_a_damaged_shard_is_found(tmp_path: Path, harm, suffix: str):
 
 def test_an_ordered_table_keeps_what_stands_before_the_damage(tmp_path: Path):
     cut(three(tmp_path).paths()[1])
-    left = Shards(tmp_path, ABOUT, print, ordered=True)
+    left = Shards(tmp_path, ABOUT, print, damaged="cut")
     assert [key for key, _ in left.names()] == ["a", "b"]
     left.append(["c", "d"], rows(6))
     assert [key for key, _ in Shards(tmp_path, ABOUT, print).names()] == ["a", "b", "c", "d"]

@@ -16,7 +16,7 @@ import numpy as np
 
 from ttc_rl.config import EmbedConfig
 from ttc_rl.embed.encoders import POLICY, describe, open_encoder, text_key, text_of
-from ttc_rl.embed.shards import Shards, check, open_shards
+from ttc_rl.embed.shards import Shards, open_shards
 from ttc_rl.run_dir import cache_dir
 from ttc_rl.schema import Task, UserError, content_hash
 from ttc_rl.vectors import Vectors
@@ -49,7 +49,7 @@ def embed(
     texts = [text_of(item, config) for item in items]
     keys = [text_key(text) for text in texts]
     cache = Shards(cache_dir() / "embeddings" / content_hash(about), about, say)
-    made = [_finished(Path(folder), about, say) for folder in config.shards]
+    made = [Shards(Path(path), about, say, damaged="refuse") for path in config.shards]
     known = {key for shards in [*made, cache] for key, _ in shards.names()}
     missing = {k: text for k, text in zip(keys, texts, strict=True) if k not in known}
     if missing:
@@ -79,7 +79,7 @@ def write_shards(
     `tasks` may be a stream; every shard but the last holds `chunk` rows. Raises UserError where the
     folder holds other tasks.
     """
-    shards = Shards(folder, describe(config, policy), say, ordered=True)
+    shards = Shards(folder, describe(config, policy), say, damaged="cut")
     listed = tasks if isinstance(tasks, Sequence) else []
     tasks = iter(tasks)
     for row, (key, task_id) in enumerate(shards.names()):
@@ -103,11 +103,6 @@ def write_shards(
             shards.append(keys, encode(texts), ids)
             progress.add(texts)
     return shards
-
-
-def _finished(folder: Path, about: dict[str, object], say: Say) -> Shards:
-    check(folder)
-    return Shards(folder, about, say)
 
 
 def _table(made: Sequence[Shards], keys: Sequence[str], memory: int) -> np.ndarray | Vectors:

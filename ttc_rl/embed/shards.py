@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -34,8 +34,8 @@ class Shards:
     """A folder of shards that grows.
 
     `about` is what determines a vector (model, prompt, ...); UserError where the folder's differs.
-    Damaged shards are left out and said. With `ordered` all after the first damaged one are left
-    out too, so that what remains is a beginning of the table.
+    `damaged` shards are, by default, left out and said (`drop`), with all that follow them, so that
+    a beginning of the table remains (`cut`), or a UserError, as is a missing manifest (`refuse`).
     """
 
     def __init__(
@@ -44,21 +44,24 @@ class Shards:
         about: Mapping[str, Any],
         say: Callable[[str], None],
         *,
-        ordered: bool = False,
+        damaged: Literal["drop", "cut", "refuse"] = "drop",
     ) -> None:
         self.folder, self.about = folder, dict(about)
         self.list = _known(folder, self.about)
-        damaged = {shard["file"]: why for shard in self.list if (why := damage(folder, shard))}
-        for name, why in damaged.items():
+        if damaged == "refuse":
+            check(folder)
+            return
+        bad = {shard["file"]: why for shard in self.list if (why := damage(folder, shard))}
+        for name, why in bad.items():
             say(f"{folder / name}: {why}; its texts are embedded again")
 
         def whole(shard: Shard) -> bool:
-            return shard["file"] not in damaged
+            return shard["file"] not in bad
 
-        if damaged:
+        if bad:
             with _lock(folder):
                 known = _known(folder, self.about)
-                self.list = list((takewhile if ordered else filter)(whole, known))
+                self.list = list((takewhile if damaged == "cut" else filter)(whole, known))
                 write_manifest(folder, self.about, self.list)
 
     @property
