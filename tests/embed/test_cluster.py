@@ -43,14 +43,28 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TTC_RL_CACHE", str(tmp_path / "cache"))
 
 
-@pytest.fixture
-def corpus(tmp_path: Path) -> str:
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> str:
     """44 different tasks in five and a half blocks, with a repeated and a bad row among them."""
     rows = [{"kind": "math", "prompt": f"{n} + {n * n}", "gold": str(n + n * n)} for n in range(44)]
     rows[20:20] = [rows[3], {"kind": "math", "gold": "1"}]
-    path = tmp_path / "corpus.jsonl"
+    path = tmp_path_factory.mktemp("tasks") / "corpus.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return str(path)
+
+
+@pytest.fixture(scope="module")
+def whole(corpus: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What two ranks at once made."""
+    folder = tmp_path_factory.mktemp("whole") / "out"
+    run(corpus, folder, "2", 2)
+    return folder
+
+
+@pytest.fixture
+def folder(whole: Path, tmp_path: Path) -> Path:
+    """A copy of it to harm."""
+    return shutil.copytree(whole, tmp_path / "out")
 
 
 def run(corpus: str, folder: Path, how: str, tasks: int, **env: str) -> str:
@@ -76,21 +90,17 @@ def assert_is_the_corpus(corpus: str, folder: Path) -> None:
     ]
 
 
-def test_two_ranks_at_once_give_the_table_of_the_whole_corpus(corpus: str, tmp_path: Path):
-    run(corpus, tmp_path / "out", "2", 2)
-    assert_is_the_corpus(corpus, tmp_path / "out")
-    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+def test_two_ranks_at_once_give_the_table_of_the_whole_corpus(corpus: str, whole: Path):
+    assert_is_the_corpus(corpus, whole)
+    manifest = json.loads((whole / "manifest.json").read_text())
     assert [shard["rows"] for shard in manifest["shards"]] == [8, 8, 8, 8, 8, 4]
     assert manifest["count"] == 44
 
 
-def test_a_damaged_part_is_found_and_mended_by_the_same_command(corpus: str, tmp_path: Path):
-    folder = tmp_path / "out"
-    run(corpus, folder, "1", 3)
-    before = open_shards(folder)
-    before.shards[4].write_bytes(b"")  # rank 1, its second block
-    assert "rank 1 runs again with the same command" in run(corpus, folder, "1", 3)
-    said = run(corpus, folder, "1", 3)
+def test_a_damaged_part_is_found_and_mended_by_the_same_command(corpus: str, folder: Path):
+    open_shards(folder).shards[3].write_bytes(b"")  # rank 1, its second block
+    assert "rank 1 runs again with the same command" in run(corpus, folder, "1", 2)
+    said = run(corpus, folder, "1", 2)
     assert "its texts are embedded again" in said
     assert "rank=0" not in said
     assert_is_the_corpus(corpus, folder)
@@ -146,20 +156,16 @@ def test_a_mistake_about_slurm_is_one_line(corpus: str, tmp_path: Path, slurm, s
         render(job, slurm)
 
 
-def test_nothing_is_merged_before_every_rank_is_done(corpus: str, tmp_path: Path):
-    run(corpus, tmp_path / "out", "1", 2)
-    (tmp_path / "out/logs/embed/completions/00001").unlink()
-    job = ClusterJob([corpus], None, EmbedConfig(), None, tmp_path / "out", 2)
+def test_nothing_is_merged_before_every_rank_is_done(corpus: str, folder: Path):
+    (folder / "logs/embed/completions/00001").unlink()
     with pytest.raises(UserError, match="rank 1 is not done"):
-        merge(job)
+        merge(ClusterJob([corpus], None, EmbedConfig(), None, folder, 2))
 
 
-def test_parts_of_different_corpora_are_not_merged(corpus: str, tmp_path: Path):
-    run(corpus, tmp_path / "out", "1", 2)
-    shutil.rmtree(tmp_path / "out/part-00001")
-    job = ClusterJob([corpus], None, EmbedConfig(), None, tmp_path / "out", 2)
+def test_parts_of_different_corpora_are_not_merged(corpus: str, folder: Path):
+    shutil.rmtree(folder / "part-00001")
     with pytest.raises(UserError, match="different corpora"):
-        merge(job)
+        merge(ClusterJob([corpus], None, EmbedConfig(), None, folder, 2))
 
 
 def test_the_stream_is_the_corpus(corpus: str, tmp_path: Path, data: Path):
