@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -281,6 +281,48 @@ def corpus(
         return
     for task in loaded.tasks[:3]:
         console.print(f"\n{task.kind} {task.id}\n{task.prompt}\ngold: {task.gold}", markup=False)
+
+
+@app.command()
+def embed(
+    what: Annotated[
+        list[str],
+        typer.Argument(metavar="RECIPE | SOURCE... [KEY=VALUE]...", help="Whose corpus to embed"),
+    ],
+    data: Data = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the shards; the cache")] = None,
+    cluster: Annotated[
+        Literal["local", "slurm"] | None, typer.Option(help="Split over datatrove tasks")
+    ] = None,
+    tasks: Annotated[int, typer.Option(min=1, help="Tasks of --cluster")] = 1,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Tasks of --cluster local at a time; the cores")
+    ] = None,
+    slurm: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="partition, time, gpus_per_task ... of datatrove"),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the scripts of --cluster slurm; do nothing")
+    ] = False,
+) -> None:
+    """Embed a corpus ahead of its runs: into the cache, or as shards with a manifest."""
+    from ttc_rl.embed_ahead import Ahead
+
+    if out is None and cluster:
+        raise UserError("--cluster needs --out FOLDER, one that every machine sees")
+    if dry_run and not cluster:
+        raise UserError("--dry-run shows the scripts of --cluster slurm")
+    ahead = Ahead.parse(what, data, say)
+    if out is None:
+        ahead.into_cache(say)
+    elif cluster is None:
+        ahead.into_folder(out, say)
+    else:
+        shown = ahead.on_cluster(
+            cluster, out, tasks=tasks, workers=workers, slurm=slurm or [], dry_run=dry_run
+        )
+        console.print(shown, markup=False, soft_wrap=True)
 
 
 @app.command()

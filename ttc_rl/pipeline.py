@@ -63,7 +63,7 @@ def check_extras(recipe: Recipe) -> None:
     needed = {"trl": "train", "datasets": "train", "sentence_transformers": "embed"}
     if recipe.track.wandb:
         needed["wandb"] = "wandb"
-    if recipe.train.vllm:
+    if recipe.train.vllm or recipe.embed.backend == "vllm":
         needed["vllm"] = "vllm"
     for module, extra in needed.items():
         if importlib.util.find_spec(module) is None:
@@ -102,7 +102,7 @@ def select(job: Job) -> None:
         job.say("curriculum: there already")
         return
     from eval.benchmarks import resolve_target
-    from ttc_rl.embed import embed
+    from ttc_rl.embed import POLICY, embed
     from ttc_rl.inputs import NEEDS_MODEL
     from ttc_rl.overlap import remove_overlap
     from ttc_rl.selection.duplication import duplication
@@ -127,8 +127,10 @@ def select(job: Job) -> None:
         job.run.versions,
         versions() | {"corpus": _hash(loaded.tasks), "target": _hash(target.tasks)},
     )
-    corpus_ND = embed([task.prompt for task in corpus], job.recipe.embed, job.say)
-    target_MD = embed([task.prompt for task in target.tasks], job.recipe.embed, job.say)
+    config = job.recipe.embed
+    policy = starting_model(job.recipe, job.say) if config.model == POLICY else None
+    corpus_ND = embed(corpus, config, job.say, policy=policy)
+    target_MD = embed(target.tasks, config, job.say, policy=policy)
     common = {
         "bad_rows": loaded.problems,
         "duplicates": loaded.duplicates,
@@ -161,7 +163,7 @@ def _select_arm(
 
     recipe, folder = job.arm(name)
     config, started = recipe.selection, time.perf_counter()
-    base = functools.partial(_base, job)
+    base = functools.partial(starting_model, recipe, job.say)
     extra = model_inputs(Ask(recipe, job.run, base, job.say, corpus, targets, corpus_ND, target_MD))
     asked = [config.model_dump(), recipe.embed.model_dump(), recipe.seed, common["tasks"]]
     with Unfinished(folder, asked) as unfinished:
@@ -293,7 +295,7 @@ def train(job: Job) -> None:
         order, tasks[name] = _curriculum(folder)
         compute = read_json(folder.selection).get("compute")
         plans[name] = charged(plan(order, recipe.train), recipe.train, compute)
-    base = _base(job)
+    base = starting_model(job.recipe, job.say)
     from ttc_rl.train.grpo import train_grpo
 
     for name in arms:
@@ -320,9 +322,9 @@ def _curriculum(folder: ArmDir) -> tuple[list[str], dict[str, Task]]:
     return [row["task_id"] for row in rows], {r["task_id"]: Task(**r["task"]) for r in rows}
 
 
-def _base(job: Job) -> str | Path:
+def starting_model(recipe: Recipe, say: Callable[[str], None]) -> str | Path:
     """The model that training starts from: an id or folder, or one trained from scratch now."""
-    model = job.recipe.model
+    model = recipe.model
     if model.path is not None:
         return model.path
     assert model.pretrain is not None
@@ -332,7 +334,7 @@ def _base(job: Job) -> str | Path:
 
     # Matrices this small run slower on two threads than on one, and one thread repeats exactly.
     torch.set_num_threads(1)
-    return base_model(model.pretrain, job.recipe.seed, job.recipe.prompts, job.say)
+    return base_model(model.pretrain, recipe.seed, recipe.prompts, say)
 
 
 def _prefixed(job: Job, name: str) -> Callable[[str], None]:
@@ -351,7 +353,9 @@ def evaluate(job: Job) -> None:
 
     recipe = job.recipe
     benchmarks = eval_benchmarks(recipe)
-    models: dict[str, Callable[[], str | Path]] = {BASE: functools.partial(_base, job)}
+    models: dict[str, Callable[[], str | Path]] = {
+        BASE: functools.partial(starting_model, recipe, job.say)
+    }
     for name in recipe.arm_names:
         folder = job.arm(name)[1]
         if not folder.model.exists():

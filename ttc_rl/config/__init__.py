@@ -3,7 +3,7 @@
 Precedence: command line, then the recipe, then its parent (`extends:`, one level), then defaults.
 """
 
-from ttc_rl.config.loading import dump_recipe, load_recipe, with_keys
+from ttc_rl.config.loading import dump_recipe, load_recipe, make_recipe, with_keys
 from ttc_rl.config.sections import (
     DifficultyConfig,
     EmbedConfig,
@@ -48,5 +48,6 @@ __all__ = [
     "dump_recipe",
     "grpo_config_fields",
     "load_recipe",
+    "make_recipe",
     "with_keys",
 ]

@@ -26,7 +26,15 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
 
     Raises UserError with file, line, key, and what to do.
     """
-    tree, places = _with_parent(Path(path))
+    return _resolved(*_with_parent(Path(path)), overrides)
+
+
+def make_recipe(tree: Mapping[str, Any], overrides: Sequence[str] = ()) -> Recipe:
+    """The same from a tree that no file holds."""
+    return _resolved(dict(tree), Places("command line", {}), overrides)
+
+
+def _resolved(tree: Tree, places: Places, overrides: Sequence[str]) -> Recipe:
     for override in overrides:
         key, value = _parse_override(override)
         tree = merge(tree, nested(key, value))

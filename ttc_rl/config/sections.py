@@ -14,6 +14,10 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str | Mapping) else value
+
+
 class SkillsConfig(Section):
     """Tasks made by the procedural source `ttc_rl.sources.skills`."""
 
@@ -84,7 +88,19 @@ class ModelConfig(Section):
 
 class EmbedConfig(Section):
     model: str = "sentence-transformers/all-MiniLM-L6-v2"
+    """A sentence encoder, or `policy`: the recipe's own model, at the prompt's last token."""
+    backend: Literal["sentence-transformers", "vllm"] = "sentence-transformers"
+    prompt: str = ""
+    """Put before every text, for encoders trained with one."""
+    kind_sentence: bool = False
+    """Put a sentence after every text that names the task's kind."""
     batch: int = Field(default=64, gt=0)
+    processes: int | None = Field(default=None, gt=0)
+    """Of sentence-transformers; one a GPU when left out, and none besides this without a GPU."""
+    dtype: Literal["float16", "float32"] = "float16"
+    """Of the vectors of the corpus on disk; docs/embedding.md says what float16 changes."""
+    shards: Annotated[list[str], BeforeValidator(_as_list)] = []
+    """Folders that `ttc-rl embed --out` made; a text found there is not embedded again."""
 
 
 class OverlapConfig(Section):
@@ -285,10 +301,6 @@ def merge(base: Any, change: Any) -> Any:
         old, new = cast(Mapping[str, Any], base), cast(Mapping[str, Any], change)
         return {**old, **{key: merge(old.get(key), value) for key, value in new.items()}}
     return change
-
-
-def _as_list(value: Any) -> Any:
-    return [value] if isinstance(value, str | Mapping) else value
 
 
 def _as_model(value: Any) -> Any:

@@ -24,6 +24,7 @@ __all__ = [
     "load_source",
     "load_tasks",
     "resolve_source",
+    "stream_corpus",
 ]
 
 
@@ -93,6 +94,24 @@ def load_corpus(entries: Sequence[str | SourceConfig], data: str | None = None) 
         raise UserError("corpus: is empty; name at least one source")
     problems = [line for part in parts for line in part.problems]
     return Loaded(tasks, problems, repeated + sum(part.duplicates for part in parts))
+
+
+def stream_corpus(entries: Sequence[str | SourceConfig], data: str | None = None) -> Iterator[Task]:
+    """The tasks of `load_corpus` in its order, read as they are asked for; bad rows left out.
+
+    Of a task no more than its id is kept.
+    """
+    seen: set[str] = set()
+    for config, gold_after in [resolve_source(entry, data) for entry in entries]:
+        here: set[str] = set()
+        for task in _good_tasks(config, gold_after, []):
+            if len(here) == config.limit:
+                break
+            if task.id not in here:
+                here.add(task.id)
+                if task.id not in seen:
+                    yield task
+        seen |= here
 
 
 def _load(config: SourceConfig, gold_after: str | None) -> Loaded:
