@@ -130,7 +130,7 @@ def select(job: Job) -> None:
     config = job.recipe.embed
     policy = starting_model(job.recipe, job.say) if config.model == POLICY else None
     corpus_ND = embed(corpus, config, job.say, policy=policy)
-    target_MD = embed(target.tasks, config, job.say, policy=policy)
+    target_MD = embed(target.tasks, config, job.say, policy=policy)[:]
     common = {
         "bad_rows": loaded.problems,
         "duplicates": loaded.duplicates,
