@@ -6,7 +6,7 @@ BIN = .venv/bin
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: quickstart test check study clean
+.PHONY: quickstart test check study selectors selection clean
 
 quickstart: .venv/ready
 	$(BIN)/ttc-rl run recipes/quickstart.yaml --overwrite
@@ -23,6 +23,15 @@ check: .venv/ready
 # The seeds x targets grid behind docs/results.md, two runs at a time; resumes where it stopped.
 study: .venv/ready
 	$(BIN)/ttc-rl run recipes/tiny/study.yaml --resume --jobs 2
+
+# Selectors that ask the model beside those that do not, at equal compute; in docs/results.md too.
+selectors: .venv/ready
+	$(BIN)/ttc-rl run recipes/tiny/selectors.yaml --resume --jobs 2
+
+# Six benchmarks against every local corpus: the tables of docs/selection.md.
+selection: .venv/ready
+	$(BIN)/ttc-rl select recipes/selection.yaml --resume
+	cp runs/selection/selections.md docs/selection.md
 
 .venv/ready: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ttc-rl needs Python 3.11 or newer; set PYTHON=python3.11")'

@@ -36,3 +36,16 @@ def test_finished_cells_are_left_alone_and_failed_ones_are_named(tmp_path: Path,
     assert said[0] == "sweep: 4 runs, 1 finished before, 2 at a time"
     assert "c.jsonl" in (tmp_path / "target=skills-ends,seed=1.log").read_text()
     assert load_recipe(tmp_path / "target=skills-ends,seed=1.yaml").seed == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        ("skills/cipher", "skills-cipher"),
+        ("../data/benchmarks/a.jsonl.gz", "a"),
+        ("b.parquet", "b"),
+        (0.1, "0.1"),
+    ],
+)
+def test_a_file_stands_in_a_folders_name_by_its_stem(value: object, name: str):
+    assert sweep._slug(value) == name

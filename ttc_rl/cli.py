@@ -116,20 +116,13 @@ def select(
         bool, typer.Option("--explain", help="Show the explanation here, not only in files")
     ] = False,
 ) -> None:
-    """Corpus and target to a curriculum, with an explanation."""
-    resolved = _one_run(_resolved(recipe, overrides, dry_run))
-    from rich.markdown import Markdown
-
-    from ttc_rl import pipeline
-
-    job = _open(resolved, run_dir or _default_folder(recipe), resume, overwrite)
-    pipeline.select(job)
-    pipeline.report(job)
-    for name in resolved.arm_names:
-        folder = job.arm(name)[1]
-        if explain:
-            console.print(Markdown(folder.explanation.read_text()))
-        say(f"{name}: {folder.curriculum}, explained in {folder.explanation}")
+    """Corpus and target to a curriculum, with an explanation; for a `sweep:`, every one of it."""
+    resolved = _resolved(recipe, overrides, dry_run)
+    root = run_dir or _default_folder(recipe)
+    if resolved.sweep:
+        _select_sweep(resolved, root, resume, overwrite, explain)
+    else:
+        _select(_open(resolved, root, resume, overwrite), explain)
 
 
 @app.command()
@@ -405,6 +398,34 @@ def _sweep(recipe: Recipe, root: Path, jobs: int, resume: bool, overwrite: bool)
         console.print(table)
     write_text(root / "compare.md", comparison_markdown(found))
     say(f"{root / 'compare.md'}")
+
+
+def _select(job: Job, explain: bool) -> None:
+    from rich.markdown import Markdown
+
+    from ttc_rl import pipeline
+
+    pipeline.select(job)
+    pipeline.report(job)
+    for name in job.recipe.arm_names:
+        folder = job.arm(name)[1]
+        if explain:
+            console.print(Markdown(folder.explanation.read_text()))
+        say(f"{name}: {folder.curriculum}, explained in {folder.explanation}")
+
+
+def _select_sweep(recipe: Recipe, root: Path, resume: bool, overwrite: bool, explain: bool) -> None:
+    from eval.selections import selections_markdown
+    from ttc_rl.run_dir import RunDir, write_text
+    from ttc_rl.sweep import cells
+
+    RunDir.open(root, recipe, resume=resume, overwrite=overwrite)
+    jobs = [_open(cell, root / name, resume=True) for name, cell in cells(recipe)]
+    for job in jobs:
+        say(f"{job.run.root.name}")
+        _select(job, explain)
+    write_text(root / "selections.md", selections_markdown([job.run for job in jobs]))
+    say(f"{root / 'selections.md'}")
 
 
 def _print_summary(job: Job) -> None:

@@ -55,4 +55,7 @@ def _run_cell(root: Path, name: str, cell: Recipe, say: Callable[[str], None]) -
 
 
 def _slug(value: Any) -> str:
-    return str(value).replace("/", "-")
+    """The value in a folder's name: a file by its stem, a part of a benchmark with a dash."""
+    name = Path(str(value)).name
+    stem = name.removesuffix(".gz").removesuffix(".jsonl").removesuffix(".parquet")
+    return stem if stem != name else str(value).replace("/", "-")

@@ -178,7 +178,7 @@ Method = Literal[
     "sift", "difficulty", "band", "nearest", "top", "random", "random-within-kind", "oracle",
     "facility", "kmeans++", "uncertainty", "qp", "hull", "less",
 ]  # fmt: skip
-"""docs/selection.md says what each does, where it is from, and what it costs."""
+"""docs/selectors.md says what each does, where it is from, and what it costs."""
 
 
 class SelectionConfig(Section):

@@ -1,0 +1,103 @@
+"""What several selections chose, side by side, as Markdown: made from their run folders alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from eval.benchmarks import target_name
+from eval.summary import Json
+from ttc_rl.run_dir import ArmDir, RunDir, read_json, read_jsonl
+from ttc_rl.selection.explain import uncovered
+
+SOURCES_SHOWN = 6
+Named = tuple[str, ArmDir, RunDir]
+
+
+def selections_markdown(runs: Sequence[RunDir]) -> str:
+    """Tables over targets: certificate and coverage, where the picks come from, what overlapped."""
+    found: list[Named] = []
+    for run in runs:
+        recipe = run.load_recipe()
+        for arm in recipe.arm_names:
+            name = target_name(recipe) + (f", {arm}" if recipe.arms else "")
+            found.append((name, run.arm(arm, recipe), run))
+    read = {name: read_json(folder.selection) for name, folder, _ in found}
+    parts = [
+        _curricula(read),
+        _sources(read),
+        _overlap({name: run for name, _, run in found}),
+        _uncovered(read),
+    ]
+    return "\n".join(line for part in parts for line in [*part, ""])
+
+
+def _curricula(read: Mapping[str, Json]) -> list[str]:
+    lines = [
+        "**What each curriculum does for its target**",
+        "",
+        "| target | tasks | corpus | picks | variance before -> after (floor) | certified share "
+        "| not covered | near-duplicates around | seconds |",
+        "|:--|--:|--:|--:|:--|--:|--:|--:|--:|",
+    ]
+    for name, one in read.items():
+        left = one["uncertainty"]
+        lines.append(
+            f"| {name} | {len(one['targets']):,} | {one['corpus_tasks']:,} | {one['size']:,} "
+            f"| {left['start']:.1f} -> {left['after']:.2f} ({left['floor']:.2f}) "
+            f"| {one['certificate']['share']:.1%} | {len(uncovered(one)):,} "
+            f"| {one['duplication']['share']:.0%} | {one['seconds']:.1f} |"
+        )
+    return lines
+
+
+def _sources(read: Mapping[str, Json]) -> list[str]:
+    lines = [
+        "**Where the picks come from** (share of the picks; in brackets, times its share of the "
+        "corpus)",
+        "",
+    ]
+    for name, one in read.items():
+        shown = [
+            f"{source} {count / one['size']:.0%} ({_lift(one, source):.1f}x)"
+            for source, count in list(one["sources"].items())[:SOURCES_SHOWN]
+        ]
+        lines.append(f"- {name}: {', '.join(shown)}")
+    return lines
+
+
+def _lift(one: Json, source: str) -> float:
+    there = one["corpus_sources"][source] / one["corpus_tasks"]
+    return one["sources"][source] / one["size"] / there
+
+
+def _overlap(runs: Mapping[str, RunDir]) -> list[str]:
+    lines = [
+        "**Corpus tasks removed before selection**",
+        "",
+        "| target | removed | targets hit | by rule | by source |",
+        "|:--|--:|--:|:--|:--|",
+    ]
+    for name, run in runs.items():
+        rows = list(read_jsonl(run.overlap))
+        hit = len({row["target_id"] for row in rows})
+        rules, sources = (_counted(row[key] for row in rows) for key in ("rule", "source"))
+        lines.append(f"| {name} | {len(rows):,} | {hit:,} | {rules} | {sources} |")
+    return lines
+
+
+def _counted(names: Iterable[str]) -> str:
+    return ", ".join(f"{name} {n:,}" for name, n in Counter(names).most_common()) or "-"
+
+
+def _uncovered(read: Mapping[str, Json]) -> list[str]:
+    lines = [
+        "**Targets that the whole corpus could not teach** (over half of their variance is left)"
+    ]
+    for name, one in read.items():
+        far = uncovered(one)
+        if far:
+            prompts = [" ".join(target["prompt"].split())[:90] for target in far[:3]]
+            lines += ["", f"- {name}: {len(far):,} of {len(one['targets']):,}, such as:"]
+            lines += [f"    - {prompt}" for prompt in prompts]
+    return lines if len(lines) > 1 else [*lines, "", "None."]
