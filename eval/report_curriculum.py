@@ -40,12 +40,13 @@ def curriculum(run: RunDir, recipe: Recipe, arms: Sequence[str]) -> str:
         for arm, rows in curricula.items()
     )
     told = "".join(
-        page.paragraph(f"{arm}: {sentence}")
+        page.paragraph(f"{arm}: {_certified(selection, curricula[arm])}")
         for arm, selection in selections.items()
-        for sentence in _in_words(selection, curricula[arm])
+        if "certificate" in selection
     )
     return (
         told
+        + _repeats(selections)
         + _uncertainty(curricula, selections)
         + f'<div class="pair">{_gains(curricula)}{_covered(selections)}</div>'
         + f'<div class="pair mixes">{mixes}</div>'
@@ -55,21 +56,23 @@ def curriculum(run: RunDir, recipe: Recipe, arms: Sequence[str]) -> str:
     )
 
 
-def _in_words(selection: Json, rows: Sequence[Json]) -> list[str]:
-    """Certificate, and how the corpus lies around the targets."""
-    told: list[str] = []
-    if "certificate" in selection:
-        told.append(
-            f"certified to remove at least {selection['certificate']['share']:.1%} of what any "
-            f"{len(rows):,} tasks of this corpus can remove of the targets' variance."
-        )
-    around = selection.get("duplication")
-    if around:
-        told.append(
-            f"of a target's {around['neighbours']} nearest tasks {around['share']:.0%} have a "
-            "near-duplicate among them."
-        )
-    return told
+def _certified(selection: Json, rows: Sequence[Json]) -> str:
+    share = selection["certificate"]["share"]
+    return (
+        f"certified to remove at least {share:.1%} of what any {len(rows):,} tasks of this corpus "
+        "can remove of the targets' variance."
+    )
+
+
+def _repeats(selections: Mapping[str, Json]) -> str:
+    """How the corpus lies around the targets: the same for every arm."""
+    for selection in selections.values():
+        if around := selection.get("duplication"):
+            return page.paragraph(
+                f"Of a target's {around['neighbours']} nearest tasks {around['share']:.0%} have a "
+                "near-duplicate among them: the more do, the more SIFT has over nearest neighbours."
+            )
+    return ""
 
 
 def _gains(curricula: Mapping[str, list[Json]]) -> str:

@@ -7,6 +7,7 @@ from problems import posterior_variance, problem
 from ttc_rl.schema import UserError
 from ttc_rl.selection import METHODS, Stop, greedy, select, select_each
 from ttc_rl.selection.difficulty import in_band, noise_of
+from ttc_rl.selection.influence import Influence
 from ttc_rl.vectors import Vectors
 
 
@@ -94,6 +95,7 @@ def test_a_corpus_on_disk_is_selected_from_by_every_method(tmp_path):
         "target_groups": ["x"] * 3,
         "corpus_kinds": ["math"] * 80,
         "target_kinds": ["math"] * 3,
+        "features": Influence(np.arange(80), [corpus], [targets], [1.0], ["a"] * 3),
     }
     for method in METHODS:
         asked = {"size": 12, "method": method, **known}

@@ -127,7 +127,9 @@ def select_each(
     The curricula of per-task training; exact over the whole corpus, a pass or two of it a target.
     """
     for row_D in _floats(target_MD):
-        yield greedy(corpus_ND, row_D[None], size, noise, device=device, blocks=(max(size, 1), 8))
+        yield greedy(
+            corpus_ND, row_D[None], size, noise, device=device, blocks=(max(size, 1), 32, 8)
+        )
 
 
 def _greedy(

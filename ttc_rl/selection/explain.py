@@ -149,5 +149,6 @@ def _targets(summary: Json, rows: Sequence[Json]) -> list[str]:
 
 
 def _line(text: str, width: int = 110) -> str:
-    flat = " ".join(text.split())
-    return flat if len(flat) <= width else flat[: width - 3] + "..."
+    """Shortened, and as a code span, so that its LaTeX is shown as it is written."""
+    flat = " ".join(text.split()).replace("`", "'")
+    return f"`{flat if len(flat) <= width else flat[: width - 3] + '...'}`"

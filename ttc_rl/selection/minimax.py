@@ -31,13 +31,13 @@ def minimax(
 
     After a candidate x the variance of target t is left_t - (t^T S x)^2 / (lambda_x + x^T S x).
     """
-    posterior = Posterior(Numpy(), np.asarray(target_MD, np.float64), dense=True)
-    left_M = np.einsum("md,md->m", posterior.g_MD, posterior.g_MD)
+    t_MD = np.asarray(target_MD, np.float64)
+    posterior, left_M = Posterior(Numpy(), t_MD), np.einsum("md,md->m", t_MD, t_MD)
     cross_NM = np.empty((len(corpus_ND), len(left_M)))
     v_N = np.empty(len(corpus_ND))
     for tile in tiles(len(corpus_ND)):
         x_rD = np.asarray(corpus_ND[tile], np.float64)
-        cross_NM[tile], v_N[tile] = x_rD @ posterior.g_MD.T, np.einsum("rd,rd->r", x_rD, x_rD)
+        cross_NM[tile], v_N[tile] = x_rD @ t_MD.T, np.einsum("rd,rd->r", x_rD, x_rD)
     open_N = np.ones(len(corpus_ND), dtype=bool)
     for step in range(size):
         if step < len(before):

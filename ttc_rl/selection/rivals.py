@@ -124,7 +124,7 @@ def uncertainty(problem: Problem) -> list[int]:
     greedy for log det (I + X X^T / lambda): diverse, blind to targets. O(n N D).
     """
     corpus_ND = np.asarray(problem.corpus_ND[:], np.float64)
-    posterior = Posterior(Numpy(), np.zeros((1, corpus_ND.shape[1])), dense=True)
+    posterior = Posterior(Numpy(), np.zeros((1, corpus_ND.shape[1])))
     v_N = np.einsum("nd,nd->n", corpus_ND, corpus_ND)
     order: list[int] = []
     for _ in range(problem.size):

@@ -30,9 +30,10 @@ from ttc_rl.selection.posterior import Observation, Posterior, compressed
 from ttc_rl.vectors import Vectors
 
 # N candidates, M targets, D embedding size, k picks of a block, n picks in all, r rows of a tile.
-POOLS = (8192, 256)
-"""Candidates that a block is drafted on, and those that the draft's own blocks are drafted on."""
-BLOCKS = (64, 8)
+POOLS = (16384, 2048, 256)
+"""Candidates that a block is drafted on, and those that the draft's own blocks are drafted on; a
+pool that is not much smaller than what it would be taken from is left out."""
+BLOCKS = (64, 32, 8)
 """The largest block at each of these levels."""
 TILE = 2048
 """Rows of the corpus in work at a time."""
@@ -82,15 +83,15 @@ def observations(
     The corpus is read in tiles, so it may be `Vectors` on disk, of any float type. Passes run in
     float32 (float64 for a noise below 1e-3, where rounding would show), decisions in float64: the
     picks do not depend on the number of threads, the shards, or the pools. `device` names a torch
-    device to run on. Memory beside the corpus: 48 bytes x N, 16 x D x D (D <= 1024), and 4 x N x M
-    for few targets, where that is below `memory`. Cost does not depend on the number of targets
+    device to run on. Memory beside the corpus: 48 bytes x N, 16 x D x D, and 4 x N x M for few
+    targets, where that is below `memory`. Cost does not depend on the number of targets
     beyond D.
     """
     xp = arrays_on(device)
     t_MD = xp.array(compressed(np.asarray(target_MD, np.float64)))
     noise_N = xp.array(np.broadcast_to(np.asarray(noise, np.float64), len(corpus_ND)).copy())
     exact = bool(np.min(noise) < 1e-3)
-    posterior = Posterior(xp, t_MD, dense=True if exact else None)
+    posterior = Posterior(xp, t_MD)
     rounding = 16 * float(np.finfo(float).eps) * math.sqrt(float((t_MD**2).sum()) / np.min(noise))
     rows = _Rows(xp, corpus_ND if device is None else _on_device(xp, corpus_ND))
     for index in before:
@@ -267,7 +268,7 @@ def _first_state(
 
     def measure(tile: slice) -> None:
         if exact:
-            v_N[tile] = posterior.v(rows.tile(tile, xp.float64))
+            v_N[tile] = posterior.qv(rows.tile(tile, xp.float64))[1]
         else:
             x_rD = rows.tile(tile, xp.float32)
             v_N[tile] = xp.array(xp.einsum("rd,rd->r", x_rD, x_rD), xp.float64)
@@ -287,9 +288,10 @@ class _Level:
         setting: _Setting,
         state: _State,
     ) -> None:
-        self.rows, self.posterior, self.inner, self.setting = rows, posterior, inner, setting
+        self.rows, self.posterior, self.setting = rows, posterior, setting
+        self.inner = tuple(level for level in inner if 2 * level[0] < len(rows))
         self.xp, self.state = setting.xp, state
-        self.plain = not inner or 2 * inner[0][0] >= len(rows)
+        self.plain = not self.inner
         wide = self.plain or setting.exact
         self.dtype = self.xp.float64 if wide else self.xp.float32
         self.open_N = self.xp.full(len(rows), True, self.xp.bool)
@@ -302,7 +304,7 @@ class _Level:
 
     def _make_room(self) -> None:
         """C is kept where targets are few and memory is there."""
-        count, (targets, dimensions) = len(self.rows), self.posterior.g_MD.shape
+        count, (targets, dimensions) = len(self.rows), self.posterior.t_MD.shape
         fits = 4 * count * targets <= self.setting.memory
         if not self.plain and self.dtype == self.xp.float32 and 2 * targets <= dimensions and fits:
             self.state.cross_NM = self.xp.full((count, targets), 0.0, self.dtype)
@@ -355,8 +357,8 @@ class _Level:
         if len(near) == 1:
             return int(near[0])
         rows, same = _distinct(self.xp, x_ND[near])
-        level_r = self.state.noise_N[near] + self.posterior.v(rows)[same]
-        exact_r = self.xp.host(self.posterior.q(rows)[same] / level_r)
+        q_r, v_r = self.posterior.qv(rows)
+        exact_r = self.xp.host(q_r[same] / (self.state.noise_N[near] + v_r[same]))
         free = np.ones(len(near), dtype=bool)
         return int(near[self._first_best(exact_r, free)])
 
@@ -458,19 +460,13 @@ class _Level:
             level_r -= dv_kr[step]
         return beats_r
 
-    def _spare(self, used: Array) -> Array:
-        """Room for the C after a block, beside the C before it, which a shorter block may need."""
-        if self.other_NM is None or self.other_NM is used:
-            self.other_NM = self.xp.full(tuple(used.shape), 0.0, self.dtype)
-        return self.other_NM
-
     def _decided(self, draft: list[Observation], close: np.ndarray, saved: Any) -> tuple[int, int]:
         """How many steps of the draft no close candidate wins, in float64, and who wins next."""
         picked = [one.index for one in draft]
         candidates = np.unique(np.concatenate([close, picked]))
         rows, same = _distinct(self.xp, self.rows.exact(candidates))
         noise_r = self.xp.host(self.state.noise_N[self.xp.array(candidates)])
-        q_r, v_r = (self.xp.host(f(rows, saved)) for f in (self.posterior.q, self.posterior.v))
+        q_r, v_r = (self.xp.host(value) for value in self.posterior.qv(rows, saved))
         block = _Block(self.xp, draft, self.xp.float64, cross=False)
         dq_kr, y_kr = (self.xp.host(drop) for drop in block.drops(rows, None))
         free = self.xp.host(self.open_N)[candidates]
@@ -495,7 +491,7 @@ class _Level:
             self._refresh()
 
     def _refresh(self) -> None:
-        g_DM = self.xp.array(self.posterior.g_MD.T, self.dtype)
+        g_DM = self.xp.array(self.posterior.g().T, self.dtype)
 
         def one_tile(tile: slice) -> None:
             cross_rM = self.rows.tile(tile, self.dtype) @ g_DM
