@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from problems import problem
 from threadpoolctl import ThreadpoolController
 
+from ttc_rl.schema import UserError
 from ttc_rl.selection import sift
 from ttc_rl.selection.sift import greedy
 from ttc_rl.vectors import Vectors
@@ -123,6 +124,23 @@ def test_it_goes_on_after_picks_made_earlier(done: int, noise: float):
     picks = greedy(corpus, targets, 90, noise, **SMALL)
     rest = greedy(corpus, targets, 90, noise, before=picks[:done], **SMALL)
     assert picks[:done] + rest == picks
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"noise": 0.0}, "must be above 0"),
+        ({"size": 601}, "601 different tasks asked of a corpus of 600"),
+        ({"row": 9}, "corpus row 9 holds a value that is not finite"),
+        ({"target": 2}, "targets' embeddings hold"),
+    ],
+)
+def test_what_has_no_answer_is_refused(change: dict, said: str):
+    corpus, targets = clustered(0)
+    corpus[change.get("row", slice(0, 0)), 3] = np.nan
+    targets[change.get("target", slice(0, 0)), 3] = np.inf
+    with pytest.raises(UserError, match=said):
+        greedy(corpus, targets, change.get("size", 5), change.get("noise", 0.1))
 
 
 def test_more_threads_pick_the_same(monkeypatch):

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
+from ttc_rl.schema import UserError
 from ttc_rl.selection.arrays import Array, Numpy, Torch, arrays_on
 from ttc_rl.selection.posterior import Observation, Posterior, compressed
 from ttc_rl.vectors import Vectors
@@ -38,7 +39,7 @@ BLOCKS = (64, 32, 8)
 TILE = 2048
 """Rows of the corpus in work at a time."""
 MEMORY = 4 << 30
-"""Bytes that may be taken for the products of candidates and targets; see `greedy`."""
+"""Bytes that may be taken for the products of candidates and targets; see `observations`."""
 ROUNDING = 2e-6
 """What float32 passes may put a q wrong by, as a share of the largest when q was last computed."""
 TIE = 1e-12
@@ -85,8 +86,15 @@ def observations(
     picks do not depend on the number of threads, the shards, or the pools. `device` names a torch
     device to run on. Memory beside the corpus: 48 bytes x N, 16 x D x D, and 4 x N x M for few
     targets, where that is below `memory`. Cost does not depend on the number of targets
-    beyond D.
+    beyond D. Raises UserError for a noise of 0 or less, for embeddings that are not finite, and
+    where more tasks are asked for than there are.
     """
+    if not np.min(noise) > 0:
+        raise UserError(f"selection noise must be above 0, got {np.min(noise)}")
+    if size > len(corpus_ND) and not repeat:
+        raise UserError(f"{size} different tasks asked of a corpus of {len(corpus_ND)}")
+    if not np.isfinite(target_MD).all():
+        raise UserError("the targets' embeddings hold a value that is not finite")
     xp = arrays_on(device)
     t_MD = xp.array(compressed(np.asarray(target_MD, np.float64)))
     noise_N = xp.array(np.broadcast_to(np.asarray(noise, np.float64), len(corpus_ND)).copy())
@@ -274,6 +282,9 @@ def _first_state(
             v_N[tile] = xp.array(xp.einsum("rd,rd->r", x_rD, x_rD), xp.float64)
 
     each_tile(measure, len(rows))
+    if not np.isfinite(xp.host(v_N)).all():
+        row = int(np.flatnonzero(~np.isfinite(xp.host(v_N)))[0])
+        raise UserError(f"the embedding of corpus row {row} holds a value that is not finite")
     return _State(noise_N, v_N, q_N, None)
 
 
