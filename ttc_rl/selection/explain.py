@@ -18,7 +18,14 @@ def explain(summary: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> st
     `summary` is what selection.json holds, `rows` what curriculum.jsonl holds.
     """
     return "\n".join(
-        [*_head(summary), *_curve(summary, rows), *_mix(summary), *_targets(summary, rows), ""]
+        [
+            *_head(summary),
+            *_curve(summary, rows),
+            *_mix(summary),
+            *_contamination(summary["contamination"]),
+            *_targets(summary, rows),
+            "",
+        ]
     )
 
 
@@ -89,6 +96,28 @@ def _mix(summary: Mapping[str, Any]) -> list[str]:
         lines.append(f"| {source} | {count:,} | {there:,} | {lift:.1f}x |")
     none = [name for name in summary["corpus_sources"] if name not in summary["sources"]]
     return [*lines, *([f"| none from | {', '.join(none)} | | |"] if none else []), ""]
+
+
+def _contamination(found: Mapping[str, Any]) -> list[str]:
+    """The certificate of overlap.certificate: how close any chosen task comes to any target."""
+    lines = [
+        "## Is the test in the training set?",
+        "",
+        f"All {found['pairs_compared']:,} pairs of a chosen task and a target were compared; "
+        f"{found['targets_above_any']:,} of {found['targets']:,} targets reach a threshold and are "
+        "worth a look in contamination.jsonl. Sets: curriculum "
+        f"`{found['curriculum_hash']}`, target `{found['target_hash']}`.",
+        "",
+        "| nearest task to each target, by | greatest | median | threshold | targets at or above "
+        "it | of those with an equal answer |",
+        "|:--|--:|--:|--:|--:|--:|",
+    ]
+    for name, one in found["measures"].items():
+        lines.append(
+            f"| {name} | {one['max']:.3g} | {one['median']:.3g} | {one['threshold']:g} | "
+            f"{one['targets_above']:,} | {one['same_answer']:,} |"
+        )
+    return [*lines, ""]
 
 
 def _targets(summary: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> list[str]:
