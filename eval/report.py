@@ -56,7 +56,7 @@ def write_report(run: RunDir, recipe: Recipe) -> Path:
         "tasks": ("Task by task", tasks_section(material)),
         "training": ("Training", training(run, recipe, material.arms)),
         "curriculum": ("Curriculum", curriculum(run, recipe, material.arms)),
-        "overlap": ("Overlap with the target", overlap(run)),
+        "overlap": ("Overlap with the target", overlap(run, recipe, material.arms)),
         "completions": ("Completions", completions(run, target, material.on_target)),
         "made": ("How this was made", made_section(run)),
     }

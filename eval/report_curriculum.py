@@ -10,7 +10,7 @@ from typing import Any
 from eval import charts, page
 from eval.summary import Json
 from ttc_rl.config import Recipe
-from ttc_rl.run_dir import RunDir, read_json, read_jsonl
+from ttc_rl.run_dir import ArmDir, RunDir, read_json, read_jsonl
 from ttc_rl.selection.explain import NEAR, uncovered
 
 SHOWN_PICKS, SHOWN_OVERLAPS = 50, 20
@@ -219,7 +219,7 @@ def _picks(rows: Sequence[Json], selection: Mapping[str, Any]) -> str:
     return page.text_table(columns, (cells(row) for row in rows[:SHOWN_PICKS]), wide)
 
 
-def overlap(run: RunDir) -> str:
+def overlap(run: RunDir, recipe: Recipe, arms: Sequence[str]) -> str:
     path = run.overlap.with_suffix(".json")
     if not path.exists():
         return page.paragraph(
@@ -238,15 +238,67 @@ def overlap(run: RunDir) -> str:
     )
     rule = (
         f"exact: the same text after normalisation. ngram: shared {found.get('ngram')}-grams "
-        f"cover at least {found.get('coverage')} of the target's. A problem told in other words "
-        "is not seen."
+        f"cover at least {found.get('coverage')} of the target's. {_near_rules(found)}"
     )
     return (
         page.paragraph(first)
         + page.paragraph(second)
         + page.paragraph(rule, "note")
         + _removed(run)
+        + "".join(_certificate(run.arm(arm, recipe), arm) for arm in arms)
     )
+
+
+def _near_rules(found: Json) -> str:
+    """The rules that see more than equal words, where they were on."""
+    told = []
+    if found.get("fuzzy") is not None:
+        told.append(f"fuzzy: at least {found['fuzzy']} of the shorter text is in the longer.")
+    if found.get("cosine") is not None:
+        told.append(f"cosine: embeddings with a cosine of at least {found['cosine']}.")
+    else:
+        told.append("A problem told in other words is not seen.")
+    if found.get("leave_nearest"):
+        told.append(f"nearest: each target's {found['leave_nearest']} nearest tasks, on purpose.")
+    repeats = found.get("duplicates", {}).get("removed", 0)
+    return " ".join(told) + (f" {repeats:,} near-copies of other tasks went too." * bool(repeats))
+
+
+def _certificate(folder: ArmDir, arm: str) -> str:
+    """What is left after selection: for each target the nearest chosen task, by four measures."""
+    if not folder.contamination.exists() or not folder.selection.exists():
+        return ""
+    found = read_json(folder.selection)["contamination"]
+    measures = found["measures"]
+    columns = ["measure", "greatest", "median", "threshold", "targets at or above", "equal answer"]
+    keys = ("max", "median", "threshold", "targets_above", "same_answer")
+    table = page.text_table(
+        columns,
+        ([name, *(f"{one[key]:.3g}" for key in keys)] for name, one in measures.items()),
+        [],
+    )
+    rows = sorted(
+        read_jsonl(folder.contamination),
+        key=lambda row: (-len(row["above"]), -row["span"]["value"]),
+    )
+    nearest = page.text_table(
+        ["target", *measures, "longest common text", "above"],
+        (
+            [
+                row["prompt"],
+                *(f"{row[name]['value']:.3g}" for name in measures),
+                row["span"]["text"],
+                ", ".join(row["above"]),
+            ]
+            for row in rows[:SHOWN_OVERLAPS]
+        ),
+        ["target", "longest common text"],
+    )
+    title = (
+        f"{arm}: certificate; all {found['pairs_compared']:,} pairs of chosen tasks and targets "
+        f"compared, {found['targets_above_any']:,} of {found['targets']:,} targets worth a look"
+    )
+    return page.details(title, table + nearest)
 
 
 def _removed(run: RunDir) -> str:

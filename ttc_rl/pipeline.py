@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ttc_rl.config import Recipe
 from ttc_rl.run_dir import (
@@ -31,6 +31,9 @@ from ttc_rl.unfinished import Unfinished
 from ttc_rl.verifiers.endpoint import Unreachable
 from ttc_rl.verifiers.judge import Judge, from_completer, use_judge
 from ttc_rl.versions import versions
+
+if TYPE_CHECKING:
+    from ttc_rl.overlap.cleaning import Cleaned
 
 JUDGE_TOKENS = 1024
 """The most a judge in this process may write before its verdict."""
@@ -104,7 +107,8 @@ def select(job: Job) -> None:
     from eval.benchmarks import resolve_target
     from ttc_rl.embed import POLICY, embed
     from ttc_rl.inputs import NEEDS_MODEL
-    from ttc_rl.overlap import remove_overlap
+    from ttc_rl.overlap.cleaning import clean, clean_near, needs_embeddings
+    from ttc_rl.overlap.near import rows_of
     from ttc_rl.selection.duplication import duplication
     from ttc_rl.sources import load_corpus
 
@@ -117,12 +121,9 @@ def select(job: Job) -> None:
         f"corpus: {len(loaded.tasks):,} tasks ({loaded.duplicates:,} exact duplicates left out); "
         f"target {target.name}: {len(target.tasks):,} tasks"
     )
-    overlap = remove_overlap(loaded.tasks, target.tasks, job.recipe.overlap)
-    _write_overlap(job, overlap, loaded.tasks, target.tasks)
-    corpus = [loaded.tasks[i] for i in overlap.kept]
-    job.say(f"overlap: {len(overlap.removed):,} corpus tasks removed, {len(corpus):,} left")
-    if not corpus:
-        raise UserError("overlap: every corpus task overlaps with the target; nothing is left")
+    cleaned = clean(loaded.tasks, target.tasks, job.recipe.overlap)
+    _write_overlap(job, cleaned, loaded.tasks, target.tasks)
+    corpus = cleaned.tasks
     write_json(
         job.run.versions,
         versions() | {"corpus": _hash(loaded.tasks), "target": _hash(target.tasks)},
@@ -131,6 +132,10 @@ def select(job: Job) -> None:
     policy = starting_model(job.recipe, job.say) if config.model == POLICY else None
     corpus_ND = embed(corpus, config, job.say, policy=policy)
     target_MD = embed(target.tasks, config, job.say, policy=policy)[:]
+    if needs_embeddings(job.recipe.overlap):
+        cleaned, rows = clean_near(cleaned, target.tasks, corpus_ND, target_MD)
+        _write_overlap(job, cleaned, loaded.tasks, target.tasks)
+        corpus, corpus_ND = cleaned.tasks, rows_of(corpus_ND, rows)
     common = {
         "bad_rows": loaded.problems,
         "duplicates": loaded.duplicates,
@@ -155,11 +160,13 @@ def _select_arm(
     import numpy as np
 
     from ttc_rl.inputs import Ask, model_inputs
+    from ttc_rl.overlap.certificate import certify_overlap
     from ttc_rl.selection import Stop
     from ttc_rl.selection import select as select_picks
     from ttc_rl.selection.certificate import certify, coverage
     from ttc_rl.selection.difficulty import noise_of
     from ttc_rl.selection.explain import explain
+    from ttc_rl.verifiers.same_gold import same_golds
 
     recipe, folder = job.arm(name)
     config, started = recipe.selection, time.perf_counter()
@@ -191,6 +198,9 @@ def _select_arm(
     seconds = time.perf_counter() - started
     chosen = [corpus[pick.index] for pick in picks]
     rows_n = np.array([pick.index for pick in picks])
+    contaminated, contamination = certify_overlap(
+        chosen, targets, corpus_ND[rows_n], target_MD, recipe.overlap, same_golds
+    )
     noise: Any = config.noise
     if config.method == "difficulty":
         noise = noise_of(extra.keywords["success"], config.noise)
@@ -217,11 +227,13 @@ def _select_arm(
             "floor": sum(left["floor"] for left in covered),
         },
         "certificate": certificate.as_dict(),
+        "contamination": contamination,
         "sources": _counts([task.source for task in chosen]),
         "corpus_sources": _counts([task.source for task in corpus]),
         **common,
     }
     write_jsonl(folder.curriculum, rows)
+    write_jsonl(folder.contamination, contaminated)
     write_text(folder.explanation, explain(summary, rows))
     write_json(folder.selection, summary)
     before, after = summary["uncertainty"]["start"], summary["uncertainty"]["after"]
@@ -245,19 +257,38 @@ def _weights(targets: list[Task], key: str | None) -> list[float] | None:
     return [float(task.meta[key]) for task in targets]
 
 
-def _write_overlap(job: Job, overlap: Any, corpus: list[Task], targets: list[Task]) -> None:
-    corpus_by_id, target_by_id = {t.id: t for t in corpus}, {t.id: t for t in targets}
+def _write_overlap(job: Job, cleaned: Cleaned, corpus: list[Task], targets: list[Task]) -> None:
+    """What went and why: overlap.jsonl, duplicates.jsonl, and the counts of both."""
+    from ttc_rl.overlap.dedupe import duplicates_report
+    from ttc_rl.verifiers.same_gold import same_golds
+
+    by_id = {task.id: task for task in (*targets, *corpus)}
+    target_prompts = {task.id: task.prompt for task in targets}
     rows = [
         asdict(removed)
         | {
-            "prompt": corpus_by_id[removed.task_id].prompt,
-            "source": corpus_by_id[removed.task_id].source,
-            "target_prompt": target_by_id[removed.target_id].prompt,
+            "prompt": by_id[removed.task_id].prompt,
+            "source": by_id[removed.task_id].source,
+            "target_prompt": target_prompts[removed.target_id],
         }
-        for removed in overlap.removed
+        for removed in cleaned.overlap.removed
+    ]
+    same = same_golds([(by_id[one.task_id], by_id[one.of_id]) for one in cleaned.duplicates])
+    repeats = [
+        asdict(one)
+        | {"same_gold": found, "prompt": by_id[one.task_id].prompt, "of": by_id[one.of_id].prompt}
+        for one, found in zip(cleaned.duplicates, same, strict=True)
     ]
     write_jsonl(job.run.overlap, rows)
-    write_json(job.run.overlap.with_suffix(".json"), overlap.report())
+    write_jsonl(job.run.duplicates, repeats)
+    report = duplicates_report(cleaned.duplicates, same)
+    write_json(
+        job.run.overlap.with_suffix(".json"), cleaned.overlap.report() | {"duplicates": report}
+    )
+    job.say(
+        f"overlap: {len(rows):,} corpus tasks removed, {len(cleaned.tasks):,} left; "
+        f"{len(repeats):,} near-copies of others went too"
+    )
 
 
 def _say_problems(job: Job, problems: list[str]) -> None:

@@ -1,8 +1,8 @@
 """The run folder: which file holds what, and how files are written so that a kill leaves no half.
 
     NAME/recipe.yaml  versions.json  overlap.jsonl  overlap.json  summary.json  report.html
-         difficulty.jsonl  features/
-         curriculum.jsonl  selection.json  selection.md
+         duplicates.jsonl  difficulty.jsonl  features/
+         curriculum.jsonl  selection.json  selection.md  contamination.jsonl
          metrics.jsonl  rollouts/  checkpoints/  model/
          eval/BENCHMARK/MODEL.samples.jsonl  eval/BENCHMARK/MODEL.json
 
@@ -48,6 +48,10 @@ class ArmDir:
         return self.root / "selection.md"
 
     @property
+    def contamination(self) -> Path:
+        return self.root / "contamination.jsonl"
+
+    @property
     def metrics(self) -> Path:
         return self.root / "metrics.jsonl"
 
@@ -79,6 +83,10 @@ class RunDir:
     @property
     def overlap(self) -> Path:
         return self.root / "overlap.jsonl"
+
+    @property
+    def duplicates(self) -> Path:
+        return self.root / "duplicates.jsonl"
 
     @property
     def difficulty(self) -> Path:

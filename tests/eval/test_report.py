@@ -62,8 +62,24 @@ def fill(run: RunDir, recipe: Recipe) -> None:
         {
             "targets": [{"task_id": "x", "prompt": "the nearest target of all"}],
             "uncertainty": {"start": 10.0, "after": 7.0, "floor": 2.0},
+            "contamination": {
+                "pairs_compared": 36,
+                "targets": 12,
+                "targets_above_any": 1,
+                "measures": {
+                    "span": {
+                        "max": 31,
+                        "median": 4.0,
+                        "threshold": 25,
+                        "targets_above": 1,
+                        "same_answer": 1,
+                    }
+                },
+            },
         },
     )
+    span = {"value": 31, "text": "the <i>longest</i> text", "rank": 0}
+    write_jsonl(arm.contamination, [{"prompt": "the target", "span": span, "above": ["span"]}])
     rows = [{"step": i, "reward": i / 10, "entropy": 1.0} for i in range(1, 6)]
     write_jsonl(arm.metrics, [*rows, {"step": 5, "train_runtime": 3.0}])
     removed = {"task_id": "t", "target_id": "x", "rule": "exact", "detail": "all"}
@@ -92,6 +108,8 @@ def test_a_whole_run_is_one_file_with_its_numbers(make_run: Any, tmp_path: Path)
         "TTC-RL (sift) raises avg@4 on sums from",
         f"to {100 * value:.1f} %",
         "The corpus holds no target task: checked 1,234 corpus tasks against 12 targets.",
+        "all 36 pairs of chosen tasks and targets compared, 1 of 12 targets worth a look",
+        "the &lt;i&gt;longest&lt;/i&gt; text",
         "&lt;b&gt;pick&lt;/b&gt; me",
         "the nearest target of all",
         "numpy",

@@ -103,11 +103,29 @@ class EmbedConfig(Section):
     """Folders that `ttc-rl embed --out` made; a text found there is not embedded again."""
 
 
+class DedupeConfig(Section):
+    """Of tasks of the corpus that repeat one another, the first stays."""
+
+    exact: bool = True
+    """The same prompt but for white space and LaTeX that does not print."""
+    fuzzy: float | None = Field(default=None, gt=0, le=1)
+    """The same formulas, and weighted Jaccard similarity of the texts of at least this."""
+    cosine: float | None = Field(default=None, gt=-1, le=1)
+    """The same formulas, and embeddings with at least this cosine."""
+
+
 class OverlapConfig(Section):
     ngram: int = Field(default=13, gt=0)
     """Remove a corpus task that shares an n-gram with a target, ..."""
     coverage: float = Field(default=0.5, ge=0, le=1)
     """... if shared n-grams cover at least this share of the target's; 0 removes on any one."""
+    fuzzy: float | None = Field(default=0.8, gt=0, le=1)
+    """Remove where at least this share of the shorter text, by rarity, is in the longer one."""
+    cosine: float | None = Field(default=None, gt=-1, le=1)
+    """Remove where the embeddings that selection uses have at least this cosine."""
+    leave_nearest: int = Field(default=0, ge=0)
+    """Remove each target's so many nearest tasks as well: does the gain survive without them?"""
+    dedupe: DedupeConfig = DedupeConfig()
 
 
 class DifficultyConfig(Section):

@@ -21,7 +21,7 @@ def explain(summary: Json, rows: Sequence[Json]) -> str:
 
     `summary` is what selection.json holds, `rows` what curriculum.jsonl holds.
     """
-    parts = [_head, _curve, _mix, _coverage, _near, _targets]
+    parts = [_head, _curve, _mix, _coverage, _near, _contamination, _targets]
     return "\n".join([*(line for part in parts for line in part(summary, rows)), ""])
 
 
@@ -133,7 +133,30 @@ def _near(summary: Json, rows: Sequence[Json]) -> list[str]:
     return [*lines, ""]
 
 
-def _targets(summary: Json, rows: Sequence[Json]) -> list[str]:
+def _contamination(summary: Json, _: Sequence[Json]) -> list[str]:
+    """The certificate of overlap.certificate: how close any chosen task comes to any target."""
+    found = summary["contamination"]
+    lines = [
+        "## Is the test in the training set?",
+        "",
+        f"All {found['pairs_compared']:,} pairs of a chosen task and a target were compared; "
+        f"{found['targets_above_any']:,} of {found['targets']:,} targets reach a threshold and are "
+        "worth a look in contamination.jsonl. Sets: curriculum "
+        f"`{found['curriculum_hash']}`, target `{found['target_hash']}`.",
+        "",
+        "| nearest task to each target, by | greatest | median | threshold | targets at or above "
+        "it | of those with an equal answer |",
+        "|:--|--:|--:|--:|--:|--:|",
+    ]
+    for name, one in found["measures"].items():
+        lines.append(
+            f"| {name} | {one['max']:.3g} | {one['median']:.3g} | {one['threshold']:g} | "
+            f"{one['targets_above']:,} | {one['same_answer']:,} |"
+        )
+    return [*lines, ""]
+
+
+def _targets(summary: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> list[str]:
     lines = ["## First picks nearest to each target", ""]
     for number, target in enumerate(summary["targets"][:TARGETS_SHOWN]):
         own = [row for row in rows if row["nearest_target"] == number]

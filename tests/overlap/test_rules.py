@@ -15,7 +15,7 @@ from ttc_rl.config import OverlapConfig
 from ttc_rl.overlap import OverlapResult, remaining_overlap, remove_overlap
 from ttc_rl.schema import Task
 
-DATA = Path(os.environ.get("TTC_RL_DATA", Path(__file__).parents[2] / "shared" / "data"))
+DATA = Path(os.environ.get("TTC_RL_DATA", Path(__file__).parents[3] / "shared" / "data"))
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="no task data here")
 
 
@@ -57,7 +57,7 @@ PROMPTS = st.lists(st.sampled_from(["a", "b", "a b", "C,", "-", "c c"]), max_siz
 def test_it_removes_what_a_quadratic_search_removes(
     corpus: list[str], targets: list[str], n: int, coverage: float
 ):
-    config = OverlapConfig(ngram=n, coverage=coverage)
+    config = OverlapConfig(ngram=n, coverage=coverage, fuzzy=None)
     tasks, goals = [math_task(p) for p in corpus], [math_task(p, "2") for p in targets]
     result = remove_overlap(tasks, goals, config)
     expected = [i for i, t in enumerate(tasks) if not any(overlaps(t, g, config) for g in goals)]
@@ -129,11 +129,14 @@ def test_the_report_counts():
         "by_rule": {"exact": 1, "ngram": 1},
         "ngram": 3,
         "coverage": 0.5,
+        "fuzzy": 0.8,
+        "cosine": None,
+        "leave_nearest": 0,
         "remaining_overlap": 0,
     }
 
 
-def run(corpus: str, benchmark: str, **config: float) -> OverlapResult:
+def run(corpus: str, benchmark: str, **config: float | None) -> OverlapResult:
     tasks = load_tasks(str(DATA / "corpus" / f"{corpus}.jsonl.gz"))
     (file,) = (DATA / "benchmarks").glob(f"{benchmark}.jsonl*")
     start = time.perf_counter()
@@ -151,7 +154,7 @@ def targets_of(result: OverlapResult, *rules: str) -> int:
 @pytest.mark.parametrize(("benchmark", "exact", "half"), [("aime2024", 16, 22), ("aime2025", 4, 6)])
 def test_planted_benchmark_problems_are_found(benchmark: str, exact: int, half: int):
     """The counts of the data's README. One AIME 2024 problem is equal but spaced otherwise."""
-    result = run("quasar_mix", benchmark)
+    result = run("quasar_mix", benchmark, fuzzy=None)
     corpus = {t.id: t.prompt for t in load_tasks(str(DATA / "corpus" / "quasar_mix.jsonl.gz"))}
     targets = {t.id: t for t in load_tasks(str(DATA / "benchmarks" / f"{benchmark}.jsonl"))}
     shares = {
@@ -168,7 +171,57 @@ def test_planted_benchmark_problems_are_found(benchmark: str, exact: int, half: 
 
 
 @needs_data
+@pytest.mark.parametrize(
+    ("corpus", "benchmark", "at_08", "at_06"),
+    [
+        ("quasar_mix", "aime2024", 27, 29),
+        ("quasar_mix", "aime2025", 6, 7),
+        ("leetcode_train", "livecodebench_public", 51, 79),
+    ],
+)
+def test_fuzzy_finds_planted_problems_under_other_words(
+    corpus: str, benchmark: str, at_08: int, at_06: int
+):
+    """All 30 of AIME 2024 are there: 23 by n-grams. Of 81 of LiveCodeBench, n-grams see 3."""
+    for threshold, count in ((0.8, at_08), (0.6, at_06)):
+        result = run(corpus, benchmark, fuzzy=threshold)
+        assert targets_of(result, "exact", "ngram", "fuzzy") == count
+
+
+LONGER = " ".join(f"word{i} and" for i in range(40))
+
+
+@pytest.mark.parametrize(
+    ("corpus", "target"),
+    [
+        (f"{LONGER} what is it?", f"{LONGER[:150]} new {LONGER[150:]} which is that?"),
+        (
+            LONGER,
+            f"{LONGER[:99]} x {LONGER[99:198]} y {LONGER[198:]} {' '.join(map(str, range(99)))}",
+        ),
+    ],
+)
+def test_fuzzy_sees_the_same_text_with_other_words_or_examples(corpus: str, target: str):
+    config = OverlapConfig(ngram=50)
+    (removed,) = remove_overlap([math_task(corpus)], [math_task(target, "5")], config).removed
+    assert removed.rule == "fuzzy"
+    assert removed.similarity is not None
+    assert removed.similarity >= 0.8
+    assert remove_overlap(
+        [math_task(corpus)], [math_task(target)], OverlapConfig(ngram=50, fuzzy=None)
+    ).kept == [0]
+
+
+def test_where_both_tell_their_content_that_decides():
+    target = math_task(f"{LONGER} a c b", family="sort", content="a c b")
+    told = math_task(f"{LONGER} a b c", family="sort", content="a b c")
+    config = OverlapConfig(ngram=99)
+    assert remove_overlap([told], [target], config).kept == [0]
+    assert remove_overlap([math_task(f"{LONGER} a b c")], [target], config).kept == []
+
+
+@needs_data
 def test_many_targets_take_seconds():
-    result = run("mmlu", "mmlu_pro")
+    result = run("mmlu", "mmlu_pro", fuzzy=None)
     assert result.remaining_overlap == 0
     assert targets_of(result, "exact", "ngram", "content") > 1000
