@@ -1,5 +1,6 @@
 """Rules on embeddings and repeats inside a corpus, against plain loops."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,10 @@ from ttc_rl.overlap import near
 from ttc_rl.overlap.cleaning import clean, clean_near, needs_embeddings
 from ttc_rl.overlap.dedupe import formulas, printed
 from ttc_rl.schema import Task, UserError
+from ttc_rl.sources import load_corpus
 from ttc_rl.vectors import Vectors
+
+DATA = Path(os.environ.get("TTC_RL_DATA", Path(__file__).parents[3] / "shared" / "data"))
 
 
 def math_task(prompt: str, gold: str = "1", **meta: object) -> Task:
@@ -145,3 +149,16 @@ def test_repeats_of_another_kind_or_content_stay():
     cleaned = clean(tasks, [math_task("nothing like it")], config)
     assert cleaned.tasks == tasks[:4]
     assert [one.of_id for one in cleaned.duplicates] == [tasks[3].id]
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="no task data here")
+@pytest.mark.parametrize(("fuzzy", "repeats"), [(None, 59), (0.9, 76)])
+def test_repeats_of_real_sources(fuzzy: float | None, repeats: int):
+    """AIME problems are in both; quasar-mix holds AIME 2024 as well."""
+    corpus = load_corpus(["quasar-mix", "aime-1983-2021"], str(DATA)).tasks
+    targets = load_corpus([str(DATA / "benchmarks" / "aime2024.jsonl")]).tasks
+    config = OverlapConfig.model_validate({"dedupe": {"fuzzy": fuzzy}})
+    cleaned = clean(corpus, targets, config)
+    assert len(cleaned.duplicates) == repeats
+    stay = {task.id for task in cleaned.tasks}
+    assert all(one.of_id in stay and one.task_id not in stay for one in cleaned.duplicates)

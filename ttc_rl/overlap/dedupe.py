@@ -8,7 +8,8 @@ The formulas of a prompt are its digits and operators in a row: what sets "2 + 3
 in two prompts of otherwise equal words. Tasks of different kinds, or that tell different contents
 (`meta.content`), never repeat one another. In the order of the corpus, a task goes where it is near
 one that stays; so of a ~ b ~ c with a, c apart, b goes and c stays, each task that goes is near one
-that stays, and no two that stay are near. Golds are not looked at.
+that stays, and no two that stay are near. The rules follow one another, so what an earlier rule
+let stay may go by a later one. Golds are not looked at.
 """
 
 from __future__ import annotations
