@@ -7,7 +7,7 @@ import pytest
 
 from ttc_rl.config import PretrainConfig, Recipe, SkillsConfig
 from ttc_rl.curriculum import plan
-from ttc_rl.pipeline import Job
+from ttc_rl.job import Job
 from ttc_rl.run_dir import ArmDir, RunDir
 from ttc_rl.sampling import Decoding
 from ttc_rl.sampling.generate import GenerateCompleter

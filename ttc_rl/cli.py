@@ -15,7 +15,7 @@ from ttc_rl.schema import UserError
 
 if TYPE_CHECKING:
     from ttc_rl.config import Recipe
-    from ttc_rl.pipeline import Job
+    from ttc_rl.job import Job
     from ttc_rl.schema import Task
 
 app = typer.Typer(
@@ -96,7 +96,8 @@ def run(
     if resolved.sweep:
         _sweep(resolved, root, jobs, resume, overwrite)
         return
-    from ttc_rl.pipeline import check_extras, run_all
+    from ttc_rl.job import check_extras
+    from ttc_rl.pipeline import run_all
 
     check_extras(resolved)
     job = _open(resolved, root, resume, overwrite)
@@ -162,10 +163,11 @@ def evaluate(
 def report(run_dir: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder")]) -> None:
     """Write summary.json and report.html of a run anew."""
     from ttc_rl import pipeline
+    from ttc_rl.job import Job
     from ttc_rl.run_dir import RunDir
 
     folder = RunDir(run_dir)
-    pipeline.report(pipeline.Job(folder.load_recipe(), folder, say))
+    pipeline.report(Job(folder.load_recipe(), folder, say))
 
 
 # --------------------------------------------------------------------------- on results
@@ -378,7 +380,7 @@ def _default_folder(recipe: Path) -> Path:
 
 
 def _open(recipe: Recipe, root: Path, resume: bool, overwrite: bool = False) -> Job:
-    from ttc_rl.pipeline import Job
+    from ttc_rl.job import Job
     from ttc_rl.run_dir import RunDir
 
     return Job(recipe, RunDir.open(root, recipe, resume=resume, overwrite=overwrite), say)
@@ -387,7 +389,7 @@ def _open(recipe: Recipe, root: Path, resume: bool, overwrite: bool = False) -> 
 def _sweep(recipe: Recipe, root: Path, jobs: int, resume: bool, overwrite: bool) -> None:
     from eval.compare import compare as compare_runs
     from eval.tables import comparison_markdown, comparison_tables
-    from ttc_rl.pipeline import check_extras
+    from ttc_rl.job import check_extras
     from ttc_rl.run_dir import RunDir, write_text
     from ttc_rl.sweep import run_cells
 

@@ -38,6 +38,7 @@ def recipe(folder: Path, extra: str = "") -> str:
 def test_every_method_leaves_a_curriculum_that_explains_itself(cache, tmp_path: Path):
     methods = [method for method in METHODS if method not in NEEDS_THE_MODEL]
     arms = "".join(f"  {m}: {{selection: {{method: {m}}}}}\n" for m in methods)
+    arms += "  mean: {selection: {objective: mean}}\n"
     arms += "  worst: {selection: {objective: max}}\n"
     arms += "  again: {selection: {repeat: true, size: 30}}\n"
     arms += "  short: {selection: {stop: {remaining: 0.9}}}\n"
@@ -48,7 +49,7 @@ def test_every_method_leaves_a_curriculum_that_explains_itself(cache, tmp_path: 
     folders = {arm: run.arm(arm, run.load_recipe()) for arm in run.load_recipe().arm_names}
     rows = {arm: list(read_jsonl(folder.curriculum)) for arm, folder in folders.items()}
     assert {arm: len(found) for arm, found in rows.items()} == dict.fromkeys(methods, 12) | {
-        "worst": 12, "again": 30, "short": 8
+        "mean": 12, "worst": 12, "again": 30, "short": 8
     }  # fmt: skip
     for arm, folder in folders.items():
         selection = read_json(folder.selection)
@@ -58,6 +59,7 @@ def test_every_method_leaves_a_curriculum_that_explains_itself(cache, tmp_path: 
         assert left[-1] == pytest.approx(selection["uncertainty"]["after"])
         assert left[-1] >= selection["certificate"]["lower_bound"] - 1e-9
         assert not folder.unfinished.exists()
+    del rows["mean"]
     assert min(rows, key=lambda arm: rows[arm][7]["uncertainty"]) in ("sift", "short", "again")
     page = run.report.read_text()
     assert "Dashed: with all of the corpus." in page

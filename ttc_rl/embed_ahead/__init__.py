@@ -9,7 +9,7 @@ from typing import Any
 
 from ttc_rl.config import Recipe, SourceConfig, load_recipe, make_recipe
 from ttc_rl.embed import POLICY, embed, write_shards
-from ttc_rl.pipeline import starting_model
+from ttc_rl.job import starting_model
 from ttc_rl.schema import UserError
 from ttc_rl.sources import load_corpus
 

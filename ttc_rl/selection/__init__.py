@@ -23,7 +23,7 @@ from ttc_rl.selection.sift import greedy, observations
 from ttc_rl.selection.stopping import Stop, until
 from ttc_rl.vectors import Vectors
 
-__all__ = ["METHODS", "Problem", "Stop", "greedy", "select", "select_each"]
+__all__ = ["METHODS", "Problem", "Stop", "greedy", "select", "select_each", "weighted"]
 
 # N corpus tasks, M targets, D embedding size, n picks.
 Objective = Literal["sum", "mean", "max"]
@@ -76,9 +76,9 @@ def select(
     """
     corpus_ND = corpus_ND if isinstance(corpus_ND, Vectors) else _floats(corpus_ND)
     problem = Problem(corpus_ND, _floats(target_MD), size, noise, seed, **known)
-    weighted = _weighted(problem, weights, objective)
+    aims_MD = weighted(problem.target_MD, weights, objective)
     if method in RIVALS:
-        return _picks(RIVALS[method](problem), problem, weighted, noise, "sum", ids)
+        return _picks(RIVALS[method](problem), problem, aims_MD, noise, "sum", ids)
     if method not in METHODS:
         raise UserError(f"no selection method {method!r}; there are {', '.join(METHODS)}")
     rows = in_band(problem.success_N, size) if method == "band" else np.arange(len(corpus_ND))
@@ -89,7 +89,7 @@ def select(
     order = np.searchsorted(rows, np.asarray(before, int)).tolist()
     found = _greedy(
         among,
-        weighted,
+        aims_MD,
         noise_N,
         objective,
         size=size,
@@ -99,11 +99,11 @@ def select(
     )
     if stop is not None:
         seen = np.asarray(among[np.array(order, int)], np.float64)
-        left = variances(seen, weighted, noise_N[order]).sum(axis=1).tolist()
+        left = variances(seen, aims_MD, noise_N[order]).sum(axis=1).tolist()
 
         def bound(picks: list[int]) -> float:
             return certify(
-                among, weighted, picks, noise_N, size=size, repeat=repeat, enough=0.01
+                among, aims_MD, picks, noise_N, size=size, repeat=repeat, enough=0.01
             ).lower_bound
 
         found = until(stop, found, order, left, bound)
@@ -111,7 +111,7 @@ def select(
         order.append(one.index)
         progress(rows[order].tolist())
     noise_n = noise_N[order]
-    return _picks(rows[order].tolist(), problem, weighted, noise_n, objective, ids)
+    return _picks(rows[order].tolist(), problem, aims_MD, noise_n, objective, ids)
 
 
 def select_each(
@@ -155,22 +155,19 @@ def _rows_of(corpus_ND: np.ndarray | Vectors, rows: np.ndarray) -> np.ndarray | 
     return corpus_ND.subset(rows) if isinstance(corpus_ND, Vectors) else corpus_ND[rows]
 
 
-def _weighted(
-    problem: Problem, weights: Sequence[float] | np.ndarray | None, objective: Objective
+def weighted(
+    target_MD: np.ndarray, weights: Sequence[float] | np.ndarray | None, objective: Objective
 ) -> np.ndarray:
     """Targets scaled so that their summed variance is the objective: sqrt(w_t) t."""
-    target_MD = np.asarray(problem.target_MD, np.float64)
+    target_MD = np.asarray(target_MD, np.float64)
     count = len(target_MD)
-    if weights is None:
-        weight_M = np.ones(count)
-    else:
-        weight_M = np.asarray(weights, np.float64)
-        if objective == "max":
-            raise UserError("weights count in the sum and the mean; the largest has none")
-        if weight_M.shape != (count,) or (weight_M < 0).any() or not weight_M.sum():
-            raise UserError(
-                f"weights must be {count} numbers, one a target, none below 0 and not all 0"
-            )
+    weight_M = np.ones(count) if weights is None else np.asarray(weights, np.float64)
+    if weights is not None and objective == "max":
+        raise UserError("weights count in the sum and the mean; the largest has none")
+    if weight_M.shape != (count,) or (weight_M < 0).any() or not weight_M.sum():
+        raise UserError(
+            f"weights must be {count} numbers, one a target, none below 0 and not all 0"
+        )
     if objective == "mean":
         weight_M = weight_M / weight_M.sum()
     return np.sqrt(weight_M)[:, None] * target_MD
@@ -179,13 +176,13 @@ def _weighted(
 def _picks(
     order: Sequence[int],
     problem: Problem,
-    weighted: np.ndarray,
+    aims_MD: np.ndarray,
     noise_n: float | np.ndarray,
     objective: Objective,
     ids: Sequence[str] | None,
 ) -> list[Pick]:
     chosen = np.asarray(problem.corpus_ND[np.array(order, int)], np.float64)
-    left_nM = variances(chosen, weighted, noise_n)
+    left_nM = variances(chosen, aims_MD, noise_n)
     total_n = left_nM.sum(axis=1)
     aim_n = left_nM.max(axis=1) if objective == "max" else total_n
     cosine_nM = rivals.unit(chosen) @ rivals.unit(np.asarray(problem.target_MD, np.float64)).T

@@ -1,0 +1,81 @@
+"""One run to be done: its recipe, its folder, who watches, and the model it starts from."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ttc_rl.config import Recipe
+from ttc_rl.run_dir import ArmDir, RunDir, cache_dir
+from ttc_rl.schema import Completer, UserError
+from ttc_rl.verifiers.endpoint import Unreachable
+from ttc_rl.verifiers.judge import Judge, from_completer, use_judge
+
+JUDGE_TOKENS = 1024
+"""The most a judge in this process may write before its verdict."""
+
+
+@dataclass(frozen=True)
+class Job:
+    recipe: Recipe
+    run: RunDir
+    say: Callable[[str], None]
+
+    def __post_init__(self) -> None:
+        judge = self.recipe.judge
+        use_judge(_local_judge(self.recipe) if judge and judge.endpoint is None else judge)
+
+    def arm(self, name: str) -> tuple[Recipe, ArmDir]:
+        return self.recipe.arm(name), self.run.arm(name, self.recipe)
+
+
+def check_extras(recipe: Recipe) -> None:
+    """Raise at once what would otherwise stop the run halfway: an extra that is not installed."""
+    needed = {"trl": "train", "datasets": "train", "sentence_transformers": "embed"}
+    if recipe.track.wandb:
+        needed["wandb"] = "wandb"
+    if recipe.train.vllm or recipe.embed.backend == "vllm":
+        needed["vllm"] = "vllm"
+    for module, extra in needed.items():
+        if importlib.util.find_spec(module) is None:
+            raise UserError(f"{module} is not installed: pip install 'ttc-rl[{extra}]'")
+
+
+def starting_model(recipe: Recipe, say: Callable[[str], None]) -> str | Path:
+    """The model that training starts from: an id or folder, or one trained from scratch now."""
+    model = recipe.model
+    if model.path is not None:
+        return model.path
+    assert model.pretrain is not None
+    import torch
+
+    from ttc_rl.train.pretrain import base_model
+
+    # Matrices this small run slower on two threads than on one, and one thread repeats exactly.
+    torch.set_num_threads(1)
+    return base_model(model.pretrain, recipe.seed, recipe.prompts, say)
+
+
+def _local_judge(recipe: Recipe) -> Judge:
+    """The recipe's judge as a model in this process, loaded when there is something to judge."""
+    config = recipe.judge
+    assert config is not None
+
+    @functools.cache
+    def judge_model() -> Completer:
+        from ttc_rl.prompts import PLACE
+        from ttc_rl.sampling import Decoding, load_completer
+
+        use_vllm = recipe.train.vllm is not None
+        loaded = load_completer(config.model, {"judge": PLACE}, use_vllm=use_vllm)
+        return loaded.decoding_with(Decoding(JUDGE_TOKENS, temperature=0))
+
+    def ask(prompts: Sequence[str]) -> list[str | Unreachable]:
+        step = config.concurrency
+        parts = (prompts[start : start + step] for start in range(0, len(prompts), step))
+        return [reply for part in parts for reply in from_completer(judge_model())(part)]
+
+    return Judge(ask, config.model, cache_dir() / "judge")
