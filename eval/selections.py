@@ -27,6 +27,7 @@ def selections_markdown(runs: Sequence[RunDir]) -> str:
         _curricula(read),
         _sources(read),
         _overlap({name: run for name, _, run in found}),
+        _left(read),
         _uncovered(read),
     ]
     return "\n".join(line for part in parts for line in [*part, ""])
@@ -83,6 +84,26 @@ def _overlap(runs: Mapping[str, RunDir]) -> list[str]:
         hit = len({row["target_id"] for row in rows})
         rules, sources = (_counted(row[key] for row in rows) for key in ("rule", "source"))
         lines.append(f"| {name} | {len(rows):,} | {hit:,} | {rules} | {sources} |")
+    return lines
+
+
+def _left(read: Mapping[str, Json]) -> list[str]:
+    """What the certificate of the chosen tasks finds worth a look."""
+    measures = list(next(iter(read.values()))["contamination"]["measures"])
+    lines = [
+        "**What is left among the chosen tasks**: targets that one of them comes near to, by any "
+        "measure and by each (with how many golds equal); the greatest in brackets",
+        "",
+        f"| target | any | {' | '.join(measures)} |",
+        "|:--|--:|" + ":--|" * len(measures),
+    ]
+    for name, one in read.items():
+        found = one["contamination"]
+        cells = [
+            f"{m['targets_above']:,} ({m['same_answer']:,} equal; {m['max']:.2g})"
+            for m in found["measures"].values()
+        ]
+        lines.append(f"| {name} | {found['targets_above_any']:,} | {' | '.join(cells)} |")
     return lines
 
 

@@ -225,3 +225,16 @@ def test_many_targets_take_seconds():
     result = run("mmlu", "mmlu_pro", fuzzy=None)
     assert result.remaining_overlap == 0
     assert targets_of(result, "exact", "ngram", "content") > 1000
+
+
+@needs_data
+def test_a_mixed_corpus_hides_no_program_behind_the_frame_of_its_statement():
+    """What code tasks all say is rare among mathematics; what they say alone must still count."""
+    (file,) = (DATA / "benchmarks").glob("livecodebench_public.jsonl*")
+    targets = load_tasks(str(file))
+    code = load_tasks(str(DATA / "corpus" / "leetcode_train.jsonl.gz"))
+    maths = load_tasks(str(DATA / "corpus" / "gsm8k_train.jsonl.gz"))
+    alone = remove_overlap(code, targets, OverlapConfig())
+    mixed = remove_overlap([*maths, *code], targets, OverlapConfig())
+    assert len(alone.removed) > 40
+    assert {r.task_id for r in alone.removed} <= {r.task_id for r in mixed.removed}

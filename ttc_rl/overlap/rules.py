@@ -7,7 +7,9 @@
              n-gram, so there a corpus task goes that contains all of it, in a row
     fuzzy    w(S(corpus task) & S(target)) / min(w(S(corpus task)), w(S(target))) >= fuzzy, S the
              4-grams of characters, w the rarity of each (`shingles.py`): the shorter text stands,
-             almost word for word, in the longer. Where both tell their content, that decides
+             almost word for word, in the longer. Where both tell their content, that decides.
+             Rarity is counted in the whole corpus, and in a corpus of several kinds once more among
+             the tasks of the target's kind, where "Example 1: Input" is the frame that it is
 
 Golds are not looked at: an equal prompt with another gold goes too. Texts do not show translations,
 nor a problem told anew; `near.py` looks at embeddings.
@@ -33,8 +35,11 @@ def remove_overlap(
     """Which corpus tasks may be trained on. Rules are tried in the order of the list above."""
     found = dict(_by_index(corpus, targets, config))
     if config.fuzzy is not None:
-        rest = [row for row in range(len(corpus)) if row not in found]
-        found |= _by_shingles(corpus, rest, targets, config.fuzzy)
+        for kinds in _kinds(corpus, targets):
+            rest = [
+                row for row, task in enumerate(corpus) if row not in found and task.kind in kinds
+            ]
+            found |= _by_shingles(corpus, rest, targets, config.fuzzy, kinds)
     kept = [row for row in range(len(corpus)) if row not in found]
     left = remaining_overlap([corpus[row] for row in kept], targets)
     removed = [found[row] for row in sorted(found)]
@@ -65,12 +70,25 @@ def _by_index(
             yield row, Removed(task.id, targets[target].id, rule, detail)
 
 
+def _kinds(corpus: Sequence[Task], targets: Sequence[Task]) -> list[frozenset[str]]:
+    """The kinds among which to count what is rare: each of the targets', and all together."""
+    every = frozenset(task.kind for task in (*corpus, *targets))
+    alone = {frozenset([target.kind]) for target in targets} - {every}
+    return [*sorted(alone, key=sorted), every]
+
+
 def _by_shingles(
-    corpus: Sequence[Task], rows: Sequence[int], targets: Sequence[Task], threshold: float
+    corpus: Sequence[Task],
+    rows: Sequence[int],
+    targets: Sequence[Task],
+    threshold: float,
+    kinds: frozenset[str],
 ) -> dict[int, Removed]:
-    """Those of the rows that reach the threshold; rarity is that in the whole corpus."""
+    """Those of the rows that reach the threshold; rarity is that among tasks of these kinds."""
+    targets = [target for target in targets if target.kind in kinds]
     prompts = [target.prompt for target in targets]
-    vocabulary = Vocabulary([*(task.prompt for task in corpus), *prompts])
+    counted = (task.prompt for task in corpus if task.kind in kinds)
+    vocabulary = Vocabulary([*counted, *prompts])
     target_sets = vocabulary.sets(prompts)
     best: dict[int, tuple[float, int]] = {}
     for start in range(0, len(rows), BLOCK):
