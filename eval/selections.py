@@ -13,12 +13,14 @@ from ttc_rl.selection.explain import uncovered
 SOURCES_SHOWN = 6
 HEAD = """# Selections
 
-One `ttc-rl select` for each target, from the same corpus; the command wrote this page. *Variance* is the targets' summed
-posterior variance under SIFT's model, *floor* what observing all of the corpus would leave, *certified share* how much of what
-any curriculum of this size could remove this one removes at least. All three speak of the embeddings' geometry: where the
-corpus holds many more tasks than the embedding has dimensions, the floor is near 0 for every target, and a target that
-counts as covered may still be beyond the model. *Near-duplicates around*: of a target's nearest tasks, how many have a
-near-duplicate among them; the more, the more SIFT has over nearest neighbours.
+One `ttc-rl select` for each target, from the same corpus; the command wrote this page. *Variance*
+is the targets' summed posterior variance under SIFT's model, *floor* what observing all of the
+corpus would leave, *certified share* how much of what any curriculum of this size could remove
+this one removes at least. All three speak of the embeddings' geometry: where the corpus holds
+many more tasks than the embedding has dimensions, the floor is near 0 for every target, and a
+target that counts as covered may still be beyond the model. *Near-duplicates around*: of a
+target's nearest tasks, how many have a near-duplicate among them; the more, the more SIFT has
+over nearest neighbours.
 """
 Named = tuple[str, ArmDir, RunDir]
 
