@@ -107,11 +107,12 @@ def select(
             ).lower_bound
 
         found = until(stop, found, order, left, bound)
+    chosen = list(before)
     for one in found:
         order.append(one.index)
-        progress(rows[order].tolist())
-    noise_n = noise_N[order]
-    return _picks(rows[order].tolist(), problem, aims_MD, noise_n, objective, ids)
+        chosen.append(int(rows[one.index]))
+        progress(chosen)
+    return _picks(chosen, problem, aims_MD, noise_N[order], objective, ids)
 
 
 def select_each(
