@@ -11,7 +11,7 @@ from eval import charts, page
 from eval.summary import Json
 from ttc_rl.config import Recipe
 from ttc_rl.run_dir import ArmDir, RunDir, read_json, read_jsonl
-from ttc_rl.selection.explain import NEAR, uncovered
+from ttc_rl.selection.explain import NEAR, near_picks, uncovered
 
 SHOWN_PICKS, SHOWN_OVERLAPS = 50, 20
 
@@ -142,12 +142,9 @@ def _uncovered(arm: str, selection: Json) -> str:
 
 def _near(arm: str, rows: Sequence[Json], selection: Json) -> str:
     targets = [target["prompt"] for target in selection.get("targets", [])]
-    near = [
-        row for row in rows if row["similarity"] >= NEAR and row["nearest_target"] < len(targets)
-    ]
+    near = [row for row in near_picks(rows) if row["nearest_target"] < len(targets)]
     if not near:
         return ""
-    near = sorted(near, key=lambda row: -row["similarity"])
     table = page.text_table(
         ["cosine", "task", "source", "target"],
         (

@@ -28,9 +28,9 @@ def select(job: Job) -> None:
     from ttc_rl.embed import POLICY, embed
     from ttc_rl.inputs import NEEDS_MODEL
     from ttc_rl.overlap.cleaning import clean, clean_near, needs_embeddings
-    from ttc_rl.overlap.near import rows_of
     from ttc_rl.selection.duplication import duplication
     from ttc_rl.sources import load_corpus
+    from ttc_rl.vectors import rows_of
 
     if any(job.arm(name)[0].selection.method in NEEDS_MODEL for name in arms):
         check_extras(job.recipe)

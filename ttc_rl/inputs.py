@@ -19,8 +19,9 @@ from ttc_rl.compute import Spent
 from ttc_rl.config import LessConfig, Recipe
 from ttc_rl.run_dir import RunDir
 from ttc_rl.schema import Completion, Task, UserError, content_hash
-from ttc_rl.selection import select
 from ttc_rl.selection.influence import Influence
+from ttc_rl.selection.problem import Problem
+from ttc_rl.selection.rivals import nearest
 
 # N corpus tasks, M targets, n tasks of the pool, m targets with a label, D embedding size.
 Say = Callable[[str], None]
@@ -61,8 +62,7 @@ class Ask:
                 f"selection: a pool of {size} tasks cannot give a curriculum of "
                 f"{self.recipe.selection.size}: raise `pool` or lower selection.size"
             )
-        picks = select(self.corpus_ND, self.target_MD, size=size, method="nearest")
-        return sorted(pick.index for pick in picks)
+        return sorted(nearest(Problem(self.corpus_ND, self.target_MD, size)))
 
 
 def model_inputs(ask: Ask) -> Inputs:

@@ -82,6 +82,17 @@ class Vectors:
         return out
 
 
+def rows_of(table_ND: np.ndarray | Vectors, rows: np.ndarray) -> np.ndarray | Vectors:
+    """These rows; of vectors on disk nothing is read."""
+    return table_ND.subset(rows) if isinstance(table_ND, Vectors) else table_ND[rows]
+
+
+def unit(rows_rD: np.ndarray) -> np.ndarray:
+    """Rows of length 1; a row of zeros stays."""
+    norms_r1 = np.linalg.norm(rows_rD, axis=1, keepdims=True)
+    return rows_rD / np.where(norms_r1 == 0, 1.0, norms_r1)
+
+
 def _mapped(path: Path) -> np.ndarray:
     try:
         return np.load(path, mmap_mode="r")

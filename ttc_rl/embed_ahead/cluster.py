@@ -48,14 +48,18 @@ class ClusterJob:
     """Rows of a shard."""
 
 
-class TaskReader(PipelineStep):
-    """A rank's blocks of the corpus, as documents."""
-
-    name, type = "tasks", "READER"
+class _Step(PipelineStep):
+    """A step that knows the whole job."""
 
     def __init__(self, job: ClusterJob) -> None:
         super().__init__()
         self.job = job
+
+
+class TaskReader(_Step):
+    """A rank's blocks of the corpus, as documents."""
+
+    name, type = "tasks", "READER"
 
     def run(
         self, data: Iterable[Document] | None = None, rank: int = 0, world_size: int = 1
@@ -66,14 +70,10 @@ class TaskReader(PipelineStep):
                 yield Document(text=task.prompt, id=task.id, metadata={KIND: task.kind})
 
 
-class EmbedStep(PipelineStep):
+class EmbedStep(_Step):
     """A rank's documents to the shards of its part."""
 
     name, type = "embed", "EMBED"
-
-    def __init__(self, job: ClusterJob) -> None:
-        super().__init__()
-        self.job = job
 
     def run(
         self, data: Iterable[Document] | None = None, rank: int = 0, world_size: int = 1
@@ -85,14 +85,10 @@ class EmbedStep(PipelineStep):
         yield from ()
 
 
-class MergeStep(PipelineStep):
+class MergeStep(_Step):
     """The parts' manifests to one, in the order of the corpus; every shard is checked."""
 
     name, type = "merge", "MERGE"
-
-    def __init__(self, job: ClusterJob) -> None:
-        super().__init__()
-        self.job = job
 
     def run(
         self, data: Iterable[Document] | None = None, rank: int = 0, world_size: int = 1

@@ -12,11 +12,11 @@ import numpy as np
 
 from ttc_rl.config import OverlapConfig
 from ttc_rl.overlap.dedupe import Duplicate, duplicates, near_duplicates_within
-from ttc_rl.overlap.near import remove_near, rows_of
+from ttc_rl.overlap.near import remove_near
 from ttc_rl.overlap.records import OverlapResult
 from ttc_rl.overlap.rules import remove_overlap
 from ttc_rl.schema import Task, UserError
-from ttc_rl.vectors import Vectors
+from ttc_rl.vectors import Vectors, rows_of
 
 
 @dataclass(frozen=True)

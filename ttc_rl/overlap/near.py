@@ -15,7 +15,7 @@ import numpy as np
 from ttc_rl.overlap.join import Pairs
 from ttc_rl.overlap.records import OverlapResult, Removed
 from ttc_rl.schema import Task
-from ttc_rl.vectors import Vectors
+from ttc_rl.vectors import Vectors, rows_of, unit
 
 # N corpus tasks, M targets, D embedding size, m nearest, P pairs.
 CELLS = 1 << 24
@@ -66,8 +66,8 @@ def near_pairs(corpus_ND: np.ndarray | Vectors, threshold: float) -> Pairs:
     tile = max(1, min(len(corpus_ND), 4096))
     starts = range(0, len(corpus_ND), tile)
     for first, second in itertools.combinations_with_replacement(starts, 2):
-        left_ND = _unit(corpus_ND[first : first + tile])
-        right_ND = _unit(corpus_ND[second : second + tile])
+        left_ND = unit(corpus_ND[first : first + tile]).astype(np.float32)
+        right_ND = unit(corpus_ND[second : second + tile]).astype(np.float32)
         cosine = left_ND @ right_ND.T
         i, j = np.nonzero(cosine >= threshold)
         after = first + i < second + j
@@ -118,18 +118,7 @@ def _cosines(
     corpus_ND: np.ndarray | Vectors, target_MD: np.ndarray
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Tiles of consecutive corpus rows: the first's number, and their cosines with all targets."""
-    unit_MD = _unit(np.asarray(target_MD))
+    unit_MD = unit(np.asarray(target_MD)).astype(np.float32)
     tile = max(1, CELLS // max(len(target_MD), corpus_ND.shape[1], 1))
     for start in range(0, len(corpus_ND), tile):
-        yield start, _unit(corpus_ND[start : start + tile]) @ unit_MD.T
-
-
-def _unit(rows_ND: np.ndarray) -> np.ndarray:
-    """Rows of length 1; a row of zeros stays."""
-    length_N1 = np.linalg.norm(rows_ND, axis=1, keepdims=True)
-    return (rows_ND / np.where(length_N1 > 0, length_N1, 1)).astype(np.float32)
-
-
-def rows_of(corpus_ND: np.ndarray | Vectors, rows: np.ndarray) -> np.ndarray | Vectors:
-    """These rows; of vectors on disk nothing is read."""
-    return corpus_ND.subset(rows) if isinstance(corpus_ND, Vectors) else corpus_ND[rows]
+        yield start, unit(corpus_ND[start : start + tile]).astype(np.float32) @ unit_MD.T

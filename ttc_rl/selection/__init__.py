@@ -21,7 +21,7 @@ from ttc_rl.selection.problem import Problem
 from ttc_rl.selection.shares import shares
 from ttc_rl.selection.sift import greedy, observations
 from ttc_rl.selection.stopping import Stop, until
-from ttc_rl.vectors import Vectors
+from ttc_rl.vectors import Vectors, rows_of, unit
 
 __all__ = ["METHODS", "Problem", "Stop", "greedy", "select", "select_each", "weighted"]
 
@@ -85,7 +85,7 @@ def select(
     noise_N = np.full(len(rows), noise)
     if method == "difficulty":
         noise_N = noise_of(problem.success_N, noise)
-    among = corpus_ND if method != "band" else _rows_of(corpus_ND, rows)
+    among = corpus_ND if method != "band" else rows_of(corpus_ND, rows)
     order = np.searchsorted(rows, np.asarray(before, int)).tolist()
     found = _greedy(
         among,
@@ -152,10 +152,6 @@ def _floats(rows: Any) -> np.ndarray:
     return rows if np.issubdtype(rows.dtype, np.floating) else rows.astype(np.float64)
 
 
-def _rows_of(corpus_ND: np.ndarray | Vectors, rows: np.ndarray) -> np.ndarray | Vectors:
-    return corpus_ND.subset(rows) if isinstance(corpus_ND, Vectors) else corpus_ND[rows]
-
-
 def weighted(
     target_MD: np.ndarray, weights: Sequence[float] | np.ndarray | None, objective: Objective
 ) -> np.ndarray:
@@ -186,7 +182,7 @@ def _picks(
     left_nM = variances(chosen, aims_MD, noise_n)
     total_n = left_nM.sum(axis=1)
     aim_n = left_nM.max(axis=1) if objective == "max" else total_n
-    cosine_nM = rivals.unit(chosen) @ rivals.unit(np.asarray(problem.target_MD, np.float64)).T
+    cosine_nM = unit(chosen) @ unit(np.asarray(problem.target_MD, np.float64)).T
     return [
         Pick(
             index=int(index),

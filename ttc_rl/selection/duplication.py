@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ttc_rl.selection.rivals import unit
 from ttc_rl.selection.sift import tiles
-from ttc_rl.vectors import Vectors
+from ttc_rl.vectors import Vectors, unit
 
 # N corpus tasks, M targets, D embedding size, k neighbours.
 NEIGHBOURS, ALIKE = 50, 0.95

@@ -34,6 +34,13 @@ def uncovered(summary: Json) -> list[Json]:
     ]
 
 
+def near_picks(rows: Sequence[Json]) -> list[Json]:
+    """Picks with a cosine of `NEAR` or more with a target, nearest first."""
+    return sorted(
+        (row for row in rows if row["similarity"] >= NEAR), key=lambda row: -row["similarity"]
+    )
+
+
 def _head(summary: Json, _: Sequence[Json]) -> list[str]:
     size, share = summary["size"], summary["certificate"]["share"]
     lines = [
@@ -115,9 +122,7 @@ def _coverage(summary: Json, _: Sequence[Json]) -> list[str]:
 
 def _near(summary: Json, rows: Sequence[Json]) -> list[str]:
     """Picks that look like a target: worth a look, whatever the overlap rules said."""
-    near = sorted(
-        (row for row in rows if row["similarity"] >= NEAR), key=lambda row: -row["similarity"]
-    )
+    near = near_picks(rows)
     lines = ["## Picks nearest to a target", ""]
     if not near:
         return [*lines, f"No pick has a cosine of {NEAR} or more with a target.", ""]

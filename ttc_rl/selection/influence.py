@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ttc_rl.vectors import unit
+
 # n tasks of the corpus's pool, m targets, C checkpoints, F features, S subtasks.
 
 
@@ -34,9 +36,9 @@ def scores(features: Influence) -> np.ndarray:
     total_nS = np.zeros((len(features.rows_n), len(names)))
     checkpoints = zip(features.corpus_CnF, features.target_CmF, features.weights_C, strict=True)
     for corpus_nF, target_mF, weight in checkpoints:
-        target_mF = _unit(target_mF)
+        target_mF = unit(np.asarray(target_mF, np.float64))
         mean_SF = np.stack([target_mF[of_m == s].mean(axis=0) for s in range(len(names))])
-        total_nS += weight * (_unit(corpus_nF) @ mean_SF.T)
+        total_nS += weight * (unit(np.asarray(corpus_nF, np.float64)) @ mean_SF.T)
     return total_nS.max(axis=1)
 
 
@@ -44,9 +46,3 @@ def order(features: Influence, size: int) -> list[int]:
     """The `size` corpus rows of the highest score, best first; ties to the lowest row."""
     best = np.lexsort((features.rows_n, -scores(features)))[:size]
     return np.asarray(features.rows_n)[best].tolist()
-
-
-def _unit(rows: np.ndarray) -> np.ndarray:
-    rows = np.asarray(rows, dtype=np.float64)
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.where(norms == 0, 1.0, norms)

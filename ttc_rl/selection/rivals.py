@@ -16,6 +16,7 @@ from ttc_rl.selection.libraries import sklearn_cluster
 from ttc_rl.selection.posterior import Posterior
 from ttc_rl.selection.problem import Problem
 from ttc_rl.selection.sift import tiles
+from ttc_rl.vectors import unit
 
 
 def random(problem: Problem) -> list[int]:
@@ -151,8 +152,3 @@ def cosines(problem: Problem) -> np.ndarray:
     for tile in tiles(len(cosine_NM)):
         cosine_NM[tile] = unit(np.asarray(problem.corpus_ND[tile], np.float64)) @ t_MD.T
     return cosine_NM
-
-
-def unit(rows: np.ndarray) -> np.ndarray:
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.where(norms == 0, 1.0, norms)
