@@ -78,6 +78,12 @@ def select(
     problem = Problem(corpus_ND, _floats(target_MD), size, noise, seed, **known)
     aims_MD = weighted(problem.target_MD, weights, objective)
     if method in RIVALS:
+        sifts = {"stop": stop is not None, "repeat": repeat, "objective max": objective == "max"}
+        for name in (name for name, asked in sifts.items() if asked):
+            raise UserError(
+                f"selection.{name}: {method} cannot do that, SIFT alone; leave it out, or, where "
+                "a recipe has several arms, set it in SIFT's"
+            )
         return _picks(RIVALS[method](problem), problem, aims_MD, noise, "sum", ids)
     if method not in METHODS:
         raise UserError(f"no selection method {method!r}; there are {', '.join(METHODS)}")
@@ -143,6 +149,8 @@ def _greedy(
     **options: Any,
 ) -> Iterator[Observation]:
     if objective == "max":
+        if device is not None:
+            raise UserError("selection.device: objective max runs on the host only; leave it out")
         return minimax(corpus_ND, target_MD, noise_N, **options)
     return observations(corpus_ND, target_MD, noise_N, device=device, **options)
 
