@@ -21,7 +21,7 @@ from pydantic import Field
 
 from eval.benchmarks import Benchmark, gradable
 from ttc_rl.config import SamplingConfig, Section
-from ttc_rl.metrics import bootstrap_means, maj_at_k, pass_at_k
+from ttc_rl.metrics import maj_at_k, mean_interval, pass_at_k
 from ttc_rl.run_dir import read_jsonl, write_json, write_jsonl
 from ttc_rl.schema import Task, UserError
 from ttc_rl.verifiers import equivalence_classes
@@ -202,11 +202,10 @@ def summarise(
 
 
 def _summary(values: Mapping[str, np.ndarray], rows: Sequence[Sequence[Row]]) -> dict[str, Any]:
-    estimates = bootstrap_means(np.array(list(values.values())))
     return {
         "tasks": len(rows),
         "samples": len(rows[0]),
-        "metrics": {name: asdict(e) for name, e in zip(values, estimates, strict=True)},
+        "metrics": {name: asdict(mean_interval(value)) for name, value in values.items()},
         "rates": rates(rows),
     }
 

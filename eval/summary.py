@@ -13,7 +13,7 @@ import numpy as np
 from eval.benchmarks import target_name
 from eval.results import Row, avg_name, read_tasks
 from ttc_rl.config import Recipe
-from ttc_rl.metrics import bootstrap_means
+from ttc_rl.metrics import holm, paired_difference
 from ttc_rl.run_dir import RunDir, read_json
 from ttc_rl.schema import UserError
 
@@ -102,17 +102,27 @@ def _benchmark(models: Mapping[str, Result]) -> Json:
 
 
 def _differences(models: Mapping[str, Result], pairs: Sequence[tuple[str, str]]) -> Json:
-    """`arm - other` -> metric -> estimate; all on the same resampled tasks."""
-    wanted = [
-        (arm, other, metric)
-        for arm, other in pairs
-        for metric in models[arm].values
-        if metric in models[other].values
-    ]
-    if not wanted:
-        return {}
-    gains = [models[arm].values[m] - models[other].values[m] for arm, other, m in wanted]
+    """`arm - other` -> metric -> value, lo, hi, p, and p_holm over all pairs in that metric."""
     found: Json = {}
-    for (arm, other, metric), estimate in zip(wanted, bootstrap_means(gains), strict=True):
-        found.setdefault(f"{arm} - {other}", {})[metric] = asdict(estimate)
+    for arm, other in pairs:
+        cells = {
+            metric: asdict(paired_difference(values, models[other].values[metric]))
+            for metric, values in models[arm].values.items()
+            if metric in models[other].values
+        }
+        if cells:
+            found[f"{arm} - {other}"] = cells
+    adjust_for_family(found)
     return found
+
+
+def adjust_for_family(differences: Mapping[str, Json]) -> None:
+    """Add `p_holm` to every cell with a `p`: Holm over all differences of a benchmark in a metric.
+
+    Metrics of the same samples tell one story, so each is a family of its own.
+    """
+    for metric in dict.fromkeys(metric for cells in differences.values() for metric in cells):
+        column = [cells[metric] for cells in differences.values() if metric in cells]
+        family = [cell for cell in column if cell.get("p") is not None]
+        for cell, adjusted in zip(family, holm([cell["p"] for cell in family]), strict=True):
+            cell["p_holm"] = adjusted
