@@ -13,11 +13,13 @@ import numpy as np
 from eval.benchmarks import target_name
 from eval.results import Row, avg_name, read_tasks
 from ttc_rl.config import Recipe
-from ttc_rl.metrics import holm, paired_difference
+from ttc_rl.metrics import holm, measured_spread, paired_difference
 from ttc_rl.run_dir import RunDir, read_json
 from ttc_rl.schema import UserError
 
 ARM_ORDER = ("base", "random", "nearest", "sift", "oracle")
+SHOWN = ("metrics", "further_metrics", "same_tasks", "rates", "gold_not_read", "elo")
+"""Of MODEL.json, what the summary repeats for each model."""
 Json = dict[str, Any]
 
 
@@ -94,10 +96,11 @@ def _benchmark(models: Mapping[str, Result]) -> Json:
     return {
         **{key: results[0].summary[key] for key in ("tasks", "samples", "tasks_hash", "published")},
         "models": {
-            name: {key: result.summary[key] for key in ("metrics", "rates")}
+            name: {key: result.summary[key] for key in SHOWN if key in result.summary}
             for name, result in models.items()
         },
         "differences": _differences(models, pairs),
+        "power": _power(models, pairs),
     }
 
 
@@ -126,3 +129,22 @@ def adjust_for_family(differences: Mapping[str, Json]) -> None:
         family = [cell for cell in column if cell.get("p") is not None]
         for cell, adjusted in zip(family, holm([cell["p"] for cell in family]), strict=True):
             cell["p_holm"] = adjusted
+
+
+def _power(models: Mapping[str, Result], pairs: Sequence[tuple[str, str]]) -> Json:
+    """`arm - other` -> the difference in avg@n that these tasks and samples can resolve.
+
+    80 % power, two-sided 5 %, from the measured variance of the true difference over tasks
+    (`between`) and of one sample of either model within them (`within`).
+    """
+    found: Json = {}
+    for arm, other in pairs:
+        tasks, samples = (models[arm].summary[key] for key in ("tasks", "samples"))
+        if tasks > 1:
+            a, b = (np.round(models[name].avg * samples) for name in (arm, other))
+            spread = measured_spread(a, b, samples)
+            found[f"{arm} - {other}"] = {
+                "resolvable": spread.resolvable(tasks, samples),
+                **asdict(spread),
+            }
+    return found
