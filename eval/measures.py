@@ -96,7 +96,8 @@ def _facts(
 ) -> dict[str, Any]:
     texts = [row["completion"] for row in group if isinstance(row.get("completion"), str)]
     unread = sum(
-        row["correct"] is not True and gold_not_read(task, row.get("completion") or "")
+        row["correct"] is not True
+        and gold_not_read(task, row.get("completion") or "", row["answer"])
         for row in group
     )
     return {

@@ -14,11 +14,12 @@ from typing import Any
 
 from eval import charts, page
 from eval.benchmarks import target_name
+from eval.report_analysis import analysis
 from eval.report_completions import completions
 from eval.report_curriculum import curriculum, overlap
 from eval.report_training import training
 from eval.results import avg_name
-from eval.summary import Json, Result, in_order, load_results, summarise_results
+from eval.summary import Json, Result, in_order, load_results, summary_of
 from eval.tables import points, share, summary_tables
 from ttc_rl.config import Recipe
 from ttc_rl.run_dir import RunDir, read_json, write_text
@@ -50,10 +51,11 @@ class Material:
 
 def write_report(run: RunDir, recipe: Recipe) -> Path:
     target, results = target_name(recipe), load_results(run)
-    material = Material(run, recipe, target, results, summarise_results(target, results))
+    material = Material(run, recipe, target, results, summary_of(run, recipe, results))
     sections = {
         "results": ("Results", results_section(material)),
         "tasks": ("Task by task", tasks_section(material)),
+        "analysis": ("Behind the numbers", analysis(material.summary, target)),
         "training": ("Training", training(run, recipe, material.arms)),
         "curriculum": ("Curriculum", curriculum(run, recipe, material.arms)),
         "overlap": ("Overlap with the target", overlap(run, recipe, material.arms)),

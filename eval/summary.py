@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from eval.analysis import analyse, arm_spending, equal_compute
 from eval.benchmarks import target_name
 from eval.results import Row, avg_name, read_tasks
 from ttc_rl.config import Recipe
@@ -80,13 +81,39 @@ def check_same_tasks(results: Sequence[Result]) -> None:
 
 
 def summary(run: RunDir, recipe: Recipe) -> Json:
-    """What summary.json holds: models x benchmarks, and paired differences on the same tasks."""
-    return summarise_results(target_name(recipe), load_results(run))
+    """What summary.json holds: models x benchmarks, paired differences, what lies behind them."""
+    return summary_of(run, recipe, load_results(run))
+
+
+def summary_of(run: RunDir, recipe: Recipe, results: Mapping[str, Mapping[str, Result]]) -> Json:
+    whole = summarise_results(target_name(recipe), results)
+    return whole | {"analysis": analyses(run, recipe, results)}
 
 
 def summarise_results(target: str, results: Mapping[str, Mapping[str, Result]]) -> Json:
     benchmarks = {name: _benchmark(models) for name, models in results.items()}
     return {"target": target, "benchmarks": benchmarks}
+
+
+def analyses(run: RunDir, recipe: Recipe, results: Mapping[str, Mapping[str, Result]]) -> Json:
+    """Benchmark -> analysis -> what it found; see eval/analysis."""
+    controls = [a for a in recipe.arm_names if _reward(recipe.arm(a)) in ("format", "shuffled")]
+    spending = {arm: arm_spending(run, recipe, arm) for arm in recipe.arm_names}
+    found: Json = {}
+    for name, models in results.items():
+        one = next(iter(models.values())).summary
+        rows = {model: result.tasks for model, result in models.items()}
+        k = sorted(int(m[5:]) for m in one["metrics"] if m.startswith("pass@"))
+        found[name] = analyse(rows, one["samples"], k, controls)
+        if "refused" not in found[name]:
+            tokens = {m: result.summary["rates"]["mean_tokens"] for m, result in models.items()}
+            found[name]["compute"] = equal_compute(rows, one["samples"], tokens, spending)
+    return found
+
+
+def _reward(arm: Recipe) -> str:
+    """`correct` where the recipe knows no other."""
+    return getattr(arm.train, "reward", "correct")
 
 
 def _benchmark(models: Mapping[str, Result]) -> Json:

@@ -19,9 +19,11 @@ SHORT = 2
 KINDS = ("math", "exact", "choice")
 
 
-def gold_not_read(task: Task, completion: str) -> bool:
+def gold_not_read(task: Task, completion: str, answer: str | None) -> bool:
     r"""Whether the gold is the content of any box, or stands in the last 200 characters.
 
+    Where the verifier read an answer, only after it: a gold inside what was read, or given up
+    before it, was not overlooked.
     A short gold, `7` or `B`, must be all that the last line says after "answer", "is", "=" or
     nothing: any longer text holds it somewhere.
     """
@@ -31,8 +33,9 @@ def gold_not_read(task: Task, completion: str) -> bool:
     if any(key(box) == key(gold) for box in boxes(completion)):
         return True
     alone = rf"(?<![\w.,/^-]){re.escape(gold)}(?![\w/^]|[.,]\d)"
+    tail = completion.rpartition(answer)[2] if answer else completion
     if len(re.sub(r"\W", "", gold)) > SHORT:
-        return re.search(alone, completion[-LAST_PART:]) is not None
-    last = completion.rstrip()[-LAST_PART:].rpartition("\n")[2]
+        return re.search(alone, tail[-LAST_PART:]) is not None
+    last = tail.rstrip()[-LAST_PART:].rpartition("\n")[2]
     said = rf"(?:^|\banswer\b\W*(?:is\b)?|\bis\b|=)[\s$*:(\\]*{alone}[\s$*.)\\]*$"
     return re.search(said, last, re.IGNORECASE) is not None

@@ -86,11 +86,18 @@ def test_no_infinite_elo_is_shown():
     ],
 )
 def test_a_gold_that_stands_there_is_told_for_eyes(gold: str, completion: str, stands: bool):
-    assert gold_not_read(Task(kind="math", prompt="", gold=gold), completion) is stands
+    assert gold_not_read(Task(kind="math", prompt="", gold=gold), completion, None) is stands
+
+
+def test_a_gold_inside_what_was_read_was_not_overlooked():
+    task = Task(kind="exact", prompt="", gold="h b j g")
+    assert not gold_not_read(task, "answer h b j g d", "h b j g d")
+    assert not gold_not_read(task, "h b j g or rather, answer x y", "x y")
+    assert gold_not_read(task, "answer x y\nsorry, I meant h b j g", "x y")
 
 
 def test_programs_have_no_gold_to_look_for():
-    assert not gold_not_read(Task(kind="code", prompt="", gold="113"), "113")
+    assert not gold_not_read(Task(kind="code", prompt="", gold="113"), "113", None)
 
 
 def test_only_samples_that_were_not_found_correct_are_looked_at():

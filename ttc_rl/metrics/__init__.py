@@ -23,7 +23,7 @@ from ttc_rl.metrics.families import holm
 from ttc_rl.metrics.intervals import mean_interval, paired_difference, same_tasks_interval
 from ttc_rl.metrics.power import Spread, assumed_spread, measured_spread
 from ttc_rl.metrics.rating import Elo, elo
-from ttc_rl.metrics.resampling import bootstrap_mean, bootstrap_means
+from ttc_rl.metrics.resampling import bootstrap_mean, bootstrap_means, resampled_means
 from ttc_rl.metrics.student import t_interval, t_quantile, t_two_sided_p
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "mg_pass_at_k",
     "paired_difference",
     "pass_at_k",
+    "resampled_means",
     "same_tasks_interval",
     "t_interval",
     "t_quantile",

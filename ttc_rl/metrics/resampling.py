@@ -27,18 +27,26 @@ def bootstrap_means(
     means: list[float] = values.mean(axis=1).tolist()
     if num_tasks == 1:
         return [Estimate(mean) for mean in means]
+    resampled_RQ = resampled_means(values, seed=seed, resamples=resamples)
+    lo, hi = np.quantile(resampled_RQ, [0.025, 0.975], axis=0)
+    return [
+        Estimate(m, float(low), float(high)) for m, low, high in zip(means, lo, hi, strict=True)
+    ]
+
+
+def resampled_means(values_QN: npt.ArrayLike, *, seed: int = 0, resamples: int = 10_000) -> Floats:
+    """Means over resampled tasks, all Q on the same ones; shape (R, Q). For functions of means."""
+    values: Floats = np.atleast_2d(np.asarray(values_QN, dtype=np.float64))
+    num_tasks = values.shape[1]
     rng = np.random.default_rng(seed)
     at_once = max(1, 2_000_000 // num_tasks)
-    resampled_RQ = np.concatenate(
+    sums_RQ: Floats = np.concatenate(
         [
             rng.multinomial(num_tasks, np.full(num_tasks, 1 / num_tasks), size=count) @ values.T
             for count in _split(resamples, at_once)
         ]
     )
-    lo, hi = np.quantile(resampled_RQ / num_tasks, [0.025, 0.975], axis=0)
-    return [
-        Estimate(m, float(low), float(high)) for m, low, high in zip(means, lo, hi, strict=True)
-    ]
+    return sums_RQ / num_tasks
 
 
 def bootstrap_mean(values: npt.ArrayLike, *, seed: int = 0, resamples: int = 10_000) -> Estimate:

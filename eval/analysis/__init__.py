@@ -1,0 +1,11 @@
+"""What lies behind a gain: skill or format, one answer or many, training or voting.
+
+Pure functions over the rows of MODEL.tasks.jsonl; summary.json holds what they return under
+`analysis`, and the report shows it. What cannot be said is a sentence under `refused`.
+"""
+
+from eval.analysis.behind import analyse, is_counted
+from eval.analysis.equal_compute import Spending, equal_compute
+from eval.analysis.spending import arm_spending
+
+__all__ = ["Spending", "analyse", "arm_spending", "equal_compute", "is_counted"]

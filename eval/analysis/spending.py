@@ -1,0 +1,44 @@
+"""What an arm cost, read from its folder: num_tokens, the weights' shapes, selection's bill."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+from eval.analysis.equal_compute import Spending
+from ttc_rl.config import Recipe
+from ttc_rl.run_dir import RunDir, read_json, read_jsonl
+
+
+def arm_spending(run: RunDir, recipe: Recipe, name: str) -> Spending:
+    """What the files tell. TRL's `num_tokens` counts prompts and completions of all rollouts."""
+    arm, folder = recipe.arm(name), run.arm(name, recipe)
+    tokens = [row["num_tokens"] for row in read_jsonl(folder.metrics) if "num_tokens" in row]
+    compute = read_json(folder.selection).get("compute") if folder.selection.exists() else None
+    parameters = num_parameters(folder.model)
+    if parameters is None and compute:
+        parameters = compute["parameters"]
+    return Spending(
+        parameters,
+        int(tokens[-1]) if tokens else None,
+        updates=arm.train.trl.get("num_iterations", 1),
+        reference=bool(arm.train.trl.get("beta", 0.0)),
+        selection_flops=float(compute["flops"]) if compute else 0.0,
+    )
+
+
+def num_parameters(model: Path) -> int | None:
+    """Of the safetensors files in a folder, from their headers; None where there are none.
+
+    A header is its length in 8 bytes, then JSON: name -> {dtype, shape, data_offsets}. An adapter
+    alone does not tell the size of the model it belongs to.
+    """
+    files = sorted(model.glob("model*.safetensors"))
+    return sum(map(_in_file, files)) if files else None
+
+
+def _in_file(path: Path) -> int:
+    with path.open("rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    return sum(math.prod(t["shape"]) for name, t in header.items() if name != "__metadata__")
