@@ -48,7 +48,8 @@ def maj_at_k(
         maj@k = sum over x of  a(x)/L(x) * prod_i C(s_i, x_i) * C(z, k - sum x) / C(n, k),
 
     summed by dynamic programming over the classes, once for each top count t: W[d, L] holds the
-    weight of d drawn with L classes at t and none above, A[d, L] the same times a.
+    weight of d drawn with L classes at t and none above, A[d, L] the same times a. A class of
+    fewer than t cannot reach the top, so its samples are drawn as if they were silent.
     """
     if len(class_sizes) != len(correct) or min(class_sizes, default=1) < 1 or num_no_answer < 0:
         raise ValueError("one flag a class, and at least one sample in each")
@@ -71,27 +72,25 @@ def _weight_at_top(
     number: type[float] | type[Fraction],
 ) -> Any:
     """Sum of a/L times weight over the draws in which the largest class has `top` votes."""
-    weight: Any = np.zeros((k + 1, k // top + 1), dtype=np.float64 if number is float else object)
-    weight[0, 0] = number(1)
-    right = weight * 0
-    for size, is_correct in zip(sizes, correct, strict=True):
-        new_weight, new_right = weight * 0, right * 0
-        for votes in range(min(size, top) + 1):
-            ways, rows = math.comb(size, votes), slice(0, k + 1 - votes)
-            if votes < top:
-                new_weight[votes:] += ways * weight[rows]
-                new_right[votes:] += ways * right[rows]
-            else:
-                new_weight[votes:, 1:] += ways * weight[rows, :-1]
-                new_right[votes:, 1:] += ways * (right + is_correct * weight)[rows, :-1]
-        weight, right = new_weight, new_right
-    silent = [math.comb(num_no_answer, k - drawn) for drawn in range(k + 1)]
-    return sum(
-        silent[drawn] * right[drawn, tied] / number(tied)
-        for drawn in range(k + 1)
-        for tied in range(1, k // top + 1)
-        if silent[drawn]
-    )
+    able = [(size, right) for size, right in zip(sizes, correct, strict=True) if size >= top]
+    others = num_no_answer + sum(sizes) - sum(size for size, _ in able)
+    most, kind = min(k // top, len(able)), np.float64 if number is float else object
+    both: Any = np.zeros((2, k + 1, most + 1), dtype=kind)  # W and A
+    both[:, 0, 0] = number(1), number(0)
+    for place, (size, is_correct) in enumerate(able):
+        longer = both.copy()
+        for votes in range(1, min(top, k + 1)):
+            if place:
+                longer[:, votes:] += math.comb(size, votes) * both[:, : k + 1 - votes]
+            else:  # nothing drawn yet
+                longer[0, votes, 0] = number(math.comb(size, votes))
+        tied = both[:, : k + 1 - top, :-1]
+        longer[:, top:, 1:] += math.comb(size, top) * tied
+        if is_correct:
+            longer[1, top:, 1:] += math.comb(size, top) * tied[0]
+        both = longer
+    silent = np.array([number(math.comb(others, k - d)) for d in range(k + 1)], dtype=kind)
+    return (silent @ both[1, :, 1:] / np.arange(1, most + 1)).sum() if most else number(0)
 
 
 def best_of_k(scores: Sequence[float], correct: Sequence[bool], k: int) -> float:
