@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from ttc_rl.config import Recipe, dump_recipe, load_recipe
 from ttc_rl.schema import UserError
@@ -183,7 +184,7 @@ def _short(value: Any) -> str:
 def write_text(path: Path, text: str) -> None:
     """Whole or not at all: written beside, flushed to disk, renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".part")
+    beside = path.with_name(f"{path.name}.{uuid4().hex[:8]}.part")
     with beside.open("w") as file:
         file.write(text)
         file.flush()

@@ -227,6 +227,45 @@ class VllmConfig(Section):
     server_base_url: str | None = None
 
 
+class EngineConfig(Section):
+    """What draws the completions of an evaluation."""
+
+    backend: Literal["transformers", "vllm", "endpoint"] | None = None
+    """That of training when left out: vllm where `train.vllm` is set, else transformers."""
+    processes: int = Field(default=1, gt=0)
+    """Engines on this machine that share the work, each on GPUs of its own."""
+    tensor_parallel_size: int = Field(default=1, gt=0)
+    """GPUs of one vLLM engine."""
+    gpu_memory_utilization: float = Field(default=0.9, gt=0, le=1)
+    max_model_len: int | None = Field(default=None, gt=0)
+    """Tokens of prompt and completion that vLLM makes room for; the model's own when left out."""
+    url: str | None = None
+    """Of an endpoint, up to and including the version: `http://localhost:8000/v1`."""
+    served: dict[str, str] = {}
+    """Model of this run (`base`, an arm) -> its name at the endpoint; only these are evaluated."""
+    chat: bool = True
+    """Ask for chat completions; False for base models without a chat template."""
+    api_key_env: str | None = None
+    """Name of the environment variable that holds the endpoint's key."""
+    concurrency: int = Field(default=64, gt=0)
+    """Requests under way at the endpoint."""
+    timeout: float = Field(default=1800.0, gt=0)
+    """Seconds for one completion of the endpoint."""
+
+    @model_validator(mode="after")
+    def _endpoint_is_whole(self) -> Self:
+        told = self.url is not None, bool(self.served)
+        if self.backend == "endpoint" and told != (True, True):
+            raise ValueError(
+                "`backend: endpoint` needs `url:` and `served: {base: its name there}`"
+            )
+        if self.backend != "endpoint" and any(told):
+            raise ValueError("`url:` and `served:` belong to `backend: endpoint`")
+        if self.backend == "endpoint" and self.processes > 1:
+            raise ValueError("an endpoint is asked by one process; raise `concurrency:` instead")
+        return self
+
+
 class TrainConfig(Section):
     epochs: int = Field(default=1, gt=0)
     """Passes over the curriculum, in the selector's order each time."""
@@ -248,6 +287,11 @@ class TrainConfig(Section):
     """Take what the selection spent on the model off the training: fewer steps, equal compute."""
     vllm: VllmConfig | None = None
     """Generate rollouts with vLLM; transformers' generate when left out."""
+
+    @property
+    def engine(self) -> EngineConfig:
+        """What draws where training is not under way yet: for selection, and for a judge here."""
+        return EngineConfig(backend="vllm" if self.vllm else "transformers")
 
     @property
     def rollouts_per_step(self) -> int:
@@ -290,7 +334,11 @@ class EvalConfig(SamplingConfig):
     greedy: bool = False
     """One more completion per task at temperature 0, reported as `greedy`."""
     batch: int | None = Field(default=None, gt=0)
-    """Completions asked for at once: 64 of transformers' generate when left out, 4,096 of vLLM."""
+    """Completions asked for at once: 64 of transformers' generate when left out, 4,096 of vLLM,
+    four times its concurrency of an endpoint."""
+    engine: EngineConfig = EngineConfig()
+    models: list[str] | None = None
+    """Which to evaluate: `base` and names of arms; all of them when left out."""
 
 
 class JudgeConfig(Section):
@@ -352,6 +400,12 @@ class Recipe(Section):
     """Arm name -> the keys in which it differs; empty for a run of one arm, the recipe itself."""
     sweep: dict[str, list[Any]] = {}
     """Dotted key -> values: one run for each combination."""
+
+    @property
+    def engine(self) -> EngineConfig:
+        """What an evaluation draws with, its backend filled in."""
+        backend = self.eval.engine.backend or self.train.engine.backend
+        return self.eval.engine.model_copy(update={"backend": backend})
 
     def arm(self, name: str) -> Recipe:
         """The recipe of one arm, with its differences folded in."""
