@@ -17,15 +17,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from eval.benchmarks import Benchmark, eval_benchmarks
+from eval import harness
+from eval.benchmarks import Benchmark, eval_benchmarks, resolve_target
 from eval.harness import Drawing, drawings, evaluate_model, gather, share
-from eval.results import Sampling, resolve_sampling
+from eval.results import Sampling, complete_rows, resolve_sampling, summarise
 from eval.work import Queue
 from ttc_rl.config import Recipe
 from ttc_rl.config.mistakes import did_you_mean
 from ttc_rl.job import Job, starting_model
+from ttc_rl.run_dir import read_jsonl
 from ttc_rl.sampling import Decoding, ModelCompleter, load_completer
-from ttc_rl.schema import Completer, UserError
+from ttc_rl.schema import Completer, Task, UserError
+from ttc_rl.tracking import log_dev
 from ttc_rl.versions import model_fingerprint, versions
 
 BASE = "base"
@@ -300,6 +303,45 @@ def gpu_shares(recipe: Recipe) -> list[str | None]:
             f"{engine.processes * each}; there are {len(names)}"
         )
     return [",".join(names[i * each : (i + 1) * each]) for i in range(engine.processes)]
+
+
+# --------------------------------------------------------------------------- while training
+
+
+def dev_evaluation(
+    job: Job, arm: str, steps: int
+) -> Callable[[Callable[[Decoding], Completer], int], dict[str, float] | None] | None:
+    """What scores an arm's model on the dev tasks every so many steps; None without `train.dev`.
+
+    The numbers go to dev.jsonl, the completions beside it, and to W&B where that is on.
+    """
+    recipe, folder = job.arm(arm)
+    config = recipe.train.dev
+    if config is None:
+        return None
+    tasks = [Task(**row) for row in read_jsonl(job.run.dev_tasks)]
+    if not tasks:
+        raise UserError(f"{job.run.dev_tasks}: not there; `ttc-rl select RECIPE` makes it")
+    drawn = resolve_sampling(recipe.eval, resolve_target(recipe).sampling)
+    decoding = Decoding(drawn.max_tokens, drawn.temperature, drawn.top_p)
+    iterations = recipe.train.trl.get("num_iterations", 1)
+
+    def score(completer: Callable[[Decoding], Completer], update: int) -> dict[str, float] | None:
+        step, within = divmod(update, iterations)
+        if within or (step % config.every and step != steps):
+            return None
+        path = folder.dev_samples(update)
+        drawing = Drawing("dev", tasks, config.samples, path, recipe.seed)
+        harness.evaluate(completer(decoding), drawing, batch=batch_size(recipe))
+        rows = complete_rows(drawing.cells(), tasks, config.samples)
+        found = summarise(tasks, rows, [])
+        told = {name: found["metrics"][name]["value"] for name in found["metrics"]}
+        told |= {name: rate for name, rate in found["rates"].items() if rate is not None}
+        if recipe.track.wandb:
+            log_dev(told)
+        return told
+
+    return score
 
 
 # --------------------------------------------------------------------------- who watches

@@ -43,6 +43,7 @@ def train(job: Job) -> None:
         compute = read_json(folder.selection).get("compute")
         plans[name] = charged(plan(order, recipe.train), recipe.train, compute)
     base = starting_model(job.recipe, job.say)
+    from ttc_rl.evaluation import dev_evaluation
     from ttc_rl.train.grpo import train_grpo
 
     for name in arms:
@@ -58,6 +59,7 @@ def train(job: Job) -> None:
                 folder,
                 track=track,
                 say=_prefixed(job, name),
+                dev=dev_evaluation(job, name, plans[name].steps),
             )
 
 

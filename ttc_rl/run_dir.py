@@ -3,11 +3,12 @@
     NAME/recipe.yaml  versions.json  overlap.jsonl  overlap.json  summary.json  report.html
          duplicates.jsonl  difficulty.jsonl  features/
          curriculum.jsonl  selection.json  selection.md  contamination.jsonl
-         metrics.jsonl  rollouts/  checkpoints/  model/
+         dev.tasks.jsonl
+         metrics.jsonl  dev.jsonl  dev/  rollouts/  checkpoints/  model/
          eval/BENCHMARK/MODEL.samples.jsonl  eval/BENCHMARK/MODEL.json
 
-The third and fourth line belong to an arm. A recipe with several `arms:` keeps one such set for
-each, under arms/ARM/.
+The lines of curriculum.jsonl and metrics.jsonl belong to an arm. A recipe with several `arms:`
+keeps one such set for each, under arms/ARM/.
 """
 
 from __future__ import annotations
@@ -57,6 +58,14 @@ class ArmDir:
         return self.root / "metrics.jsonl"
 
     @property
+    def dev(self) -> Path:
+        """One line an evaluation on the dev tasks."""
+        return self.root / "dev.jsonl"
+
+    def dev_samples(self, step: int) -> Path:
+        return self.root / "dev" / f"step-{step:05d}.samples.jsonl"
+
+    @property
     def rollouts(self) -> Path:
         return self.root / "rollouts"
 
@@ -88,6 +97,11 @@ class RunDir:
     @property
     def duplicates(self) -> Path:
         return self.root / "duplicates.jsonl"
+
+    @property
+    def dev_tasks(self) -> Path:
+        """What an evaluation while training reads: neither trained on nor tested on."""
+        return self.root / "dev.tasks.jsonl"
 
     @property
     def difficulty(self) -> Path:

@@ -227,6 +227,9 @@ class VllmConfig(Section):
     server_base_url: str | None = None
 
 
+RewardName = Literal["correct", "format", "shuffled"]
+
+
 class EngineConfig(Section):
     """What draws the completions of an evaluation."""
 
@@ -266,6 +269,18 @@ class EngineConfig(Section):
         return self
 
 
+class DevConfig(Section):
+    """Evaluation while training, on labelled tasks that are neither trained on nor tested on."""
+
+    every: int = Field(default=10, gt=0)
+    """Steps between two evaluations; there is one before the first step and one after the last."""
+    tasks: int = Field(default=32, gt=0)
+    samples: int = Field(default=4, gt=0)
+    source: str | SourceConfig | None = None
+    """Labelled tasks. When left out, tasks near the targets are held out of the corpus. `target`
+    reads the test's own golds, for looking on: the report then says so."""
+
+
 class TrainConfig(Section):
     epochs: int = Field(default=1, gt=0)
     """Passes over the curriculum, in the selector's order each time."""
@@ -278,6 +293,10 @@ class TrainConfig(Section):
     """A resumable checkpoint every so many steps; the newest two are kept."""
     trl: dict[str, Any] = {}
     """Handed to TRL's GRPOConfig as it stands."""
+    dev: DevConfig | None = None
+    """Evaluate every so many steps; not at all when left out."""
+    reward: RewardName = "correct"
+    """`format` and `shuffled` are control arms: what is gained without learning to solve."""
     majority: tuple[float, float] | None = None
     """Reward agreement with the majority of a group, not with the gold (TTRL), where its share of
     the group lies from the first to the second number."""
@@ -299,6 +318,8 @@ class TrainConfig(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if self.majority and self.reward != "correct":
+            raise ValueError(f"`majority` and `reward: {self.reward}` are two rewards; name one")
         if self.micro_batch and self.rollouts_per_step % self.micro_batch:
             raise ValueError(
                 f"micro_batch {self.micro_batch} does not divide the {self.rollouts_per_step} "

@@ -36,12 +36,15 @@ class EngineCompleter:
             from vllm import LLM  # pyright: ignore[reportMissingImports]
         except ImportError:
             raise UserError("train.vllm needs vLLM: pip install 'ttc-rl[vllm]'") from None
+        import torch
+
         engine = LLM(
             model=str(model),
             tensor_parallel_size=config.tensor_parallel_size,
             gpu_memory_utilization=config.gpu_memory_utilization,
             max_model_len=config.max_model_len,
             enable_prefix_caching=True,
+            enforce_eager=not torch.cuda.is_available(),  # compiling for a CPU wins nothing back
         )
         return cls(engine, decoding, templates)
 

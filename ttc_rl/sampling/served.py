@@ -63,10 +63,9 @@ class ServedCompleter:
         groups = [flat[i : i + num_samples] for i in range(0, len(flat), num_samples)]
         drawn = [[c if isinstance(c, Completion) else None for c in group] for group in groups]
         if lost:
+            told = next((one for one in lost if one.status), lost[0])
             raise Undrawn(
-                f"{len(lost)} of {len(flat)} completions could not be had; the last: "
-                f"{lost[-1].reason}",
-                drawn,
+                f"{len(lost)} of {len(flat)} completions could not be had: {told.reason}", drawn
             )
         return [[c for c in group if c is not None] for group in drawn]
 
