@@ -18,7 +18,7 @@ from transformers.utils.logging import disable_progress_bar
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
-from ttc_rl.config import Recipe
+from ttc_rl.config import Recipe, RewardName
 from ttc_rl.curriculum import Plan
 from ttc_rl.prompts import as_messages, render
 from ttc_rl.rewards import reward, shuffled_golds
@@ -166,7 +166,7 @@ class _Ledger:
         self, recipe: Recipe, plan: Plan, tasks: Mapping[str, Task], arm: ArmDir, eos: int
     ) -> None:
         self.plan, self.tasks, self.arm, self.eos = plan, tasks, arm, eos
-        self.reward = recipe.train.reward
+        self.reward: RewardName = recipe.train.reward
         if self.reward == "shuffled":
             self.tasks = shuffled_golds(tasks, recipe.seed)
         self.group = recipe.train.rollouts_per_task
