@@ -14,9 +14,17 @@ import numpy as np
 
 from eval.benchmarks import target_name
 from eval.matrix import specialisation
-from eval.summary import Json, Result, check_same_tasks, in_order, load_results, summary
+from eval.summary import (
+    Json,
+    Result,
+    adjust_for_family,
+    check_same_tasks,
+    in_order,
+    load_results,
+    summary,
+)
 from ttc_rl.config import Recipe
-from ttc_rl.metrics import bootstrap_means, t_interval
+from ttc_rl.metrics import mean_interval, paired_difference, t_interval
 from ttc_rl.run_dir import RunDir
 from ttc_rl.schema import UserError
 
@@ -165,16 +173,26 @@ def _differences(models: Series) -> Series:
     }
 
 
-def _estimates(series: Series) -> Json:
-    """Name -> metric -> Student-t over seeds, or over resampled tasks where there is one seed."""
-    cells = [(n, m, list(s.values())) for n, ms in series.items() for m, s in ms.items() if s]
-    single = [values[0] for _, _, values in cells if len(values) == 1]
-    over_tasks = iter(bootstrap_means(single) if single else [])
+def _estimates(series: Series, models: Series | None = None) -> Json:
+    """Name -> metric -> Student-t over seeds, or over tasks where there is one seed.
+
+    For differences, `models` holds what they are differences of.
+    """
+    pairs = {f"{a} - {b}": (a, b) for a, b in _pairs(list(models or {}))}
     found: Json = {name: {} for name in series}
-    for name, metric, values in cells:
-        over_seeds = [float(value.mean()) for value in values]
-        estimate = next(over_tasks) if len(values) == 1 else t_interval(over_seeds)
-        found[name][metric] = asdict(estimate) | {"seeds": len(values)}
+    for name, metric, by_seed in ((n, m, s) for n, ms in series.items() for m, s in ms.items()):
+        seeds = list(by_seed)
+        if len(seeds) > 1:
+            estimate = t_interval([float(value.mean()) for value in by_seed.values()])
+        elif seeds and models is not None:
+            a, b = (models[arm][metric][seeds[0]] for arm in pairs[name])
+            estimate = paired_difference(a, b)
+        elif seeds:
+            estimate = mean_interval(by_seed[seeds[0]])
+        else:
+            continue
+        found[name][metric] = asdict(estimate) | {"seeds": len(seeds)}
+    adjust_for_family(found)
     return found
 
 
@@ -197,7 +215,7 @@ def _benchmark(seeds: BySeed) -> Json:
         "tasks": one["tasks"],
         "samples": one["samples"],
         "models": _estimates(models),
-        "differences": _estimates(_differences(models)),
+        "differences": _estimates(_differences(models), models),
     }
 
 

@@ -100,7 +100,7 @@ def headline(summary: Mapping[str, Any]) -> list[str]:
     for pair in (pair for pair in rivals if pair in part["differences"]):
         sentences.append(_rival(pair, part["differences"][pair][metric]))
     about = (
-        "95 % intervals come from resampling the tasks"
+        "95 % intervals speak of new tasks and new samples"
         if part["tasks"] > 1
         else "one task has no interval"
     )

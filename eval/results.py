@@ -1,7 +1,7 @@
 """From a sample file to numbers: one row a task, then means with intervals.
 
 MODEL.samples.jsonl   one row a sample, written by harness.py or score.py
-MODEL.tasks.jsonl     one row a task: prompt, gold, and every metric, for paired differences
+MODEL.tasks.jsonl     one row a task: prompt, gold, every metric, and the counts behind them
 MODEL.json            metrics {value, lo, hi}, rates, and what was asked
 
 T tasks, n samples a task. Undecided samples are not correct in every metric, and counted.
@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +19,11 @@ import numpy as np
 from pydantic import Field
 
 from eval.benchmarks import Benchmark, gradable
+from eval.measures import Measured, Row, columns, measure, overall
 from ttc_rl.config import SamplingConfig, Section
-from ttc_rl.metrics import bootstrap_means, maj_at_k, pass_at_k
 from ttc_rl.run_dir import read_jsonl, write_json, write_jsonl
 from ttc_rl.schema import Task, UserError
-from ttc_rl.verifiers import equivalence_classes
 
-Row = dict[str, Any]
 Cells = dict[tuple[str, int], Row]
 """Rows by (task_id, sample)."""
 
@@ -132,83 +129,38 @@ def complete_rows(
 # --------------------------------------------------------------------------- measuring
 
 
+def measure_all(
+    tasks: Sequence[Task],
+    rows: Iterable[Sequence[Row]],
+    k: Sequence[int],
+    greedy: Sequence[Row] | None = None,
+) -> list[Measured]:
+    """Every task, in the order of `tasks`; of `rows` one group is held at a time."""
+    found = [measure(task, group, k) for task, group in zip(tasks, rows, strict=True)]
+    if greedy is not None:
+        for one, row in zip(found, greedy, strict=True):
+            one.values["greedy"] = float(row["correct"] is True)
+    return found
+
+
 def per_task_values(
     tasks: Sequence[Task],
-    rows: Sequence[Sequence[Row]],
+    rows: Iterable[Sequence[Row]],
     k: Sequence[int],
     greedy: Sequence[Row] | None = None,
 ) -> dict[str, np.ndarray]:
     """Metric name -> its value on each task, in the order of `tasks`."""
-    samples = len(rows[0])
-    correct = np.array([[row["correct"] is True for row in group] for group in rows])
-    values = {f"avg@{samples}": correct.mean(axis=1)}
-    for count in k:
-        per_task = [pass_at_k(samples, int(c), count) for c in correct.sum(axis=1)]
-        values[f"pass@{count}"] = np.array(per_task)
-    votes = [_vote(task, group) for task, group in zip(tasks, rows, strict=True)]
-    for count in k:
-        values[f"maj@{count}"] = np.array([maj_at_k(*vote, count) for vote in votes])
-    if greedy is not None:
-        values["greedy"] = np.array([row["correct"] is True for row in greedy], dtype=float)
-    return values
-
-
-def _vote(task: Task, group: Sequence[Row]) -> tuple[list[int], list[bool], int]:
-    """Sizes of the classes of equivalent answers, whether each is correct, samples without a vote.
-
-    A class is correct when more than half of its samples were found correct: they are equivalent,
-    so a mixed class is a verifier's slip, and an undecided one is not correct.
-    """
-    classes = equivalence_classes(task, [row["answer"] for row in group])
-    members: dict[int, list[bool]] = {}
-    for index, row in zip(classes, group, strict=True):
-        if index is not None:
-            members.setdefault(index, []).append(row["correct"] is True)
-    sizes = [len(found) for found in members.values()]
-    right = [2 * sum(found) > len(found) for found in members.values()]
-    return sizes, right, len(group) - sum(sizes)
-
-
-def rates(rows: Sequence[Sequence[Row]]) -> dict[str, float | None]:
-    """Shares of all samples, and the mean number of tokens; None where the file does not say."""
-    flat = [row for group in rows for row in group]
-    tokens = [row["tokens"] for row in flat if row.get("tokens") is not None]
-
-    def share(field: str, value: Any) -> float:
-        return sum(row.get(field) == value for row in flat) / len(flat)
-
-    return {
-        "truncated": share("finish_reason", "length") if _is_told(flat) else None,
-        "no_answer": share("status", "no_answer"),
-        "undecided": share("correct", None),
-        "timeout": share("status", "timeout"),
-        "infra_error": share("status", "infra_error"),
-        "mean_tokens": sum(tokens) / len(tokens) if tokens else None,
-    }
-
-
-def _is_told(rows: Sequence[Row]) -> bool:
-    return any(row.get("finish_reason") is not None for row in rows)
+    return columns([one.values for one in measure_all(tasks, rows, k, greedy)])
 
 
 def summarise(
     tasks: Sequence[Task],
-    rows: Sequence[Sequence[Row]],
+    rows: Iterable[Sequence[Row]],
     k: Sequence[int],
     greedy: Sequence[Row] | None = None,
 ) -> dict[str, Any]:
-    """`tasks`, `samples`, `metrics` {name: {value, lo, hi}} and `rates`, as MODEL.json has them."""
-    return _summary(per_task_values(tasks, rows, k, greedy), rows)
-
-
-def _summary(values: Mapping[str, np.ndarray], rows: Sequence[Sequence[Row]]) -> dict[str, Any]:
-    estimates = bootstrap_means(np.array(list(values.values())))
-    return {
-        "tasks": len(rows),
-        "samples": len(rows[0]),
-        "metrics": {name: asdict(e) for name, e in zip(values, estimates, strict=True)},
-        "rates": rates(rows),
-    }
+    """`tasks`, `samples`, `metrics` {name: {value, lo, hi}}, `rates` and more, as in MODEL.json."""
+    return overall(measure_all(tasks, rows, k, greedy))
 
 
 # --------------------------------------------------------------------------- the files of a result
@@ -217,20 +169,22 @@ def _summary(values: Mapping[str, np.ndarray], rows: Sequence[Sequence[Row]]) ->
 def write_result(
     path: Path,
     benchmark: Benchmark,
-    rows: Sequence[Sequence[Row]],
+    rows: Iterable[Sequence[Row]],
     k: Sequence[int],
     greedy: Sequence[Row] | None = None,
     **asked: Any,
 ) -> dict[str, Any]:
     """MODEL.json, and MODEL.tasks.jsonl beside it; `asked` is kept as it stands."""
-    values = per_task_values(benchmark.tasks, rows, k, greedy)
+    measured = measure_all(benchmark.tasks, rows, k, greedy)
     head = {"benchmark": benchmark.name, "tasks_hash": benchmark.tasks_hash, **asked}
     published = {"published": [entry.model_dump() for entry in benchmark.published]}
-    result = head | _summary(values, rows) | published
+    result = head | overall(measured) | published
     lines = (
         {"task_id": task.id, "prompt": task.prompt, "gold": task.gold}
-        | {name: float(value[i]) for name, value in values.items()}
-        for i, task in enumerate(benchmark.tasks)
+        | one.values
+        | one.further
+        | one.facts
+        for task, one in zip(benchmark.tasks, measured, strict=True)
     )
     write_jsonl(tasks_file(path), lines)
     write_json(path, result)

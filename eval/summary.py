@@ -13,11 +13,13 @@ import numpy as np
 from eval.benchmarks import target_name
 from eval.results import Row, avg_name, read_tasks
 from ttc_rl.config import Recipe
-from ttc_rl.metrics import bootstrap_means
+from ttc_rl.metrics import holm, measured_spread, paired_difference
 from ttc_rl.run_dir import RunDir, read_json
 from ttc_rl.schema import UserError
 
 ARM_ORDER = ("base", "random", "nearest", "sift", "oracle")
+SHOWN = ("metrics", "further_metrics", "same_tasks", "rates", "gold_not_read", "elo")
+"""Of MODEL.json, what the summary repeats for each model."""
 Json = dict[str, Any]
 
 
@@ -94,25 +96,55 @@ def _benchmark(models: Mapping[str, Result]) -> Json:
     return {
         **{key: results[0].summary[key] for key in ("tasks", "samples", "tasks_hash", "published")},
         "models": {
-            name: {key: result.summary[key] for key in ("metrics", "rates")}
+            name: {key: result.summary[key] for key in SHOWN if key in result.summary}
             for name, result in models.items()
         },
         "differences": _differences(models, pairs),
+        "power": _power(models, pairs),
     }
 
 
 def _differences(models: Mapping[str, Result], pairs: Sequence[tuple[str, str]]) -> Json:
-    """`arm - other` -> metric -> estimate; all on the same resampled tasks."""
-    wanted = [
-        (arm, other, metric)
-        for arm, other in pairs
-        for metric in models[arm].values
-        if metric in models[other].values
-    ]
-    if not wanted:
-        return {}
-    gains = [models[arm].values[m] - models[other].values[m] for arm, other, m in wanted]
+    """`arm - other` -> metric -> value, lo, hi, p, and p_holm over all pairs in that metric."""
     found: Json = {}
-    for (arm, other, metric), estimate in zip(wanted, bootstrap_means(gains), strict=True):
-        found.setdefault(f"{arm} - {other}", {})[metric] = asdict(estimate)
+    for arm, other in pairs:
+        cells = {
+            metric: asdict(paired_difference(values, models[other].values[metric]))
+            for metric, values in models[arm].values.items()
+            if metric in models[other].values
+        }
+        if cells:
+            found[f"{arm} - {other}"] = cells
+    adjust_for_family(found)
+    return found
+
+
+def adjust_for_family(differences: Mapping[str, Json]) -> None:
+    """Add `p_holm` to every cell with a `p`: Holm over all differences of a benchmark in a metric.
+
+    Metrics of the same samples tell one story, so each is a family of its own.
+    """
+    for metric in dict.fromkeys(metric for cells in differences.values() for metric in cells):
+        column = [cells[metric] for cells in differences.values() if metric in cells]
+        family = [cell for cell in column if cell.get("p") is not None]
+        for cell, adjusted in zip(family, holm([cell["p"] for cell in family]), strict=True):
+            cell["p_holm"] = adjusted
+
+
+def _power(models: Mapping[str, Result], pairs: Sequence[tuple[str, str]]) -> Json:
+    """`arm - other` -> the difference in avg@n that these tasks and samples can resolve.
+
+    80 % power, two-sided 5 %, from the measured variance of the true difference over tasks
+    (`between`) and of one sample of either model within them (`within`).
+    """
+    found: Json = {}
+    for arm, other in pairs:
+        tasks, samples = (models[arm].summary[key] for key in ("tasks", "samples"))
+        if tasks > 1:
+            a, b = (np.round(models[name].avg * samples) for name in (arm, other))
+            spread = measured_spread(a, b, samples)
+            found[f"{arm} - {other}"] = {
+                "resolvable": spread.resolvable(tasks, samples),
+                **asdict(spread),
+            }
     return found

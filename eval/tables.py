@@ -15,6 +15,7 @@ from rich.text import Text
 EQUAL_TO_AVG = ("pass@1", "maj@1")  # in the files, but one number three times in a table
 RATES = {
     "truncated": "truncated",
+    "prompt_too_long": "prompt too long",
     "no_answer": "no answer",
     "undecided": "undecided",
     "timeout": "timeout",
@@ -100,7 +101,9 @@ def summary_tables(summary: Mapping[str, Any], *, every_k: bool = True) -> list[
         tables.append(_models_table(title, part["models"], every_k))
         if part["differences"]:
             title = f"{name}: differences on the same tasks, points"
-            tables.append(_grid(title, part["differences"], points, every_k))
+            tables.append(
+                _grid(title, part["differences"], _marked, every_k, difference_note(part))
+            )
     return tables
 
 
@@ -112,17 +115,38 @@ def result_table(result: Mapping[str, Any]) -> Table:
 
 def _models_table(title: str, models: Mapping[str, Any], every_k: bool = True) -> Table:
     metrics = shown((m for model in models.values() for m in model["metrics"]), every_k=every_k)
-    rates = [r for r in RATES if r == "truncated" or any(m["rates"][r] for m in models.values())]
+    told = [r for r in RATES if r == "truncated" or any(m["rates"].get(r) for m in models.values())]
+    rated = any("elo" in model for model in models.values())
     rows = [
         [
             name,
             *(share(m["metrics"][k]) if k in m["metrics"] else "" for k in metrics),
-            *(percent(m["rates"][rate]) for rate in rates),
+            *([elo(m["elo"]) if "elo" in m else ""] if rated else []),
+            *(percent(m["rates"].get(rate)) for rate in told),
             "" if m["rates"]["mean_tokens"] is None else f"{m['rates']['mean_tokens']:.0f}",
         ]
         for name, m in models.items()
     ]
-    return Table(title, ["model", *metrics, *(RATES[r] for r in rates), "tokens"], rows)
+    columns = ["model", *metrics, *(["Elo"] if rated else []), *(RATES[r] for r in told), "tokens"]
+    return Table(title, columns, rows, _models_note(models))
+
+
+def _models_note(models: Mapping[str, Any]) -> str:
+    unread = {name: m["gold_not_read"] for name, m in models.items() if m.get("gold_not_read")}
+    counts = ", ".join(f"{count} of {name}" for name, count in unread.items())
+    notes = [f"the gold stands in completions not found correct, worth a look: {counts}"]
+    notes = notes if unread else []
+    if any("elo" in model for model in models.values()):
+        notes.append("Elo: likeliest on the problems' ratings, not a contest's")
+    return "; ".join(notes)
+
+
+def elo(found: Mapping[str, Any]) -> str:
+    """`1512 [1460, 1563]`, or the one bound that there is."""
+    value, lo, hi = (None if found[k] is None else f"{found[k]:.0f}" for k in ("value", "lo", "hi"))
+    if value is None:
+        return f"at most {hi}" if lo is None else f"at least {lo}"
+    return f"{value} [n/a]" if lo is None else f"{value} [{lo}, {hi}]"
 
 
 def _grid(
@@ -130,10 +154,30 @@ def _grid(
     rows: Mapping[str, Mapping[str, Any]],
     show: Callable[[Estimated], str] = points,
     every_k: bool = True,
+    note: str = "",
 ) -> Table:
     metrics = shown((metric for cells in rows.values() for metric in cells), every_k=every_k)
     body = [[n, *(show(c[m]) if m in c else "" for m in metrics)] for n, c in rows.items()]
-    return Table(title, ["", *metrics], body)
+    return Table(title, ["", *metrics], body, note)
+
+
+def _marked(difference: Estimated) -> str:
+    """In points, with a star where it stands up to Holm over its family."""
+    return points(difference) + (" *" if difference.get("p_holm", 1.0) < 0.05 else "")
+
+
+def difference_note(part: Mapping[str, Any]) -> str:
+    """What the star means, and what could have been seen."""
+    pairs, power = len(part["differences"]), part.get("power") or {}
+    notes = [f"* p < 0.05 after Holm over the {pairs} differences of a column"] if pairs > 1 else []
+    if power:
+        found = sorted(one["resolvable"] for one in power.values())
+        ends = dict.fromkeys(f"{100 * end:.1f}" for end in (found[0], found[-1]))
+        notes.append(
+            f"{part['tasks']} tasks x {part['samples']} samples can resolve {' to '.join(ends)} "
+            f"points in avg@{part['samples']} (80 % power)"
+        )
+    return "; ".join(notes)
 
 
 def comparison_tables(

@@ -199,6 +199,7 @@ def test_rates_count_every_sample(sums: Benchmark):
     assert summary["metrics"]["avg@4"]["value"] == 0.25
     assert summary["rates"] == {
         "truncated": 6 / 16,
+        "prompt_too_long": 0.0,
         "no_answer": 6 / 16,
         "undecided": 2 / 16,
         "timeout": 0.0,

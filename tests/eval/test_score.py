@@ -79,7 +79,7 @@ def test_the_result_is_shown_as_a_table(sums: Benchmark, tmp_path: Path):
     write_jsonl(tmp_path / "theirs.jsonl", foreign(sums, 2))
     table = result_table(score(tmp_path / "theirs.jsonl", sums, k=[2]).result)
     assert table.columns == ["model", "avg@2", "pass@2", "maj@2", "truncated", "tokens"]
-    assert table.rows[0][1] == "50.0 [50.0, 50.0]"
+    assert table.rows[0][1] == "50.0 [21.0, 79.0]"  # four tasks that agree, and are still four
     assert table.rows[0][4] == "n/a"  # their file does not say why a completion ended
 
 

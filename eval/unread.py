@@ -1,0 +1,38 @@
+"""Completions in which the gold stands though the verifier did not read it: for eyes to look at.
+
+A warning, never a verdict: a model that lists guesses, or says what the answer is not, has the gold
+in its text too. After matharena's warning icons.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ttc_rl.schema import Task
+from ttc_rl.verifiers.boxes import boxes
+from ttc_rl.verifiers.exact import key
+
+LAST_PART = 200
+"""Characters at the end of a completion in which a gold is looked for."""
+SHORT = 2
+"""Letters and digits up to which a gold is likely to stand anywhere by accident."""
+KINDS = ("math", "exact", "choice")
+
+
+def gold_not_read(task: Task, completion: str) -> bool:
+    r"""Whether the gold is the content of any box, or stands in the last 200 characters.
+
+    A short gold, `7` or `B`, must be all that the last line says after "answer", "is", "=" or
+    nothing: any longer text holds it somewhere.
+    """
+    gold = (task.gold or "").strip()
+    if task.kind not in KINDS or not gold:
+        return False
+    if any(key(box) == key(gold) for box in boxes(completion)):
+        return True
+    alone = rf"(?<![\w.,/^-]){re.escape(gold)}(?![\w/^]|[.,]\d)"
+    if len(re.sub(r"\W", "", gold)) > SHORT:
+        return re.search(alone, completion[-LAST_PART:]) is not None
+    last = completion.rstrip()[-LAST_PART:].rpartition("\n")[2]
+    said = rf"(?:^|\banswer\b\W*(?:is\b)?|\bis\b|=)[\s$*:(\\]*{alone}[\s$*.)\\]*$"
+    return re.search(said, last, re.IGNORECASE) is not None

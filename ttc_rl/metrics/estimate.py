@@ -1,0 +1,31 @@
+"""A number and how sure it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A mean with its 95 % interval; `lo` and `hi` are None where one number says nothing of it."""
+
+    value: float
+    lo: float | None = None
+    hi: float | None = None
+
+    @property
+    def excludes_zero(self) -> bool:
+        return self.lo is not None and self.hi is not None and (self.lo > 0 or self.hi < 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference(Estimate):
+    """Of two means on the same tasks."""
+
+    p: float | None = None
+    """Two-sided; below 0.05 where the interval leaves 0 out."""

@@ -1,0 +1,72 @@
+"""Which paired difference N tasks x n samples can resolve: 80 % power, two-sided 5 %.
+
+With D a task's difference of avg@n between two models,
+
+    Var(D) = between + (within_a + within_b) / n,    within = E[p (1-p)],
+
+between being the variance over tasks of the true difference: the part no number of samples removes.
+The difference found four times in five is (t(0.975) + t(0.8)) * sqrt(Var(D) / N), N - 1 degrees.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ttc_rl.metrics.estimate import Floats
+from ttc_rl.metrics.student import t_quantile
+
+POWER, LEVEL = 0.8, 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Variances of one sampled answer's difference: over tasks, and of both models within them."""
+
+    between: float
+    within: float
+
+    def resolvable(self, tasks: int, samples: int) -> float:
+        """The smallest true difference in avg@n that is found with 80 % power."""
+        if tasks < 2:
+            raise ValueError("one task tells nothing about others")
+        quantiles = t_quantile(1 - LEVEL / 2, tasks - 1) + t_quantile(POWER, tasks - 1)
+        return quantiles * math.sqrt((self.between + self.within / samples) / tasks)
+
+    def tasks_needed(self, difference: float, samples: int) -> int:
+        """The fewest tasks with which `difference` is resolved; at most ten million."""
+        low, high = 1, 2
+        while high < 10_000_000 and self.resolvable(high, samples) > difference:
+            low, high = high, 2 * high
+        while high - low > 1:
+            middle = (low + high) // 2
+            enough = self.resolvable(middle, samples) <= difference
+            low, high = (low, middle) if enough else (middle, high)
+        return high
+
+
+def measured_spread(a_correct: npt.ArrayLike, b_correct: npt.ArrayLike, samples: int) -> Spread:
+    """From counts of correct samples a task. With one sample the two parts cannot be told apart:
+    all counts as variance over tasks.
+    """
+    a: Floats = np.asarray(a_correct, dtype=np.float64)
+    b: Floats = np.asarray(b_correct, dtype=np.float64)
+    total = float(((a - b) / samples).var(ddof=1))
+    if samples == 1:
+        return Spread(total, 0.0)
+    within = float((a * (samples - a) + b * (samples - b)).mean()) / (samples * (samples - 1))
+    return Spread(max(0.0, total - within / samples), within)
+
+
+def assumed_spread(accuracy: float, over_tasks: float, gain_over_tasks: float) -> Spread:
+    """For planning: mean accuracy, and standard deviations over tasks of accuracy and of gain.
+
+    E[p (1-p)] = mean (1 - mean) - Var(p), for either model.
+    """
+    within = accuracy * (1 - accuracy) - over_tasks**2
+    if within < 0:
+        raise ValueError(f"an accuracy of {accuracy:g} cannot vary by {over_tasks:g} over tasks")
+    return Spread(gain_over_tasks**2, 2 * within)
