@@ -29,6 +29,13 @@ class SkillsConfig(Section):
     seed: int = 0
 
 
+Shape = Literal[
+    "humaneval", "mbpp", "mbppplus", "leetcode", "livecodebench", "codeforces", "codeelo",
+    "code_contests", "gpqa", "mmlu_pro", "olympiadbench",
+]  # fmt: skip
+"""Published row formats that ttc_rl/sources/row_shapes.py turns into our fields."""
+
+
 class SourceConfig(Section):
     """Where tasks come from: exactly one of `path`, `hub` and `skills`."""
 
@@ -44,6 +51,10 @@ class SourceConfig(Section):
     """Task kind of every row, where the rows do not carry their own."""
     columns: dict[str, str] = {}
     """Task field -> column name, e.g. `{prompt: problem, gold: answer}`."""
+    gold_after: str | None = None
+    """The gold is what follows the last such mark in its column: GSM8K's `####`."""
+    shape: Shape | None = None
+    """The published format of the rows, where naming columns is not enough."""
     meta: dict[str, Any] = {}
     """Added to every task: `{tolerance: 0.05}` where golds were rounded."""
     limit: int | None = Field(default=None, gt=0)
@@ -53,6 +64,8 @@ class SourceConfig(Section):
         given = [name for name in ("path", "hub", "skills") if getattr(self, name) is not None]
         if len(given) != 1:
             raise ValueError(f"needs exactly one of path, hub, skills; got {given or 'none'}")
+        if self.shape and (self.columns or self.kind):
+            raise ValueError(f"shape {self.shape} knows kind and columns; leave them out")
         return self
 
 
