@@ -24,6 +24,7 @@ from ttc_rl.config import Recipe, SamplingConfig, SourceConfig
 from ttc_rl.schema import Task, UserError, content_hash
 from ttc_rl.sources import Loaded, load_source
 from ttc_rl.sources.files import read_files
+from ttc_rl.sources.skills import SKILLS
 
 _FILE_ENDINGS = (".jsonl", ".jsonl.gz", ".parquet")
 
@@ -216,12 +217,19 @@ def resolve_target(recipe: Recipe) -> Benchmark:
     return named_benchmark(target, recipe.data)
 
 
-def eval_benchmarks(recipe: Recipe) -> list[Benchmark]:
-    """What a recipe evaluates: its target, unless that has no gold, and `eval.benchmarks`."""
-    names = [name for name in recipe.eval.benchmarks if name != recipe.target]
-    target = resolve_target(recipe)
-    others = [load_benchmark(name, recipe.data) for name in dict.fromkeys(names)]
-    return [target, *others] if gradable(target.tasks) else others
+def retention(recipe: Recipe, target: Benchmark) -> list[str]:
+    """Names of benchmarks unlike the target: what the recipe says, else by what the target is."""
+    if recipe.eval.retention is not None:
+        return recipe.eval.retention
+    families = {str(task.meta["family"]) for task in target.tasks if "family" in task.meta}
+    kinds = {task.kind for task in target.tasks}
+    if recipe.eval.benchmarks or not kinds:
+        return []
+    if families:
+        return [f"skills/not-{'+'.join(sorted(families))}@96"] if families < set(SKILLS) else []
+    if kinds == {"math"}:
+        return ["mmlu-pro@200"]
+    return ["math500@100"] if kinds <= {"code", "choice"} else []
 
 
 def gradable(tasks: Iterable[Task]) -> bool:

@@ -3,6 +3,7 @@
     NAME[/PIECE...][@COUNT][=FILE]
 
     math500/algebra+geometry         tasks whose `subset` key has one of the values
+    skills/not-cipher+decode         tasks whose `subset` key has none of them
     livecodebench/v6                 a release
     livecodebench/v6/2025-02..2025-04    days from the first month to the end of the second
     mmlu-pro@200, mmlu-pro/law@50    that many at random, the same ones every time, everywhere
@@ -23,6 +24,7 @@ from ttc_rl.schema import Task, UserError, content_hash
 from ttc_rl.sources.rows import reach
 
 DRAW_SEED = 0
+NOT = "not-"
 _ADDRESS = re.compile(r"(?P<base>[^/@=\s]+)(?P<pieces>(?:/[^/@=]+)*)(?:@(?P<count>\d+))?")
 _MONTH = r"\d{4}-\d{2}(?:-\d{2})?"
 _WINDOW = re.compile(rf"(?P<first>{_MONTH})?\.\.(?P<last>{_MONTH})?")
@@ -89,11 +91,12 @@ def _of_subset(
         raise UserError(f"benchmark {where.base} has no parts, so {where.name} names nothing")
     values = [slug(task.meta.get(config.subset, "")) for task in tasks]
     known = [*config.releases, *sorted(set(values) - {""})]
-    wanted = [slug(part) for part in piece.split("+")]
-    for part in wanted:
+    named = [slug(part) for part in piece.removeprefix(NOT).split("+")]
+    for part in named:
         if part not in known:
             raise UserError(unknown(f"part of {where.base}", part, known))
-    return [task for task, value in zip(tasks, values, strict=True) if value in wanted]
+    others = piece.startswith(NOT)
+    return [task for task, value in zip(tasks, values, strict=True) if (value in named) != others]
 
 
 def slug(value: Any) -> str:

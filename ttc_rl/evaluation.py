@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from eval import harness
-from eval.benchmarks import Benchmark, eval_benchmarks, resolve_target
+from eval.benchmarks import Benchmark, resolve_target
 from eval.harness import Drawing, drawings, evaluate_model, gather, share
 from eval.results import Sampling, complete_rows, resolve_sampling, summarise
+from eval.variants import eval_benchmarks
 from eval.work import Queue
 from ttc_rl.config import Recipe
 from ttc_rl.config.mistakes import did_you_mean

@@ -18,7 +18,10 @@ __all__ = ["draw", "evaluate", "read_summary", "report", "run_all", "select", "t
 
 
 def run_all(job: Job) -> None:
-    """Everything, from the corpus to the report."""
+    """Everything, from the corpus to the report; what will be evaluated is read before it."""
+    from eval.variants import eval_benchmarks
+
+    eval_benchmarks(job.recipe)
     for stage in (select, train, evaluate, report):
         stage(job)
 

@@ -7,11 +7,11 @@ import pytest
 from eval import benchmark_config
 from eval.benchmarks import (
     Benchmark,
-    eval_benchmarks,
     load_benchmark,
     resolve_target,
     target_name,
 )
+from eval.variants import eval_benchmarks
 from ttc_rl.config import Recipe
 from ttc_rl.prompts import render
 from ttc_rl.schema import UserError

@@ -30,6 +30,7 @@ TREE = {
     "prompts": {"exact": "{prompt} =>"},
     "eval": {
         "models": ["base"],
+        "retention": [],
         "samples": 8,
         "k": [1, 8],
         "max_tokens": 12,

@@ -365,6 +365,13 @@ class SamplingConfig(Section):
 class EvalConfig(SamplingConfig):
     benchmarks: list[str] = []
     """Benchmarks besides the target, which is always evaluated."""
+    retention: list[str] | None = None
+    """Benchmarks unlike the target, to see what training on it cost. When left out and no other
+    benchmark is named: other families for skills, 200 tasks of MMLU-Pro for maths, 100 of MATH-500
+    for programs and choices."""
+    perturbed: list[str] = []
+    """Changes under which the target is evaluated as well: reworded, distracted, reordered (choice
+    options), one-fewer (skills), or `my_package.my_module:function`."""
     greedy: bool = False
     """One more completion per task at temperature 0, reported as `greedy`."""
     batch: int | None = Field(default=None, gt=0)
