@@ -1,60 +1,37 @@
 """Benchmarks: a name, its tasks, and how it is sampled unless a recipe says otherwise.
 
-`eval/benchmarks/NAME.yaml` holds one each. `NAME/PART` and `NAME/PART+PART` address the tasks
-whose meta key, `subset:` in the YAML, has one of these values: `skills/cipher`, `math500/algebra`.
+`eval/benchmarks/NAME.yaml` holds one each; `eval/parts.py` says how a part is addressed. Nothing is
+left out silently: rows that cannot be read, repeats, a size that is not the published one and
+errata are all told in `problems`.
 """
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
 
-from pydantic import Field, ValidationError, model_validator
-from ruamel.yaml import YAML
-
-from ttc_rl.config import Recipe, SamplingConfig, Section, SourceConfig
+from eval.benchmark_config import (
+    BenchmarkConfig,
+    Erratum,
+    Published,
+    benchmark_names,
+    load_config,
+)
+from eval.parts import Address, address, narrowed, worded
+from ttc_rl.config import Recipe, SamplingConfig, SourceConfig
 from ttc_rl.schema import Task, UserError, content_hash
-from ttc_rl.sources import load_source
+from ttc_rl.sources import Loaded, load_source
+from ttc_rl.sources.files import read_files
+from ttc_rl.sources.skills import SKILLS
 
-FOLDER = Path(__file__).parent / "benchmarks"
 _FILE_ENDINGS = (".jsonl", ".jsonl.gz", ".parquet")
-
-
-class Published(Section):
-    """A number that somebody printed, to be shown beside ours."""
-
-    model: str
-    metric: str
-    value: float
-    source: str
-
-
-class BenchmarkConfig(Section):
-    """One `eval/benchmarks/NAME.yaml`."""
-
-    description: str
-    source: SourceConfig | None = None
-    file: str | None = None
-    """Name under `{data}/benchmarks/` of the file that stands in for the source, .gz or not."""
-    subset: str | None = None
-    """Key of `meta` by whose values a part is addressed."""
-    sampling: SamplingConfig = SamplingConfig()
-    published: list[Published] = Field(default=[])
-
-    @model_validator(mode="after")
-    def _has_origin(self) -> Self:
-        if self.source is None and self.file is None:
-            raise ValueError("needs a source or a file")
-        return self
 
 
 @dataclass(frozen=True)
 class Benchmark:
-    """Tasks with a name. `problems` says which rows of the source could not be used."""
+    """Tasks with a name. `problems` says what is not as published, a line each."""
 
     name: str
     tasks: list[Task]
@@ -62,6 +39,9 @@ class Benchmark:
     published: tuple[Published, ...] = ()
     description: str = ""
     problems: tuple[str, ...] = ()
+    errata: Mapping[str, Erratum] = field(default_factory=dict[str, Erratum])
+    """By task id: what is known to be wrong with a task that is in."""
+    aliases: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def tasks_hash(self) -> str:
@@ -71,100 +51,140 @@ class Benchmark:
 # --------------------------------------------------------------------------- by name
 
 
-def benchmark_names() -> list[str]:
-    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
-
-
-def load_config(name: str) -> BenchmarkConfig:
-    path = FOLDER / f"{name}.yaml"
-    try:
-        return BenchmarkConfig.model_validate(YAML(typ="safe", pure=True).load(path.read_text()))
-    except ValidationError as error:
-        raise UserError(f"{path}: {error}") from None
-
-
 def load_benchmark(name: str, data: str | None = None) -> Benchmark:
-    """The benchmark `NAME` or the part `NAME/PART+PART` of one.
+    """The benchmark, or the part of one, that `name` addresses.
 
     With `data`, a folder of task files, nothing is asked of the hub: the file must be there.
     """
-    base, _, parts = name.partition("/")
-    if base not in benchmark_names():
-        raise UserError(f"{_unknown('benchmark', base, benchmark_names())}{_IF_A_FILE}")
-    config = load_config(base)
-    whole = benchmark_from_source(name, _source(base, config, data))
-    tasks = _part(whole.tasks, base, config.subset, parts) if parts else whole.tasks
+    where = address(name)
+    config = load_config(where.base)
+    source, size = _origin(where, config, data)
+    loaded = load_source(source, repeats=config.size is not None)
+    whole = benchmark_from_loaded(where.name, loaded, kept=config.size is not None)
+    problems = list(whole.problems)
+    if size is not None and len(whole.tasks) != size:
+        problems.append(f"{where.base}: {len(whole.tasks):,} tasks, {size:,} were published")
+    if config.file_differs and config.file and Path(source.path or "").name.startswith(config.file):
+        problems.append(f"{where.base}: {source.path} differs from the hub: {config.file_differs}")
+    tasks, errata = corrected(whole.tasks, config.errata)
+    tasks = worded(narrowed(tasks, where, config), config.prompt)
     return Benchmark(
-        name,
+        where.name,
         tasks,
         config.sampling,
-        tuple(config.published),
+        tuple(p for p in config.published if p.part == "/".join(where.pieces)),
         config.description,
-        whole.problems,
+        (*problems, *(f"{where.base}: {line}" for line in _known_errors(tasks, errata))),
+        {task.id: errata[task.id] for task in tasks if task.id in errata},
+        config.aliases,
     )
 
 
-_IF_A_FILE = "; a file of tasks ends in .jsonl, .jsonl.gz or .parquet, a prompt holds a space"
-
-
-def _source(name: str, config: BenchmarkConfig, data: str | None) -> SourceConfig:
-    if data is None or config.file is None:
-        if config.source is None:
+def _origin(
+    where: Address, config: BenchmarkConfig, data: str | None
+) -> tuple[SourceConfig, int | None]:
+    """Where the addressed release is read from, and how many tasks were published of it."""
+    named = [piece for piece in where.pieces if piece in config.releases]
+    release = named[0] if named else config.release
+    size = config.releases[release].size if release else config.size
+    if where.file is not None:
+        return _from_file(where.file, config.source), size
+    if data is not None and config.file is not None:
+        if release != config.release:
             raise UserError(
-                f"benchmark {name}: is read from a file; set `data:` to a folder that holds "
-                f"benchmarks/{config.file}"
+                f"{where.name}: {config.file} holds release {config.release}; leave out `data:` "
+                f"for another, or give a file: {where.name}=FILE"
             )
-        return config.source
-    path = Path(data) / "benchmarks" / config.file
+        return SourceConfig(path=str(_stand_in(where, config.file, data))), size
+    if config.source is None:
+        raise UserError(
+            f"benchmark {where.base}: is read from a file; set `data:` to a folder that holds "
+            f"benchmarks/{config.file}, or give one: {where.name}=FILE"
+        )
+    changes = {"config": config.releases[release].config} if release else {}
+    return config.source.model_copy(update=changes), size
+
+
+def _from_file(path: str, source: SourceConfig | None) -> SourceConfig:
+    """A file of our rows, which say their kind, or of rows as the hub has them."""
+    first = next(read_files(path), None)
+    row = first.value if first is not None else None
+    if source is None or (isinstance(row, Mapping) and "kind" in row):
+        return SourceConfig(path=path)
+    return source.model_copy(update={"path": path, "hub": None, "skills": None})
+
+
+def _stand_in(where: Address, file: str, data: str) -> Path:
+    path = Path(data).expanduser() / "benchmarks" / file
     for candidate in (path, path.with_name(path.name + ".gz")):
         if candidate.exists():
-            return SourceConfig(path=str(candidate))
+            return candidate
     raise UserError(
-        f"{path}: no such file, nor with .gz; benchmark {name} is read from there because "
-        "`data:` is set (leave it out to ask the Hugging Face hub)"
+        f"{path}: no such file, nor with .gz; benchmark {where.base} is read from there because "
+        f"`data:` is set (leave it out to ask the Hugging Face hub, or give a file: "
+        f"{where.name}=FILE)"
     )
 
 
-def _part(tasks: Sequence[Task], name: str, key: str | None, parts: str) -> list[Task]:
-    if key is None:
-        raise UserError(f"benchmark {name} has no parts, so {name}/{parts} names nothing")
-    values = [_slug(task.meta.get(key, "")) for task in tasks]
-    known = sorted(set(values) - {""})
-    wanted = [_slug(part) for part in parts.split("+")]
-    for part in wanted:
-        if part not in known:
-            raise UserError(_unknown(f"part of {name}", part, known))
-    return [task for task, value in zip(tasks, values, strict=True) if value in wanted]
+# --------------------------------------------------------------------------- errata
 
 
-def _slug(value: Any) -> str:
-    """`Counting & Probability` is addressed as `counting-probability`."""
-    return re.sub(r"[^a-z0-9_]+", "-", str(value).lower()).strip("-")
+def corrected(
+    tasks: Sequence[Task], errata: Mapping[str, Erratum]
+) -> tuple[list[Task], dict[str, Erratum]]:
+    """The tasks, with golds put right where an erratum gives one, and what is wrong with which."""
+    known: dict[str, Erratum] = {}
+    found = [_corrected(task, errata, known) for task in tasks]
+    return found, known
 
 
-def _unknown(what: str, name: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {close[0]}? " if close else ""
-    return f"unknown {what}: {name!r}; {hint}known: {', '.join(known)}"
+def _corrected(task: Task, errata: Mapping[str, Erratum], known: dict[str, Erratum]) -> Task:
+    names = [task.id, *(str(task.meta[key]) for key in ("id", "title") if key in task.meta)]
+    erratum = next((errata[name] for name in names if name in errata), None)
+    if erratum is None:
+        return task
+    if erratum.gold is not None:
+        meta = {**task.meta, "published_gold": task.gold}
+        task = replace(task, gold=erratum.gold, meta=meta, id="")
+    known[task.id] = erratum
+    return task
+
+
+def _known_errors(tasks: Sequence[Task], errata: Mapping[str, Erratum]) -> Iterable[str]:
+    for task in tasks:
+        if task.id in errata:
+            erratum = errata[task.id]
+            mended = f"; graded against {erratum.gold}" if erratum.gold is not None else ""
+            yield f"task {task.meta.get('id')}: {erratum.wrong} ({erratum.source}){mended}"
 
 
 # --------------------------------------------------------------------------- by anything else
 
 
 def named_benchmark(name: str, data: str | None = None) -> Benchmark:
-    """A benchmark by its name, or the tasks of a file."""
-    if name.endswith(_FILE_ENDINGS):
+    """A benchmark by its address, or the tasks of a file."""
+    if _is_file(name):
         source = SourceConfig(path=name)
         return benchmark_from_source(_source_name(source), source)
     return load_benchmark(name, data)
 
 
+def _is_file(text: str) -> bool:
+    """A file of tasks, and not one that is given to a benchmark: `NAME=FILE`."""
+    given = re.match(r"([^/@=\s]+)[^=\s]*=", text)
+    return text.endswith(_FILE_ENDINGS) and not (given and given[1] in benchmark_names())
+
+
 def benchmark_from_source(name: str, source: SourceConfig) -> Benchmark:
     """Every task of a source once; a repeated task is left out and told in `problems`."""
-    loaded = load_source(source)
+    return benchmark_from_loaded(name, load_source(source))
+
+
+def benchmark_from_loaded(name: str, loaded: Loaded, *, kept: bool = False) -> Benchmark:
     problems = list(loaded.problems)
     if loaded.duplicates:
-        problems.append(f"{name}: {loaded.duplicates} tasks repeat an earlier one and are left out")
+        what = "counted again, as published" if kept else "left out"
+        problems.append(f"{name}: {loaded.duplicates} tasks repeat an earlier one and are {what}")
     return Benchmark(name, loaded.tasks, problems=tuple(problems))
 
 
@@ -173,9 +193,9 @@ def target_name(recipe: Recipe) -> str:
     target = recipe.target
     if isinstance(target, SourceConfig):
         return _source_name(target)
-    if target.endswith(_FILE_ENDINGS):
+    if _is_file(target):
         return _source_name(SourceConfig(path=target))
-    return "prompt" if re.search(r"\s", target.strip()) else target
+    return "prompt" if re.search(r"\s", target.strip()) else target.partition("=")[0]
 
 
 def _source_name(source: SourceConfig) -> str:
@@ -197,12 +217,19 @@ def resolve_target(recipe: Recipe) -> Benchmark:
     return named_benchmark(target, recipe.data)
 
 
-def eval_benchmarks(recipe: Recipe) -> list[Benchmark]:
-    """What a recipe evaluates: its target, unless that has no gold, and `eval.benchmarks`."""
-    names = [name for name in recipe.eval.benchmarks if name != recipe.target]
-    target = resolve_target(recipe)
-    others = [load_benchmark(name, recipe.data) for name in dict.fromkeys(names)]
-    return [target, *others] if gradable(target.tasks) else others
+def retention(recipe: Recipe, target: Benchmark) -> list[str]:
+    """Names of benchmarks unlike the target: what the recipe says, else by what the target is."""
+    if recipe.eval.retention is not None:
+        return recipe.eval.retention
+    families = {str(task.meta["family"]) for task in target.tasks if "family" in task.meta}
+    kinds = {task.kind for task in target.tasks}
+    if recipe.eval.benchmarks or not kinds:
+        return []
+    if families:
+        return [f"skills/not-{'+'.join(sorted(families))}@96"] if families < set(SKILLS) else []
+    if kinds == {"math"}:
+        return ["mmlu-pro@200"]
+    return ["math500@100"] if kinds <= {"code", "choice"} else []
 
 
 def gradable(tasks: Iterable[Task]) -> bool:

@@ -37,7 +37,37 @@ def training(run: RunDir, recipe: Recipe, arms: Sequence[str]) -> str:
         "other tasks, so a rise may also be easier tasks."
     )
     small = "".join(_small(key, {arm: column(rows[arm], key) for arm in trained}) for key in SMALL)
-    return page.figure(page.legend(trained) + large, told) + f'<div class="pair">{small}</div>'
+    reward = page.figure(page.legend(trained) + large, told)
+    return reward + _dev(run, recipe, trained) + f'<div class="pair">{small}</div>'
+
+
+def _dev(run: RunDir, recipe: Recipe, arms: Sequence[str]) -> str:
+    """The score on the dev tasks by step; says so where those are the test's own."""
+    config = recipe.train.dev
+    rows = {arm: list(read_jsonl(run.arm(arm, recipe).dev)) for arm in arms}
+    if config is None or not any(rows.values()):
+        return ""
+    metric = f"avg@{config.samples}"
+    series = [
+        charts.Series(arm, page.css_class(arm), column(found, metric))
+        for arm, found in rows.items()
+        if found
+    ]
+    chart = charts.line_chart(
+        series,
+        title=f"{metric} on the dev tasks by step",
+        x_label="step",
+        y_label=f"{metric}, %",
+        y_tick=charts.percent_tick,
+    )
+    whose = "held out of the corpus" if config.source is None else "from a source of their own"
+    told = f"{metric} while training, on dev tasks {whose}: neither trained on nor tested on."
+    if config.source == "target":
+        told = (
+            f"{metric} while training, on the test's own tasks, whose golds were read for it. "
+            "Whatever was chosen by looking at this chart was chosen on the test."
+        )
+    return page.figure(chart, told)
 
 
 def column(rows: Sequence[Mapping[str, Any]], key: str) -> list[charts.Point]:

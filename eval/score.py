@@ -108,6 +108,10 @@ def _ids(tasks: Sequence[Task]) -> Mapping[str, str]:
     return own | {task.id: task.id for task in tasks}
 
 
+_FIELDS = "task_id sample completion answer correct status reason verifier finish_reason tokens"
+"""The fields of a row, in their order, where the file that is graded does not have them."""
+
+
 def _grade(tasks: Sequence[Task], rows: Sequence[Sequence[Row]], fallback: bool) -> list[list[Row]]:
     flat = [
         (task, i, row)
@@ -118,8 +122,7 @@ def _grade(tasks: Sequence[Task], rows: Sequence[Sequence[Row]], fallback: bool)
         [task for task, _, _ in flat], [row["completion"] for *_, row in flat], fallback=fallback
     )
     graded = [
-        sample_row(task, i, row["completion"], verdict)
-        | {"finish_reason": row.get("finish_reason"), "tokens": row.get("tokens")}
+        {**dict.fromkeys(_FIELDS.split()), **row, **sample_row(task, i, row["completion"], verdict)}
         for (task, i, row), verdict in zip(flat, verdicts, strict=True)
     ]
     samples = len(rows[0])

@@ -1,6 +1,8 @@
 """What several tests share: where the real data is, and a run small enough to be made twice."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,4 +27,21 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One cache of embeddings and base models for the whole session, apart from the user's."""
     folder = tmp_path_factory.mktemp("cache")
     os.environ["TTC_RL_CACHE"] = str(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
+    """The run of tests/tiny.yaml, from its corpus to its report."""
+    folder = tmp_path_factory.mktemp("runs") / "undisturbed"
+    command = [sys.executable, "-m", "ttc_rl", "run", str(ROOT / "tests" / "tiny.yaml")]
+    done = subprocess.run(
+        [*command, "--run-dir", str(folder)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "sift" in done.stdout
     return folder

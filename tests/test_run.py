@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
-import pytest
 
 from ttc_rl.config import load_recipe
 from ttc_rl.curriculum import plan
@@ -56,14 +55,6 @@ def executed(folder: Path) -> list[str]:
 
 def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
-    folder = tmp_path_factory.mktemp("runs") / "undisturbed"
-    output = finish(start(folder))
-    assert "sift" in output
-    return folder
 
 
 def test_a_run_leaves_what_the_readme_lists(undisturbed: Path):

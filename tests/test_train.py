@@ -4,13 +4,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from ttc_rl.config import PretrainConfig, Recipe, SkillsConfig
 from ttc_rl.curriculum import plan
 from ttc_rl.job import Job
 from ttc_rl.run_dir import ArmDir, RunDir
 from ttc_rl.sampling import Decoding
-from ttc_rl.sampling.generate import GenerateCompleter
+from ttc_rl.sampling.generate import GenerateCompleter, _SeededDraws
 from ttc_rl.schema import Task, UserError
 from ttc_rl.sources.skills import make_skills
 from ttc_rl.train.grpo import _grpo_config, _Ledger
@@ -84,6 +85,37 @@ def test_the_same_seed_draws_the_same_completions(model: Path):
         assert 1 <= completion.tokens <= 6
     greedy = completer.decoding_with(Decoding(max_tokens=6, temperature=0))
     assert greedy(tasks, 1, seed=0) == greedy(tasks, 1, seed=5)
+
+
+def test_a_sample_does_not_depend_on_what_is_drawn_beside_it(model: Path):
+    tasks = make_skills(SkillsConfig(split="test", tasks_per_family=2))[:12]
+    completer = GenerateCompleter.load(model, Decoding(max_tokens=6), PROMPTS)
+    together = completer(tasks, 5, seed=3)
+    assert completer(tasks[7:8], 1, seed=3, first=4) == [[together[7][4]]]
+    assert completer(tasks[:2], 2, seed=3, first=1) == [group[1:3] for group in together[:2]]
+    assert len({tuple(group) for group in together}) > 6
+
+
+def test_a_token_is_drawn_as_often_as_it_is_likely():
+    scores = torch.tensor([[1.0, 0.0, -1.0, 2.0, 0.5]])
+    draws = _SeededDraws(range(4000), Decoding(1, temperature=0.7, top_p=0.8), 1)
+    tokens = draws(None, scores.repeat(4000, 1)).argmax(dim=1)
+    likely = torch.softmax(scores[0] / 0.7, dim=0)[[3, 0]]  # the two that reach 0.8
+    shares = torch.bincount(tokens, minlength=5) / 4000
+    assert shares[[1, 2, 4]].sum() == 0
+    assert shares[[3, 0]].tolist() == pytest.approx((likely / likely.sum()).tolist(), abs=0.02)
+
+
+def test_a_prompt_that_fills_the_context_is_told_and_room_ends_a_completion(model: Path):
+    tasks = [Task("exact", "sort " + "a " * n, "a") for n in (3, 40, 9)]
+    completer = GenerateCompleter.load(model, Decoding(max_tokens=30), PROMPTS)
+    lengths = [len(completer.tokenizer(f"{task.prompt} =>")["input_ids"]) for task in tasks]
+    completer.model.config.max_position_embeddings = lengths[2] + 2
+    short, long, tight = (group[0] for group in completer(tasks, 1, seed=0))
+    assert (long.text, long.finish_reason, long.tokens) == ("", "prompt_too_long", 0)
+    assert [c.prompt_tokens for c in (short, long, tight)] == lengths
+    assert tight.tokens <= 2
+    assert tight.finish_reason == "stop" or tight.truncated
 
 
 def test_tokenizers_read_back_what_they_were_given():

@@ -67,7 +67,7 @@ def draw_groups(
     done = 0
     for number, (key, chunk) in enumerate(zip(keys, chunks, strict=True)):
         if len(rows[key]) < len({task.id for task in chunk}):
-            groups = _draw(chunk, drawing, drawing.seed + number, grade)
+            groups = _draw(chunk, drawing, grade)
             rows[key] = {task.id: group for task, group in zip(chunk, groups, strict=True)}
             append_jsonl(
                 drawing.path,
@@ -82,8 +82,8 @@ def draw_groups(
     return [rows[key][t.id] for key, chunk in zip(keys, chunks, strict=True) for t in chunk]
 
 
-def _draw(chunk: Sequence[Task], drawing: Drawing, seed: int, grade: bool) -> list[Group]:
-    drawn = drawing.completer(chunk, drawing.samples, seed=seed)
+def _draw(chunk: Sequence[Task], drawing: Drawing, grade: bool) -> list[Group]:
+    drawn = drawing.completer(chunk, drawing.samples, seed=drawing.seed)
     correct: list[bool | None] = []
     if grade:
         repeated = [task for task in chunk for _ in range(drawing.samples)]

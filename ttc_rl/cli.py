@@ -148,13 +148,20 @@ def evaluate(
     run_dir: RunFolder = None,
     dry_run: DryRun = False,
     unsafe_local: UnsafeLocal = False,
+    join: Annotated[
+        bool, typer.Option("--join", help="Share the work with all who join the same run folder")
+    ] = False,
+    worker: Annotated[bool, typer.Option("--worker", hidden=True)] = False,
 ) -> None:
     """Base and trained models to samples, numbers and the report; goes on where it stopped."""
     resolved = _one_run(_resolved(recipe, overrides, dry_run))
     from ttc_rl import pipeline
 
     job = _open(resolved, run_dir or _default_folder(recipe), resume=True)
-    pipeline.evaluate(job)
+    if worker:
+        pipeline.draw(job)
+        return
+    pipeline.evaluate(job, join=join)
     pipeline.report(job)
     _print_summary(job)
 

@@ -26,6 +26,7 @@ def select(job: Job) -> None:
         return
     from eval.benchmarks import resolve_target
     from ttc_rl.embed import POLICY, embed
+    from ttc_rl.holdout import hold_out
     from ttc_rl.inputs import NEEDS_MODEL
     from ttc_rl.overlap.cleaning import clean, clean_near, needs_embeddings
     from ttc_rl.selection.duplication import duplication
@@ -56,6 +57,9 @@ def select(job: Job) -> None:
         cleaned, rows = clean_near(cleaned, target.tasks, corpus_ND, target_MD)
         _write_overlap(job, cleaned, loaded.tasks, target.tasks)
         corpus, corpus_ND = cleaned.tasks, rows_of(corpus_ND, rows)
+    rows = hold_out(job, corpus, target.tasks, corpus_ND, target_MD)
+    if len(rows) < len(corpus):
+        corpus, corpus_ND = [corpus[row] for row in rows], rows_of(corpus_ND, rows)
     common = {
         "bad_rows": loaded.problems,
         "duplicates": loaded.duplicates,

@@ -120,13 +120,13 @@ class _Drawer:
 
         @functools.cache
         def loaded() -> ModelCompleter:
-            model = load_completer(self.base, self.templates, use_vllm=train.vllm is not None)
+            model = load_completer(self.base, self.templates, train.engine)
             return model.decoding_with(self.decoding)
 
         def completer(
-            tasks: Sequence[Task], num_samples: int, *, seed: int
+            tasks: Sequence[Task], num_samples: int, *, seed: int, first: int = 0
         ) -> list[list[Completion]]:
-            return loaded()(tasks, num_samples, seed=seed)
+            return loaded()(tasks, num_samples, seed=seed, first=first)
 
         self.completer = completer
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ttc_rl.config import Recipe
+from ttc_rl.endpoint import Unreachable
 from ttc_rl.run_dir import ArmDir, RunDir, cache_dir
 from ttc_rl.schema import Completer, UserError
-from ttc_rl.verifiers.endpoint import Unreachable
 from ttc_rl.verifiers.judge import Judge, from_completer, use_judge
 
 JUDGE_TOKENS = 1024
@@ -69,8 +69,7 @@ def _local_judge(recipe: Recipe) -> Judge:
         from ttc_rl.prompts import PLACE
         from ttc_rl.sampling import Decoding, load_completer
 
-        use_vllm = recipe.train.vllm is not None
-        loaded = load_completer(config.model, {"judge": PLACE}, use_vllm=use_vllm)
+        loaded = load_completer(config.model, {"judge": PLACE}, recipe.train.engine)
         return loaded.decoding_with(Decoding(JUDGE_TOKENS, temperature=0))
 
     def ask(prompts: Sequence[str]) -> list[str | Unreachable]:

@@ -6,10 +6,7 @@ files are there is not done again. `say` receives plain lines for whoever watche
 
 from __future__ import annotations
 
-import functools
-import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from ttc_rl.curate import select
@@ -17,14 +14,14 @@ from ttc_rl.job import Job, check_extras, starting_model
 from ttc_rl.run_dir import ArmDir, RunDir, read_json, read_jsonl, write_json
 from ttc_rl.schema import Task, UserError
 
-__all__ = ["evaluate", "read_summary", "report", "run_all", "select", "train"]
-
-BASE = "base"
-"""Name of the untrained model among the evaluated ones."""
+__all__ = ["draw", "evaluate", "read_summary", "report", "run_all", "select", "train"]
 
 
 def run_all(job: Job) -> None:
-    """Everything, from the corpus to the report."""
+    """Everything, from the corpus to the report; what will be evaluated is read before it."""
+    from eval.variants import eval_benchmarks
+
+    eval_benchmarks(job.recipe)
     for stage in (select, train, evaluate, report):
         stage(job)
 
@@ -49,6 +46,7 @@ def train(job: Job) -> None:
         compute = read_json(folder.selection).get("compute")
         plans[name] = charged(plan(order, recipe.train), recipe.train, compute)
     base = starting_model(job.recipe, job.say)
+    from ttc_rl.evaluation import dev_evaluation
     from ttc_rl.train.grpo import train_grpo
 
     for name in arms:
@@ -64,6 +62,7 @@ def train(job: Job) -> None:
                 folder,
                 track=track,
                 say=_prefixed(job, name),
+                dev=dev_evaluation(job, name, plans[name].steps),
             )
 
 
@@ -82,75 +81,25 @@ def _prefixed(job: Job, name: str) -> Callable[[str], None]:
 # --------------------------------------------------------------------------- evaluate
 
 
-def evaluate(job: Job) -> None:
+def evaluate(job: Job, *, join: bool = False) -> None:
     """Base and trained models on the target and the recipe's other benchmarks."""
-    from eval.benchmarks import eval_benchmarks
-    from eval.harness import evaluate_model, missing_samples
-    from eval.results import resolve_sampling
-    from ttc_rl.sampling import Decoding, load_completer
+    from ttc_rl.evaluation import BASE
+    from ttc_rl.evaluation import evaluate as evaluate_all
 
-    recipe = job.recipe
-    benchmarks = eval_benchmarks(recipe)
-    models: dict[str, Callable[[], str | Path]] = {
-        BASE: functools.partial(starting_model, recipe, job.say)
-    }
-    for name in recipe.arm_names:
-        folder = job.arm(name)[1]
-        if not folder.model.exists():
-            raise UserError(f"{folder.model}: no model there yet; `ttc-rl train RECIPE` makes it")
-        models[name] = functools.partial(Path, folder.model)
-    for model, path in models.items():
-        completer = None
-        results: dict[str, Any] = {}
-        for benchmark in benchmarks:
-            sampling = resolve_sampling(recipe.eval, benchmark.sampling)
-            lacking = missing_samples(
-                job.run, benchmark, model, sampling, greedy=recipe.eval.greedy
-            )
-            if lacking and completer is None:
-                use_vllm = recipe.train.vllm is not None
-                completer = load_completer(path(), recipe.prompts, use_vllm=use_vllm)
-            sampled = greedy = None
-            if lacking and completer is not None:
-                job.say(f"evaluating {model} on {benchmark.name}: {lacking:,} completions")
-                sampled = completer.decoding_with(
-                    Decoding(sampling.max_tokens, sampling.temperature, sampling.top_p)
-                )
-                if recipe.eval.greedy:
-                    greedy = completer.decoding_with(Decoding(sampling.max_tokens, temperature=0))
-            results[benchmark.name] = evaluate_model(
-                sampled,
-                benchmark,
-                sampling,
-                job.run,
-                model,
-                greedy=greedy,
-                batch=recipe.eval.batch or (4096 if recipe.train.vllm else 64),
-                seed=recipe.seed,
-                progress=_every_few_seconds(job.say, f"{model} on {benchmark.name}"),
-            )["metrics"]
-        _track_results(job, model, results)
+    for model, results in evaluate_all(job, join=join).items():
+        if model != BASE and job.recipe.track.wandb:
+            from ttc_rl.tracking import log_results, tracked
+
+            with tracked(job.recipe, job.arm(model)[1].root, job.say):
+                log_results(results)
 
 
-def _track_results(job: Job, model: str, results: dict[str, Any]) -> None:
-    if model == BASE or not job.recipe.track.wandb:
-        return
-    from ttc_rl.tracking import log_results, tracked
+def draw(job: Job) -> None:
+    """One engine of several: units of every drawing until nothing is left; counts nothing."""
+    from ttc_rl.evaluation import Models, evaluations, work
 
-    with tracked(job.recipe, job.arm(model)[1].root, job.say):
-        log_results(results)
-
-
-def _every_few_seconds(say: Callable[[str], None], what: str) -> Callable[[int, int], None]:
-    last = time.monotonic()
-
-    def progress(done: int, total: int) -> None:
-        nonlocal last
-        if time.monotonic() - last > 5:
-            last = time.monotonic()
-            say(f"{what}: {done:,} of {total:,}")
-
-    return progress
+    models = Models(job)
+    work(job, list(evaluations(job, models)), models)
 
 
 # --------------------------------------------------------------------------- report

@@ -27,14 +27,15 @@ TEMPLATES: Mapping[str, str] = {
 def render(task: Task, templates: Mapping[str, str]) -> str:
     """The task's prompt put in place of `{prompt}`; braces anywhere else are left as they are.
 
-    `templates` goes before ours; a kind that neither has (a plug-in's) is shown as it is.
+    `templates` goes before ours; a kind that neither has (a plug-in's) is shown as it is. Where a
+    benchmark adds its own wording (MBPP's first test), `meta.shown` is put there instead.
     """
     template = templates.get(task.kind, TEMPLATES.get(task.kind, PLACE))
     if PLACE not in template:
         raise UserError(
             f"prompts.{task.kind}: the template has no {PLACE}, so no task would be shown"
         )
-    return template.replace(PLACE, task.prompt)
+    return template.replace(PLACE, str(task.meta.get("shown") or task.prompt))
 
 
 def as_messages(text: str) -> list[dict[str, str]]:

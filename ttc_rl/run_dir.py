@@ -3,11 +3,12 @@
     NAME/recipe.yaml  versions.json  overlap.jsonl  overlap.json  summary.json  report.html
          duplicates.jsonl  difficulty.jsonl  features/
          curriculum.jsonl  selection.json  selection.md  contamination.jsonl
-         metrics.jsonl  rollouts/  checkpoints/  model/
+         dev.tasks.jsonl
+         metrics.jsonl  dev.jsonl  dev/  rollouts/  checkpoints/  model/
          eval/BENCHMARK/MODEL.samples.jsonl  eval/BENCHMARK/MODEL.json
 
-The third and fourth line belong to an arm. A recipe with several `arms:` keeps one such set for
-each, under arms/ARM/.
+The lines of curriculum.jsonl and metrics.jsonl belong to an arm. A recipe with several `arms:`
+keeps one such set for each, under arms/ARM/.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from ttc_rl.config import Recipe, dump_recipe, load_recipe
 from ttc_rl.schema import UserError
@@ -56,6 +58,14 @@ class ArmDir:
         return self.root / "metrics.jsonl"
 
     @property
+    def dev(self) -> Path:
+        """One line an evaluation on the dev tasks."""
+        return self.root / "dev.jsonl"
+
+    def dev_samples(self, step: int) -> Path:
+        return self.root / "dev" / f"step-{step:05d}.samples.jsonl"
+
+    @property
     def rollouts(self) -> Path:
         return self.root / "rollouts"
 
@@ -87,6 +97,11 @@ class RunDir:
     @property
     def duplicates(self) -> Path:
         return self.root / "duplicates.jsonl"
+
+    @property
+    def dev_tasks(self) -> Path:
+        """What an evaluation while training reads: neither trained on nor tested on."""
+        return self.root / "dev.tasks.jsonl"
 
     @property
     def difficulty(self) -> Path:
@@ -183,7 +198,7 @@ def _short(value: Any) -> str:
 def write_text(path: Path, text: str) -> None:
     """Whole or not at all: written beside, flushed to disk, renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".part")
+    beside = path.with_name(f"{path.name}.{uuid4().hex[:8]}.part")
     with beside.open("w") as file:
         file.write(text)
         file.flush()

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 Status = Literal["ok", "no_answer", "timeout", "oom", "crash", "infra_error"]
-FinishReason = Literal["stop", "length"]
+FinishReason = Literal["stop", "length", "prompt_too_long"]
+"""`prompt_too_long`: nothing was written, because the prompt alone fills the model's context."""
 
 
 class UserError(Exception):
@@ -74,6 +75,8 @@ class Completion:
     text: str
     finish_reason: FinishReason
     tokens: int
+    prompt_tokens: int = 0
+    """Of what the policy read, chat template included."""
 
     @property
     def truncated(self) -> bool:
@@ -95,13 +98,28 @@ class Rollout:
 class Completer(Protocol):
     """Anything that turns tasks into completions: a model here, an engine, an endpoint, a fake.
 
-    Returns one list of `num_samples` completions per task, in the order of `tasks`. The same
-    tasks, number and seed give the same completions; `num_samples=1` at temperature 0 is greedy.
+    Returns samples `first` to `first + num_samples - 1` of each task, in the order of `tasks`. What
+    sample i of a task is depends on `sample_seed(seed, task.id, i)`, not on what is drawn beside
+    it, but for the rounding of other batch shapes. Temperature 0 is greedy. Raises `Undrawn` where
+    some could not be had.
     """
 
     def __call__(
-        self, tasks: Sequence[Task], num_samples: int, *, seed: int
+        self, tasks: Sequence[Task], num_samples: int, *, seed: int, first: int = 0
     ) -> list[list[Completion]]: ...
+
+
+class Undrawn(UserError):
+    """Some completions could not be had; `groups` holds the others, None where one is lacking."""
+
+    def __init__(self, message: str, groups: list[list[Completion | None]]) -> None:
+        super().__init__(message)
+        self.groups = groups
+
+
+def sample_seed(seed: int, task_id: str, sample: int) -> int:
+    """Of one completion; consecutive for the samples of a task, as vLLM counts them."""
+    return (int(content_hash([seed, task_id], length=8), 16) + sample) % 2**31
 
 
 def content_hash(value: Any, length: int = 16) -> str:

@@ -52,6 +52,13 @@ def tracked(recipe: Recipe, folder: Path, say: Callable[[str], None]) -> Iterato
             say(f"W&B recorded offline; to upload: wandb sync {kept}")
 
 
+def log_dev(told: Mapping[str, float]) -> None:
+    """Numbers of an evaluation while training, into the current W&B run at its current step."""
+    import wandb
+
+    wandb.log({f"eval/dev/{name}": value for name, value in told.items()}, commit=False)
+
+
 def log_results(results: Mapping[str, Mapping[str, Any]]) -> None:
     """Evaluation metrics {benchmark: {metric: {value, lo, hi}}} into the current W&B run."""
     import wandb

@@ -13,7 +13,7 @@ from eval.harness import evaluate_model
 from eval.results import Sampling
 from ttc_rl.config import Recipe, SourceConfig
 from ttc_rl.run_dir import RunDir
-from ttc_rl.schema import Completion, Task
+from ttc_rl.schema import Completion, Task, sample_seed
 
 SUMS = {"1+1": "2", "2+3": "5", "7+4": "11", "9+9": "18"}
 
@@ -46,14 +46,17 @@ class Guesser:
     """Right with chance `skill`, else wrong, silent or cut; the same seed writes the same."""
 
     def __init__(self, skill: float = 0.5):
-        self.skill, self.seeds = skill, list[int]()
+        self.skill, self.asked = skill, list[tuple[list[str], int, int]]()
 
     def __call__(
-        self, tasks: Sequence[Task], num_samples: int, *, seed: int
+        self, tasks: Sequence[Task], num_samples: int, *, seed: int, first: int = 0
     ) -> list[list[Completion]]:
-        self.seeds.append(seed)
-        rng = random.Random(seed)
-        return [[self.complete(task, rng) for _ in range(num_samples)] for task in tasks]
+        self.asked.append(([task.id for task in tasks], first, num_samples))
+        samples = range(first, first + num_samples)
+        return [
+            [self.complete(t, random.Random(sample_seed(seed, t.id, i))) for i in samples]
+            for t in tasks
+        ]
 
     def complete(self, task: Task, rng: random.Random) -> Completion:
         answer = task.gold if rng.random() < self.skill else rng.choice(["3", "4", None])

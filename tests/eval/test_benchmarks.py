@@ -4,17 +4,16 @@ from typing import Any
 
 import pytest
 
-from eval import benchmarks
+from eval import benchmark_config
 from eval.benchmarks import (
     Benchmark,
-    benchmark_names,
-    eval_benchmarks,
     load_benchmark,
-    load_config,
     resolve_target,
     target_name,
 )
+from eval.variants import eval_benchmarks
 from ttc_rl.config import Recipe
+from ttc_rl.prompts import render
 from ttc_rl.schema import UserError
 
 
@@ -31,16 +30,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sums: Benchmark) -> 
     )
     (tmp_path / "benchmarks").mkdir()
     (tmp_path / "sums.jsonl").rename(tmp_path / "benchmarks" / "sums.jsonl")
-    monkeypatch.setattr(benchmarks, "FOLDER", tmp_path / "yaml")
+    monkeypatch.setattr(benchmark_config, "FOLDER", tmp_path / "yaml")
     return tmp_path
-
-
-@pytest.mark.parametrize("name", benchmark_names())
-def test_every_yaml_is_typed_and_its_default_k_fits(name: str):
-    config = load_config(name)
-    assert config.description
-    assert config.sampling.samples is not None
-    assert max(config.sampling.k or [1]) <= config.sampling.samples
 
 
 def test_a_name_gives_tasks_and_defaults(folder: Path):
@@ -87,6 +78,65 @@ def test_a_repeated_task_is_kept_once_and_told(folder: Path):
     loaded = load_benchmark("sums", str(folder))
     assert len(loaded.tasks) == 4
     assert loaded.problems == ("sums: 1 tasks repeat an earlier one and are left out",)
+
+
+def test_a_published_size_counts_repeats_and_a_mismatch_is_told(folder: Path):
+    path = folder / "benchmarks" / "sums.jsonl"
+    path.write_text(path.read_text() + path.read_text().splitlines()[0] + "\n")
+    yaml = folder / "yaml" / "sums.yaml"
+    yaml.write_text(yaml.read_text() + "size: 6\n")
+    loaded = load_benchmark("sums", str(folder))
+    assert len({task.id for task in loaded.tasks}) == 5
+    assert loaded.tasks[4].prompt == loaded.tasks[0].prompt
+    assert loaded.problems == (
+        "sums: 1 tasks repeat an earlier one and are counted again, as published",
+        "sums: 5 tasks, 6 were published",
+    )
+
+
+def test_an_erratum_is_told_and_a_gold_it_gives_is_graded_against(folder: Path):
+    yaml = folder / "yaml" / "sums.yaml"
+    yaml.write_text(
+        yaml.read_text()
+        + "errata:\n  sums/1: {wrong: says 5, source: a letter, gold: '6'}\n"
+        + "  sums/2: {wrong: too easy, source: a letter}\n"
+    )
+    loaded = load_benchmark("sums", str(folder))
+    assert [task.gold for task in loaded.tasks] == ["2", "6", "11", "18"]
+    assert loaded.tasks[1].meta["published_gold"] == "5"
+    assert set(loaded.errata) == {task.id for task in loaded.tasks[1:3]}
+    assert loaded.problems == (
+        "sums: task sums/1: says 5 (a letter); graded against 6",
+        "sums: task sums/2: too easy (a letter)",
+    )
+    big = load_benchmark("sums/small-sums", str(folder))
+    assert len(big.problems) == len(big.errata) == 1
+
+
+def test_a_wording_is_shown_and_does_not_change_the_task(folder: Path):
+    plain = load_benchmark("sums", str(folder))
+    yaml = folder / "yaml" / "sums.yaml"
+    yaml.write_text(yaml.read_text() + "prompt: |\n  {prompt} Be quick.\n\n  See {meta.none}\n")
+    worded = load_benchmark("sums", str(folder))
+    assert worded.tasks_hash == plain.tasks_hash
+    assert render(worded.tasks[0], {"math": "<{prompt}>"}) == "<What is 1+1? Be quick.>"
+
+
+def test_a_file_may_be_given_to_a_benchmark(folder: Path):
+    ours = folder / "benchmarks" / "sums.jsonl"
+    loaded = load_benchmark(f"sums/big={ours}")
+    assert (loaded.name, len(loaded.tasks), loaded.sampling.samples) == ("sums/big", 2, 2)
+    target = f"sums={ours}"
+    assert (
+        target_name(recipe(target=target)) == resolve_target(recipe(target=target)).name == "sums"
+    )
+    published = folder / "rows.jsonl"
+    published.write_text('{"q": "What is 2+2?", "a": "so #### 4"}\n')
+    (folder / "yaml" / "theirs.yaml").write_text(
+        "description: theirs\nsource: {hub: org/set, kind: math, gold_after: '####', "
+        "columns: {prompt: q, gold: a}}\n"
+    )
+    assert [task.gold for task in load_benchmark(f"theirs={published}").tasks] == ["4"]
 
 
 def test_a_target_may_be_a_file_a_source_or_a_prompt(folder: Path):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from eval.benchmarks import Benchmark
-from eval.harness import evaluate, evaluate_model, missing_samples
+from eval.harness import Drawing, drawings, evaluate, evaluate_model
 from eval.results import (
     Sampling,
     complete_rows,
@@ -20,15 +20,16 @@ from eval.results import (
 )
 from ttc_rl.config import EvalConfig, SamplingConfig
 from ttc_rl.run_dir import RunDir, read_json, read_jsonl
-from ttc_rl.schema import Task, UserError
+from ttc_rl.schema import Task, Undrawn, UserError
 
 FOUR = Sampling(samples=4, k=[1, 2, 4])
 
 
 def draw(
-    completer: Any, benchmark: Benchmark, path: Path, sampling: Sampling = FOUR, **kwargs: Any
+    completer: Any, benchmark: Benchmark, path: Path, samples: int = 4, seed: int = 0, **kwargs: Any
 ):
-    evaluate(completer, benchmark.name, benchmark.tasks, sampling, path, batch=8, **kwargs)
+    drawing = Drawing(benchmark.name, benchmark.tasks, samples, path, seed)
+    evaluate(completer, drawing, **({"batch": 8} | kwargs))
     return path.read_bytes()
 
 
@@ -36,14 +37,14 @@ def test_every_task_gets_its_samples_in_order(sums: Benchmark, guesser: Any, tmp
     draw(guesser, sums, tmp_path / "s.jsonl")
     keys = [(row["task_id"], row["sample"]) for row in read_jsonl(tmp_path / "s.jsonl")]
     assert keys == list(itertools.product([task.id for task in sums.tasks], range(4)))
-    assert len(guesser.seeds) == len(set(guesser.seeds)) == 2  # 4 tasks, two at a time
+    assert [len(tasks) for tasks, _, _ in guesser.asked] == [2, 2]
 
 
 def test_a_finished_file_is_left_alone(sums: Benchmark, guesser: Any, tmp_path: Path):
     whole = draw(guesser, sums, tmp_path / "s.jsonl")
-    guesser.seeds.clear()
+    guesser.asked.clear()
     assert draw(guesser, sums, tmp_path / "s.jsonl") == whole
-    assert guesser.seeds == []
+    assert guesser.asked == []
 
 
 def test_a_run_killed_anywhere_ends_with_the_same_bytes(
@@ -56,19 +57,67 @@ def test_a_run_killed_anywhere_ends_with_the_same_bytes(
         assert draw(guesser, sums, path, seed=7) == whole
 
 
-def test_another_seed_or_benchmark_draws_other_samples(
+def test_another_seed_draws_other_samples(sums: Benchmark, guesser: Any, tmp_path: Path):
+    one = draw(guesser, sums, tmp_path / "1.jsonl", seed=1)
+    assert draw(guesser, sums, tmp_path / "2.jsonl", seed=2) != one
+
+
+def test_the_batch_changes_the_order_of_rows_at_most(sums: Benchmark, guesser: Any, tmp_path: Path):
+    one = draw(guesser, sums, tmp_path / "1.jsonl", samples=7, batch=100)
+    two = draw(guesser, sums, tmp_path / "2.jsonl", samples=7, batch=3)
+    assert sorted(one.splitlines()) == sorted(two.splitlines())
+    assert {(first, count) for _, first, count in guesser.asked[1:]} == {(0, 3), (3, 3), (6, 1)}
+
+
+def test_only_what_lacks_is_drawn(sums: Benchmark, guesser: Any, tmp_path: Path):
+    path = tmp_path / "s.jsonl"
+    whole = draw(guesser, sums, path).splitlines(keepends=True)
+    path.write_bytes(b"".join(line for i, line in enumerate(whole) if i not in (2, 5, 7)))
+    guesser.asked.clear()
+    assert sorted(draw(guesser, sums, path).splitlines(keepends=True)) == sorted(whole)
+    first, second = (task.id for task in sums.tasks[:2])
+    assert guesser.asked == [([first], 2, 1), ([second], 1, 1), ([second], 3, 1)]
+
+
+def test_progress_counts_samples_and_tokens(sums: Benchmark, guesser: Any, tmp_path: Path):
+    seen: list[tuple[int, int, int]] = []
+    draw(guesser, sums, tmp_path / "s.jsonl", progress=lambda *told: seen.append(told))
+    assert [told[:2] for told in seen] == [(0, 16), (8, 16), (16, 16)]
+    assert seen[-1][2] == sum(row["tokens"] for row in read_jsonl(tmp_path / "s.jsonl"))
+
+
+def test_what_could_be_had_is_kept_and_the_rest_is_told(
     sums: Benchmark, guesser: Any, tmp_path: Path
 ):
-    one = draw(guesser, sums, tmp_path / "1.jsonl", seed=1)
-    two = draw(guesser, sums, tmp_path / "2.jsonl", seed=2)
-    named = draw(guesser, replace(sums, name="other"), tmp_path / "3.jsonl", seed=1)
-    assert len({one, two, named}) == 3
+    def half(tasks: Any, num_samples: int, *, seed: int, first: int = 0):
+        groups = guesser(tasks, num_samples, seed=seed, first=first)
+        raise Undrawn("server gone", [[*group[:-1], None] for group in groups])
+
+    path = tmp_path / "s.jsonl"
+    with pytest.raises(UserError, match=r"sums: 4 of 16 completions are lacking; .* server gone"):
+        draw(half, sums, path)
+    assert len(list(read_jsonl(path))) == 12
+    whole = draw(guesser, sums, tmp_path / "whole.jsonl")
+    assert sorted(draw(guesser, sums, path).splitlines()) == sorted(whole.splitlines())
 
 
-def test_progress_counts_samples(sums: Benchmark, guesser: Any, tmp_path: Path):
-    seen: list[tuple[int, int]] = []
-    draw(guesser, sums, tmp_path / "s.jsonl", progress=lambda done, all_: seen.append((done, all_)))
-    assert seen == [(8, 16), (16, 16)]
+def test_an_endpoint_that_gives_nothing_is_not_asked_for_the_rest(sums: Benchmark, tmp_path: Path):
+    asked: list[int] = []
+
+    def gone(tasks: Any, num_samples: int, *, seed: int, first: int = 0):
+        asked.append(len(tasks))
+        raise Undrawn("connection refused", [[None] * num_samples for _ in tasks])
+
+    with pytest.raises(UserError, match=r"16 of 16 .* connection refused"):
+        draw(gone, sums, tmp_path / "s.jsonl")
+    assert asked == [2]
+
+
+def test_another_model_does_not_go_on_with_a_file(sums: Benchmark, guesser: Any, tmp_path: Path):
+    path = tmp_path / "s.jsonl"
+    evaluate(guesser, Drawing("sums", sums.tasks, 4, path, model="first"))
+    with pytest.raises(UserError, match="holds completions of weights first, now second"):
+        evaluate(guesser, Drawing("sums", sums.tasks, 8, path, model="second"))
 
 
 def test_tasks_without_gold_are_refused(guesser: Any, tmp_path: Path):
@@ -80,7 +129,7 @@ def test_tasks_without_gold_are_refused(guesser: Any, tmp_path: Path):
 def test_a_file_of_more_samples_says_what_to_do(sums: Benchmark, guesser: Any, tmp_path: Path):
     draw(guesser, sums, tmp_path / "s.jsonl")
     with pytest.raises(UserError, match="sample 2, but 2 samples per task were asked; delete"):
-        draw(guesser, sums, tmp_path / "s.jsonl", Sampling(samples=2, k=[1]))
+        draw(guesser, sums, tmp_path / "s.jsonl", samples=2)
 
 
 def test_rows_of_another_benchmark_say_what_to_do(sums: Benchmark, guesser: Any, tmp_path: Path):
@@ -161,9 +210,10 @@ def test_rates_count_every_sample(sums: Benchmark):
 
 def test_a_model_leaves_samples_tasks_and_numbers(sums: Benchmark, guesser: Any, tmp_path: Path):
     run = RunDir(tmp_path / "run")
-    assert missing_samples(run, sums, "base", FOUR, greedy=True) == 4 * 4 + 4
+    owed = drawings(run, sums, "base", 4, greedy=True)
+    assert [one.lacking for one in owed] == [16, 4]
     result = evaluate_model(guesser, sums, FOUR, run, "base", greedy=guesser, batch=8)
-    assert missing_samples(run, sums, "base", FOUR, greedy=True) == 0
+    assert [one.lacking for one in owed] == [0, 0]
     assert (run.benchmarks(), run.models("sums")) == (["sums"], ["base"])
     assert result == read_json(run.result("sums", "base"))
     assert result["tasks_hash"] == sums.tasks_hash
@@ -209,5 +259,5 @@ def test_rows_are_json_with_the_promised_fields(sums: Benchmark, guesser: Any, t
     row = json.loads(draw(guesser, sums, tmp_path / "s.jsonl").splitlines()[0])
     assert list(row) == [
         *("task_id", "sample", "completion", "answer", "correct", "status", "reason"),
-        *("finish_reason", "tokens"),
+        *("verifier", "finish_reason", "tokens", "prompt_tokens", "seed", "model"),
     ]

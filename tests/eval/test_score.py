@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from eval.benchmarks import Benchmark
-from eval.harness import evaluate
-from eval.results import Sampling, summarise
+from eval.harness import Drawing, evaluate
+from eval.results import summarise
 from eval.score import score
 from eval.tables import result_table
 from ttc_rl.run_dir import read_json, read_jsonl, write_jsonl
@@ -15,7 +15,7 @@ from ttc_rl.schema import UserError
 
 def test_our_own_samples_keep_their_verdicts(sums: Benchmark, guesser: Any, tmp_path: Path):
     path = tmp_path / "base.samples.jsonl"
-    evaluate(guesser, "sums", sums.tasks, Sampling(samples=4, k=[1]), path)
+    evaluate(guesser, Drawing("sums", sums.tasks, 4, path))
     scored = score(path, sums, k=[1, 4])
     assert (scored.graded_before, scored.changed) == (16, [])
     assert scored.samples_path.read_bytes() == path.read_bytes()
@@ -25,7 +25,7 @@ def test_our_own_samples_keep_their_verdicts(sums: Benchmark, guesser: Any, tmp_
 
 def test_a_verdict_that_changed_is_listed(sums: Benchmark, guesser: Any, tmp_path: Path):
     path = tmp_path / "base.samples.jsonl"
-    evaluate(guesser, "sums", sums.tasks, Sampling(samples=2, k=[1]), path)
+    evaluate(guesser, Drawing("sums", sums.tasks, 2, path))
     rows = list(read_jsonl(path))
     rows[3]["correct"] = not rows[3]["correct"]
     write_jsonl(path, rows)

@@ -47,12 +47,12 @@ def test_an_empty_corpus_is_refused():
     ],
 )
 def test_what_an_entry_stands_for(entry: str, config: SourceConfig):
-    assert resolve_source(entry) == (config, None)
+    assert resolve_source(entry) == config
 
 
 def test_a_name_stands_for_its_hub_data_set():
-    config, gold_after = resolve_source("gsm8k-train")
-    assert (config.hub, config.config, config.kind, gold_after) == (
+    config = resolve_source("gsm8k-train")
+    assert (config.hub, config.config, config.kind, config.gold_after) == (
         "openai/gsm8k",
         "main",
         "math",
@@ -67,7 +67,7 @@ def test_a_name_that_the_hub_lacks_asks_for_data():
 
 def test_data_stands_in_for_the_hub(tmp_path: Path):
     write(tmp_path / "corpus" / "dapo_math_17k.jsonl.gz")
-    config, _ = resolve_source("dapo-math", str(tmp_path))
+    config = resolve_source("dapo-math", str(tmp_path))
     assert config == SourceConfig(path=str(tmp_path / "corpus" / "dapo_math_17k.jsonl.gz"))
     with pytest.raises(UserError, match=r"gsm8k_train\.jsonl\.gz: no such file"):
         load_corpus(["gsm8k-train"], str(tmp_path))

@@ -6,8 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from eval.harness import evaluate
-from eval.results import Sampling
+from eval.harness import Drawing, evaluate
 from ttc_rl import verify_many
 from ttc_rl.config import Recipe
 from ttc_rl.config.plugins import PLUGINS
@@ -32,14 +31,14 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     return ids
 
 
-def answers(tasks, num_samples, *, seed):
+def answers(tasks, num_samples, *, seed, first=0):
     answers.calls += 1
     return [[Completion("a", "stop", 1)] * num_samples for _ in tasks]
 
 
 def evaluated(path: Path) -> list[str]:
     answers.calls = 0
-    evaluate(answers, "b", TASKS, Sampling(samples=2, k=[1]), path, batch=8)
+    evaluate(answers, Drawing("b", TASKS, 2, path), batch=8)
     return [row["status"] for row in read_jsonl(path)]
 
 

@@ -6,8 +6,10 @@ Precedence: command line, then the recipe, then its parent (`extends:`, one leve
 from ttc_rl.config.loading import dump_recipe, load_recipe, make_recipe, with_keys
 from ttc_rl.config.sections import (
     DedupeConfig,
+    DevConfig,
     DifficultyConfig,
     EmbedConfig,
+    EngineConfig,
     EvalConfig,
     JudgeConfig,
     LessConfig,
@@ -15,6 +17,7 @@ from ttc_rl.config.sections import (
     OverlapConfig,
     PretrainConfig,
     Recipe,
+    RewardName,
     SamplingConfig,
     Section,
     SelectionConfig,
@@ -29,8 +32,10 @@ from ttc_rl.config.trl_fields import grpo_config_fields
 
 __all__ = [
     "DedupeConfig",
+    "DevConfig",
     "DifficultyConfig",
     "EmbedConfig",
+    "EngineConfig",
     "EvalConfig",
     "JudgeConfig",
     "LessConfig",
@@ -38,6 +43,7 @@ __all__ = [
     "OverlapConfig",
     "PretrainConfig",
     "Recipe",
+    "RewardName",
     "SamplingConfig",
     "Section",
     "SelectionConfig",

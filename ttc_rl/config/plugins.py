@@ -15,6 +15,8 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ttc_rl.schema import UserError
+
 KINDS = ("math", "exact", "choice", "code", "judge")
 """Kinds of task that need no plug-in."""
 PLUGINS: dict[str, Callable[..., Any]] = {}
@@ -26,14 +28,22 @@ def register(verifiers: Mapping[str, str]) -> Mapping[str, str]:
     for kind, path in verifiers.items():
         if kind in KINDS:
             raise ValueError(f"{kind} is built in; give the plug-in's tasks a kind of their own")
-        PLUGINS[kind] = _load(kind, path)
+        PLUGINS[kind] = _verifier(kind, path)
     return verifiers
 
 
-def _load(kind: str, path: str) -> Callable[..., Any]:
+def _verifier(kind: str, path: str) -> Callable[..., Any]:
+    try:
+        return load_function(kind, path, 2)
+    except UserError as error:
+        raise ValueError(str(error)) from None
+
+
+def load_function(key: str, path: str, arguments: int) -> Callable[..., Any]:
+    """The function that `path` names. Raises UserError in one line about `key`."""
     module_name, colon, name = path.partition(":")
     if not (colon and module_name and name):
-        raise ValueError(f"{kind}: write my_package.my_module:function, not {path!r}")
+        raise UserError(f"{key}: write my_package.my_module:function, not {path!r}")
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())  # a file beside the recipe, as with `python -m`
     try:
@@ -41,20 +51,21 @@ def _load(kind: str, path: str) -> Callable[..., Any]:
     except ModuleNotFoundError as error:
         if not f"{module_name}.".startswith(f"{error.name}."):
             raise
-        raise ValueError(f"{kind}: there is no module {error.name}") from None
+        raise UserError(f"{key}: there is no module {error.name}") from None
     function = getattr(module, name, None)
     if function is None:
         close = difflib.get_close_matches(name, dir(module), n=1)
         hint = f"; did you mean {close[0]}?" if close else ""
-        raise ValueError(f"{kind}: {module_name} has no {name}{hint}")
-    if not callable(function) or not _takes_two(function):
-        raise ValueError(f"{kind}: {path} is no function of (task, completion)")
+        raise UserError(f"{key}: {module_name} has no {name}{hint}")
+    if not callable(function) or not _takes(function, arguments):
+        shown = "(task, completion)" if arguments == 2 else "(task)"
+        raise UserError(f"{key}: {path} is no function of {shown}")
     return function
 
 
-def _takes_two(function: Callable[..., Any]) -> bool:
+def _takes(function: Callable[..., Any], arguments: int) -> bool:
     try:
-        inspect.signature(function).bind(None, None)
+        inspect.signature(function).bind(*[None] * arguments)
     except TypeError:
         return False
     return True

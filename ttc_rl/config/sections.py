@@ -29,6 +29,13 @@ class SkillsConfig(Section):
     seed: int = 0
 
 
+Shape = Literal[
+    "humaneval", "mbpp", "mbppplus", "leetcode", "livecodebench", "codeforces", "codeelo",
+    "code_contests", "gpqa", "mmlu_pro", "olympiadbench",
+]  # fmt: skip
+"""Published row formats that ttc_rl/sources/row_shapes.py turns into our fields."""
+
+
 class SourceConfig(Section):
     """Where tasks come from: exactly one of `path`, `hub` and `skills`."""
 
@@ -44,6 +51,10 @@ class SourceConfig(Section):
     """Task kind of every row, where the rows do not carry their own."""
     columns: dict[str, str] = {}
     """Task field -> column name, e.g. `{prompt: problem, gold: answer}`."""
+    gold_after: str | None = None
+    """The gold is what follows the last such mark in its column: GSM8K's `####`."""
+    shape: Shape | None = None
+    """The published format of the rows, where naming columns is not enough."""
     meta: dict[str, Any] = {}
     """Added to every task: `{tolerance: 0.05}` where golds were rounded."""
     limit: int | None = Field(default=None, gt=0)
@@ -53,6 +64,8 @@ class SourceConfig(Section):
         given = [name for name in ("path", "hub", "skills") if getattr(self, name) is not None]
         if len(given) != 1:
             raise ValueError(f"needs exactly one of path, hub, skills; got {given or 'none'}")
+        if self.shape and (self.columns or self.kind):
+            raise ValueError(f"shape {self.shape} knows kind and columns; leave them out")
         return self
 
 
@@ -227,6 +240,60 @@ class VllmConfig(Section):
     server_base_url: str | None = None
 
 
+RewardName = Literal["correct", "format", "shuffled"]
+
+
+class EngineConfig(Section):
+    """What draws the completions of an evaluation."""
+
+    backend: Literal["transformers", "vllm", "endpoint"] | None = None
+    """That of training when left out: vllm where `train.vllm` is set, else transformers."""
+    processes: int = Field(default=1, gt=0)
+    """Engines on this machine that share the work, each on GPUs of its own."""
+    tensor_parallel_size: int = Field(default=1, gt=0)
+    """GPUs of one vLLM engine."""
+    gpu_memory_utilization: float = Field(default=0.9, gt=0, le=1)
+    max_model_len: int | None = Field(default=None, gt=0)
+    """Tokens of prompt and completion that vLLM makes room for; the model's own when left out."""
+    url: str | None = None
+    """Of an endpoint, up to and including the version: `http://localhost:8000/v1`."""
+    served: dict[str, str] = {}
+    """Model of this run (`base`, an arm) -> its name at the endpoint; only these are evaluated."""
+    chat: bool = True
+    """Ask for chat completions; False for base models without a chat template."""
+    api_key_env: str | None = None
+    """Name of the environment variable that holds the endpoint's key."""
+    concurrency: int = Field(default=64, gt=0)
+    """Requests under way at the endpoint."""
+    timeout: float = Field(default=1800.0, gt=0)
+    """Seconds for one completion of the endpoint."""
+
+    @model_validator(mode="after")
+    def _endpoint_is_whole(self) -> Self:
+        told = self.url is not None, bool(self.served)
+        if self.backend == "endpoint" and told != (True, True):
+            raise ValueError(
+                "`backend: endpoint` needs `url:` and `served: {base: its name there}`"
+            )
+        if self.backend != "endpoint" and any(told):
+            raise ValueError("`url:` and `served:` belong to `backend: endpoint`")
+        if self.backend == "endpoint" and self.processes > 1:
+            raise ValueError("an endpoint is asked by one process; raise `concurrency:` instead")
+        return self
+
+
+class DevConfig(Section):
+    """Evaluation while training, on labelled tasks that are neither trained on nor tested on."""
+
+    every: int = Field(default=10, gt=0)
+    """Steps between two evaluations; there is one before the first step and one after the last."""
+    tasks: int = Field(default=32, gt=0)
+    samples: int = Field(default=4, gt=0)
+    source: str | SourceConfig | None = None
+    """Labelled tasks. When left out, tasks near the targets are held out of the corpus. `target`
+    reads the test's own golds, for looking on: the report then says so."""
+
+
 class TrainConfig(Section):
     epochs: int = Field(default=1, gt=0)
     """Passes over the curriculum, in the selector's order each time."""
@@ -239,6 +306,10 @@ class TrainConfig(Section):
     """A resumable checkpoint every so many steps; the newest two are kept."""
     trl: dict[str, Any] = {}
     """Handed to TRL's GRPOConfig as it stands."""
+    dev: DevConfig | None = None
+    """Evaluate every so many steps; not at all when left out."""
+    reward: RewardName = "correct"
+    """`format` and `shuffled` are control arms: what is gained without learning to solve."""
     majority: tuple[float, float] | None = None
     """Reward agreement with the majority of a group, not with the gold (TTRL), where its share of
     the group lies from the first to the second number."""
@@ -250,11 +321,18 @@ class TrainConfig(Section):
     """Generate rollouts with vLLM; transformers' generate when left out."""
 
     @property
+    def engine(self) -> EngineConfig:
+        """What draws where training is not under way yet: for selection, and for a judge here."""
+        return EngineConfig(backend="vllm" if self.vllm else "transformers")
+
+    @property
     def rollouts_per_step(self) -> int:
         return self.tasks_per_step * self.rollouts_per_task
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if self.majority and self.reward != "correct":
+            raise ValueError(f"`majority` and `reward: {self.reward}` are two rewards; name one")
         if self.micro_batch and self.rollouts_per_step % self.micro_batch:
             raise ValueError(
                 f"micro_batch {self.micro_batch} does not divide the {self.rollouts_per_step} "
@@ -287,10 +365,21 @@ class SamplingConfig(Section):
 class EvalConfig(SamplingConfig):
     benchmarks: list[str] = []
     """Benchmarks besides the target, which is always evaluated."""
+    retention: list[str] | None = None
+    """Benchmarks unlike the target, to see what training on it cost. When left out and no other
+    benchmark is named: other families for skills, 200 tasks of MMLU-Pro for maths, 100 of MATH-500
+    for programs and choices."""
+    perturbed: list[str] = []
+    """Changes under which the target is evaluated as well: reworded, distracted, reordered (choice
+    options), one-fewer (skills), or `my_package.my_module:function`."""
     greedy: bool = False
     """One more completion per task at temperature 0, reported as `greedy`."""
     batch: int | None = Field(default=None, gt=0)
-    """Completions asked for at once: 64 of transformers' generate when left out, 4,096 of vLLM."""
+    """Completions asked for at once: 64 of transformers' generate when left out, 4,096 of vLLM,
+    four times its concurrency of an endpoint."""
+    engine: EngineConfig = EngineConfig()
+    models: list[str] | None = None
+    """Which to evaluate: `base` and names of arms; all of them when left out."""
 
 
 class JudgeConfig(Section):
@@ -352,6 +441,12 @@ class Recipe(Section):
     """Arm name -> the keys in which it differs; empty for a run of one arm, the recipe itself."""
     sweep: dict[str, list[Any]] = {}
     """Dotted key -> values: one run for each combination."""
+
+    @property
+    def engine(self) -> EngineConfig:
+        """What an evaluation draws with, its backend filled in."""
+        backend = self.eval.engine.backend or self.train.engine.backend
+        return self.eval.engine.model_copy(update={"backend": backend})
 
     def arm(self, name: str) -> Recipe:
         """The recipe of one arm, with its differences folded in."""

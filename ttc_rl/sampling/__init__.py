@@ -1,4 +1,4 @@
-"""Tasks in, completions out: transformers' generate or vLLM, behind `schema.Completer`."""
+"""Tasks in, completions out: transformers' generate, vLLM or an endpoint, as `schema.Completer`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self
 
+from ttc_rl.config import EngineConfig
 from ttc_rl.schema import Completer
 
 
@@ -24,16 +25,27 @@ class ModelCompleter(Completer, Protocol):
 
     def decoding_with(self, decoding: Decoding) -> Self: ...
 
+    def close(self) -> None:
+        """Give back the memory of the model, so that another one can be loaded."""
+        ...
+
 
 def load_completer(
-    model: Path | str, templates: Mapping[str, str], *, use_vllm: bool
+    model: Path | str, templates: Mapping[str, str], engine: EngineConfig
 ) -> ModelCompleter:
-    """A completer for a model id or folder. Raises UserError where an extra is missing."""
+    """A completer for a model id or folder, or for a model of that name at an endpoint.
+
+    Raises UserError where an extra is missing.
+    """
     start = Decoding(max_tokens=1)
-    if use_vllm:
+    if engine.backend == "endpoint":
+        from ttc_rl.sampling.served import ServedCompleter
+
+        return ServedCompleter.connect(str(model), start, templates, engine)
+    if engine.backend == "vllm":
         from ttc_rl.sampling.engine import EngineCompleter
 
-        return EngineCompleter.load(model, start, templates)
+        return EngineCompleter.load(model, start, templates, engine)
     from ttc_rl.sampling.generate import GenerateCompleter
 
     return GenerateCompleter.load(model, start, templates)

@@ -7,14 +7,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ttc_rl.config import EngineConfig
 from ttc_rl.prompts import prompt_text
 from ttc_rl.sampling import Decoding
-from ttc_rl.schema import Completion, Task, UserError
+from ttc_rl.schema import Completion, Task, UserError, sample_seed
 
 
 @dataclass
 class EngineCompleter:
-    """One request a task with `n` samples, so that samples of a task share the prompt's prefill."""
+    """One request a task with `n` samples, so that samples of a task share the prompt's prefill.
+
+    vLLM gives the i-th of them the request's seed + i, which is how `sample_seed` counts.
+    """
 
     engine: Any
     decoding: Decoding
@@ -22,50 +26,72 @@ class EngineCompleter:
 
     @classmethod
     def load(
-        cls, model: Path | str, decoding: Decoding, templates: Mapping[str, str]
+        cls,
+        model: Path | str,
+        decoding: Decoding,
+        templates: Mapping[str, str],
+        config: EngineConfig,
     ) -> EngineCompleter:
         try:
             from vllm import LLM  # pyright: ignore[reportMissingImports]
         except ImportError:
             raise UserError("train.vllm needs vLLM: pip install 'ttc-rl[vllm]'") from None
-        return cls(LLM(model=str(model), enable_prefix_caching=True), decoding, templates)
+        import torch
+
+        engine = LLM(
+            model=str(model),
+            tensor_parallel_size=config.tensor_parallel_size,
+            gpu_memory_utilization=config.gpu_memory_utilization,
+            max_model_len=config.max_model_len,
+            enable_prefix_caching=True,
+            enforce_eager=not torch.cuda.is_available(),  # compiling for a CPU wins nothing back
+        )
+        return cls(engine, decoding, templates)
 
     def decoding_with(self, decoding: Decoding) -> EngineCompleter:
         """The same engine under other sampling parameters."""
         return replace(self, decoding=decoding)
 
-    def __call__(
-        self, tasks: Sequence[Task], num_samples: int, *, seed: int
-    ) -> list[list[Completion]]:
-        from vllm import SamplingParams  # pyright: ignore[reportMissingImports]
+    def close(self) -> None:
+        """End the engine's own process, which holds the GPU."""
+        self.engine.llm_engine.engine_core.shutdown()
+        self.engine = None
 
+    def __call__(
+        self, tasks: Sequence[Task], num_samples: int, *, seed: int, first: int = 0
+    ) -> list[list[Completion]]:
+        prompts = self._token_ids(tasks)
+        limit = self.engine.llm_engine.model_config.max_model_len
+        found = [[Completion("", "prompt_too_long", 0, len(ids))] * num_samples for ids in prompts]
+        fitting = [i for i, ids in enumerate(prompts) if len(ids) < limit]
+        outputs = self.engine.generate(
+            [{"prompt_token_ids": prompts[i]} for i in fitting],
+            [self._parameters(num_samples, sample_seed(seed, tasks[i].id, first)) for i in fitting],
+            use_tqdm=False,
+        )
+        for i, output in zip(fitting, outputs, strict=True):
+            found[i] = [_completion(one, len(prompts[i])) for one in output.outputs]
+        return found
+
+    def _token_ids(self, tasks: Sequence[Task]) -> list[list[int]]:
         tokenizer = self.engine.get_tokenizer()
-        texts = [prompt_text(task, self.templates, tokenizer) for task in tasks]
         # A chat template has written the special tokens already.
         special = tokenizer.chat_template is None
-        prompts = [
-            {"prompt_token_ids": tokenizer(text, add_special_tokens=special)["input_ids"]}
-            for text in texts
-        ]
-        parameters = [
-            SamplingParams(
-                n=num_samples,
-                temperature=self.decoding.temperature,
-                top_p=self.decoding.top_p,
-                max_tokens=self.decoding.max_tokens,
-                seed=seed + number,
-            )
-            for number in range(len(tasks))
-        ]
-        outputs = self.engine.generate(prompts, parameters, use_tqdm=False)
-        return [
-            [
-                Completion(
-                    one.text,
-                    "length" if one.finish_reason == "length" else "stop",
-                    len(one.token_ids),
-                )
-                for one in output.outputs
-            ]
-            for output in outputs
-        ]
+        texts = [prompt_text(task, self.templates, tokenizer) for task in tasks]
+        return [tokenizer(text, add_special_tokens=special)["input_ids"] for text in texts]
+
+    def _parameters(self, num_samples: int, seed: int) -> Any:
+        from vllm import SamplingParams  # pyright: ignore[reportMissingImports]
+
+        return SamplingParams(
+            n=num_samples,
+            temperature=self.decoding.temperature,
+            top_p=self.decoding.top_p,
+            max_tokens=self.decoding.max_tokens,
+            seed=seed,
+        )
+
+
+def _completion(output: Any, prompt_tokens: int) -> Completion:
+    finish = "length" if output.finish_reason == "length" else "stop"
+    return Completion(output.text, finish, len(output.token_ids), prompt_tokens)

@@ -1,4 +1,7 @@
-"""Completions by transformers' `generate`: every machine has it, GPU or not."""
+"""Completions by transformers' `generate`: every machine has it, GPU or not.
+
+R rows of a batch, T tokens, V words of the vocabulary.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    LogitsProcessor,
+    LogitsProcessorList,
+)
 from transformers.utils.logging import disable_progress_bar
 
 from ttc_rl.prompts import prompt_text
 from ttc_rl.sampling import Decoding
-from ttc_rl.schema import Completion, Task
+from ttc_rl.schema import Completion, Task, sample_seed
 
 
 @dataclass
@@ -41,54 +51,94 @@ class GenerateCompleter:
         """The same model under other sampling parameters."""
         return replace(self, decoding=decoding)
 
+    def close(self) -> None:
+        self.model = None
+
     def __call__(
-        self, tasks: Sequence[Task], num_samples: int, *, seed: int
+        self, tasks: Sequence[Task], num_samples: int, *, seed: int, first: int = 0
     ) -> list[list[Completion]]:
         texts = [prompt_text(task, self.templates, self.tokenizer) for task in tasks]
-        rows = self._generate([text for text in texts for _ in range(num_samples)], seed)
+        samples = range(first, first + num_samples)
+        rows = self._generate(
+            [text for text in texts for _ in samples],
+            [sample_seed(seed, task.id, sample) for task in tasks for sample in samples],
+        )
         return [rows[i : i + num_samples] for i in range(0, len(rows), num_samples)]
 
     @torch.inference_mode()
-    def _generate(self, texts: list[str], seed: int) -> list[Completion]:
-        torch.manual_seed(seed)
+    def _generate(self, texts: list[str], seeds: list[int]) -> list[Completion]:
         # A chat template has written the special tokens already.
         special = self.tokenizer.chat_template is None
-        batch = self.tokenizer(
-            texts,
-            return_tensors="pt",
-            padding=True,
-            add_special_tokens=special,
-            return_token_type_ids=False,
+        prompts = self.tokenizer(texts, add_special_tokens=special)["input_ids"]
+        limit = self._context()
+        rooms = [limit - len(ids) if limit else self.decoding.max_tokens for ids in prompts]
+        fitting = [i for i, room in enumerate(rooms) if room > 0]
+        found = [Completion("", "prompt_too_long", 0, len(ids)) for ids in prompts]
+        if not fitting:
+            return found
+        allowed = [min(self.decoding.max_tokens, rooms[i]) for i in fitting]
+        batch = self.tokenizer.pad(
+            {"input_ids": [prompts[i] for i in fitting]}, return_tensors="pt"
         ).to(self.model.device)
-        greedy = self.decoding.temperature == 0
-        sampling: dict[str, Any] = (
-            {"do_sample": False}
-            if greedy
-            else {
-                "do_sample": True,
-                "temperature": self.decoding.temperature,
-                "top_p": self.decoding.top_p,
-                "top_k": 0,
-            }
-        )
         output = self.model.generate(
             **batch,
-            **sampling,
-            max_new_tokens=self.decoding.max_tokens,
-            pad_token_id=self.tokenizer.pad_token_id,
+            generation_config=GenerationConfig(
+                do_sample=False,
+                max_new_tokens=max(allowed),
+                pad_token_id=self.tokenizer.pad_token_id,
+                eos_token_id=sorted(self._end_ids()),
+            ),
+            logits_processor=LogitsProcessorList(
+                [_SeededDraws([seeds[i] for i in fitting], self.decoding, max(allowed))]
+                if self.decoding.temperature
+                else []
+            ),
         )
-        return [self._read(row) for row in output[:, batch["input_ids"].shape[1] :].tolist()]
+        written = output[:, batch["input_ids"].shape[1] :].tolist()
+        for i, row, room in zip(fitting, written, allowed, strict=True):
+            found[i] = self._read(row[:room], len(prompts[i]))
+        return found
 
-    def _read(self, ids: list[int]) -> Completion:
+    def _context(self) -> int | None:
+        """The most tokens of prompt and completion; None where the model's config names none."""
+        return getattr(self.model.config, "max_position_embeddings", None)
+
+    def _read(self, ids: list[int], prompt_tokens: int) -> Completion:
         ends = self._end_ids()
         length = next((i for i, token in enumerate(ids) if token in ends), None)
-        if length is None:
-            text = self.tokenizer.decode(ids, skip_special_tokens=True)
-            return Completion(text, "length", len(ids))
         text = self.tokenizer.decode(ids[:length], skip_special_tokens=True)
-        return Completion(text, "stop", length + 1)
+        if length is None:
+            return Completion(text, "length", len(ids), prompt_tokens)
+        return Completion(text, "stop", length + 1, prompt_tokens)
 
     def _end_ids(self) -> set[int]:
         ids = self.model.generation_config.eos_token_id
         ids = ids if isinstance(ids, list) else [ids]
         return {i for i in [*ids, self.tokenizer.eos_token_id] if i is not None}
+
+
+class _SeededDraws(LogitsProcessor):
+    """Leaves each row the one token that its own stream of random numbers draws.
+
+    By the inverse of the distribution function: token j of the nucleus, the fewest most likely
+    tokens that reach `top_p`, where the cumulative probability first exceeds u times its whole.
+    One number a row and token, from numpy, so that device and neighbours do not matter.
+    """
+
+    def __init__(self, seeds: Sequence[int], decoding: Decoding, max_tokens: int) -> None:
+        self.draws_RT = np.stack([np.random.default_rng(s).random(max_tokens) for s in seeds])
+        self.decoding, self.step = decoding, 0
+
+    def __call__(self, input_ids: Any, scores: Any) -> Any:
+        probs_RV = torch.softmax(scores.double() / self.decoding.temperature, dim=-1)
+        probs_RV, tokens_RV = probs_RV.sort(dim=-1, descending=True, stable=True)
+        below_RV = probs_RV.cumsum(dim=-1) - probs_RV
+        probs_RV = probs_RV * (below_RV < self.decoding.top_p)
+        reached_RV = probs_RV.cumsum(dim=-1)
+        draw_R = torch.from_numpy(self.draws_RT[:, self.step]).to(scores.device)
+        self.step += 1
+        wanted_R1 = (draw_R * reached_RV[:, -1]).unsqueeze(1)
+        place_R1 = torch.searchsorted(reached_RV, wanted_R1, right=True)
+        last_R1 = (probs_RV > 0).sum(dim=-1, keepdim=True) - 1
+        token_R1 = tokens_RV.gather(1, torch.minimum(place_R1, last_R1))
+        return torch.full_like(scores, -torch.inf).scatter(1, token_R1, 0.0)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import difflib
 import functools
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from ttc_rl.config import SourceConfig
-from ttc_rl.schema import Task, UserError
+from ttc_rl.schema import Task, UserError, content_hash
 from ttc_rl.sources.files import is_path, read_files
+from ttc_rl.sources.row_shapes import shaped
 from ttc_rl.sources.rows import BadRow, Row, RowReader
 
 __all__ = [
@@ -36,7 +38,7 @@ class Loaded:
     problems: list[str]
     """One line for each row that was left out: `file:line: what is wrong`."""
     duplicates: int
-    """Tasks left out because an equal one came before."""
+    """Tasks equal to one that came before: left out, unless `repeats` were asked for."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,7 @@ def load_tasks(source: str, *, data: str | None = None, strict: bool = True) -> 
 
     A row that cannot be read raises UserError; `strict=False` leaves it out.
     """
-    config, gold_after = resolve_source(source, data)
-    loaded = _load(config, gold_after)
+    loaded = load_source(resolve_source(source, data))
     if strict and loaded.problems:
         count = len(loaded.problems)
         raise UserError(
@@ -75,12 +76,21 @@ def load_tasks(source: str, *, data: str | None = None, strict: bool = True) -> 
     return loaded.tasks
 
 
-def load_source(config: SourceConfig) -> Loaded:
+def load_source(config: SourceConfig, *, repeats: bool = False) -> Loaded:
     """All good rows of one source, in their order; bad ones are listed and left out.
 
-    Raises UserError where not one task could be read.
+    With `repeats`, equal tasks are all kept, the later ones under ids of their own: a benchmark's
+    published size counts them. Raises UserError where not one task could be read.
     """
-    return _load(config, None)
+    name = config.path or config.hub or "skills"
+    problems: list[str] = []
+    gather = _numbered if repeats else _distinct
+    found, repeated = gather(_good_tasks(config, problems), config.limit)
+    if not found:
+        bad = f"{len(problems)} bad row{'s' * (len(problems) != 1)}"
+        first = f", first: {problems[0]}" if problems else "; there is nothing in it"
+        raise UserError(f"{name}: no task could be read ({bad}{first})")
+    return Loaded(found, problems, repeated)
 
 
 def load_corpus(entries: Sequence[str | SourceConfig], data: str | None = None) -> Loaded:
@@ -88,7 +98,7 @@ def load_corpus(entries: Sequence[str | SourceConfig], data: str | None = None) 
 
     An entry is a name of the catalogue, a task file or glob, a hub id, or a `SourceConfig`.
     """
-    parts = [_load(*resolve_source(entry, data)) for entry in entries]
+    parts = [load_source(resolve_source(entry, data)) for entry in entries]
     tasks, repeated = _distinct(task for part in parts for task in part.tasks)
     if not tasks:
         raise UserError("corpus: is empty; name at least one source")
@@ -102,9 +112,9 @@ def stream_corpus(entries: Sequence[str | SourceConfig], data: str | None = None
     Of a task no more than its id is kept.
     """
     seen: set[str] = set()
-    for config, gold_after in [resolve_source(entry, data) for entry in entries]:
+    for config in [resolve_source(entry, data) for entry in entries]:
         here: set[str] = set()
-        for task in _good_tasks(config, gold_after, []):
+        for task in _good_tasks(config, []):
             if len(here) == config.limit:
                 break
             if task.id not in here:
@@ -112,17 +122,6 @@ def stream_corpus(entries: Sequence[str | SourceConfig], data: str | None = None
                 if task.id not in seen:
                     yield task
         seen |= here
-
-
-def _load(config: SourceConfig, gold_after: str | None) -> Loaded:
-    name = config.path or config.hub or "skills"
-    problems: list[str] = []
-    found, repeated = _distinct(_good_tasks(config, gold_after, problems), config.limit)
-    if not found:
-        bad = f"{len(problems)} bad row{'s' * (len(problems) != 1)}"
-        first = f", first: {problems[0]}" if problems else "; there is nothing in it"
-        raise UserError(f"{name}: no task could be read ({bad}{first})")
-    return Loaded(found, problems, repeated)
 
 
 def _distinct(tasks: Iterable[Task], limit: int | None = None) -> tuple[list[Task], int]:
@@ -142,21 +141,30 @@ def _distinct(tasks: Iterable[Task], limit: int | None = None) -> tuple[list[Tas
     return list(islice(fresh(), limit)), repeated
 
 
-def _good_tasks(
-    config: SourceConfig, gold_after: str | None, problems: list[str]
-) -> Iterator[Task]:
+def _numbered(tasks: Iterable[Task], limit: int | None) -> tuple[list[Task], int]:
+    """All tasks, at most `limit`: of equal ones the n-th, from 1 on, is named (id, n)."""
+    seen = Counter[str]()
+    found: list[Task] = []
+    for task in islice(tasks, limit):
+        before = seen[task.id]
+        seen[task.id] += 1
+        found.append(replace(task, id=content_hash([task.id, before])) if before else task)
+    return found, len(found) - len(seen)
+
+
+def _good_tasks(config: SourceConfig, problems: list[str]) -> Iterator[Task]:
     if config.skills is not None:
         from ttc_rl.sources.skills import make_skills
 
         yield from make_skills(config.skills)
         return
     name = config.hub or Path(config.path or "").name.partition(".")[0]
-    reader = RowReader(config.columns, config.kind, name, gold_after, config.meta)
+    reader = RowReader(config.columns, config.kind, name, config.gold_after, config.meta)
     for row in _rows(config):
         try:
             if row.problem:
                 raise BadRow(row.problem)
-            yield reader.task(row.value)
+            yield reader.task(shaped(config.shape, row.value))
         except BadRow as problem:
             problems.append(f"{row.where}: {problem}")
 
@@ -182,22 +190,17 @@ def catalog() -> Mapping[str, CatalogEntry]:
     return {name: CatalogEntry(**entry) for name, entry in loaded.items()}
 
 
-def resolve_source(
-    entry: str | SourceConfig, data: str | None = None
-) -> tuple[SourceConfig, str | None]:
-    """What a corpus entry stands for, and the mark after which its golds begin (or None).
-
-    `data` is a folder of task files that stands in for the hub.
-    """
+def resolve_source(entry: str | SourceConfig, data: str | None = None) -> SourceConfig:
+    """What a corpus entry stands for; `data` is a folder of task files in the hub's stead."""
     if isinstance(entry, SourceConfig):
-        return entry, None
+        return entry
     if is_path(entry):
-        return SourceConfig(path=entry), None
+        return SourceConfig(path=entry)
     if entry in catalog():
         known = catalog()[entry]
-        return (_local(entry, known, data), None) if data else (_remote(entry, known))
+        return _local(entry, known, data) if data else _remote(entry, known)
     if "/" in entry:
-        return SourceConfig(hub=entry), None
+        return SourceConfig(hub=entry)
     close = difflib.get_close_matches(entry, catalog(), n=1)
     hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(catalog())}"
     raise UserError(f"corpus: no source named {entry!r}; {hint}")
@@ -210,18 +213,18 @@ def _local(name: str, entry: CatalogEntry, data: str) -> SourceConfig:
     return SourceConfig(path=str(folder / entry.file), meta=dict(entry.meta))
 
 
-def _remote(name: str, entry: CatalogEntry) -> tuple[SourceConfig, str | None]:
+def _remote(name: str, entry: CatalogEntry) -> SourceConfig:
     if entry.hub is None:
         raise UserError(
             f"corpus: {name} is not on the hub; set `data:` to a folder that holds "
             f"corpus/{entry.file}"
         )
-    config = SourceConfig(
+    return SourceConfig(
         hub=entry.hub,
         config=entry.config,
         split=entry.split,
         kind=entry.kind,
         columns=dict(entry.columns),
         meta=dict(entry.meta),
+        gold_after=entry.gold_after,
     )
-    return config, entry.gold_after

@@ -209,6 +209,24 @@ def make_skills(config: SkillsConfig) -> list[Task]:
     return tasks
 
 
+def one_fewer(task: Task) -> Task | None:
+    """The same story about one element fewer, with its own answer; None where no such content is
+    of the test split, or the task is of another source.
+    """
+    name, content = task.meta.get("family"), str(task.meta.get("content", ""))
+    if name not in SKILLS or content not in task.prompt:
+        return None
+    items, skill = content.split(), SKILLS[name]
+    for i in range(len(items) - (skill.draw is _with_query)):  # whose last item is the question
+        left = items[:i] + items[i + 1 :]
+        if _eighth(name, " ".join(left)) in SPLITS["test"]:
+            gold = " ".join(skill.answer(left))
+            meta = {"family": name, "level": task.meta["level"], "content": " ".join(left)}
+            prompt = task.prompt.replace(content, " ".join(left))
+            return Task("exact", prompt, gold, source=task.source, meta=meta)
+    return None
+
+
 def _family(name: str, config: SkillsConfig, rng: random.Random) -> list[Task]:
     skill, found = SKILLS[name], dict[str, Task]()
     for _ in range(40 * config.tasks_per_family):

@@ -18,16 +18,20 @@ from transformers.utils.logging import disable_progress_bar
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
-from ttc_rl.config import Recipe
+from ttc_rl.config import Recipe, RewardName
 from ttc_rl.curriculum import Plan
 from ttc_rl.prompts import as_messages, render
-from ttc_rl.rewards import reward
+from ttc_rl.rewards import reward, shuffled_golds
 from ttc_rl.run_dir import ArmDir, append_jsonl, read_jsonl, write_json, write_jsonl
-from ttc_rl.schema import Rollout, Task, UserError, Verdict
+from ttc_rl.sampling import Decoding
+from ttc_rl.sampling.generate import GenerateCompleter
+from ttc_rl.schema import Completer, Rollout, Task, UserError, Verdict
 from ttc_rl.verifiers import check_infra_errors, verify_many
 from ttc_rl.verifiers.majority import label_accuracy, verify_groups
 
 # P tasks a step, G rollouts a task; a step's completions arrive as P groups of G.
+Dev = Callable[[Callable[[Decoding], Completer], int], Mapping[str, float] | None]
+"""What scores the model after a step, given a way to draw from it; None where none is due."""
 COMPLETE = "complete.json"
 """Written into a checkpoint after everything else: without it, the checkpoint was cut by a kill."""
 
@@ -41,6 +45,7 @@ def train_grpo(
     *,
     track: bool,
     say: Callable[[str], None],
+    dev: Dev | None = None,
 ) -> None:
     """Train `base` on `plan` and leave the model in `arm.model`, in Hugging Face format.
 
@@ -64,6 +69,10 @@ def train_grpo(
         processing_class=tokenizer,
         callbacks=[_Progress(arm, say), _MarkComplete()],
     )
+    if dev is not None:
+        if trainer.accelerator.num_processes > 1:
+            raise UserError("train.dev: evaluates in one process only; leave it out of this run")
+        trainer.add_callback(_Evaluate(dev, arm, tokenizer, recipe.prompts, say))
     trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     _save_model(trainer, tokenizer, arm)
@@ -157,6 +166,9 @@ class _Ledger:
         self, recipe: Recipe, plan: Plan, tasks: Mapping[str, Task], arm: ArmDir, eos: int
     ) -> None:
         self.plan, self.tasks, self.arm, self.eos = plan, tasks, arm, eos
+        self.reward: RewardName = recipe.train.reward
+        if self.reward == "shuffled":
+            self.tasks = shuffled_golds(tasks, recipe.seed)
         self.group = recipe.train.rollouts_per_task
         self.iterations = recipe.train.trl.get("num_iterations", 1)
         self.majority = recipe.train.majority
@@ -172,7 +184,7 @@ class _Ledger:
         log_metric: Callable[[str, float], None],
         **_: Any,
     ) -> list[float | None]:
-        """One reward a completion: the verifier's verdict, 1 or 0, or None where undecided."""
+        """One reward a completion: 1 or 0 by the verifier's verdict, or None where undecided."""
         step = trainer_state.global_step // self.iterations + 1
         self._check_order(step, task_id)
         texts = [c if isinstance(c, str) else c[0]["content"] for c in completions]
@@ -186,7 +198,7 @@ class _Ledger:
                 finish_reason="stop" if ids and ids[-1] == self.eos else "length",
                 tokens=len(ids),
                 verdict=verdict,
-                reward=reward(verdict),
+                reward=reward(verdict, self.reward),
             )
             for i, text, ids, verdict in zip(task_id, texts, completion_ids, verdicts, strict=True)
         ]
@@ -272,6 +284,41 @@ class _Progress(TrainerCallback):
             )
 
 
+class _Evaluate(TrainerCallback):
+    """dev.jsonl: the model as it is, on the dev tasks. Takes no random number of the training's."""
+
+    def __init__(
+        self,
+        dev: Dev,
+        arm: ArmDir,
+        tokenizer: Any,
+        templates: Mapping[str, str],
+        say: Callable[[str], None],
+    ) -> None:
+        self.dev, self.arm, self.say = dev, arm, say
+        self.tokenizer, self.templates = tokenizer, templates
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+        if state.global_step == 0:
+            self._evaluate(given["model"], 0)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+        self._evaluate(given["model"], state.global_step)
+
+    def _evaluate(self, model: Any, step: int) -> None:
+        def completer(decoding: Decoding) -> Completer:
+            return GenerateCompleter(model, self.tokenizer, decoding, self.templates)
+
+        training = model.training
+        model.eval()
+        found = self.dev(completer, step)
+        model.train(training)
+        if found is not None:
+            append_jsonl(self.arm.dev, [{"step": step, **found}])
+            told = ", ".join(f"{k} {v:.3f}" for k, v in found.items() if "@" in k)
+            self.say(f"step {step}: dev {told}")
+
+
 class _MarkComplete(TrainerCallback):
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if state.is_world_process_zero:
@@ -295,6 +342,11 @@ def _forget_after(arm: ArmDir, step: int) -> None:
     """Drop what an interrupted run recorded after the checkpoint: those steps are run again."""
     if arm.metrics.exists():
         write_jsonl(arm.metrics, [row for row in read_jsonl(arm.metrics) if row["step"] <= step])
+    if arm.dev.exists():
+        write_jsonl(arm.dev, [row for row in read_jsonl(arm.dev) if row["step"] <= step])
+    for path in arm.dev_samples(0).parent.glob("step-*.jsonl"):
+        if int(path.name.partition(".")[0].removeprefix("step-")) > step:
+            path.unlink()
     for path in arm.rollouts.glob("step-*.parquet"):
         if int(path.name.split("-")[1]) > step:
             path.unlink()

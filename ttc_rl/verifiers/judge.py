@@ -14,10 +14,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ttc_rl.config import JudgeConfig
+from ttc_rl.endpoint import Unreachable
 from ttc_rl.run_dir import cache_dir
 from ttc_rl.schema import Completer, Task, UserError, Verdict
 from ttc_rl.verifiers.boxes import after_reasoning, last_boxed
-from ttc_rl.verifiers.endpoint import Endpoint, Unreachable
+from ttc_rl.verifiers.endpoint import JudgeEndpoint
 from ttc_rl.verifiers.judge_cache import Cache
 
 Ask = Callable[[Sequence[str]], list[str | Unreachable]]
@@ -96,7 +97,7 @@ def from_completer(completer: Completer, *, seed: int = 0) -> Ask:
 
 
 def from_config(config: JudgeConfig) -> Judge:
-    return Judge(Endpoint(config), config.model, cache_dir() / "judge")
+    return Judge(JudgeEndpoint(config), config.model, cache_dir() / "judge")
 
 
 def read_answer(completion: str) -> str | None:

@@ -1,0 +1,102 @@
+import pytest
+
+from eval.benchmarks import Benchmark, resolve_target, retention
+from eval.variants import distracted, eval_benchmarks, perturbed, reordered, reworded
+from ttc_rl.config import Recipe, SkillsConfig
+from ttc_rl.schema import Task, UserError
+from ttc_rl.sources.skills import SKILLS, make_skills, one_fewer
+from ttc_rl.verifiers import verify
+
+CHOICE = Task(
+    "choice",
+    "Which is blue?\n\nA. sky\nB. grass\nC. sun",
+    "A",
+    meta={"options": ["sky", "grass", "sun"], "question": "Which is blue?"},
+)
+SUM = Task("math", "What is 1+1?", "2", meta={"shown": "SUM: What is 1+1?"})
+
+
+def recipe(target: object, **evaluated: object) -> Recipe:
+    tree = {"model": "m", "corpus": "c.jsonl", "target": target, "eval": evaluated}
+    return Recipe.model_validate(tree)
+
+
+def test_the_text_changes_and_the_gold_does_not():
+    for change in (reworded, distracted):
+        found = change(SUM)
+        assert found.gold == "2"
+        assert "What is 1+1?" in found.prompt != SUM.prompt
+        assert "SUM: What is 1+1?" in found.meta["shown"] != SUM.meta["shown"]
+        assert change(SUM) == found
+
+
+def test_options_move_and_the_letter_follows():
+    found = reordered(CHOICE)
+    assert found is not None
+    assert found.gold != "A"
+    assert f"{found.gold}. sky" in found.prompt
+    assert verify(found, rf"\boxed{{{found.gold}}}").correct is True
+    assert reordered(SUM) is None
+
+
+def test_one_element_fewer_has_its_own_answer_and_is_of_the_test_split():
+    tasks = make_skills(SkillsConfig(split="test", tasks_per_family=20, levels=[2, 3]))
+    pairs = [(task, one_fewer(task)) for task in tasks]
+    made = [(task, found) for task, found in pairs if found is not None]
+    assert len(made) > len(tasks) / 2
+    assert {task.meta["family"] for task, _ in made} == set(SKILLS)
+    for task, found in made:
+        items = found.meta["content"].split()
+        assert len(items) == len(task.meta["content"].split()) - 1
+        assert found.gold == " ".join(SKILLS[task.meta["family"]].answer(items))
+        assert found.meta["content"] in found.prompt
+    assert one_fewer(SUM) is None
+
+
+def test_a_changed_benchmark_knows_what_it_was_made_from():
+    benchmark = Benchmark("mix", [SUM, CHOICE])
+    found = perturbed(benchmark, "reordered")
+    assert (found.name, [t.meta["variant_of"] for t in found.tasks]) == (
+        "mix~reordered",
+        [CHOICE.id],
+    )
+    assert found.problems == ("mix~reordered: 1 tasks cannot be reordered",)
+    assert found.tasks[0].id not in (SUM.id, CHOICE.id)
+    with pytest.raises(UserError, match="one-fewer changes none of the tasks of mix"):
+        perturbed(benchmark, "one-fewer")
+    with pytest.raises(UserError, match=r"eval\.perturbed: write my_package\.my_module:function"):
+        perturbed(benchmark, "rewordd")
+    own = perturbed(benchmark, "eval.variants:reworded")
+    assert own.name == "mix~reworded"
+
+
+def test_what_was_kept_is_measured_unless_one_says_otherwise():
+    def kept(target: object, **evaluated: object) -> list[str]:
+        made = recipe(target, **evaluated)
+        return retention(made, resolve_target(made))
+
+    assert kept("skills/cipher") == ["skills/not-cipher@96"]
+    assert kept("skills") == []
+    assert kept("skills/cipher", benchmarks=["skills/sort"]) == []
+    assert kept("skills/cipher", retention=["skills/sort"]) == ["skills/sort"]
+    math, code = Benchmark("m", [SUM]), Benchmark("c", [Task("code", "?", tests=({},))])
+    assert retention(recipe("x"), math) == ["mmlu-pro@200"]
+    assert retention(recipe("x"), code) == ["math500@100"]
+
+
+def test_target_changes_and_what_was_kept_stand_in_this_order():
+    made = recipe("skills/cipher", perturbed=["one-fewer", "distracted"])
+    names = [benchmark.name for benchmark in eval_benchmarks(made)]
+    assert names == [
+        *("skills/cipher", "skills/cipher~one-fewer", "skills/cipher~distracted"),
+        "skills/not-cipher@96",
+    ]
+    others = eval_benchmarks(made)[-1].tasks
+    assert len(others) == 96
+    assert "cipher" not in {task.meta["family"] for task in others}
+
+
+def test_what_cannot_be_had_says_how_to_leave_it_out(tmp_path: object):
+    made = recipe("skills/cipher", retention=["nonsense"])
+    with pytest.raises(UserError, match=r"nonsense.*eval\.retention: \[\] leaves it out"):
+        eval_benchmarks(made)

@@ -1,0 +1,34 @@
+import pytest
+
+from ttc_rl.config import TrainConfig
+from ttc_rl.rewards import reward, shuffled_golds
+from ttc_rl.schema import Task, UserError, Verdict
+
+WRONG, RIGHT, SILENT = Verdict(False, "3"), Verdict(True, "2"), Verdict(False, status="no_answer")
+UNDECIDED, FAILED = Verdict(None, "2"), Verdict(None, "2", status="infra_error")
+
+
+def test_correct_pays_for_right_answers_and_format_for_any():
+    verdicts = (RIGHT, WRONG, SILENT, UNDECIDED, FAILED)
+    assert [reward(v) for v in verdicts] == [1.0, 0.0, 0.0, None, None]
+    assert [reward(v, "format") for v in verdicts] == [1.0, 1.0, 0.0, 1.0, None]
+
+
+def test_every_task_gets_the_gold_of_another_of_its_kind():
+    tasks = {
+        t.id: t for t in [Task(k, f"{k}{i}", str(i)) for k in ("math", "exact") for i in "abc"]
+    }
+    found = shuffled_golds(tasks, seed=0)
+    for i, task in tasks.items():
+        assert (found[i].id, found[i].prompt, found[i].kind) == (i, task.prompt, task.kind)
+        assert found[i].gold != task.gold
+    for kind in ("math", "exact"):
+        assert sorted(t.gold or "" for t in found.values() if t.kind == kind) == ["a", "b", "c"]
+    assert found == shuffled_golds(tasks, seed=0)
+    with pytest.raises(UserError, match="one task of kind judge has none to swap with"):
+        shuffled_golds({**tasks, "x": Task("judge", "?", "a")}, 0)
+
+
+def test_two_rewards_are_one_too_many():
+    with pytest.raises(ValueError, match="name one"):
+        TrainConfig(majority=(0.1, 0.9), reward="format")

@@ -1,0 +1,74 @@
+"""Completions by a real vLLM engine, on a GPU or by its CPU build; skipped where there is none."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ttc_rl.config import EngineConfig, PretrainConfig, SkillsConfig
+from ttc_rl.run_dir import read_jsonl
+from ttc_rl.sampling import Decoding, ModelCompleter, load_completer
+from ttc_rl.schema import Task
+from ttc_rl.sources.skills import make_skills
+
+pytest.importorskip("vllm")
+pytestmark = pytest.mark.filterwarnings("default")  # vLLM's own
+
+PROMPTS = {"exact": "{prompt} =>"}
+TASKS = make_skills(SkillsConfig(split="test", tasks_per_family=1))[:6]
+
+
+@pytest.fixture(scope="module")
+def model(cache: Path) -> Path:
+    from ttc_rl.train.pretrain import base_model
+
+    config = PretrainConfig(layers=1, max_steps=60, skills=SkillsConfig(tasks_per_family=20))
+    return base_model(config, 0, PROMPTS, lambda _: None)
+
+
+@pytest.fixture(scope="module")
+def completer(model: Path):
+    os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
+    config = EngineConfig(backend="vllm", max_model_len=64, gpu_memory_utilization=0.5)
+    loaded = load_completer(model, PROMPTS, config)
+    yield loaded.decoding_with(Decoding(max_tokens=8))
+    loaded.close()
+
+
+def test_a_sample_depends_on_its_own_seed_alone(completer: ModelCompleter):
+    together = completer(TASKS, 5, seed=3)
+    assert completer(TASKS[4:5], 1, seed=3, first=2) == [[together[4][2]]]
+    assert completer(TASKS, 5, seed=4) != together
+    assert len({c.text for group in together for c in group}) > 6
+
+
+def test_greedy_is_what_transformers_writes(completer: ModelCompleter, model: Path):
+    greedy = Decoding(max_tokens=8, temperature=0)
+    slow = load_completer(model, PROMPTS, EngineConfig(backend="transformers"))
+    ours = completer.decoding_with(greedy)(TASKS, 1, seed=0)
+    theirs = slow.decoding_with(greedy)(TASKS, 1, seed=0)
+    for (a,), (b,) in zip(ours, theirs, strict=True):
+        assert a.text.lstrip() == b.text.lstrip()  # transformers drops a first space
+        assert (a.finish_reason, a.tokens) == (b.finish_reason, b.tokens)
+        assert a.prompt_tokens == b.prompt_tokens
+
+
+def test_a_prompt_that_fills_the_context_is_told(completer: ModelCompleter):
+    long = Task("exact", "sort " + "a " * 80, "a")
+    found = completer([TASKS[0], long], 2, seed=0)
+    assert [c.finish_reason for c in found[1]] == ["prompt_too_long"] * 2
+    assert {c.finish_reason for c in found[0]} <= {"stop", "length"}
+
+
+def test_the_harness_draws_grades_and_resumes(completer: ModelCompleter, tmp_path: Path):
+    from eval.harness import Drawing, evaluate
+
+    whole = Drawing("skills", TASKS, 4, tmp_path / "whole.jsonl", seed=1)
+    evaluate(completer, whole, batch=8)
+    rows = list(read_jsonl(whole.path))
+    assert len(rows) == 24
+    cut = Drawing("skills", TASKS, 4, tmp_path / "cut.jsonl", seed=1)
+    lines = whole.path.read_text().splitlines(keepends=True)
+    cut.path.write_text("".join(lines[:9]) + lines[9][:20])
+    evaluate(completer, cut, batch=8)
+    assert list(read_jsonl(cut.path)) == rows

@@ -1,0 +1,377 @@
+"""The evaluation stage: which models draw what, in this process or shared by several.
+
+Alone, a process draws everything and appends it to the sample files. Shared, the units of each
+drawing lie in a queue in the run folder; engines on this machine, one process each, and whoever
+else was started with `--join` take from it until nothing is left.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from eval import harness
+from eval.benchmarks import Benchmark, resolve_target
+from eval.harness import Drawing, drawings, evaluate_model, gather, share
+from eval.results import Sampling, complete_rows, resolve_sampling, summarise
+from eval.variants import eval_benchmarks
+from eval.work import Queue
+from ttc_rl.config import Recipe
+from ttc_rl.config.mistakes import did_you_mean
+from ttc_rl.job import Job, starting_model
+from ttc_rl.run_dir import read_jsonl
+from ttc_rl.sampling import Decoding, ModelCompleter, load_completer
+from ttc_rl.schema import Completer, Task, UserError
+from ttc_rl.tracking import log_dev
+from ttc_rl.versions import model_fingerprint, versions
+
+BASE = "base"
+"""Name of the untrained model among the evaluated ones."""
+POLL = 1.0
+"""Seconds between two looks at a queue whose last units others are working on."""
+BATCH = {"transformers": 64, "vllm": 4096}
+GREEDY = 0.0
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One model on one benchmark."""
+
+    model: str
+    benchmark: Benchmark
+    sampling: Sampling
+    owed: Sequence[Drawing]
+    """Its samples and, if asked, a greedy completion for each task."""
+
+    @property
+    def decodings(self) -> tuple[Decoding, Decoding]:
+        drawn = self.sampling
+        return (
+            Decoding(drawn.max_tokens, drawn.temperature, drawn.top_p),
+            Decoding(drawn.max_tokens, GREEDY),
+        )
+
+
+class Models:
+    """The run's models by name, at most one of them loaded."""
+
+    def __init__(self, job: Job) -> None:
+        self.job, self.recipe = job, job.recipe
+        self.loaded: tuple[str, ModelCompleter] | None = None
+        self.paths: dict[str, str | Path] = {}
+        for name in evaluated(self.recipe):
+            self.paths[name] = self._path(name)
+
+    def _path(self, name: str) -> str | Path:
+        if self.recipe.engine.backend == "endpoint":
+            return self.recipe.engine.served[name]
+        if name == BASE:
+            return starting_model(self.recipe, self.job.say)
+        folder = self.job.arm(name)[1]
+        if not folder.model.exists():
+            raise UserError(f"{folder.model}: no model there yet; `ttc-rl train RECIPE` makes it")
+        return folder.model
+
+    def weights(self, name: str) -> str:
+        return model_fingerprint(self.paths[name])
+
+    def completer(self, name: str, decoding: Decoding) -> Completer:
+        if self.loaded is None or self.loaded[0] != name:
+            if self.loaded is not None:
+                self.loaded[1].close()
+            engine = self.recipe.engine
+            made = load_completer(self.paths[name], self.recipe.prompts, engine)
+            self.loaded = name, made
+        return self.loaded[1].decoding_with(decoding)
+
+
+def evaluated(recipe: Recipe) -> list[str]:
+    """Names of the models to evaluate, base first. Raises UserError on one that there is not."""
+    known = [BASE, *recipe.arm_names]
+    for name in [*(recipe.eval.models or []), *recipe.engine.served]:
+        if name not in known:
+            raise UserError(
+                f"eval.models: no model {name!r} in this run{did_you_mean(name, known)}"
+            )
+    wanted = recipe.eval.models or list(recipe.engine.served) or known
+    missing = [name for name in wanted if recipe.engine.served and name not in recipe.engine.served]
+    if missing:
+        raise UserError(f"eval.engine.served: does not say what {missing[0]} is called there")
+    return [name for name in known if name in wanted]
+
+
+# --------------------------------------------------------------------------- the stage
+
+
+def evaluate(job: Job, *, join: bool = False) -> dict[str, dict[str, Any]]:
+    """Every model on the target and the recipe's other benchmarks; model -> benchmark -> metrics.
+
+    With `join`, the work is shared with other processes on the same run folder, on any machine.
+    """
+    engine, models = job.recipe.engine, Models(job)
+    if join and engine.backend == "endpoint":
+        raise UserError(
+            "--join: an endpoint is asked by one process; raise its concurrency instead"
+        )
+    found = list(evaluations(job, models))
+    if engine.processes > 1:
+        _with_engines(job, found)
+    elif join:
+        work(job, found, models)
+    if join or engine.processes > 1:
+        for drawing in _lacking(found):
+            gather(drawing, _queue(job, drawing))
+        _clear(found, keep=join)
+    return {
+        name: _results(job, models, [e for e in found if e.model == name]) for name in models.paths
+    }
+
+
+def evaluations(job: Job, models: Models) -> Iterator[Evaluation]:
+    recipe = job.recipe
+    benchmarks = eval_benchmarks(recipe)
+    for benchmark in benchmarks:
+        for problem in benchmark.problems[:5]:
+            job.say(f"{benchmark.name}: {problem}")
+    for model in models.paths:
+        for benchmark in benchmarks:
+            sampling = resolve_sampling(recipe.eval, benchmark.sampling)
+            owed = drawings(
+                job.run,
+                benchmark,
+                model,
+                sampling.samples,
+                greedy=recipe.eval.greedy,
+                seed=recipe.seed,
+                weights=models.weights(model),
+            )
+            yield Evaluation(model, benchmark, sampling, owed)
+
+
+def _results(job: Job, models: Models, found: Sequence[Evaluation]) -> dict[str, Any]:
+    """Draw what is lacking in this process, and count."""
+    recipe, results = job.recipe, dict[str, Any]()
+    for one in found:
+        sampled = greedy = None
+        lacking = sum(drawing.lacking for drawing in one.owed)
+        if lacking:
+            job.say(f"evaluating {one.model} on {one.benchmark.name}: {lacking:,} completions")
+            sampled, once = (models.completer(one.model, d) for d in one.decodings)
+            greedy = once if recipe.eval.greedy else None
+        results[one.benchmark.name] = evaluate_model(
+            sampled,
+            one.benchmark,
+            one.sampling,
+            job.run,
+            one.model,
+            greedy=greedy,
+            batch=batch_size(recipe),
+            seed=recipe.seed,
+            weights=models.weights(one.model),
+            progress=Pace(job.say, f"{one.model} on {one.benchmark.name}"),
+            engine=recipe.engine.backend,
+            prompts=recipe.prompts,
+            versions=versions(),
+        )["metrics"]
+    return results
+
+
+def batch_size(recipe: Recipe) -> int:
+    engine = recipe.engine
+    return recipe.eval.batch or BATCH.get(engine.backend or "", 4 * engine.concurrency)
+
+
+# --------------------------------------------------------------------------- shared
+
+
+def work(job: Job, found: Sequence[Evaluation], models: Models) -> None:
+    """Take units of every drawing until nothing is left, wherever they are being drawn."""
+    while lacking := _lacking(found):
+        left = 0
+        for one in found:
+            for drawing, decoding in zip(one.owed, one.decodings, strict=False):
+                if drawing not in lacking:
+                    continue
+                queue = _queue(job, drawing)
+                pace = Pace(job.say, f"{one.model} on {one.benchmark.name}, here")
+                share(
+                    lambda: models.completer(one.model, decoding),  # noqa: B023  called in the loop
+                    drawing,
+                    queue,
+                    batch=batch_size(job.recipe),
+                    progress=pace,
+                )
+                left += len(queue.left())
+        if not left:
+            return
+        time.sleep(POLL)
+
+
+def _lacking(found: Sequence[Evaluation]) -> list[Drawing]:
+    return [drawing for one in found for drawing in one.owed if drawing.lacking]
+
+
+def _queue(job: Job, drawing: Drawing) -> Queue:
+    return drawing.queue(batch=batch_size(job.recipe), workers=job.recipe.engine.processes)
+
+
+def _clear(found: Sequence[Evaluation], *, keep: bool) -> None:
+    """Queues that nobody needs any more; one who joined cannot know whether others still look."""
+    for drawing in [] if keep else [drawing for one in found for drawing in one.owed]:
+        shutil.rmtree(drawing.queue_folder, ignore_errors=True)
+
+
+def _with_engines(job: Job, found: Sequence[Evaluation]) -> None:
+    """One process an engine, each on its own GPUs; one that dies leaves its units to the others."""
+    lacking = _lacking(found)
+    if not lacking:
+        return
+    engine = job.recipe.engine
+    job.say(f"{sum(d.lacking for d in lacking):,} completions by {engine.processes} engines")
+    logs = [job.run.root / "eval" / f"engine-{i}.log" for i in range(engine.processes)]
+    logs[0].parent.mkdir(parents=True, exist_ok=True)
+    running: dict[int, tuple[subprocess.Popen[bytes], IO[bytes]]] = {}
+    try:
+        for i, (log, gpus) in enumerate(zip(logs, gpu_shares(job.recipe), strict=True)):
+            file = log.open("ab")
+            running[i] = _start(job, gpus, file), file
+        _watch(job, lacking, running, logs)
+    finally:
+        for process, file in running.values():
+            process.terminate()
+            process.wait()
+            file.close()
+
+
+def _start(job: Job, gpus: str | None, log: IO[bytes]) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "ttc_rl", "eval", str(job.run.recipe), "--run-dir"]
+    own = {} if gpus is None else {"CUDA_VISIBLE_DEVICES": gpus}
+    return subprocess.Popen(
+        [*command, str(job.run.root), "--worker"],
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        env=os.environ | own,
+    )
+
+
+def _watch(
+    job: Job,
+    lacking: Sequence[Drawing],
+    running: Mapping[int, tuple[subprocess.Popen[bytes], IO[bytes]]],
+    logs: Sequence[Path],
+) -> None:
+    queues = [_queue(job, drawing) for drawing in lacking]
+    total = sum(unit.size for queue in queues for unit in queue.units.values())
+    pace, told = Pace(job.say, f"{len(running)} engines"), set[int]()
+    while True:
+        ended = {i: p.poll() for i, (p, _) in running.items() if p.poll() is not None}
+        for i in ended.keys() - told:
+            told.add(i)
+            if ended[i]:
+                job.say(f"engine {i} ended with code {ended[i]}; its output is in {logs[i]}")
+        left = sum(unit.size for queue in queues for unit in queue.left())
+        pace(total - left, total, 0)
+        if len(ended) == len(running):
+            if left:
+                raise UserError(
+                    f"no engine is left and {left:,} completions are lacking; see {logs[0]}"
+                )
+            return
+        time.sleep(POLL)
+
+
+def gpu_shares(recipe: Recipe) -> list[str | None]:
+    """CUDA_VISIBLE_DEVICES of each engine; None for all where there is no GPU."""
+    import torch
+
+    engine = recipe.engine
+    count = torch.cuda.device_count()
+    if not count:
+        return [None] * engine.processes
+    told = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = told.split(",") if told else [str(i) for i in range(count)]
+    each = engine.tensor_parallel_size
+    if engine.processes * each > len(names):
+        raise UserError(
+            f"eval.engine: {engine.processes} processes on {each} GPUs each need "
+            f"{engine.processes * each}; there are {len(names)}"
+        )
+    return [",".join(names[i * each : (i + 1) * each]) for i in range(engine.processes)]
+
+
+# --------------------------------------------------------------------------- while training
+
+
+def dev_evaluation(
+    job: Job, arm: str, steps: int
+) -> Callable[[Callable[[Decoding], Completer], int], dict[str, float] | None] | None:
+    """What scores an arm's model on the dev tasks every so many steps; None without `train.dev`.
+
+    The numbers go to dev.jsonl, the completions beside it, and to W&B where that is on.
+    """
+    recipe, folder = job.arm(arm)
+    config = recipe.train.dev
+    if config is None:
+        return None
+    tasks = [Task(**row) for row in read_jsonl(job.run.dev_tasks)]
+    if not tasks:
+        raise UserError(f"{job.run.dev_tasks}: not there; `ttc-rl select RECIPE` makes it")
+    drawn = resolve_sampling(recipe.eval, resolve_target(recipe).sampling)
+    decoding = Decoding(drawn.max_tokens, drawn.temperature, drawn.top_p)
+    iterations = recipe.train.trl.get("num_iterations", 1)
+
+    def score(completer: Callable[[Decoding], Completer], update: int) -> dict[str, float] | None:
+        step, within = divmod(update, iterations)
+        if within or (step % config.every and step != steps):
+            return None
+        path = folder.dev_samples(update)
+        drawing = Drawing("dev", tasks, config.samples, path, recipe.seed)
+        harness.evaluate(completer(decoding), drawing, batch=batch_size(recipe))
+        rows = complete_rows(drawing.cells(), tasks, config.samples)
+        found = summarise(tasks, rows, [])
+        told = {name: found["metrics"][name]["value"] for name in found["metrics"]}
+        told |= {name: rate for name, rate in found["rates"].items() if rate is not None}
+        if recipe.track.wandb:
+            log_dev(told)
+        return told
+
+    return score
+
+
+# --------------------------------------------------------------------------- who watches
+
+
+class Pace:
+    """A line every few seconds: how far, how fast, how long still."""
+
+    def __init__(self, say: Callable[[str], None], what: str, every: float = 5.0) -> None:
+        self.say, self.what, self.every = say, what, every
+        self.began = self.last = time.monotonic()
+        self.before: int | None = None
+
+    def __call__(self, done: int, total: int, tokens: int) -> None:
+        now = time.monotonic()
+        if self.before is None:
+            self.before = done
+        if now - self.last < self.every:
+            return
+        self.last = now
+        self.say(f"{self.what}: {pace_line(done, total, tokens, now - self.began, self.before)}")
+
+
+def pace_line(done: int, total: int, tokens: int, seconds: float, before: int = 0) -> str:
+    """`320 of 960 completions, 1,240 tokens/s, 3 min left`; `before` were there at the start."""
+    line = f"{done:,} of {total:,} completions"
+    if tokens:
+        line += f", {tokens / seconds:,.0f} tokens/s"
+    if done > before and done < total:
+        left = (total - done) * seconds / (done - before)
+        line += f", {left:.0f} s left" if left < 120 else f", {left / 60:.0f} min left"
+    return line

@@ -1,0 +1,141 @@
+"""Completions by an OpenAI-compatible endpoint: `vllm serve`, SGLang, or a provider's.
+
+A reply is taken at its word only where it fits what was asked: one choice, text, a finish reason,
+a token count within the limit, the model that was named. Not covered: an endpoint that takes a
+`seed` and ignores it; samples are then drawn, but another evaluation does not repeat them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ttc_rl.config import EngineConfig
+from ttc_rl.endpoint import BadReply, Endpoint, Json, Unreachable, choice_of, message_of, text_of
+from ttc_rl.prompts import as_messages, render
+from ttc_rl.sampling import Decoding
+from ttc_rl.schema import Completion, Task, Undrawn, sample_seed
+
+TRIES, PAUSE = 6, 1.0
+"""A server that restarts within half a minute costs nothing but time."""
+
+
+@dataclass
+class ServedCompleter:
+    endpoint: Endpoint
+    model: str
+    decoding: Decoding
+    templates: Mapping[str, str]
+    chat: bool = True
+
+    @classmethod
+    def connect(
+        cls, model: str, decoding: Decoding, templates: Mapping[str, str], config: EngineConfig
+    ) -> ServedCompleter:
+        endpoint = Endpoint(
+            config.url or "",
+            where="eval.engine",
+            api_key_env=config.api_key_env,
+            concurrency=config.concurrency,
+            timeout=config.timeout,
+            tries=TRIES,
+            pause=PAUSE,
+        )
+        return cls(endpoint, model, decoding, templates, config.chat)
+
+    def decoding_with(self, decoding: Decoding) -> ServedCompleter:
+        """The same endpoint under other sampling parameters."""
+        return replace(self, decoding=decoding)
+
+    def close(self) -> None:
+        """Nothing is held here."""
+
+    def __call__(
+        self, tasks: Sequence[Task], num_samples: int, *, seed: int, first: int = 0
+    ) -> list[list[Completion]]:
+        samples = range(first, first + num_samples)
+        bodies = [
+            self._body(task, sample_seed(seed, task.id, i)) for task in tasks for i in samples
+        ]
+        found = self.endpoint.post(self._path, bodies, self._read)
+        flat = [self._fitted(one, body) for one, body in zip(found, bodies, strict=True)]
+        lost = [one for one in flat if isinstance(one, Unreachable)]
+        groups = [flat[i : i + num_samples] for i in range(0, len(flat), num_samples)]
+        drawn = [[c if isinstance(c, Completion) else None for c in group] for group in groups]
+        if lost:
+            told = next((one for one in lost if one.status), lost[0])
+            raise Undrawn(
+                f"{len(lost)} of {len(flat)} completions could not be had: {told.reason}", drawn
+            )
+        return [[c for c in group if c is not None] for group in drawn]
+
+    @property
+    def _path(self) -> str:
+        return "chat/completions" if self.chat else "completions"
+
+    def _body(self, task: Task, seed: int) -> Json:
+        text = render(task, self.templates)
+        shown = {"messages": as_messages(text)} if self.chat else {"prompt": text}
+        return {
+            "model": self.model,
+            **shown,
+            "n": 1,
+            "seed": seed,
+            "temperature": self.decoding.temperature,
+            "top_p": self.decoding.top_p,
+            "max_tokens": self.decoding.max_tokens,
+        }
+
+    def _read(self, reply: Json) -> Completion:
+        choice, usage = choice_of(reply), reply.get("usage")
+        finish = choice.get("finish_reason")
+        if finish not in ("stop", "length"):
+            raise BadReply(f"finish_reason {finish!r}, not stop or length")
+        tokens = usage.get("completion_tokens") if isinstance(usage, dict) else None
+        if not isinstance(tokens, int) or not 0 <= tokens <= self.decoding.max_tokens:
+            raise BadReply(f"{tokens!r} tokens told, {self.decoding.max_tokens} asked at most")
+        if not _same_model(reply.get("model"), self.model):
+            raise BadReply(f"model {reply.get('model')!r} answered, {self.model!r} was asked")
+        text = _chat_text(message_of(reply)) if self.chat else text_of(choice.get("text"))
+        prompt_tokens = usage.get("prompt_tokens") if isinstance(usage, dict) else None
+        return Completion(
+            text, finish, tokens, prompt_tokens if isinstance(prompt_tokens, int) else 0
+        )
+
+    def _fitted(self, found: Completion | Unreachable, body: Json) -> Completion | Unreachable:
+        """A refusal for want of context: of the prompt itself, or of the tokens asked besides."""
+        if isinstance(found, Completion) or not _is_for_want_of_context(found):
+            return found
+        probe = self.endpoint.post(self._path, [{**body, "max_tokens": 1}], lambda reply: reply)[0]
+        if not isinstance(probe, Unreachable):
+            return Unreachable(
+                f"eval.max_tokens: {self.decoding.max_tokens} and a prompt are more than there is "
+                f"room for; lower it: {found.reason}",
+                found.status,
+            )
+        if _is_for_want_of_context(probe):
+            return Completion("", "prompt_too_long", 0)
+        return probe
+
+
+def _is_for_want_of_context(found: Unreachable) -> bool:
+    told = found.reason.lower()
+    words = ("context length", "context_length", "model length", "context window")
+    return found.status == 400 and any(word in told for word in words)
+
+
+def _same_model(told: object, asked: str) -> bool:
+    """Providers add a date or leave out a prefix; with nothing in common it is another model."""
+    if told is None:
+        return True
+    short, wanted = str(told).rpartition("/")[2], asked.rpartition("/")[2]
+    return short.startswith(wanted) or wanted.startswith(short)
+
+
+def _chat_text(message: Json) -> str:
+    """With reasoning that the server took out put back, as the model wrote it."""
+    content = message.get("content")
+    reasoning = message.get("reasoning_content") or message.get("reasoning")
+    if not reasoning:
+        return text_of(content)
+    return f"<think>{text_of(reasoning)}</think>{text_of(content or '')}"

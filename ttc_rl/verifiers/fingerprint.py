@@ -1,0 +1,34 @@
+"""Which grader gave a verdict: a hash that changes whenever the verifiers' own code does."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import inspect
+from importlib import metadata
+from pathlib import Path
+
+from ttc_rl.config.plugins import PLUGINS
+from ttc_rl.schema import content_hash
+
+_ROOMS = (Path(__file__).parent, Path(__file__).parents[1] / "sandbox")
+
+
+def fingerprint(kind: str) -> str:
+    """`math-1f3a9c02`: of this package's sources and math-verify, or of a plug-in's own file."""
+    if kind in PLUGINS:
+        where = inspect.getsourcefile(PLUGINS[kind])
+        parts = _sources([Path(where)] if where else [])
+    else:
+        parts = _built_in()
+    return f"{kind}-{content_hash(parts, length=8)}"
+
+
+@functools.cache
+def _built_in() -> tuple[str, ...]:
+    files = sorted(path for room in _ROOMS for path in room.rglob("*.py"))
+    return (*_sources(files), metadata.version("math-verify"))
+
+
+def _sources(files: list[Path]) -> tuple[str, ...]:
+    return tuple(hashlib.sha256(path.read_bytes()).hexdigest() for path in files)
