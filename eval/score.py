@@ -1,20 +1,21 @@
 """Grade completions that exist already: no model, no GPU.
 
-Reads our own sample files, and any file of `{"task_id", "completion"}` rows, HumanEval's format,
-where `task_id` is a task's content hash or the id that its source gave it.
+Reads our own sample files and those of other tools; see eval/interchange.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from eval.benchmarks import Benchmark
 from eval.harness import sample_row
-from eval.results import Cells, Row, check_gradable, complete_rows, numbered_rows, write_result
+from eval.interchange import read_samples
+from eval.results import Row, check_gradable, complete_rows, write_result
 from ttc_rl.run_dir import write_jsonl
 from ttc_rl.schema import Task, UserError
 from ttc_rl.verifiers import verify_many
@@ -47,11 +48,11 @@ def score(
     The number of samples is that of the task with most; a task with fewer is an error.
     """
     check_gradable(benchmark.name, benchmark.tasks)
-    cells = read_foreign(samples_path, benchmark.tasks)
+    cells = read_samples(samples_path, benchmark)
     samples = max(Counter(task_id for task_id, _ in cells).values())
     rows = complete_rows(cells, benchmark.tasks, samples)
     graded = _grade(benchmark.tasks, rows, fallback)
-    stem = samples_path.name.removesuffix(".jsonl").removesuffix(".samples")
+    stem = re.sub(r"(\.(jsonl|json|eval|parquet|samples|inspect))+$", "", samples_path.name)
     target = (out or samples_path.parent) / f"{stem}.rescored.samples.jsonl"
     write_jsonl(target, [row for group in graded for row in group])
     result_path = target.with_name(f"{stem}.rescored.json")
@@ -76,36 +77,6 @@ def score(
             if "correct" in old and old["correct"] is not new["correct"]
         ],
     )
-
-
-def read_foreign(path: Path, tasks: Sequence[Task]) -> Cells:
-    """Rows by (our task id, sample); a row without `sample` takes the next number of its task."""
-    if not path.exists():
-        raise UserError(f"{path}: no such file")
-    ids, cells, seen = _ids(tasks), Cells(), Counter[str]()
-    for where, row in numbered_rows(path):
-        for field in ("task_id", "completion"):
-            if not isinstance(row.get(field), str):
-                raise UserError(f"{where}: needs {field!r} with a string, got {row.get(field)!r}")
-        if row["task_id"] not in ids:
-            raise UserError(f"{where}: task {row['task_id']!r} is not in this benchmark")
-        task_id = ids[row["task_id"]]
-        sample = row.get("sample", seen[task_id])
-        if not isinstance(sample, int) or sample < 0:
-            raise UserError(f"{where}: sample {sample!r} is not a number from 0")
-        if (task_id, sample) in cells:
-            raise UserError(f"{where}: task {row['task_id']} sample {sample} stands here twice")
-        seen[task_id] += 1
-        cells[task_id, sample] = row
-    if not cells:
-        raise UserError(f"{path}: holds no completions")
-    return cells
-
-
-def _ids(tasks: Sequence[Task]) -> Mapping[str, str]:
-    """Every name of a task -> its content hash."""
-    own = {str(task.meta["id"]): task.id for task in tasks if "id" in task.meta}
-    return own | {task.id: task.id for task in tasks}
 
 
 _FIELDS = "task_id sample completion answer correct status reason verifier finish_reason tokens"
