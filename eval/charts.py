@@ -173,6 +173,42 @@ def change_chart(
     return _svg(title, FULL, height, body)
 
 
+def heat_chart(
+    rows: Sequence[str],
+    columns: Sequence[str],
+    values: Sequence[Sequence[float | None]],
+    title: str,
+) -> str:
+    """Signed values as coloured squares: one colour up, another down, the number inside."""
+    cell, left = 74, 24 + 7 * max(map(len, rows))
+    most = max((abs(v) for line in values for v in line if v is not None), default=0.0) or 1.0
+    top = 30 + 7 * max(map(len, columns)) // 2
+    width, height = max(FULL, left + cell * len(columns) + 60), top + 34 * len(rows) + 10
+    body = "".join(
+        f'<g transform="translate({left + cell * (j + 0.4):.0f} {top - 8}) rotate(-24)">'
+        + _text("tick", 0, 0, name, "start")
+        + "</g>"
+        for j, name in enumerate(columns)
+    )
+    for i, (row, line) in enumerate(zip(rows, values, strict=True)):
+        y = top + 34 * i
+        body += _text("name", left - 12, y + 21, row, "end")
+        for j, value in enumerate(line):
+            x, own = left + cell * j, " own" if columns[j] == row else ""
+            if value is None:
+                body += _text("tick", x + cell / 2, y + 21, "-")
+                continue
+            way = "up" if value >= 0 else "down"
+            told = f"trained for {row}, evaluated on {columns[j]}: {100 * value:+.1f}"
+            body += (
+                f'<g><rect class="heat {way}{own}" x="{x + 2}" y="{y + 2}" width="{cell - 4}" '
+                f'height="30" fill-opacity="{0.08 + 0.8 * abs(value) / most:.2f}"/>'
+                + _text("value", x + cell / 2, y + 21, f"{100 * value:+.1f}")
+                + f"<title>{escape(told)}</title></g>"
+            )
+    return _svg(title, width, height, body)
+
+
 # --------------------------------------------------------------------------- parts
 
 

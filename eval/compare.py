@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from eval.benchmarks import target_name
+from eval.flips import flips
 from eval.matrix import specialisation
+from eval.results import avg_name
 from eval.summary import (
     Json,
     Result,
@@ -23,6 +25,7 @@ from eval.summary import (
     load_results,
     summary,
 )
+from eval.variants import MARK
 from ttc_rl.config import Recipe
 from ttc_rl.metrics import mean_interval, paired_difference, t_interval
 from ttc_rl.run_dir import RunDir
@@ -216,13 +219,29 @@ def _benchmark(seeds: BySeed) -> Json:
         "samples": one["samples"],
         "models": _estimates(models),
         "differences": _estimates(_differences(models), models),
+        "flips": _flips(models, seeds, avg_name(one)),
     }
+
+
+def _flips(models: Series, seeds: BySeed, metric: str) -> Json:
+    """`arm - other` -> which tasks changed hands, over the mean of the seeds that both have."""
+    prompts = [row["prompt"] for row in next(iter(next(iter(seeds.values())).values())).tasks]
+    found: Json = {}
+    for a, b in _pairs(list(models)):
+        shared = sorted(models[a][metric].keys() & models[b][metric].keys())
+        if shared:
+            after, before = (
+                np.mean([models[name][metric][seed] for seed in shared], axis=0) for name in (a, b)
+            )
+            found[f"{a} - {b}"] = flips(after, before, prompts)
+    return found
 
 
 def _retention(target: str, trials: Sequence[Trial]) -> Json:
     """Arm -> change against base on benchmarks that share no task with the target: mean, worst."""
     ids = {name: next(iter(r.values())).task_ids for t in trials for name, r in t.results.items()}
-    others = [name for name, found in ids.items() if not found & ids.get(target, frozenset())]
+    own = ids.get(target, frozenset())
+    others = [n for n, found in ids.items() if not found & own and not n.startswith(target + MARK)]
     changes: dict[str, dict[str, list[float]]] = {}
     for name in others:
         if name != target:

@@ -15,6 +15,7 @@ from typing import Any
 from eval import charts, page
 from eval.benchmarks import target_name
 from eval.report_analysis import analysis
+from eval.report_carried import changed, retention
 from eval.report_completions import completions
 from eval.report_curriculum import curriculum, overlap
 from eval.report_training import training
@@ -56,12 +57,15 @@ def write_report(run: RunDir, recipe: Recipe) -> Path:
         "results": ("Results", results_section(material)),
         "tasks": ("Task by task", tasks_section(material)),
         "analysis": ("Behind the numbers", analysis(material.summary, target)),
+        "changed": ("The same tasks, changed", changed(material.summary)),
+        "retention": ("What it cost elsewhere", retention(material.summary)),
         "training": ("Training", training(run, recipe, material.arms)),
         "curriculum": ("Curriculum", curriculum(run, recipe, material.arms)),
         "overlap": ("Overlap with the target", overlap(run, recipe, material.arms)),
         "completions": ("Completions", completions(run, target, material.on_target)),
         "made": ("How this was made", made_section(run)),
     }
+    sections = {name: section for name, section in sections.items() if section[1]}
     links = "".join(f'<a href="#{name}">{title}</a>' for name, (title, _) in sections.items())
     body = head(material) + f"<nav>{links}</nav>"
     body += "".join(page.section(name, title, inside) for name, (title, inside) in sections.items())

@@ -191,6 +191,7 @@ def write_measured(
     result = head | overall(measured) | published
     lines = (
         {"task_id": task.id, "prompt": task.prompt, "gold": task.gold}
+        | {key: task.meta[key] for key in ("variant_of",) if key in task.meta}
         | one.values
         | one.further
         | one.facts

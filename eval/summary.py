@@ -12,6 +12,7 @@ import numpy as np
 
 from eval.analysis import analyse, arm_spending, equal_compute
 from eval.benchmarks import target_name
+from eval.carried import changed, retained
 from eval.results import Row, avg_name, read_tasks
 from ttc_rl.config import Recipe
 from ttc_rl.metrics import holm, measured_spread, paired_difference
@@ -87,7 +88,11 @@ def summary(run: RunDir, recipe: Recipe) -> Json:
 
 def summary_of(run: RunDir, recipe: Recipe, results: Mapping[str, Mapping[str, Result]]) -> Json:
     whole = summarise_results(target_name(recipe), results)
-    return whole | {"analysis": analyses(run, recipe, results)}
+    rows = {n: {m: r.tasks for m, r in models.items()} for n, models in results.items()}
+    averages = {n: avg_name(next(iter(m.values())).summary) for n, m in results.items()}
+    asked = target_name(recipe), rows, averages
+    carried = {"changed": changed(*asked), "retention": retained(*asked)}
+    return whole | carried | {"analysis": analyses(run, recipe, results)}
 
 
 def summarise_results(target: str, results: Mapping[str, Mapping[str, Result]]) -> Json:

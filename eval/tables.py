@@ -203,9 +203,48 @@ def comparison_tables(
             tables.append(_grid(f"{title}, %", cells["models"], share))
             if cells["differences"]:
                 tables.append(_grid(f"{what}: differences, points", cells["differences"]))
+            if cells["flips"]:
+                tables.append(_flips_table(what, cells["flips"]))
         if part["retention"]:
             tables.append(_retention_table(target, part["retention"]))
     return tables
+
+
+def changed_tasks_tables(comparison: Mapping[str, Any]) -> list[Table]:
+    """The tasks that each pair of arms changed most on the target, best and worst."""
+    return [
+        Table(
+            f"{target}: tasks most changed by {pair}, solved %",
+            ["task", "before", "after"],
+            [
+                [_short(t["prompt"]), f"{100 * t['before']:.0f}", f"{100 * t['after']:.0f}"]
+                for t in found["most_changed"]
+            ],
+        )
+        for target, part in comparison["targets"].items()
+        for pair, found in part["benchmarks"].get(target, {}).get("flips", {}).items()
+        if found["most_changed"]
+    ]
+
+
+def _short(prompt: str, limit: int = 90) -> str:
+    line = " ".join(prompt.split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def _flips_table(what: str, flips: Mapping[str, Mapping[str, Any]]) -> Table:
+    columns = ["", "more often", "less often", "first time", "not any more", "majority flips", "p"]
+    rows = [
+        [
+            pair,
+            *(str(f[key]) for key in ("up", "down", "first", "lost")),
+            f"+{f['majority_up']} -{f['majority_down']}",
+            "n/a" if f["p"] is None else f"{f['p']:.2g}",
+        ]
+        for pair, f in flips.items()
+    ]
+    note = "majority flips: solved in more than half of the samples by one only; McNemar's exact p"
+    return Table(f"{what}: tasks that changed hands", columns, rows, note)
 
 
 def comparison_markdown(comparison: Mapping[str, Any], *, every_benchmark: bool = False) -> str:

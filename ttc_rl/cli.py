@@ -215,19 +215,30 @@ def compare(
         bool, typer.Option("--markdown", help="As Markdown, for a document")
     ] = False,
     every: Annotated[bool, typer.Option("--all", help="A table for every benchmark")] = False,
+    tasks: Annotated[
+        bool, typer.Option("--tasks", help="The tasks that changed most, too")
+    ] = False,
+    html: Annotated[
+        Path | None, typer.Option(help="Also write one offline page, with charts and a heat map")
+    ] = None,
 ) -> None:
-    """Paired differences with intervals, over seeds and targets; the specialisation matrix."""
+    """Paired differences with intervals, flips of single tasks, the specialisation matrix."""
     from eval.compare import compare as compare_runs
-    from eval.tables import comparison_markdown, comparison_tables
+    from eval.compare_page import write_comparison
+    from eval.tables import changed_tasks_tables, comparison_markdown, comparison_tables
     from ttc_rl.run_dir import RunDir
 
     found = compare_runs([RunDir(path) for path in runs])
+    if html is not None:
+        write_comparison(found, html)
+        say(f"{html}")
     if markdown:
         console.print(
             comparison_markdown(found, every_benchmark=every), markup=False, soft_wrap=True
         )
     else:
-        for table in comparison_tables(found, every_benchmark=every):
+        shown = comparison_tables(found, every_benchmark=every)
+        for table in [*shown, *(changed_tasks_tables(found) if tasks else [])]:
             console.print(table)
 
 
@@ -395,6 +406,7 @@ def _open(recipe: Recipe, root: Path, resume: bool, overwrite: bool = False) -> 
 
 def _sweep(recipe: Recipe, root: Path, jobs: int, resume: bool, overwrite: bool) -> None:
     from eval.compare import compare as compare_runs
+    from eval.compare_page import write_comparison
     from eval.tables import comparison_markdown, comparison_tables
     from ttc_rl.job import check_extras
     from ttc_rl.run_dir import RunDir, write_text
@@ -406,7 +418,8 @@ def _sweep(recipe: Recipe, root: Path, jobs: int, resume: bool, overwrite: bool)
     for table in comparison_tables(found):
         console.print(table)
     write_text(root / "compare.md", comparison_markdown(found))
-    say(f"{root / 'compare.md'}")
+    write_comparison(found, root / "compare.html")
+    say(f"{root / 'compare.md'}, {root / 'compare.html'}")
 
 
 def _select(job: Job, explain: bool) -> None:
