@@ -32,6 +32,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from eval.benchmark_config import load_config
 from eval.benchmarks import Benchmark, load_benchmark
 from eval.interchange.foreign import Finder, Foreign
 from eval.interchange.human_eval import read as read_human_eval
@@ -130,11 +131,9 @@ def why(task: Task, row: Foreign, verdict: Verdict) -> str:
     if "read" in said and said["read"] is None:
         return "they read no answer"
     if task.kind == "choice":
-        if len(set(letters)) > 1 and said["read"] in letters[:-1]:
+        if said["read"] in letters:
             return "several answers: they read the first, we the last"
-        if said["read"] not in letters and verdict.answer in letters:
-            return "they read a letter that is not after 'answer is'"
-        return "read from other words"
+        return "no letter after 'answer is': they guess one, we read a box or the next line"
     if near(str(verdict.answer), str(task.gold)):
         return "a hundredth of the gold, or a hundred times it"
     return "read from other words"
@@ -157,11 +156,10 @@ def explain(kind: str, task: Task, row: Foreign, verdict: Verdict) -> None:
 def find(folder: Path, data: str) -> Iterator[Published]:
     for path in sorted(folder.rglob("example_samples.jsonl")):
         yield human_eval(path)
-    gsm8k = load_benchmark("gsm8k", data)
     for path in sorted(folder.rglob("example_model_solutions.jsonl")):
-        yield from grade_school_math(path, gsm8k)
+        yield from grade_school_math(path, load_benchmark("gsm8k", data))
     for path in sorted(folder.rglob("gsm8k/test_*.jsonl")):
-        yield tora(path, gsm8k)
+        yield tora(path, load_benchmark("gsm8k", data))
     for path in sorted(folder.rglob("model_outputs_*.zip")):
         yield mmlu_pro(path, load_benchmark("mmlu-pro", data))
     for path in sorted(folder.rglob("Scenario.codegeneration_*_eval_all.json")):
@@ -170,7 +168,9 @@ def find(folder: Path, data: str) -> Iterator[Published]:
 
 def human_eval(path: Path) -> Published:
     """Six completions of one problem; its README says 0.5."""
-    source = SourceConfig(path=str(path.with_name("example_problem.jsonl")), shape="humaneval")
+    known = load_config("humaneval").source
+    problem = str(path.with_name("example_problem.jsonl"))
+    source = SourceConfig(path=problem, shape="humaneval", meta=known.meta if known else {})
     return Published(
         "HumanEval example", "-", list(read_human_eval(path)), load_source(source).tasks, 0.5
     )
