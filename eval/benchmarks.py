@@ -89,13 +89,14 @@ def _origin(
     size = config.releases[release].size if release else config.size
     if where.file is not None:
         return _from_file(where.file, config.source), size
+    meta = config.source.meta if config.source is not None else {}
     if data is not None and config.file is not None:
         if release != config.release:
             raise UserError(
                 f"{where.name}: {config.file} holds release {config.release}; leave out `data:` "
                 f"for another, or give a file: {where.name}=FILE"
             )
-        return SourceConfig(path=str(_stand_in(where, config.file, data))), size
+        return SourceConfig(path=str(_stand_in(where, config.file, data)), meta=meta), size
     if config.source is None:
         raise UserError(
             f"benchmark {where.base}: is read from a file; set `data:` to a folder that holds "
@@ -110,7 +111,7 @@ def _from_file(path: str, source: SourceConfig | None) -> SourceConfig:
     first = next(read_files(path), None)
     row = first.value if first is not None else None
     if source is None or (isinstance(row, Mapping) and "kind" in row):
-        return SourceConfig(path=path)
+        return SourceConfig(path=path, meta=source.meta if source else {})
     return source.model_copy(update={"path": path, "hub": None, "skills": None})
 
 
@@ -145,7 +146,7 @@ def _corrected(task: Task, errata: Mapping[str, Erratum], known: dict[str, Errat
         return task
     if erratum.gold is not None:
         meta = {**task.meta, "published_gold": task.gold}
-        task = replace(task, gold=erratum.gold, meta=meta, id="")
+        task = replace(task, gold=erratum.gold, meta=meta, id=content_hash([task.id, erratum.gold]))
     known[task.id] = erratum
     return task
 

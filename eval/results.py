@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +113,11 @@ def complete_rows(
     cells: Mapping[tuple[str, int], Row], tasks: Sequence[Task], samples: int
 ) -> list[list[Row]]:
     """n rows for each task, in the order of `tasks`. Missing samples are an error, never fewer."""
+    check_complete(cells, tasks, samples)
+    return [[cells[task.id, sample] for sample in range(samples)] for task in tasks]
+
+
+def check_complete(cells: Collection[tuple[str, int]], tasks: Sequence[Task], samples: int) -> None:
     lacking = Counter(
         sum((task.id, sample) not in cells for sample in range(samples)) for task in tasks
     )
@@ -123,7 +128,6 @@ def complete_rows(
             f"{sum(short.values())} of {len(tasks)} tasks have fewer than {samples} samples "
             f"({listed}); evaluate again to draw what is missing"
         )
-    return [[cells[task.id, sample] for sample in range(samples)] for task in tasks]
 
 
 # --------------------------------------------------------------------------- measuring
@@ -175,7 +179,13 @@ def write_result(
     **asked: Any,
 ) -> dict[str, Any]:
     """MODEL.json, and MODEL.tasks.jsonl beside it; `asked` is kept as it stands."""
-    measured = measure_all(benchmark.tasks, rows, k, greedy)
+    return write_measured(path, benchmark, measure_all(benchmark.tasks, rows, k, greedy), **asked)
+
+
+def write_measured(
+    path: Path, benchmark: Benchmark, measured: Sequence[Measured], **asked: Any
+) -> dict[str, Any]:
+    """`write_result` of tasks that are measured already."""
     head = {"benchmark": benchmark.name, "tasks_hash": benchmark.tasks_hash, **asked}
     published = {"published": [entry.model_dump() for entry in benchmark.published]}
     result = head | overall(measured) | published

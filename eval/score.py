@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from eval.benchmarks import Benchmark
 from eval.harness import sample_row
 from eval.interchange import read_samples
-from eval.results import Row, check_gradable, complete_rows, write_result
+from eval.measures import Measured, Row, measure
+from eval.results import Cells, check_complete, check_gradable, write_measured
 from ttc_rl.run_dir import write_jsonl
 from ttc_rl.schema import Task, UserError
 from ttc_rl.verifiers import verify_many
@@ -50,54 +51,65 @@ def score(
     check_gradable(benchmark.name, benchmark.tasks)
     cells = read_samples(samples_path, benchmark)
     samples = max(Counter(task_id for task_id, _ in cells).values())
-    rows = complete_rows(cells, benchmark.tasks, samples)
-    graded = _grade(benchmark.tasks, rows, fallback)
+    check_complete(cells, benchmark.tasks, samples)
+    counts = _fitting_k(benchmark, k, samples)
     stem = re.sub(r"(\.(jsonl|json|eval|parquet|samples|inspect))+$", "", samples_path.name)
     target = (out or samples_path.parent) / f"{stem}.rescored.samples.jsonl"
-    write_jsonl(target, [row for group in graded for row in group])
+    old, measured = _Old(), list[Measured]()
+
+    def graded_rows() -> Iterator[Row]:
+        for task, group in _graded(benchmark.tasks, cells, samples, fallback, old):
+            measured.append(measure(task, group, counts))
+            yield from group
+
+    write_jsonl(target, graded_rows())
     result_path = target.with_name(f"{stem}.rescored.json")
-    result = write_result(
-        result_path,
-        benchmark,
-        graded,
-        _fitting_k(benchmark, k, samples),
-        samples_file=str(samples_path),
-        fallback=fallback,
-    )
-    before = [row for group in rows for row in group]
-    after = [row for group in graded for row in group]
-    return Scored(
-        target,
-        result_path,
-        result,
-        sum("correct" in row for row in before),
-        [
-            (new["task_id"], new["sample"], old["correct"], new["correct"])
-            for old, new in zip(before, after, strict=True)
-            if "correct" in old and old["correct"] is not new["correct"]
-        ],
-    )
+    asked = {"samples_file": str(samples_path), "fallback": fallback}
+    result = write_measured(result_path, benchmark, measured, **asked)
+    return Scored(target, result_path, result, old.graded, old.changed)
+
+
+@dataclass
+class _Old:
+    """What the file's own verdicts were."""
+
+    graded: int = 0
+    changed: list[tuple[str, int, bool | None, bool | None]] = field(default_factory=list)
+
+    def compare(self, before: Row, now: Row) -> None:
+        if "correct" in before:
+            self.graded += 1
+            if before["correct"] is not now["correct"]:
+                change = (now["task_id"], now["sample"], before["correct"], now["correct"])
+                self.changed.append(change)
 
 
 _FIELDS = "task_id sample completion answer correct status reason verifier finish_reason tokens"
 """The fields of a row, in their order, where the file that is graded does not have them."""
 
 
-def _grade(tasks: Sequence[Task], rows: Sequence[Sequence[Row]], fallback: bool) -> list[list[Row]]:
-    flat = [
-        (task, i, row)
-        for task, group in zip(tasks, rows, strict=True)
-        for i, row in enumerate(group)
-    ]
-    verdicts = verify_many(
-        [task for task, _, _ in flat], [row["completion"] for *_, row in flat], fallback=fallback
-    )
-    graded = [
-        {**dict.fromkeys(_FIELDS.split()), **row, **sample_row(task, i, row["completion"], verdict)}
-        for (task, i, row), verdict in zip(flat, verdicts, strict=True)
-    ]
-    samples = len(rows[0])
-    return [graded[start : start + samples] for start in range(0, len(graded), samples)]
+AT_ONCE = 4096
+"""About so many completions are graded in one go: enough for all cores, few to hold."""
+
+
+def _graded(
+    tasks: Sequence[Task], cells: Cells, samples: int, fallback: bool, old: _Old
+) -> Iterator[tuple[Task, list[Row]]]:
+    """Each task with its graded rows. `cells` is emptied on the way: no row is held twice."""
+    step = max(1, AT_ONCE // samples)
+    for start in range(0, len(tasks), step):
+        chunk = tasks[start : start + step]
+        rows = [cells.pop((task.id, sample)) for task in chunk for sample in range(samples)]
+        owners = [task for task in chunk for _ in range(samples)]
+        verdicts = verify_many(owners, [row["completion"] for row in rows], fallback=fallback)
+        for place, task in enumerate(chunk):
+            group = list[Row]()
+            for sample in range(samples):
+                row, verdict = rows[place * samples + sample], verdicts[place * samples + sample]
+                now = sample_row(task, sample, row["completion"], verdict)
+                group.append({**dict.fromkeys(_FIELDS.split()), **row, **now})
+                old.compare(row, group[-1])
+            yield task, group
 
 
 def _fitting_k(benchmark: Benchmark, k: Sequence[int], samples: int) -> list[int]:

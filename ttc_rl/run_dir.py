@@ -197,13 +197,20 @@ def _short(value: Any) -> str:
 
 def write_text(path: Path, text: str) -> None:
     """Whole or not at all: written beside, flushed to disk, renamed."""
+    _write(path, [text])
+
+
+def _write(path: Path, pieces: Iterable[str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f"{path.name}.{uuid4().hex[:8]}.part")
-    with beside.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    try:
+        with beside.open("w") as file:
+            file.writelines(pieces)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)  # where the pieces could not be made
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -211,7 +218,8 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_jsonl(path: Path, rows: Iterable[Any]) -> None:
-    write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    """Like `write_text`; a row is written when it comes, and need not be held."""
+    _write(path, (json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
 def append_jsonl(path: Path, rows: Iterable[Any]) -> None:

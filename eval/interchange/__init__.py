@@ -68,7 +68,7 @@ def read_samples(path: Path, benchmark: Benchmark) -> Cells:
 def export(run: RunDir, benchmark: Benchmark, model: str, to: str, out: Path | None = None) -> Path:
     """Write one model's samples on a benchmark in another tool's format; returns the file.
 
-    `out` is a file, or left out for one beside the samples.
+    `out` is a file; RUN/export/BENCHMARK/MODEL.* when left out, since `eval/` holds results alone.
     """
     if to not in WRITERS:
         raise UserError(f"format {to!r}: not one of {', '.join(WRITERS)}")
@@ -81,6 +81,6 @@ def export(run: RunDir, benchmark: Benchmark, model: str, to: str, out: Path | N
     rows = complete_rows(
         read_cells(samples, benchmark.tasks, told["samples"]), benchmark.tasks, told["samples"]
     )
-    target = out or samples.with_name(f"{model}{ending}")
+    target = out or run.root / "export" / benchmark.name / f"{model}{ending}"
     write(Exported(benchmark, model, rows, told, samples.stat().st_mtime), target)
     return target

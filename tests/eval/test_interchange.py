@@ -41,6 +41,7 @@ def test_what_is_exported_comes_back_whole_and_is_graded_the_same(
 ):
     path = export(run, sums, "base", to)
     assert sniff(path) == to
+    assert run.models("sums") == ["base"]  # an export is no result
     back, before = read_samples(path, sums), ours(run)
     assert list(back) == list(before)
     for key, row in back.items():

@@ -115,7 +115,8 @@ def test_a_program_that_prints_nothing_passes_no_task(name: str, data: Path):
 def test_repeats_count_as_published(data: Path):
     loaded = local("mmlu-pro", data)
     assert len(loaded.tasks) == 12_032
-    assert len({(t.prompt, t.gold) for t in loaded.tasks}) == 12_032 - 159
+    golds = {(t.prompt, t.meta.get("published_gold", t.gold)) for t in loaded.tasks}
+    assert len(golds) == 12_032 - 159
     assert any(
         "159 tasks repeat an earlier one and are counted again" in p for p in loaded.problems
     )

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -95,3 +96,26 @@ def test_summarise_of_the_written_rows_is_the_result(sums: Benchmark, tmp_path: 
     rows = list(read_jsonl(scored.samples_path))
     summary = summarise(sums.tasks, [rows[i : i + 2] for i in range(0, 8, 2)], [1])
     assert summary["metrics"] == scored.result["metrics"]
+
+
+def test_many_chunks_give_what_one_gives(
+    sums: Benchmark, guesser: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = tmp_path / "base.samples.jsonl"
+    evaluate(guesser, Drawing("sums", sums.tasks, 4, path))
+    once = score(path, sums, k=[1, 4], out=tmp_path / "once")
+    monkeypatch.setattr("eval.score.AT_ONCE", 4)
+    often = score(path, sums, k=[1, 4], out=tmp_path / "often")
+    assert often.samples_path.read_bytes() == once.samples_path.read_bytes()
+    assert often.result == once.result
+    assert (often.graded_before, often.changed) == (16, [])
+
+
+def test_rows_that_cannot_be_made_leave_no_file(tmp_path: Path):
+    def rows() -> Iterator[dict[str, int]]:
+        yield {"a": 1}
+        raise UserError("no more")
+
+    with pytest.raises(UserError):
+        write_jsonl(tmp_path / "x.jsonl", rows())
+    assert list(tmp_path.iterdir()) == []

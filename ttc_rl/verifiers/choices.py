@@ -19,10 +19,10 @@ from ttc_rl.verifiers.boxes import after_reasoning, last_boxed
 from ttc_rl.verifiers.latex import squeezed
 
 # "answer is (c)", "Answer: **C**", "answer is C." A bare letter is upper-case and ends a phrase.
-_MARKER = re.compile(r"\banswer\b(?:\s+is\b)?\s*:?\s*(?:\*\*|\$|:|\s)*", re.IGNORECASE)
+_MARKER = re.compile(r"\banswer\b(?:\s+is\b)?\s*:?\s*(?:\*\*|\$|:|\}|\\[(\[]|\s)*", re.IGNORECASE)
 MAX_MARKERS = 50
 """Of the places where a completion says "answer", the last ones are looked at."""
-_LETTER = re.compile(r"[(\[]([A-Za-z])[)\]]|([A-Z])(?=\s*(?:[.,;:)*$\n]|$))")
+_LETTER = re.compile(r"[(\[]([A-Za-z])[)\]]|([A-Z])(?=\s*(?:[.,;:)*$\n]|\\[)\]]|$))")
 # Options that speak of others by their place: such a task keeps its order.
 _PLACED = re.compile(
     r"\b(?:above|below|following|preceding|all of (?:these|them)|none of (?:these|them))\b"
@@ -101,13 +101,19 @@ def _same_text(answer: str, gold: str, options: list[str]) -> bool:
 
 
 def read_answer(completion: str, options: list[str]) -> str | None:
-    """The letter chosen. A box counts before words; of several the last."""
+    """The letter chosen. A box counts before words; of several the last.
+
+    After a box that holds no option (the value that was worked out), words that follow it count.
+    """
     tail = after_reasoning(completion)
     if tail is None:
         return None
     boxed = last_boxed(tail)
     if boxed is not None:
-        return _read_option(boxed, options)
+        chosen = _read_option(boxed, options)
+        if chosen is not None:
+            return chosen
+        tail = tail[max(tail.rfind(r"\boxed"), tail.rfind(r"\fbox")) :]
     for marker in reversed(deque(_MARKER.finditer(tail), maxlen=MAX_MARKERS)):
         letter = _LETTER.match(tail, marker.end())
         if letter:
