@@ -121,11 +121,13 @@ def share(
 ) -> None:
     """Do units of the queue until others hold all that are left. Nothing is written to the file."""
     check_gradable(drawing.name, drawing.tasks)
-    tally = _Tally(drawing, set(drawing.cells()), (), progress)
+    tally = None
     while mine := queue.claim(batch):
         with queue.keep_alive(mine):
+            drawn_by = completer()  # loading takes longer than a lease lasts
+            tally = tally or _Tally(drawing, set(drawing.cells()), (), progress)
             lacking = [pair for unit in mine for pair in tally.lacking(unit)]
-            rows, lost = _draw(completer(), drawing, lacking) if lacking else ([], "")
+            rows, lost = _draw(drawn_by, drawing, lacking) if lacking else ([], "")
             tally.count(rows, lost)
             tally.complain()
             place = {task.id: i for i, task in enumerate(drawing.tasks)}
