@@ -25,9 +25,9 @@ class Series:
     line: Sequence[Point]
     dots: Sequence[Point] = ()
     """Drawn faintly, e.g. the values that a line smooths."""
-    whiskers: Sequence[tuple[float, float, float]] = ()
-    """(x, lo, hi)"""
     dashed: bool = False
+    band: Sequence[tuple[float, float, float]] = ()
+    """(x, lo, hi), drawn as one pale area behind the line."""
 
 
 @dataclass(frozen=True)
@@ -77,10 +77,10 @@ def line_chart(
     width: int = FULL,
     height: int = 260,
 ) -> str:
-    """Lines over faint dots, with whiskers where there are intervals."""
+    """Lines over faint dots, with a band where there are intervals."""
     xs = [x for s in series for x, _ in (*s.line, *s.dots)]
     ys = [y for s in series for _, y in (*s.line, *s.dots)]
-    ys += [end for s in series for _, *ends in s.whiskers for end in ends]
+    ys += [end for s in series for _, *ends in s.band for end in ends]
     low, high = min([*ys, 0.0]), max(ys)
     margin = 0.05 * ((high - low) or abs(high) or 1.0)
     frame = Frame((min(xs), max(xs)), (low - (low != 0) * margin, high + margin), width, height)
@@ -96,11 +96,6 @@ def _series(frame: Frame, series: Series, y_tick: Callable[[float], str]) -> str
         f'<circle class="faint" cx="{x:.1f}" cy="{y:.1f}" r="2"/>'
         for x, y in (frame.at(*point) for point in series.dots)
     )
-    whiskers = "".join(
-        f'<path class="whisker" d="M{a[0]:.1f} {a[1]:.1f}V{frame.at(x, hi)[1]:.1f}"/>'
-        for x, lo, hi in series.whiskers
-        for a in [frame.at(x, lo)]
-    )
     path = "L".join(f"{x:.1f} {y:.1f}" for x, y in (frame.at(*point) for point in series.line))
     dash = ' stroke-dasharray="5 4"' if series.dashed else ""
     line = f'<path class="line" d="M{path}"{dash}/>' if path else ""
@@ -109,7 +104,16 @@ def _series(frame: Frame, series: Series, y_tick: Callable[[float], str]) -> str
         f"<title>{escape(series.name)}: {y_tick(y)}</title></circle>"
         for x, y in (series.line if len(series.line) <= 12 and not series.dashed else ())
     )
-    return f'<g class="{series.css}">{dots}{whiskers}{line}{ends}</g>'
+    return f'<g class="{series.css}">{_band(frame, series)}{dots}{line}{ends}</g>'
+
+
+def _band(frame: Frame, series: Series) -> str:
+    if not series.band:
+        return ""
+    upper = [frame.at(x, hi) for x, _, hi in series.band]
+    lower = [frame.at(x, lo) for x, lo, _ in reversed(series.band)]
+    around = "L".join(f"{x:.1f} {y:.1f}" for x, y in [*upper, *lower])
+    return f'<path class="band" d="M{around}Z"/>'
 
 
 def interval_chart(

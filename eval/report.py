@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from eval import charts, page
 from eval.benchmarks import target_name
 from eval.report_analysis import analysis
@@ -23,6 +25,7 @@ from eval.results import avg_name
 from eval.summary import Json, Result, in_order, load_results, summary_of
 from eval.tables import points, share, summary_tables
 from ttc_rl.config import Recipe
+from ttc_rl.metrics import mean_interval, pass_at_k
 from ttc_rl.run_dir import RunDir, read_json, write_text
 
 NOTE = (
@@ -181,16 +184,19 @@ def _averages(material: Material) -> str:
 
 
 def _pass_curve(material: Material) -> str:
-    models = material.summary["benchmarks"][material.target]["models"]
-    series = []
-    for arm, model in models.items():
-        found = {int(m[5:]): e for m, e in model["metrics"].items() if m.startswith("pass@")}
-        line = [(math.log2(k), e["value"]) for k, e in sorted(found.items())]
-        whiskers = [
-            (math.log2(k), e["lo"], e["hi"]) for k, e in found.items() if e["lo"] is not None
+    """pass@k at every power of two, from the counts of each task, with its interval as a band."""
+    series: list[charts.Series] = []
+    for arm, result in material.on_target.items():
+        samples = result.summary["samples"]
+        counts = np.rint(result.avg * samples).astype(int).tolist()
+        found = [
+            (math.log2(k), mean_interval([pass_at_k(samples, count, k) for count in counts]))
+            for k in curve_points(samples)
         ]
-        series.append(charts.Series(arm, page.css_class(arm), line, whiskers=whiskers))
-    marks = sorted({x for one in series for x, _ in one.line})
+        line = [(x, estimate.value) for x, estimate in found]
+        band = [(x, e.lo, e.hi) for x, e in found if e.lo is not None and e.hi is not None]
+        series.append(charts.Series(arm, page.css_class(arm), line, band=band))
+    marks = [x for x, _ in series[0].line]
     if len(marks) < 2:
         return ""
     chart = charts.line_chart(
@@ -202,7 +208,14 @@ def _pass_curve(material: Material) -> str:
         x_ticks=[(x, f"{2**x:.0f}") for x in marks],
         width=charts.HALF,
     )
-    return page.figure(page.legend(models) + chart, "The chance that one of k samples is correct.")
+    told = "The chance that one of k samples is correct, with 95 % intervals."
+    return page.figure(page.legend(material.on_target) + chart, told)
+
+
+def curve_points(samples: int) -> list[int]:
+    """1, 2, 4, ... and the number of samples itself."""
+    powers = [2**i for i in range(samples.bit_length()) if 2**i <= samples]
+    return powers if powers[-1] == samples else [*powers, samples]
 
 
 def tasks_section(material: Material) -> str:

@@ -183,7 +183,11 @@ def report(run_dir: Annotated[Path, typer.Argument(metavar="RUN", help="A run fo
 @app.command()
 def score(
     samples: Annotated[
-        Path, typer.Argument(metavar="SAMPLES.jsonl", help="Rows of task_id and completion")
+        Path,
+        typer.Argument(
+            metavar="SAMPLES",
+            help="Our samples, or those of HumanEval, EvalPlus, lighteval (.parquet) or Inspect",
+        ),
     ],
     benchmark: Annotated[str, typer.Option(help="Name of the benchmark, or a file of its tasks")],
     data: Data = None,
@@ -206,6 +210,27 @@ def score(
     if scored.graded_before:
         say(f"{len(scored.changed)} of {scored.graded_before} earlier verdicts changed")
     say(f"{scored.samples_path}, {scored.result_path}")
+
+
+@app.command()
+def export(
+    run_dir: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder")],
+    benchmark: Annotated[str, typer.Option(help="Name of the benchmark, or a file of its tasks")],
+    model: Annotated[str, typer.Option(help="`base`, or an arm")] = "base",
+    to: Annotated[
+        Literal["humaneval", "lighteval", "inspect", "inspect-json"], typer.Option(help="Format")
+    ] = "humaneval",
+    data: Data = None,
+    out: Annotated[Path | None, typer.Option(help="File; RUN/export/...")] = None,
+) -> None:
+    """A model's samples in another tool's format, verdicts and all."""
+    from eval.benchmarks import named_benchmark
+    from eval.interchange import export as export_samples
+    from ttc_rl.run_dir import RunDir
+
+    run = RunDir(run_dir)
+    data = data or run.load_recipe().data
+    say(f"{export_samples(run, named_benchmark(benchmark, data), model, to, out)}")
 
 
 @app.command()
@@ -259,6 +284,19 @@ def config(
         console.print(
             dump_recipe(load_recipe(recipe, overrides or [])), markup=False, soft_wrap=True
         )
+
+
+@app.command()
+def benchmarks(
+    name: Annotated[str | None, typer.Argument(help="One of them")] = None, data: Data = None
+) -> None:
+    """The benchmarks; with one named, where it is from, its errata and published numbers."""
+    from eval.describe import benchmark_table, describe
+
+    if name is None:
+        console.print(benchmark_table(data))
+    else:
+        console.print(describe(name), markup=False, soft_wrap=True)
 
 
 @app.command()

@@ -12,6 +12,14 @@ from ttc_rl.prompts import prompt_text
 from ttc_rl.sampling import Decoding
 from ttc_rl.schema import Completion, Task, UserError, sample_seed
 
+ON_CPU: Mapping[str, Any] = {
+    "enforce_eager": True,
+    "dtype": "float32",
+    "enable_chunked_prefill": False,
+}
+"""Compiling for a CPU wins nothing back; float32 is what transformers computes in there too; and
+vLLM 0.31 takes back the draw of a seeded request after part of a prefill, which CPUs cannot."""
+
 
 @dataclass
 class EngineCompleter:
@@ -44,7 +52,7 @@ class EngineCompleter:
             gpu_memory_utilization=config.gpu_memory_utilization,
             max_model_len=config.max_model_len,
             enable_prefix_caching=True,
-            enforce_eager=not torch.cuda.is_available(),  # compiling for a CPU wins nothing back
+            **({} if torch.cuda.is_available() else ON_CPU),
         )
         return cls(engine, decoding, templates)
 
