@@ -107,8 +107,8 @@ def _diversity(found: Json) -> str:
     ]
     told = (
         "Different answers among k samples, entropy of the answers in bits, share of different "
-        "texts, words two samples share, and what more samples add. A fall after training is "
-        "what pass@1 was bought with."
+        "texts, words two samples share, and what more samples add. Where answers get fewer and "
+        "texts more alike, pass@1 was gained by narrowing."
     )
     table = Table("diversity of the samples of a task", ["", *measures], body)
     return _part("Diversity", told, page.number_table(table))

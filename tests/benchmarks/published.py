@@ -5,6 +5,7 @@
 FOLDER holds, at any depth, files as these repositories have them; what is not there is left out:
 
     openai/human-eval         data/example_samples.jsonl and data/example_problem.jsonl
+    noahshinn/reflexion       programming_runs/root/RUN/*_pass_at_*1*.jsonl of humaneval-py
     openai/grade-school-math  grade_school_math/data/example_model_solutions.jsonl
     microsoft/ToRA            src/outputs/llm-agents/MODEL/gsm8k/test_*.jsonl and .metrics
     TIGER-AI-Lab/MMLU-Pro     eval_results/model_outputs_*_5shots.zip
@@ -28,7 +29,7 @@ import time
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +121,8 @@ def why(task: Task, row: Foreign, verdict: Verdict) -> str:
     """What can be told from the file and the verdict alone."""
     said = row.values
     if task.kind == "code":
-        return "public tests let it through" if verdict.correct else verdict.status
+        failed = "a test fails" if verdict.status == "ok" else verdict.status
+        return "public tests let it through" if verdict.correct else failed
     if said.get("gold", task.gold) != task.gold:
         return "their file has another gold"
     letters = re.findall(r"answer is \(?([A-J])\b", said["completion"])
@@ -156,6 +158,8 @@ def explain(kind: str, task: Task, row: Foreign, verdict: Verdict) -> None:
 def find(folder: Path, data: str) -> Iterator[Published]:
     for path in sorted(folder.rglob("example_samples.jsonl")):
         yield human_eval(path)
+    for path in sorted(folder.rglob("*human*eval*py*/*pass_at_*.jsonl")):
+        yield reflexion(path, load_benchmark("humaneval", data))
     for path in sorted(folder.rglob("example_model_solutions.jsonl")):
         yield from grade_school_math(path, load_benchmark("gsm8k", data))
     for path in sorted(folder.rglob("gsm8k/test_*.jsonl")):
@@ -174,6 +178,15 @@ def human_eval(path: Path) -> Published:
     return Published(
         "HumanEval example", "-", list(read_human_eval(path)), load_source(source).tasks, 0.5
     )
+
+
+def reflexion(path: Path, benchmark: Benchmark) -> Published:
+    """Programs of GPT-4, whole or from the body on, with `is_solved`."""
+    rows = [
+        replace(row, values=row.values | {"correct": str(row.values["is_solved"]) == "True"})
+        for row in read_human_eval(path)
+    ]
+    return Published("HumanEval", path.parent.name, rows, benchmark.tasks)
 
 
 def grade_school_math(path: Path, gsm8k: Benchmark) -> Iterator[Published]:

@@ -79,6 +79,8 @@ def test_no_infinite_elo_is_shown():
         ("7", "x = 7", True),
         ("7", "thus\n$7$", True),
         ("7", "x = 17", False),
+        ("7", "#### 7", True),
+        ("7", "A: 7", True),
         ("7", r"first \boxed{7}, then \boxed{8}", True),
         ("B", "Be careful. A or B fits", False),
         ("B", "The answer is (B).", True),
