@@ -27,7 +27,7 @@ from eval.summary import (
 )
 from eval.variants import MARK
 from ttc_rl.config import Recipe
-from ttc_rl.metrics import mean_interval, paired_difference, t_interval
+from ttc_rl.metrics import mean_interval, paired_difference, t_difference, t_interval
 from ttc_rl.run_dir import RunDir
 from ttc_rl.schema import UserError
 
@@ -186,7 +186,8 @@ def _estimates(series: Series, models: Series | None = None) -> Json:
     for name, metric, by_seed in ((n, m, s) for n, ms in series.items() for m, s in ms.items()):
         seeds = list(by_seed)
         if len(seeds) > 1:
-            estimate = t_interval([float(value.mean()) for value in by_seed.values()])
+            over_seeds = t_difference if models is not None else t_interval
+            estimate = over_seeds([float(value.mean()) for value in by_seed.values()])
         elif seeds and models is not None:
             a, b = (models[arm][metric][seeds[0]] for arm in pairs[name])
             estimate = paired_difference(a, b)

@@ -102,7 +102,7 @@ def summarise_results(target: str, results: Mapping[str, Mapping[str, Result]]) 
 
 def analyses(run: RunDir, recipe: Recipe, results: Mapping[str, Mapping[str, Result]]) -> Json:
     """Benchmark -> analysis -> what it found; see eval/analysis."""
-    controls = [a for a in recipe.arm_names if _reward(recipe.arm(a)) in ("format", "shuffled")]
+    controls = [a for a in recipe.arm_names if recipe.arm(a).train.reward in ("format", "shuffled")]
     spending = {arm: arm_spending(run, recipe, arm) for arm in recipe.arm_names}
     found: Json = {}
     for name, models in results.items():
@@ -114,11 +114,6 @@ def analyses(run: RunDir, recipe: Recipe, results: Mapping[str, Mapping[str, Res
             tokens = {m: result.summary["rates"]["mean_tokens"] for m, result in models.items()}
             found[name]["compute"] = equal_compute(rows, one["samples"], tokens, spending)
     return found
-
-
-def _reward(arm: Recipe) -> str:
-    """`correct` where the recipe knows no other."""
-    return getattr(arm.train, "reward", "correct")
 
 
 def _benchmark(models: Mapping[str, Result]) -> Json:

@@ -166,10 +166,16 @@ def _marked(difference: Estimated) -> str:
     return points(difference) + (" *" if difference.get("p_holm", 1.0) < 0.05 else "")
 
 
+def star_note(differences: Mapping[str, Any]) -> str:
+    if len(differences) < 2:
+        return "* p < 0.05" if differences else ""
+    return f"* p < 0.05 after Holm over the {len(differences)} differences of a column"
+
+
 def difference_note(part: Mapping[str, Any]) -> str:
     """What the star means, and what could have been seen."""
-    pairs, power = len(part["differences"]), part.get("power") or {}
-    notes = [f"* p < 0.05 after Holm over the {pairs} differences of a column"] if pairs > 1 else []
+    star, power = star_note(part["differences"]), part.get("power") or {}
+    notes = [star] if star else []
     if power:
         found = sorted(one["resolvable"] for one in power.values())
         ends = dict.fromkeys(f"{100 * end:.1f}" for end in (found[0], found[-1]))
@@ -202,7 +208,8 @@ def comparison_tables(
             title = f"{what}: {cells['tasks']} tasks x {cells['samples']} samples, {_seeds(part)}"
             tables.append(_grid(f"{title}, %", cells["models"], share))
             if cells["differences"]:
-                tables.append(_grid(f"{what}: differences, points", cells["differences"]))
+                found, note = cells["differences"], star_note(cells["differences"])
+                tables.append(_grid(f"{what}: differences, points", found, _marked, note=note))
             if cells["flips"]:
                 tables.append(_flips_table(what, cells["flips"]))
         if part["retention"]:

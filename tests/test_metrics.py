@@ -13,6 +13,7 @@ from ttc_rl.metrics import (
     maj_at_k,
     paired_difference,
     pass_at_k,
+    t_difference,
     t_interval,
     t_quantile,
 )
@@ -159,6 +160,14 @@ def test_t_interval_over_three_seeds():
     estimate = t_interval([1.0, 2.0, 3.0])
     half = 4.3027 / 3**0.5
     assert (estimate.value, estimate.lo) == (2.0, pytest.approx(2 - half, abs=1e-4))
+
+
+def test_p_over_seeds_is_that_of_the_printed_tables():
+    # t = 2 / (1 / sqrt(3)) = 3.4641 with 2 degrees: p = 0.0742
+    found = t_difference([1.0, 2.0, 3.0])
+    assert (found.lo, found.p) == (t_interval([1.0, 2.0, 3.0]).lo, pytest.approx(0.0742, abs=1e-4))
+    assert t_difference([0.5, 0.5]).p is None
+    assert t_difference([0.5]).p is None
 
 
 def test_one_seed_has_no_interval():

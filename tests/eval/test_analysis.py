@@ -185,3 +185,16 @@ def test_a_verdict_without_scores_has_no_verifier_filter(make_run: Any, tmp_path
     }
     write_json(tmp_path / "gap.json", gap)
     assert read_json(tmp_path / "gap.json") == gap
+
+
+def test_arms_rewarded_for_format_are_the_controls(make_run: Any, tmp_path: Path):
+    arms = {"form": {"train": {"reward": "format"}}, "sift": {"train": {"reward": "correct"}}}
+    skills = {"base": {"sums": 0.1}, "form": {"sums": 0.3}, "sift": {"sums": 0.9}}
+    run = make_run(tmp_path / "r", "sums", 1, skills, arms=arms)
+    found = summary(run, run.load_recipe())
+    control = found["analysis"]["sums"]["control"]
+    assert list(control) == ["form"]
+    differences = found["benchmarks"]["sums"]["differences"]
+    told = differences.get("sift - form", differences.get("form - sift"))["avg@4"]["value"]
+    assert abs(control["form"]["arms"]["sift"]["value"]) == pytest.approx(abs(told))
+    assert "sift - form" in analysis(found, "sums")

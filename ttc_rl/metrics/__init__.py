@@ -24,7 +24,7 @@ from ttc_rl.metrics.intervals import mean_interval, paired_difference, same_task
 from ttc_rl.metrics.power import Spread, assumed_spread, measured_spread
 from ttc_rl.metrics.rating import Elo, elo
 from ttc_rl.metrics.resampling import bootstrap_mean, bootstrap_means, resampled_means
-from ttc_rl.metrics.student import t_interval, t_quantile, t_two_sided_p
+from ttc_rl.metrics.student import t_difference, t_interval, t_quantile, t_two_sided_p
 
 __all__ = [
     "Difference",
@@ -47,6 +47,7 @@ __all__ = [
     "pass_at_k",
     "resampled_means",
     "same_tasks_interval",
+    "t_difference",
     "t_interval",
     "t_quantile",
     "t_two_sided_p",

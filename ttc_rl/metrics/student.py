@@ -7,7 +7,17 @@ import math
 from collections.abc import Sequence
 from statistics import NormalDist, fmean, stdev
 
-from ttc_rl.metrics.estimate import Estimate
+from ttc_rl.metrics.estimate import Difference, Estimate
+
+
+def t_difference(values: Sequence[float]) -> Difference:
+    """`t_interval` of differences, with the p of its mean being 0; none where all are equal."""
+    found = t_interval(values)
+    if found.lo is None or found.hi is None or found.lo == found.hi:
+        return Difference(found.value, found.lo, found.hi)
+    df = len(values) - 1
+    error = (found.hi - found.lo) / 2 / t_quantile(0.975, df)
+    return Difference(found.value, found.lo, found.hi, t_two_sided_p(found.value / error, df))
 
 
 def t_interval(values: Sequence[float]) -> Estimate:
