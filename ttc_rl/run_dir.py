@@ -77,6 +77,11 @@ class ArmDir:
     def model(self) -> Path:
         return self.root / "model"
 
+    @property
+    def adapter(self) -> Path:
+        """What `train.lora` trained; `model` has it merged."""
+        return self.root / "adapter"
+
 
 @dataclass(frozen=True)
 class RunDir:

@@ -294,6 +294,18 @@ class DevConfig(Section):
     reads the test's own golds, for looking on: the report then says so."""
 
 
+class AdapterConfig(Section):
+    """LoRA (arXiv 2106.09685) through peft: W + alpha / rank * B A, only A and B are trained."""
+
+    rank: int = Field(default=16, gt=0)
+    alpha: float | None = Field(default=None, gt=0)
+    """Twice the rank when left out."""
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    target_modules: str | list[str] = "all-linear"
+    load_in_4bit: bool = False
+    """Hold the base in four bits while training (QLoRA); needs bitsandbytes and CUDA."""
+
+
 class TrainConfig(Section):
     epochs: int = Field(default=1, gt=0)
     """Passes over the curriculum, in the selector's order each time."""
@@ -306,6 +318,8 @@ class TrainConfig(Section):
     """A resumable checkpoint every so many steps; the newest two are kept."""
     trl: dict[str, Any] = {}
     """Handed to TRL's GRPOConfig as it stands."""
+    lora: AdapterConfig | None = None
+    """Train an adapter; all parameters when left out."""
     dev: DevConfig | None = None
     """Evaluate every so many steps; not at all when left out."""
     reward: RewardName = "correct"

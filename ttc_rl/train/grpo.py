@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from transformers import AutoTokenizer, TrainerCallback
+from transformers import AutoTokenizer, TrainerCallback, set_seed
 from transformers.trainer_callback import PrinterCallback
 from transformers.utils.logging import disable_progress_bar
 from trl.trainer.grpo_config import GRPOConfig
@@ -26,6 +26,7 @@ from ttc_rl.run_dir import ArmDir, append_jsonl, read_jsonl, write_json, write_j
 from ttc_rl.sampling import Decoding
 from ttc_rl.sampling.generate import GenerateCompleter
 from ttc_rl.schema import Completer, Rollout, Task, UserError, Verdict
+from ttc_rl.train.adapters import loading, merged, peft_config
 from ttc_rl.verifiers import check_infra_errors, verify_many
 from ttc_rl.verifiers.majority import label_accuracy, verify_groups
 
@@ -61,12 +62,14 @@ def train_grpo(
     # TRL's own code asks by the old name; nothing a user could change.
     warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")
     ledger = _Ledger(recipe, plan, tasks, arm, tokenizer.eos_token_id)
+    set_seed(recipe.seed)  # an adapter is drawn before TRL sets the seed
     trainer = GRPOTrainer(
         model=str(base),
         reward_funcs=ledger.verified_reward,
         args=_grpo_config(recipe, plan, arm, track),
         train_dataset=_dataset(recipe, plan, tasks, tokenizer),
         processing_class=tokenizer,
+        peft_config=peft_config(recipe.train.lora),
         callbacks=[_Progress(arm, say), _MarkComplete()],
     )
     if dev is not None:
@@ -75,12 +78,19 @@ def train_grpo(
         trainer.add_callback(_Evaluate(dev, arm, tokenizer, recipe.prompts, say))
     trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    _save_model(trainer, tokenizer, arm)
+    _save_model(trainer, tokenizer, recipe, base, arm)
 
 
-def _save_model(trainer: GRPOTrainer, tokenizer: Any, arm: ArmDir) -> None:
+def _save_model(
+    trainer: GRPOTrainer, tokenizer: Any, recipe: Recipe, base: Path | str, arm: ArmDir
+) -> None:
     beside = arm.model.with_name("model.part")
-    trainer.save_model(str(beside))
+    if recipe.train.lora is None:
+        trainer.save_model(str(beside))
+    else:
+        trainer.save_model(str(arm.adapter))
+        if trainer.accelerator.is_main_process:
+            merged(base, arm.adapter).save_pretrained(beside)
     tokenizer.save_pretrained(beside)
     if trainer.accelerator.is_main_process:
         shutil.rmtree(arm.model, ignore_errors=True)
@@ -144,6 +154,8 @@ def _grpo_config(recipe: Recipe, plan: Plan, arm: ArmDir, track: bool) -> GRPOCo
             "vllm_tensor_parallel_size": train.vllm.tensor_parallel_size,
             "vllm_server_base_url": train.vllm.server_base_url,
         }
+    if loaded := loading(train.lora):
+        ours["model_init_kwargs"] = loaded
     try:
         return GRPOConfig(**(ours | train.trl))
     except (TypeError, ValueError) as error:
