@@ -15,7 +15,7 @@ from ttc_rl.schema import UserError
 from ttc_rl.train.adapters import loading, peft_config
 
 TINY = Path(__file__).with_name("tiny.yaml")
-LORA = ["train.lora={rank: 3}", "train.trl.learning_rate=1e-2", "arms={sift: {}}"]
+LORA = ["train.lora={rank: 3}", "train.trl.learning_rate=1e-2"]
 
 
 def job(folder: Path, *overrides: str) -> Job:

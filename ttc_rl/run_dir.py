@@ -4,7 +4,7 @@
          duplicates.jsonl  difficulty.jsonl  features/
          curriculum.jsonl  selection.json  selection.md  contamination.jsonl
          dev.tasks.jsonl
-         metrics.jsonl  dev.jsonl  dev/  rollouts/  checkpoints/  model/
+         metrics.jsonl  alarms.jsonl  dev.jsonl  dev/  rollouts/  checkpoints/  model/
          eval/BENCHMARK/MODEL.samples.jsonl  eval/BENCHMARK/MODEL.json
 
 The lines of curriculum.jsonl and metrics.jsonl belong to an arm. A recipe with several `arms:`
@@ -56,6 +56,11 @@ class ArmDir:
     @property
     def metrics(self) -> Path:
         return self.root / "metrics.jsonl"
+
+    @property
+    def alarms(self) -> Path:
+        """What the watchdog said."""
+        return self.root / "alarms.jsonl"
 
     @property
     def dev(self) -> Path:

@@ -28,6 +28,7 @@ from ttc_rl.config.sections import (
     TrackConfig,
     TrainConfig,
     VllmConfig,
+    WatchdogConfig,
 )
 from ttc_rl.config.trl_fields import grpo_config_fields
 
@@ -55,6 +56,7 @@ __all__ = [
     "TrackConfig",
     "TrainConfig",
     "VllmConfig",
+    "WatchdogConfig",
     "dump_recipe",
     "grpo_config_fields",
     "load_recipe",

@@ -298,12 +298,31 @@ class AdapterConfig(Section):
     """LoRA (arXiv 2106.09685) through peft: W + alpha / rank * B A, only A and B are trained."""
 
     rank: int = Field(default=16, gt=0)
-    alpha: float | None = Field(default=None, gt=0)
+    alpha: int | None = Field(default=None, gt=0)
     """Twice the rank when left out."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
     target_modules: str | list[str] = "all-linear"
     load_in_4bit: bool = False
     """Hold the base in four bits while training (QLoRA); needs bitsandbytes and CUDA."""
+
+
+Alarm = Literal["nan", "unmoved", "drift", "collapse", "zero_variance", "stall"]
+
+
+class WatchdogConfig(Section):
+    """When training raises an alarm, and which alarms end it, with a checkpoint."""
+
+    stop: list[Alarm] = ["nan", "unmoved", "drift"]
+    window: int = Field(default=20, gt=0)
+    """Steps that a mean is taken over."""
+    stall: float = Field(default=1800.0, gt=0)
+    """Seconds a step may take before the stacks of all threads are written to stall.txt."""
+    drift: float = Field(default=0.1, gt=0)
+    """Nats between log-probabilities of vLLM's sampler and of the trainer, mean over tokens."""
+    collapse: float = Field(default=0.5, gt=0, lt=1)
+    """Share of its best window to which the mean reward may fall."""
+    zero_variance: float = Field(default=0.95, gt=0, le=1)
+    """Share of groups in which all rewards are equal."""
 
 
 class TrainConfig(Section):
@@ -318,6 +337,7 @@ class TrainConfig(Section):
     """A resumable checkpoint every so many steps; the newest two are kept."""
     trl: dict[str, Any] = {}
     """Handed to TRL's GRPOConfig as it stands."""
+    watchdog: WatchdogConfig = WatchdogConfig()
     lora: AdapterConfig | None = None
     """Train an adapter; all parameters when left out."""
     dev: DevConfig | None = None

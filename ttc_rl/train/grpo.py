@@ -27,6 +27,7 @@ from ttc_rl.sampling import Decoding
 from ttc_rl.sampling.generate import GenerateCompleter
 from ttc_rl.schema import Completer, Rollout, Task, UserError, Verdict
 from ttc_rl.train.adapters import loading, merged, peft_config
+from ttc_rl.train.watchdog import Watchdog
 from ttc_rl.verifiers import check_infra_errors, verify_many
 from ttc_rl.verifiers.majority import label_accuracy, verify_groups
 
@@ -77,7 +78,17 @@ def train_grpo(
             raise UserError("train.dev: evaluates in one process only; leave it out of this run")
         trainer.add_callback(_Evaluate(dev, arm, tokenizer, recipe.prompts, say))
     trainer.remove_callback(PrinterCallback)
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    watchdog = Watchdog(recipe.train.watchdog, arm, say)
+    trainer.add_callback(watchdog)
+    try:
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    finally:
+        watchdog.close()
+    if watchdog.stopped:
+        raise UserError(
+            f"{arm.root}: stopped by the watchdog, {watchdog.stopped}; --resume goes on from the "
+            "last checkpoint until it happens again, train.watchdog.stop: [] never stops"
+        )
     _save_model(trainer, tokenizer, recipe, base, arm)
 
 
@@ -354,8 +365,9 @@ def _forget_after(arm: ArmDir, step: int) -> None:
     """Drop what an interrupted run recorded after the checkpoint: those steps are run again."""
     if arm.metrics.exists():
         write_jsonl(arm.metrics, [row for row in read_jsonl(arm.metrics) if row["step"] <= step])
-    if arm.dev.exists():
-        write_jsonl(arm.dev, [row for row in read_jsonl(arm.dev) if row["step"] <= step])
+    for path in (arm.dev, arm.alarms):
+        if path.exists():
+            write_jsonl(path, [row for row in read_jsonl(path) if row["step"] <= step])
     for path in arm.dev_samples(0).parent.glob("step-*.jsonl"):
         if int(path.name.partition(".")[0].removeprefix("step-")) > step:
             path.unlink()
