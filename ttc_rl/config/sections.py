@@ -235,6 +235,9 @@ class SelectionConfig(Section):
 
 class VllmConfig(Section):
     mode: Literal["colocate", "server"] = "colocate"
+    """On the GPUs that train, or a `vllm serve` of its own at `server_base_url`."""
+    sleep: bool = True
+    """Give the GPU's memory to the trainer between rollouts; colocate on CUDA only."""
     gpu_memory_utilization: float = Field(default=0.3, gt=0, lt=1)
     tensor_parallel_size: int = Field(default=1, gt=0)
     server_base_url: str | None = None

@@ -161,6 +161,7 @@ def _grpo_config(recipe: Recipe, plan: Plan, arm: ArmDir, track: bool) -> GRPOCo
         ours |= {
             "use_vllm": True,
             "vllm_mode": train.vllm.mode,
+            "vllm_enable_sleep_mode": train.vllm.sleep and train.vllm.mode == "colocate" and cuda,
             "vllm_gpu_memory_utilization": train.vllm.gpu_memory_utilization,
             "vllm_tensor_parallel_size": train.vllm.tensor_parallel_size,
             "vllm_server_base_url": train.vllm.server_base_url,
