@@ -37,7 +37,7 @@ def train(job: Job) -> None:
         return
     check_extras(job.recipe)
     from ttc_rl.curriculum import charged, plan
-    from ttc_rl.tracking import tracked
+    from ttc_rl.tracking import log_training, tracked
 
     plans, tasks = {}, {}
     for name in arms:
@@ -64,6 +64,8 @@ def train(job: Job) -> None:
                 say=_prefixed(job, name),
                 dev=dev_evaluation(job, name, plans[name].steps),
             )
+            if track:
+                log_training(folder)
 
 
 def _curriculum(folder: ArmDir) -> tuple[list[str], dict[str, Task]]:

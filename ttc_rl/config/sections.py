@@ -451,6 +451,13 @@ def _as_model(value: Any) -> Any:
     return {"path": value} if isinstance(value, str) else value
 
 
+def _without_nulls(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    named = cast(Mapping[str, Any], value)
+    return {name: arm for name, arm in named.items() if arm is not None}
+
+
 class Recipe(Section):
     """One run, complete: what `recipe.yaml` in a run folder holds."""
 
@@ -474,8 +481,9 @@ class Recipe(Section):
     """Who grades tasks of kind `judge`."""
     verifiers: Annotated[dict[str, str], AfterValidator(register)] = {}
     """Kind of task -> `module:function` of your own, `(task, completion) -> Verdict`."""
-    arms: dict[str, dict[str, Any]] = {}
-    """Arm name -> the keys in which it differs; empty for a run of one arm, the recipe itself."""
+    arms: Annotated[dict[str, dict[str, Any]], BeforeValidator(_without_nulls)] = {}
+    """Arm name -> the keys in which it differs; empty for a run of one arm, the recipe itself. An
+    arm that is null is left out: `arms.random=null`."""
     sweep: dict[str, list[Any]] = {}
     """Dotted key -> values: one run for each combination."""
 

@@ -197,6 +197,7 @@ class _Ledger:
         self.iterations = recipe.train.trl.get("num_iterations", 1)
         self.majority = recipe.train.majority
         self.max_infra_errors = recipe.train.max_infra_errors
+        self.generated = _generated(arm)
 
     def verified_reward(
         self,
@@ -226,6 +227,8 @@ class _Ledger:
             )
             for i, text, ids, verdict in zip(task_id, texts, completion_ids, verdicts, strict=True)
         ]
+        self.generated += sum(map(len, completion_ids)) * int(os.environ.get("WORLD_SIZE", "1"))
+        log_metric("tokens/generated", float(self.generated))
         for status in ("no_answer", "timeout", "infra_error"):
             count = sum(verdict.status == status for verdict in verdicts)
             log_metric(f"curriculum/{status}_rate", count / len(verdicts))
@@ -258,6 +261,12 @@ class _Ledger:
                 f"step {step} rolled out tasks {groups}, but the curriculum has {list(expected)}: "
                 "TRL did not keep the order"
             )
+
+
+def _generated(arm: ArmDir) -> int:
+    """Tokens written in the steps before, all processes together."""
+    rows = list(read_jsonl(arm.metrics))
+    return int(rows[-1].get("tokens/generated", 0)) if rows else 0
 
 
 def _write_rollouts(folder: Path, step: int, rollouts: Sequence[Rollout]) -> None:
