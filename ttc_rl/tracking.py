@@ -15,7 +15,15 @@ from ttc_rl.schema import UserError
 
 TOKENS = "train/tokens/generated"
 """Under this name transformers' callback passes on what metrics.jsonl calls tokens/generated."""
-COLUMNS: list[Any] = ["step", "task_id", "completion", "answer", "correct", "reward", "finish_reason"]
+COLUMNS: list[Any] = [
+    "step",
+    "task_id",
+    "completion",
+    "answer",
+    "correct",
+    "reward",
+    "finish_reason",
+]
 MOST_ROWS, MOST_CHARACTERS = 64, 4000
 
 
