@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.console import Console
 
+from ttc_rl.ranks import is_main
 from ttc_rl.schema import UserError
 
 if TYPE_CHECKING:
@@ -72,8 +73,10 @@ def main() -> None:
 
 
 def say(line: str) -> None:
-    """One plain line with the seconds since the start; the same with and without a terminal."""
-    console.print(f"[{time.monotonic() - started:5.0f} s] {line}", markup=False, soft_wrap=True)
+    """One plain line with the seconds since the start; of several ranks one speaks."""
+    if is_main():
+        seconds = time.monotonic() - started
+        console.print(f"[{seconds:5.0f} s] {line}", markup=False, soft_wrap=True)
 
 
 # --------------------------------------------------------------------------- the stages
@@ -175,6 +178,46 @@ def report(run_dir: Annotated[Path, typer.Argument(metavar="RUN", help="A run fo
 
     folder = RunDir(run_dir)
     pipeline.report(Job(folder.load_recipe(), folder, say))
+
+
+# --------------------------------------------------------------------------- before a run
+
+
+@app.command()
+def plan(
+    recipe: RecipeFile,
+    overrides: Overrides = None,
+    gpu: Annotated[str, typer.Option(help="Kind of GPU: h100, a100-80gb, rtx4090 ...")] = "h100",
+    gpus: Annotated[int, typer.Option(min=1, help="How many train")] = 1,
+    sharding: Annotated[
+        Literal["none", "zero2", "zero3", "fsdp2"], typer.Option(help="What they share")
+    ] = "none",
+    tokens: Annotated[
+        int | None, typer.Option(min=1, help="Expected mean completion; else its limit")
+    ] = None,
+    prompt_tokens: Annotated[int, typer.Option(min=1, help="Mean prompt")] = 256,
+    price: Annotated[float | None, typer.Option(help="Of a GPU hour, in any currency")] = None,
+    target_tasks: Annotated[
+        int | None, typer.Option(min=1, help="Target tasks, where no benchmark says it")
+    ] = None,
+) -> None:
+    """Steps, tokens, memory, GPU hours and price of a recipe, before anything is loaded."""
+    from rich.table import Table
+
+    from eval.report_plan import target_size
+    from ttc_rl.budget import Assumed
+    from ttc_rl.budget.show import arm_rows
+    from ttc_rl.config import load_recipe
+
+    resolved = load_recipe(recipe, overrides or [])
+    assumed = Assumed(
+        gpu, gpus, sharding, prompt_tokens, tokens, price, target_tasks or target_size(resolved)
+    )
+    for title, rows in arm_rows(resolved, assumed):
+        table = Table("", "", "how", title=title, show_header=False)
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
 
 
 # --------------------------------------------------------------------------- on results
