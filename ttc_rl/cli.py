@@ -220,6 +220,41 @@ def plan(
         console.print(table)
 
 
+@app.command()
+def launch(
+    recipe: RecipeFile,
+    overrides: Overrides = None,
+    run_dir: RunFolder = None,
+    on: Annotated[
+        Literal["local", "slurm", "skypilot"], typer.Option(help="This machine, or a cluster")
+    ] = "local",
+    parallel: Annotated[
+        Literal["single", "ddp", "fsdp2", "zero2", "zero3", "cpu"],
+        typer.Option(help="What the training's processes share; cpu: none, without a GPU"),
+    ] = "single",
+    gpus: Annotated[int, typer.Option(min=1, help="GPUs a node (processes of cpu)")] = 1,
+    nodes: Annotated[int, typer.Option(min=1, help="Nodes that train")] = 1,
+    slurm: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="partition, time, account ...")
+    ] = None,
+    accelerators: Annotated[str, typer.Option(help="SkyPilot's name of the GPUs")] = "H100",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show it; do nothing")] = False,
+    unsafe_local: UnsafeLocal = False,
+) -> None:
+    """Select, train on many GPUs, evaluate: here, as a SLURM job, or as a SkyPilot task."""
+    from ttc_rl.config import load_recipe
+    from ttc_rl.launch import Launch
+    from ttc_rl.launch.start import start
+
+    resolved = load_recipe(recipe, overrides or [])
+    asked = Launch(
+        recipe, overrides or [], run_dir or _default_folder(recipe), parallel, gpus, nodes,
+        unsafe_local,
+    )  # fmt: skip
+    shown = start(asked, resolved, on, slurm or [], accelerators, dry_run=dry_run, say=say)
+    console.print(shown, markup=False, soft_wrap=True)
+
+
 # --------------------------------------------------------------------------- on results
 
 

@@ -29,6 +29,8 @@ Parallel = Literal["single", "ddp", "fsdp2", "zero2", "zero3", "cpu"]
 CONFIGS: tuple[Parallel, ...] = ("single", "ddp", "fsdp2", "zero2", "zero3", "cpu")
 PORT = 8000
 """Of vLLM's server."""
+OWN_GPU = 0.9
+"""Share of its GPUs' memory that a server takes; the recipe's default is for colocation."""
 
 
 @dataclass(frozen=True)
@@ -89,14 +91,14 @@ def stage(launch: Launch, name: str) -> list[str]:
     return [name, str(launch.recipe), *launch.overrides, *folder, *resume, *unsafe]
 
 
-def accelerate(launch: Launch, python: str, *machine: str) -> list[str]:
+def accelerate(launch: Launch, python: str, config: Path, machine: Sequence[str]) -> list[str]:
     """`accelerate launch` of the training; `machine` says which of several nodes this is."""
     return [
         python,
         "-m",
         "accelerate.commands.launch",
         "--config_file",
-        str(config_file(launch.config)),
+        str(config),
         "--num_processes",
         str(launch.processes),
         "--num_machines",
@@ -114,7 +116,7 @@ def local(launch: Launch) -> list[list[str]]:
     port = ["--main_process_port", "0"] if launch.processes > 1 else []
     return [
         [python, "-m", "ttc_rl", *stage(launch, "select")],
-        accelerate(launch, python, *port),
+        accelerate(launch, python, config_file(launch.config), port),
         [python, "-m", "ttc_rl", *stage(launch, "eval")],
     ]
 
@@ -146,6 +148,7 @@ def serve(recipe: Recipe) -> list[str]:
         raise UserError("train.vllm.mode: server needs a model id or folder, not `pretrain:`")
     assert recipe.train.vllm is not None
     vllm = recipe.train.vllm
+    told = "gpu_memory_utilization" in vllm.model_fields_set
     return [
         "vllm",
         "serve",
@@ -157,7 +160,7 @@ def serve(recipe: Recipe) -> list[str]:
         "--tensor-parallel-size",
         str(vllm.tensor_parallel_size),
         "--gpu-memory-utilization",
-        str(vllm.gpu_memory_utilization),
+        str(vllm.gpu_memory_utilization if told else OWN_GPU),
         "--weight-transfer-config",
         '{"backend": "nccl"}',
         "--logprobs-mode",
