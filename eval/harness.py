@@ -242,6 +242,7 @@ def _graded(
             "finish_reason": completion.finish_reason,
             "tokens": completion.tokens,
             "prompt_tokens": completion.prompt_tokens,
+            "confidence": completion.confidence,
             "seed": sample_seed(drawing.seed, task.id, sample),
             "model": drawing.model,
         }

@@ -40,7 +40,7 @@ class Measured:
     values: dict[str, float]
     """avg@n, pass@k, maj@k, greedy."""
     further: dict[str, float]
-    """Where the completions tell: mg-pass@k and all@k, and with a verifier's scores best@k."""
+    """mg-pass@k and all@k; where rows have a `confidence`, best@k by it, and the vote it weighs."""
     facts: dict[str, Any]
     """Counts behind the numbers, for analyses that need no completion."""
     tally: Counter[str] = field(default_factory=Counter[str])
@@ -61,7 +61,7 @@ def measure(task: Task, group: Sequence[Row], k: Sequence[int]) -> Measured:
     further |= {
         f"all@{count}": g_pass_at_k(samples, solved, count, 1.0) for count in k if count > 1
     }
-    scores = [row.get("score") for row in group]
+    scores = [row.get("confidence") for row in group]
     if all(isinstance(score, int | float) for score in scores):
         told = [float(score) for score in scores if score is not None]
         further |= {f"best@{count}": best_of_k(told, correct, count) for count in k}

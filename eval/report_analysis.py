@@ -76,7 +76,7 @@ def _control(controls: Json) -> str:
 
 
 def _gap(models: Json) -> str:
-    kinds = [kind for kind in ("majority", "verifier") if all(kind in m for m in models.values())]
+    kinds = [kind for kind in ("majority", "confidence") if all(kind in m for m in models.values())]
     rows = [
         [name, percent(one["plain"]), *(points(one[kind]["gap"]) for kind in kinds)]
         for name, one in models.items()

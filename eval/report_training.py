@@ -38,7 +38,21 @@ def training(run: RunDir, recipe: Recipe, arms: Sequence[str]) -> str:
     )
     small = "".join(_small(key, {arm: column(rows[arm], key) for arm in trained}) for key in SMALL)
     reward = page.figure(page.legend(trained) + large, told)
-    return reward + _dev(run, recipe, trained) + f'<div class="pair">{small}</div>'
+    return (
+        _alarms(run, recipe, arms)
+        + reward
+        + _dev(run, recipe, trained)
+        + f'<div class="pair">{small}</div>'
+    )
+
+
+def _alarms(run: RunDir, recipe: Recipe, arms: Sequence[str]) -> str:
+    rows = [
+        [arm, row["step"], row["alarm"], row["told"]]
+        for arm in arms
+        for row in read_jsonl(run.arm(arm, recipe).alarms)
+    ]
+    return page.text_table(["arm", "step", "alarm", ""], rows, [""]) if rows else ""
 
 
 def _dev(run: RunDir, recipe: Recipe, arms: Sequence[str]) -> str:

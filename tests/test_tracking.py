@@ -1,12 +1,21 @@
 """W&B in its own offline mode: no account, one run id an arm, and the line that uploads it."""
 
+import struct
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
+from ruamel.yaml import YAML
 
-from ttc_rl.config import Recipe
+from ttc_rl.config import Recipe, load_recipe
+from ttc_rl.job import Job
+from ttc_rl.pipeline import select, train
+from ttc_rl.run_dir import ArmDir, RunDir, read_jsonl
 from ttc_rl.tracking import log_results, tracked
 
+TINY = Path(__file__).with_name("tiny.yaml")
 pytestmark = pytest.mark.filterwarnings("default")  # wandb's own
 
 
@@ -34,3 +43,65 @@ def test_offline_runs_keep_their_id_and_say_how_to_upload(tmp_path: Path, monkey
     folders = sorted((tmp_path / "wandb").glob(f"offline-run-*-{run_id}*"))
     assert said[-1] == f"W&B recorded offline; to upload: wandb sync {folders[-1]}"
     assert list(folders[-1].glob("*.wandb"))
+
+
+def test_a_run_is_mirrored_with_two_axes_a_table_and_references(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    monkeypatch.setenv("WANDB_SWEEP_ID", "s1")
+    monkeypatch.setenv("WANDB_RUN_ID", "given123")
+    dev = ["train.dev={every: 4, tasks: 4, samples: 1}", "train.epochs=1"]
+    recipe = load_recipe(TINY, ["track.wandb=true", "arms.random=null", *dev])
+    made = Job(recipe, RunDir.open(tmp_path / "run", recipe), lambda _: None)
+    select(made)
+    train(made)
+    folder = made.arm("sift")[1]
+    assert (folder.root / "wandb_id").read_text() == "given123"
+    rows = [row["tokens/generated"] for row in read_jsonl(folder.metrics)]
+    assert rows == sorted(rows)
+    assert rows[-1] == sum(sum(pq.read_table(p)["tokens"].to_pylist()) for p in steps_of(folder))
+    kinds, keys, metrics = list[str](), set[str](), dict[str, str]()
+    for record in records(next((folder.root / "wandb").glob("offline-run-*/*.wandb"))):
+        kinds.append(record.WhichOneof("record_type") or "")
+        keys |= {item.key or item.nested_key[0] for item in record.history.item}
+        if record.metric.name or record.metric.glob_name:
+            metrics[record.metric.name or record.metric.glob_name] = record.metric.step_metric
+    assert {"train/reward", "train/tokens/generated", "eval/dev/avg@1", "rollouts"} <= keys
+    assert metrics["eval/dev/*"] == "train/tokens/generated"
+    assert kinds.count("artifact") + kinds.count("request") >= 2
+
+
+def records(path: Path) -> Iterator[Any]:
+    """Of an offline file: LevelDB's log format, in blocks of 32 KiB, after seven bytes."""
+    from wandb.proto import wandb_internal_pb2
+
+    data, at, whole = path.read_bytes(), 7, b""
+    while at + 7 <= len(data):
+        if (room := 32768 - at % 32768) < 7:
+            at += room
+            continue
+        length, kind = struct.unpack("<HB", data[at + 4 : at + 7])
+        whole += data[at + 7 : at + 7 + length]
+        at += 7 + length
+        if kind in (1, 4):  # whole, or the last piece
+            record = wandb_internal_pb2.Record()
+            record.ParseFromString(whole)
+            yield record
+            whole = b""
+
+
+def steps_of(folder: ArmDir) -> list[Path]:
+    return sorted(folder.rollouts.glob("step-*.parquet"))
+
+
+def test_the_sweep_that_is_documented_runs_our_command_line():
+    sweep = YAML(typ="safe").load(Path("docs/wandb-sweep.yaml").read_text())
+    assert sweep["program"] == "ttc-rl"
+    drawn = [f"{key}=0.1" if "noise" in key else f"{key}=120" for key in sweep["parameters"]]
+    words = [w for w in sweep["command"][2:] if "$" not in w and w not in ("--run-dir",)]
+    recipe = load_recipe(Path(words[0]), [*words[1:], *drawn])
+    assert recipe.arm_names == ["sift"]
+    assert (recipe.selection.size, recipe.selection.noise) == (120, 0.1)
+    assert recipe.train.dev is not None

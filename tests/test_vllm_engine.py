@@ -51,6 +51,7 @@ def test_greedy_is_what_transformers_writes(completer: ModelCompleter, model: Pa
         assert a.text.lstrip() == b.text.lstrip()  # transformers drops a first space
         assert (a.finish_reason, a.tokens) == (b.finish_reason, b.tokens)
         assert a.prompt_tokens == b.prompt_tokens
+        assert a.confidence == pytest.approx(b.confidence, rel=0.02)
 
 
 def test_a_prompt_that_fills_the_context_is_told(completer: ModelCompleter):

@@ -7,6 +7,7 @@ files are there is not done again. `say` receives plain lines for whoever watche
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 from ttc_rl.curate import select
@@ -39,7 +40,7 @@ def train(job: Job) -> None:
         return
     check_extras(job.recipe)
     from ttc_rl.curriculum import charged, plan
-    from ttc_rl.tracking import tracked
+    from ttc_rl.tracking import log_training, tracked
 
     plans, tasks = {}, {}
     for name in arms:
@@ -49,7 +50,7 @@ def train(job: Job) -> None:
         plans[name] = charged(plan(order, recipe.train), recipe.train, compute)
     from ttc_rl.train.ranks import main_first
 
-    with main_first():
+    with main_first() if job.recipe.model.pretrain else nullcontext():
         base = starting_model(job.recipe, job.say)
     from ttc_rl.evaluation import dev_evaluation
     from ttc_rl.train.grpo import train_grpo
@@ -69,6 +70,8 @@ def train(job: Job) -> None:
                 say=_prefixed(job, name),
                 dev=dev_evaluation(job, name, plans[name].steps),
             )
+            if track:
+                log_training(folder)
 
 
 def _curriculum(folder: ArmDir) -> tuple[list[str], dict[str, Task]]:

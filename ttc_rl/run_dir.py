@@ -4,7 +4,7 @@
          duplicates.jsonl  difficulty.jsonl  features/
          curriculum.jsonl  selection.json  selection.md  contamination.jsonl
          dev.tasks.jsonl
-         metrics.jsonl  dev.jsonl  dev/  rollouts/  checkpoints/  model/
+         metrics.jsonl  alarms.jsonl  dev.jsonl  dev/  rollouts/  checkpoints/  model/
          eval/BENCHMARK/MODEL.samples.jsonl  eval/BENCHMARK/MODEL.json
 
 The lines of curriculum.jsonl and metrics.jsonl belong to an arm. A recipe with several `arms:`
@@ -58,6 +58,11 @@ class ArmDir:
         return self.root / "metrics.jsonl"
 
     @property
+    def alarms(self) -> Path:
+        """What the watchdog said."""
+        return self.root / "alarms.jsonl"
+
+    @property
     def dev(self) -> Path:
         """One line an evaluation on the dev tasks."""
         return self.root / "dev.jsonl"
@@ -76,6 +81,11 @@ class ArmDir:
     @property
     def model(self) -> Path:
         return self.root / "model"
+
+    @property
+    def adapter(self) -> Path:
+        """What `train.lora` trained; `model` has it merged."""
+        return self.root / "adapter"
 
 
 @dataclass(frozen=True)

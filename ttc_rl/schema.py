@@ -77,6 +77,9 @@ class Completion:
     tokens: int
     prompt_tokens: int = 0
     """Of what the policy read, chat template included."""
+    confidence: float | None = None
+    """Geometric mean of the tokens' probabilities under the model, None where the engine does not
+    tell: what weighs a vote, or picks one of n, without the gold."""
 
     @property
     def truncated(self) -> bool:

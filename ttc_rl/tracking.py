@@ -11,8 +11,21 @@ from typing import Any
 
 from ttc_rl.config import Recipe
 from ttc_rl.ranks import is_main
-from ttc_rl.run_dir import write_text
+from ttc_rl.run_dir import ArmDir, write_text
 from ttc_rl.schema import UserError
+
+TOKENS = "train/tokens/generated"
+"""Under this name transformers' callback passes on what metrics.jsonl calls tokens/generated."""
+COLUMNS: list[Any] = [
+    "step",
+    "task_id",
+    "completion",
+    "answer",
+    "correct",
+    "reward",
+    "finish_reason",
+]
+MOST_ROWS, MOST_CHARACTERS = 64, 4000
 
 
 @contextmanager
@@ -31,7 +44,9 @@ def tracked(recipe: Recipe, folder: Path, say: Callable[[str], None]) -> Iterato
         raise UserError("track.wandb needs W&B: pip install 'ttc-rl[wandb]'") from None
     id_file = folder / "wandb_id"
     if not id_file.exists():
-        write_text(id_file, uuid.uuid4().hex[:12])
+        # The agent of a sweep names the run before it starts it.
+        given = os.environ.get("WANDB_RUN_ID") if "WANDB_SWEEP_ID" in os.environ else None
+        write_text(id_file, given or uuid.uuid4().hex[:12])
     mode = os.environ.get("WANDB_MODE") or ("online" if wandb.login(prompt=False) else "offline")
     run = wandb.init(
         project=recipe.track.project,
@@ -43,6 +58,9 @@ def tracked(recipe: Recipe, folder: Path, say: Callable[[str], None]) -> Iterato
         config=recipe.model_dump(),
         settings=wandb.Settings(silent=True),
     )
+    # Two x-axes: steps, and what was generated. A dev score is about the latter.
+    run.define_metric(TOKENS)
+    run.define_metric("eval/dev/*", step_metric=TOKENS)
     try:
         yield True
     finally:
@@ -51,6 +69,26 @@ def tracked(recipe: Recipe, folder: Path, say: Callable[[str], None]) -> Iterato
         run.finish()
         if mode == "offline":
             say(f"W&B recorded offline; to upload: wandb sync {kept}")
+
+
+def log_training(arm: ArmDir) -> None:
+    """What an arm left, into the current W&B run: files by reference, and a look at its rollouts.
+
+    Nothing large is uploaded: an artifact holds where its files lie and how large they are. The
+    table has the last step's first `MOST_ROWS` completions, cut to `MOST_CHARACTERS`.
+    """
+    import pyarrow.parquet as pq
+    import wandb
+
+    for kind, path in (("curriculum", arm.curriculum), ("model", arm.model)):
+        artifact = wandb.Artifact(f"{arm.root.name}-{kind}", type=kind)
+        artifact.add_reference(path.resolve().as_uri(), checksum=False)
+        wandb.log_artifact(artifact)
+    steps = sorted(arm.rollouts.glob("step-*.parquet"))
+    if steps:
+        rows = pq.read_table(steps[-1], columns=COLUMNS).slice(0, MOST_ROWS).to_pylist()
+        cut: list[Any] = [[str(row[c])[:MOST_CHARACTERS] for c in COLUMNS] for row in rows]
+        wandb.log({"rollouts": wandb.Table(columns=COLUMNS, data=cut)})
 
 
 def log_dev(told: Mapping[str, float]) -> None:

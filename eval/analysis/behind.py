@@ -72,13 +72,13 @@ def verification_gap(rows: Tasks, samples: int) -> dict[str, Any]:
     """J, and how much better the samples are that a filter keeps (arXiv:2412.02674).
 
     J is the mean correctness, J after the majority filter that of the samples in the largest class
-    (ties split), J after the verifier filter that of the best scored. gap = J' - J, relative to
+    (ties split), J after the confidence filter that of the surest. gap = J' - J, relative to
     what was left, 1 - J. Where the majority's is not above 0, rewarding agreement teaches nothing.
     """
     plain = np.array([row[f"avg@{samples}"] for row in rows])
     filtered = {"majority": np.array([_largest(row["votes"]) for row in rows])}
     if all(f"best@{samples}" in row for row in rows):
-        filtered["verifier"] = np.array([row[f"best@{samples}"] for row in rows])
+        filtered["confidence"] = np.array([row[f"best@{samples}"] for row in rows])
     found: dict[str, Any] = {"plain": float(plain.mean())}
     for name, kept in filtered.items():
         gap = asdict(paired_difference(kept, plain))

@@ -115,6 +115,8 @@ def report(folder: Path) -> None:
 
 
 def main() -> None:
+    if len(sys.argv) < 3:
+        sys.exit(__doc__)
     stage, folder, *sizes = sys.argv[1:]
     start = time.perf_counter()
     {"make": make, "score": score, "summary": summary, "report": report}[stage](

@@ -83,7 +83,7 @@ def test_a_planted_verifier_has_the_gap_it_was_given():
     assert found["majority"]["after"] == pytest.approx(0.5)
     assert found["majority"]["gap"]["value"] == pytest.approx(-1 / 16)
     assert found["majority_reward"] is False
-    assert found["verifier"]["relative"] == pytest.approx((0.5 - 9 / 16) / (7 / 16))
+    assert found["confidence"]["relative"] == pytest.approx((0.5 - 9 / 16) / (7 / 16))
 
 
 def test_the_majority_is_told_apart_from_nobody():

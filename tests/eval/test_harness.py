@@ -259,5 +259,5 @@ def test_rows_are_json_with_the_promised_fields(sums: Benchmark, guesser: Any, t
     row = json.loads(draw(guesser, sums, tmp_path / "s.jsonl").splitlines()[0])
     assert list(row) == [
         *("task_id", "sample", "completion", "answer", "correct", "status", "reason"),
-        *("verifier", "finish_reason", "tokens", "prompt_tokens", "seed", "model"),
+        *("verifier", "finish_reason", "tokens", "prompt_tokens", "confidence", "seed", "model"),
     ]

@@ -39,7 +39,7 @@ def test_a_file_that_does_not_say_why_it_ended_has_no_such_rate():
 
 
 def test_scores_of_a_verifier_choose_the_best_and_weigh_the_vote():
-    group = [row("abc", score=0.9), row("x", score=0.4), row("x", score=0.4)]
+    group = [row("abc", confidence=0.9), row("x", confidence=0.4), row("x", confidence=0.4)]
     found = measure(TASK, group, [1, 3])
     assert found.values["maj@3"] == 0.0
     assert found.further["best@3"] == found.further["weighted-maj@3"] == 1.0

@@ -5,6 +5,7 @@ Precedence: command line, then the recipe, then its parent (`extends:`, one leve
 
 from ttc_rl.config.loading import dump_recipe, load_recipe, make_recipe, with_keys
 from ttc_rl.config.sections import (
+    AdapterConfig,
     DedupeConfig,
     DevConfig,
     DifficultyConfig,
@@ -27,10 +28,12 @@ from ttc_rl.config.sections import (
     TrackConfig,
     TrainConfig,
     VllmConfig,
+    WatchdogConfig,
 )
 from ttc_rl.config.trl_fields import grpo_config_fields
 
 __all__ = [
+    "AdapterConfig",
     "DedupeConfig",
     "DevConfig",
     "DifficultyConfig",
@@ -53,6 +56,7 @@ __all__ = [
     "TrackConfig",
     "TrainConfig",
     "VllmConfig",
+    "WatchdogConfig",
     "dump_recipe",
     "grpo_config_fields",
     "load_recipe",

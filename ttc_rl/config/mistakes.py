@@ -73,10 +73,10 @@ def _meant(loc: Sequence[str]) -> str:
     """A near key at the same place, or the same word anywhere else in a recipe."""
     keys = list(_all_keys(Recipe, ""))
     siblings = [key.split(".")[-1] for key in keys if key.split(".")[:-1] == list(loc[:-1])]
-    hint = did_you_mean(loc[-1], siblings)
+    word = {"lr": "learning_rate"}.get(loc[-1], loc[-1])
+    hint = did_you_mean(loc[-1], siblings) if word == loc[-1] else ""
     if hint:
         return hint
-    word = {"lr": "learning_rate"}.get(loc[-1], loc[-1])
     elsewhere = [key for key in keys if key.split(".")[-1] == word]
     if word in grpo_config_fields():
         elsewhere.append(f"train.trl.{word}")

@@ -235,6 +235,9 @@ class SelectionConfig(Section):
 
 class VllmConfig(Section):
     mode: Literal["colocate", "server"] = "colocate"
+    """On the GPUs that train, or a `vllm serve` of its own at `server_base_url`."""
+    sleep: bool = True
+    """Give the GPU's memory to the trainer between rollouts; colocate on CUDA only."""
     gpu_memory_utilization: float = Field(default=0.3, gt=0, lt=1)
     tensor_parallel_size: int = Field(default=1, gt=0)
     server_base_url: str | None = None
@@ -294,6 +297,37 @@ class DevConfig(Section):
     reads the test's own golds, for looking on: the report then says so."""
 
 
+class AdapterConfig(Section):
+    """LoRA (arXiv 2106.09685) through peft: W + alpha / rank * B A, only A and B are trained."""
+
+    rank: int = Field(default=16, gt=0)
+    alpha: int | None = Field(default=None, gt=0)
+    """Twice the rank when left out."""
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    target_modules: str | list[str] = "all-linear"
+    load_in_4bit: bool = False
+    """Hold the base in four bits while training (QLoRA); needs bitsandbytes and CUDA."""
+
+
+Alarm = Literal["nan", "unmoved", "drift", "collapse", "zero_variance", "stall"]
+
+
+class WatchdogConfig(Section):
+    """When training raises an alarm, and which alarms end it, with a checkpoint."""
+
+    stop: list[Alarm] = ["nan", "unmoved", "drift"]
+    window: int = Field(default=20, gt=0)
+    """Steps that a mean is taken over."""
+    stall: float = Field(default=1800.0, gt=0)
+    """Seconds a step may take before the stacks of all threads are written to stall.txt."""
+    drift: float = Field(default=0.1, gt=0)
+    """Nats between log-probabilities of vLLM's sampler and of the trainer, mean over tokens."""
+    collapse: float = Field(default=0.5, gt=0, lt=1)
+    """Share of its best window to which the mean reward may fall."""
+    zero_variance: float = Field(default=0.95, gt=0, le=1)
+    """Share of groups in which all rewards are equal."""
+
+
 class TrainConfig(Section):
     epochs: int = Field(default=1, gt=0)
     """Passes over the curriculum, in the selector's order each time."""
@@ -308,6 +342,9 @@ class TrainConfig(Section):
     """A resumable checkpoint every so many steps; the newest two are kept."""
     trl: dict[str, Any] = {}
     """Handed to TRL's GRPOConfig as it stands."""
+    watchdog: WatchdogConfig = WatchdogConfig()
+    lora: AdapterConfig | None = None
+    """Train an adapter; all parameters when left out."""
     dev: DevConfig | None = None
     """Evaluate every so many steps; not at all when left out."""
     reward: RewardName = "correct"
@@ -428,6 +465,13 @@ def _as_model(value: Any) -> Any:
     return {"path": value} if isinstance(value, str) else value
 
 
+def _without_nulls(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    named = cast(Mapping[str, Any], value)
+    return {name: arm for name, arm in named.items() if arm is not None}
+
+
 class Recipe(Section):
     """One run, complete: what `recipe.yaml` in a run folder holds."""
 
@@ -451,8 +495,9 @@ class Recipe(Section):
     """Who grades tasks of kind `judge`."""
     verifiers: Annotated[dict[str, str], AfterValidator(register)] = {}
     """Kind of task -> `module:function` of your own, `(task, completion) -> Verdict`."""
-    arms: dict[str, dict[str, Any]] = {}
-    """Arm name -> the keys in which it differs; empty for a run of one arm, the recipe itself."""
+    arms: Annotated[dict[str, dict[str, Any]], BeforeValidator(_without_nulls)] = {}
+    """Arm name -> the keys in which it differs; empty for a run of one arm, the recipe itself. An
+    arm that is null is left out: `arms.random=null`."""
     sweep: dict[str, list[Any]] = {}
     """Dotted key -> values: one run for each combination."""
 

@@ -26,6 +26,7 @@ SAID_ELSEWHERE = {
     "report_to": "track",
     "use_vllm": "train.vllm",
     "vllm_mode": "train.vllm.mode",
+    "vllm_enable_sleep_mode": "train.vllm.sleep",
     "vllm_gpu_memory_utilization": "train.vllm.gpu_memory_utilization",
     "vllm_tensor_parallel_size": "train.vllm.tensor_parallel_size",
     "vllm_server_base_url": "train.vllm.server_base_url",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,11 @@ class Decoding:
     max_tokens: int
     temperature: float = 1.0
     top_p: float = 1.0
+
+
+def confidence(logprob: float, tokens: int) -> float | None:
+    """exp(logprob / tokens) in three digits, so that it does not tell how a batch was shaped."""
+    return float(f"{math.exp(logprob / tokens):.3g}") if tokens else None
 
 
 class ModelCompleter(Completer, Protocol):

@@ -9,7 +9,7 @@ from typing import Any
 
 from ttc_rl.config import EngineConfig
 from ttc_rl.prompts import prompt_text
-from ttc_rl.sampling import Decoding
+from ttc_rl.sampling import Decoding, confidence
 from ttc_rl.schema import Completion, Task, UserError, sample_seed
 
 ON_CPU: Mapping[str, Any] = {
@@ -97,9 +97,12 @@ class EngineCompleter:
             top_p=self.decoding.top_p,
             max_tokens=self.decoding.max_tokens,
             seed=seed,
+            logprobs=0,  # of the token that was drawn alone
         )
 
 
 def _completion(output: Any, prompt_tokens: int) -> Completion:
     finish = "length" if output.finish_reason == "length" else "stop"
-    return Completion(output.text, finish, len(output.token_ids), prompt_tokens)
+    tokens = len(output.token_ids)
+    sure = confidence(output.cumulative_logprob, tokens)
+    return Completion(output.text, finish, tokens, prompt_tokens, sure)

@@ -22,7 +22,7 @@ from transformers import (
 from transformers.utils.logging import disable_progress_bar
 
 from ttc_rl.prompts import prompt_text
-from ttc_rl.sampling import Decoding
+from ttc_rl.sampling import Decoding, confidence
 from ttc_rl.schema import Completion, Task, sample_seed
 
 
@@ -80,6 +80,7 @@ class GenerateCompleter:
         batch = self.tokenizer.pad(
             {"input_ids": [prompts[i] for i in fitting]}, return_tensors="pt"
         ).to(self.model.device)
+        draws = _SeededDraws([seeds[i] for i in fitting], self.decoding, max(allowed))
         output = self.model.generate(
             **batch,
             generation_config=GenerationConfig(
@@ -88,28 +89,25 @@ class GenerateCompleter:
                 pad_token_id=self.tokenizer.pad_token_id,
                 eos_token_id=sorted(self._end_ids()),
             ),
-            logits_processor=LogitsProcessorList(
-                [_SeededDraws([seeds[i] for i in fitting], self.decoding, max(allowed))]
-                if self.decoding.temperature
-                else []
-            ),
+            logits_processor=LogitsProcessorList([draws]),
         )
         written = output[:, batch["input_ids"].shape[1] :].tolist()
-        for i, row, room in zip(fitting, written, allowed, strict=True):
-            found[i] = self._read(row[:room], len(prompts[i]))
+        logprobs = torch.stack(draws.logprobs, dim=1).tolist()
+        for i, row, room, told in zip(fitting, written, allowed, logprobs, strict=True):
+            found[i] = self._read(row[:room], told, len(prompts[i]))
         return found
 
     def _context(self) -> int | None:
         """The most tokens of prompt and completion; None where the model's config names none."""
         return getattr(self.model.config, "max_position_embeddings", None)
 
-    def _read(self, ids: list[int], prompt_tokens: int) -> Completion:
+    def _read(self, ids: list[int], logprobs: list[float], prompt_tokens: int) -> Completion:
         ends = self._end_ids()
         length = next((i for i, token in enumerate(ids) if token in ends), None)
         text = self.tokenizer.decode(ids[:length], skip_special_tokens=True)
-        if length is None:
-            return Completion(text, "length", len(ids), prompt_tokens)
-        return Completion(text, "stop", length + 1, prompt_tokens)
+        finish, tokens = ("length", len(ids)) if length is None else ("stop", length + 1)
+        sure = confidence(sum(logprobs[:tokens]), tokens)
+        return Completion(text, finish, tokens, prompt_tokens, sure)
 
     def _end_ids(self) -> set[int]:
         ids = self.model.generation_config.eos_token_id
@@ -118,7 +116,8 @@ class GenerateCompleter:
 
 
 class _SeededDraws(LogitsProcessor):
-    """Leaves each row the one token that its own stream of random numbers draws.
+    """Leaves each row the one token that its own stream of random numbers draws, the most likely
+    one at temperature 0, and keeps its log-probability under the model as it is.
 
     By the inverse of the distribution function: token j of the nucleus, the fewest most likely
     tokens that reach `top_p`, where the cumulative probability first exceeds u times its whole.
@@ -128,8 +127,15 @@ class _SeededDraws(LogitsProcessor):
     def __init__(self, seeds: Sequence[int], decoding: Decoding, max_tokens: int) -> None:
         self.draws_RT = np.stack([np.random.default_rng(s).random(max_tokens) for s in seeds])
         self.decoding, self.step = decoding, 0
+        self.logprobs: list[torch.Tensor] = []
 
     def __call__(self, input_ids: Any, scores: Any) -> Any:
+        greedy = self.decoding.temperature == 0
+        token_R1 = scores.argmax(dim=-1, keepdim=True) if greedy else self._drawn(scores)
+        self.logprobs.append(scores.log_softmax(dim=-1).gather(1, token_R1).squeeze(1).float())
+        return torch.full_like(scores, -torch.inf).scatter(1, token_R1, 0.0)
+
+    def _drawn(self, scores: Any) -> Any:
         probs_RV = torch.softmax(scores.double() / self.decoding.temperature, dim=-1)
         probs_RV, tokens_RV = probs_RV.sort(dim=-1, descending=True, stable=True)
         below_RV = probs_RV.cumsum(dim=-1) - probs_RV
@@ -140,5 +146,4 @@ class _SeededDraws(LogitsProcessor):
         wanted_R1 = (draw_R * reached_RV[:, -1]).unsqueeze(1)
         place_R1 = torch.searchsorted(reached_RV, wanted_R1, right=True)
         last_R1 = (probs_RV > 0).sum(dim=-1, keepdim=True) - 1
-        token_R1 = tokens_RV.gather(1, torch.minimum(place_R1, last_R1))
-        return torch.full_like(scores, -torch.inf).scatter(1, token_R1, 0.0)
+        return tokens_RV.gather(1, torch.minimum(place_R1, last_R1))

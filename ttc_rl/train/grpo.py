@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from transformers import AutoTokenizer, TrainerCallback
+from transformers import AutoTokenizer, TrainerCallback, set_seed
 from transformers.trainer_callback import PrinterCallback
 from transformers.utils.logging import disable_progress_bar
 from trl.trainer.grpo_config import GRPOConfig
@@ -28,7 +28,9 @@ from ttc_rl.run_dir import ArmDir, append_jsonl, read_jsonl, write_json, write_j
 from ttc_rl.sampling import Decoding
 from ttc_rl.sampling.generate import GenerateCompleter
 from ttc_rl.schema import Completer, Rollout, Task, UserError, Verdict
+from ttc_rl.train.adapters import loading, merged, peft_config
 from ttc_rl.train.ranks import barrier
+from ttc_rl.train.watchdog import Watchdog
 from ttc_rl.verifiers import check_infra_errors, verify_many
 from ttc_rl.verifiers.majority import label_accuracy, verify_groups
 
@@ -68,12 +70,14 @@ def train_grpo(
     # TRL's own code asks by the old name; nothing a user could change.
     warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")
     ledger = _Ledger(recipe, plan, tasks, arm, tokenizer.eos_token_id)
+    set_seed(recipe.seed)  # an adapter is drawn before TRL sets the seed
     trainer = GRPOTrainer(
         model=str(base),
         reward_funcs=ledger.verified_reward,
         args=_grpo_config(recipe, plan, arm, track),
         train_dataset=_dataset(recipe, plan, tasks, tokenizer),
         processing_class=tokenizer,
+        peft_config=peft_config(recipe.train.lora),
         callbacks=[_Progress(arm, recipe.train.updates, say), _MarkComplete()],
     )
     if dev is not None:
@@ -81,13 +85,30 @@ def train_grpo(
             raise UserError("train.dev: evaluates in one process only; leave it out of this run")
         trainer.add_callback(_Evaluate(dev, arm, tokenizer, recipe, say))
     trainer.remove_callback(PrinterCallback)
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    _save_model(trainer, tokenizer, arm)
+    watchdog = Watchdog(recipe.train.watchdog, arm, say, recipe.train.updates)
+    trainer.add_callback(watchdog)
+    try:
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    finally:
+        watchdog.close()
+    if watchdog.stopped:
+        raise UserError(
+            f"{arm.root}: stopped by the watchdog, {watchdog.stopped}; --resume goes on from the "
+            "last checkpoint until it happens again, train.watchdog.stop: [] never stops"
+        )
+    _save_model(trainer, tokenizer, recipe, base, arm)
 
 
-def _save_model(trainer: GRPOTrainer, tokenizer: Any, arm: ArmDir) -> None:
+def _save_model(
+    trainer: GRPOTrainer, tokenizer: Any, recipe: Recipe, base: Path | str, arm: ArmDir
+) -> None:
     beside = arm.model.with_name("model.part")
-    trainer.save_model(str(beside))
+    if recipe.train.lora is None:
+        trainer.save_model(str(beside))
+    else:
+        trainer.save_model(str(arm.adapter))
+        if trainer.accelerator.is_main_process:
+            merged(base, arm.adapter).save_pretrained(beside)
     barrier()
     if trainer.accelerator.is_main_process:
         tokenizer.save_pretrained(beside)
@@ -148,10 +169,13 @@ def _grpo_config(recipe: Recipe, plan: Plan, arm: ArmDir, track: bool) -> GRPOCo
         ours |= {
             "use_vllm": True,
             "vllm_mode": train.vllm.mode,
+            "vllm_enable_sleep_mode": train.vllm.sleep and train.vllm.mode == "colocate" and cuda,
             "vllm_gpu_memory_utilization": train.vllm.gpu_memory_utilization,
             "vllm_tensor_parallel_size": train.vllm.tensor_parallel_size,
             "vllm_server_base_url": train.vllm.server_base_url or os.environ.get(SERVER_URL),
         }
+    if loaded := loading(train.lora):
+        ours["model_init_kwargs"] = loaded
     try:
         return GRPOConfig(**(ours | train.trl))
     except (TypeError, ValueError) as error:
@@ -181,6 +205,7 @@ class _Ledger:
         self.updates = recipe.train.updates
         self.majority = recipe.train.majority
         self.max_infra_errors = recipe.train.max_infra_errors
+        self.generated = _generated(arm, _newest_checkpoint(arm)[1] // self.updates)
 
     def verified_reward(
         self,
@@ -212,6 +237,8 @@ class _Ledger:
             )
             for i, text, ids, verdict in zip(task_id, texts, completion_ids, verdicts, strict=True)
         ]
+        self.generated += sum(map(len, completion_ids)) * world()  # TRL logs the ranks' mean
+        log_metric("tokens/generated", float(self.generated))
         for status in ("no_answer", "timeout", "infra_error"):
             count = sum(verdict.status == status for verdict in verdicts)
             log_metric(f"curriculum/{status}_rate", count / len(verdicts))
@@ -249,6 +276,12 @@ class _Ledger:
 
 def _in_turn(task_ids: Sequence[str]) -> list[str]:
     return [name for name, _ in itertools.groupby(task_ids)]
+
+
+def _generated(arm: ArmDir, step: int) -> int:
+    """Tokens written up to a step, all processes together."""
+    rows = [row for row in read_jsonl(arm.metrics) if row["step"] <= step]
+    return int(rows[-1].get("tokens/generated", 0)) if rows else 0
 
 
 def _write_rollouts(folder: Path, step: int, rollouts: Sequence[Rollout]) -> None:
@@ -360,8 +393,9 @@ def _forget_after(arm: ArmDir, step: int) -> None:
     """Drop what an interrupted run recorded after the checkpoint: those steps are run again."""
     if arm.metrics.exists():
         write_jsonl(arm.metrics, [row for row in read_jsonl(arm.metrics) if row["step"] <= step])
-    if arm.dev.exists():
-        write_jsonl(arm.dev, [row for row in read_jsonl(arm.dev) if row["step"] <= step])
+    for path in (arm.dev, arm.alarms):
+        if path.exists():
+            write_jsonl(path, [row for row in read_jsonl(path) if row["step"] <= step])
     for path in arm.dev_samples(0).parent.glob("step-*.jsonl"):
         if int(path.name.partition(".")[0].removeprefix("step-")) > step:
             path.unlink()

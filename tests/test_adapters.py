@@ -1,0 +1,73 @@
+"""LoRA: what is trained, what is left, and that a kill changes nothing."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from ttc_rl.config import AdapterConfig, load_recipe
+from ttc_rl.job import Job, starting_model
+from ttc_rl.pipeline import select, train
+from ttc_rl.run_dir import RunDir, read_jsonl
+from ttc_rl.schema import UserError
+from ttc_rl.train.adapters import loading, peft_config
+
+TINY = Path(__file__).with_name("tiny.yaml")
+LORA = ["train.lora={rank: 3}", "train.trl.learning_rate=1e-2"]
+
+
+def job(folder: Path, *overrides: str) -> Job:
+    recipe = load_recipe(TINY, [*LORA, *overrides])
+    return Job(recipe, RunDir.open(folder, recipe, resume=True), lambda _: None)
+
+
+@pytest.fixture(scope="module")
+def trained(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Job:
+    made = job(tmp_path_factory.mktemp("lora") / "run")
+    select(made)
+    train(made)
+    return made
+
+
+def test_the_model_left_is_the_base_plus_the_adapter(trained: Job):
+    folder = trained.arm("sift")[1]
+    base = load_file(Path(starting_model(trained.recipe, lambda _: None)) / "model.safetensors")
+    whole = load_file(folder.model / "model.safetensors")
+    adapter = load_file(folder.adapter / "adapter_model.safetensors")
+    assert whole.keys() == base.keys()
+    changed = 0
+    for name, weight in whole.items():
+        stem = f"base_model.model.{name.removesuffix('.weight')}"
+        expected = base[name]
+        if f"{stem}.lora_A.weight" in adapter:
+            a, b = adapter[f"{stem}.lora_A.weight"], adapter[f"{stem}.lora_B.weight"]
+            assert a.shape[0] == b.shape[1] == 3
+            expected = base[name] + 2.0 * b @ a
+            changed += 1
+            assert not torch.equal(weight, base[name])
+        assert torch.allclose(weight, expected, atol=1e-6)
+    assert changed == 2 * 7  # layers x linear maps
+    assert len(list(read_jsonl(folder.metrics))) == 8
+
+
+def test_the_same_recipe_trains_the_same_adapter(trained: Job, tmp_path: Path):
+    again = job(tmp_path / "again")
+    select(again)
+    train(again)
+    one, two = (j.arm("sift")[1].adapter / "adapter_model.safetensors" for j in (trained, again))
+    assert one.read_bytes() == two.read_bytes()
+
+
+def test_what_peft_is_given(monkeypatch: pytest.MonkeyPatch):
+    config: Any = peft_config(AdapterConfig(rank=4, dropout=0.1, target_modules=["q_proj"]))
+    assert (config.r, config.lora_alpha, config.lora_dropout) == (4, 8, 0.1)
+    assert config.target_modules == {"q_proj"}
+    assert peft_config(None) is None
+    assert loading(AdapterConfig()) == {}
+    with pytest.raises(UserError, match="load_in_4bit needs bitsandbytes"):
+        loading(AdapterConfig(load_in_4bit=True))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
+    quantised = loading(AdapterConfig(load_in_4bit=True))["quantization_config"]
+    assert (quantised.load_in_4bit, quantised.bnb_4bit_quant_type) == (True, "nf4")

@@ -1,0 +1,128 @@
+"""Each alarm on logs that call for it, silence on others, and a real run that is stopped."""
+
+import math
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from ttc_rl.config import WatchdogConfig, load_recipe
+from ttc_rl.job import Job
+from ttc_rl.pipeline import report, select, train
+from ttc_rl.run_dir import ArmDir, RunDir, read_jsonl
+from ttc_rl.schema import UserError
+from ttc_rl.train.watchdog import GAP, Signs, Watchdog
+
+TINY = Path(__file__).with_name("tiny.yaml")
+FINE = {"loss": 0.1, "grad_norm": 0.5, "reward": 0.5, "frac_reward_zero_std": 0.25, GAP: 0.001}
+
+
+def read(config: WatchdogConfig, *steps: dict[str, Any], moved: bool | None = None) -> list[str]:
+    signs = Signs(config)
+    return [a for step, logs in enumerate(steps, 1) for a in signs.read(step, FINE | logs, moved)]
+
+
+def test_a_healthy_run_is_silent():
+    assert read(WatchdogConfig(window=3), *[{} for _ in range(50)], moved=True) == []
+
+
+@pytest.mark.parametrize(
+    ("logs", "alarm"),
+    [
+        ({"loss": math.nan}, "nan"),
+        ({"grad_norm": math.inf}, "nan"),
+        ({GAP: 0.4}, "drift"),
+        ({"grad_norm": None, "reward": None}, None),
+    ],
+)
+def test_what_one_step_tells(logs: dict[str, Any], alarm: str | None):
+    assert read(WatchdogConfig(), logs) == ([alarm] if alarm else [])
+
+
+def test_weights_that_stay_are_told_where_there_was_a_gradient():
+    assert read(WatchdogConfig(), {}, moved=False) == ["unmoved"]
+    assert read(WatchdogConfig(), {"grad_norm": 0.0}, moved=False) == []
+
+
+def test_a_reward_that_falls_to_half_of_its_best_window_has_collapsed():
+    config = WatchdogConfig(window=2)
+    assert read(config, *({"reward": r} for r in (0.1, 0.9, 0.9, 0.3, 0.7))) == []  # half is left
+    assert read(config, *({"reward": r} for r in (0.9, 0.9, 0.4, 0.4))) == ["collapse"]
+
+
+def test_groups_that_all_agree_are_told_once_a_window():
+    config = WatchdogConfig(window=3)
+    flat = [{"frac_reward_zero_std": 1.0}] * 7
+    assert read(config, *flat[:2]) == []
+    assert read(config, *flat) == ["zero_variance"] * 2  # after steps 3 and 6
+
+
+def dog(folder: Path, **changes: Any) -> tuple[Watchdog, Any, Any, torch.nn.Module]:
+    model = torch.nn.Linear(3, 3)
+    state = SimpleNamespace(global_step=1, is_world_process_zero=True)
+    control = SimpleNamespace(should_save=False, should_training_stop=False)
+    made = Watchdog(WatchdogConfig(**changes), ArmDir(folder), lambda _: None)
+    made.on_train_begin(None, state, control, model=model)
+    return made, state, control, model
+
+
+def test_it_looks_at_the_weights_themselves(tmp_path: Path):
+    made, state, control, model = dog(tmp_path)
+    made.on_step_end(None, state, control)
+    assert made.moved is False
+    with torch.no_grad():
+        model.weight[2, 2] += 1e-6
+    made.on_step_end(None, state, control)
+    assert made.moved is True
+    made.close()
+    assert not (tmp_path / "stall.txt").exists()
+
+
+def test_a_stop_saves_unless_the_weights_are_lost(tmp_path: Path):
+    for alarm, logs, saved in (("drift", {GAP: 0.4}, True), ("nan", {"loss": math.nan}, False)):
+        made, state, control, _ = dog(tmp_path)
+        made.on_log(None, state, control, logs=FINE | logs)
+        assert (control.should_training_stop, control.should_save) == (True, saved)
+        assert made.stopped.startswith(f"{alarm} at step 1")
+        made.close()
+    assert [row["alarm"] for row in read_jsonl(ArmDir(tmp_path).alarms)] == ["drift", "nan"]
+
+
+def test_a_step_that_hangs_shows_where(tmp_path: Path):
+    made, state, control, _ = dog(tmp_path, stall=0.2)
+    hang_here()
+    made.on_step_end(None, state, control)
+    made.close()
+    assert "hang_here" in (tmp_path / "stall.txt").read_text()
+    assert [row["alarm"] for row in read_jsonl(ArmDir(tmp_path).alarms)] == ["stall"]
+    assert not control.should_training_stop
+
+
+def hang_here() -> None:
+    time.sleep(0.5)
+
+
+def test_a_run_is_stopped_with_a_checkpoint_and_can_go_on(tmp_path: Path, cache: Path):
+    flat = ["train.reward=shuffled", "train.epochs=3", "train.save_steps=50"]
+    rule = "train.watchdog={window: 2, zero_variance: 0.5, stop: [zero_variance]}"
+    recipe = load_recipe(TINY, [*flat, rule])
+    said: list[str] = []
+    made = Job(recipe, RunDir.open(tmp_path / "run", recipe), said.append)
+    select(made)
+    folder = made.arm("random")[1]  # the first of two
+    with pytest.raises(UserError, match=r"stopped by the watchdog, zero_variance at step \d"):
+        train(made)
+    steps = len(list(read_jsonl(folder.metrics)))
+    assert 2 <= steps < 12
+    assert any(line.startswith("random: ALARM at step") for line in said)
+    assert list(folder.checkpoints.glob("checkpoint-*/complete.json"))
+    assert not folder.model.exists()
+    report(made)
+    assert "there is nothing to learn from" in made.run.report.read_text()
+    with pytest.raises(UserError, match="stopped by the watchdog"):
+        train(made)
+    assert len(list(read_jsonl(folder.metrics))) > steps
+    assert any("training goes on after step" in line for line in said)

@@ -1,0 +1,169 @@
+"""Alarms while training: what has gone wrong, said at once, written down, and if asked a full stop.
+
+    nan             loss, gradient norm or reward is not a number
+    unmoved         a gradient was there, and no weight moved
+    drift           sampler and trainer differ in log-probabilities: the sampler has other weights
+                    (TRL #5312 was such a case, and silent)
+    collapse        mean reward over a window fell below a share of its best window
+    zero_variance   nearly all groups of a window have one reward only: nothing to learn from
+    stall           a step took longer than `stall` seconds; stall.txt has every thread's stack
+
+A stop saves a checkpoint first, but for `nan`, whose weights are lost: then the last one stands.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import IO, Any
+
+import torch
+from transformers import TrainerCallback
+
+from ttc_rl.config import WatchdogConfig
+from ttc_rl.ranks import is_main
+from ttc_rl.run_dir import ArmDir, append_jsonl
+
+WATCHED, MOST = 8, 1_000_000
+"""Tensors whose first so many numbers tell whether weights moved."""
+GAP = "sampling/sampling_logp_difference/mean"
+
+
+@dataclass
+class Signs:
+    """The rules, on one step's logs after the other; knows neither trainer nor files."""
+
+    config: WatchdogConfig
+    rewards: deque[float] = field(default_factory=deque[float])
+    flat: deque[float] = field(default_factory=deque[float])
+    best: float = -math.inf
+    told: dict[str, int] = field(default_factory=dict[str, int])
+    """Alarm -> the step at which it was last given: once a window is enough."""
+
+    def read(self, step: int, logs: Mapping[str, Any], moved: bool | None) -> dict[str, str]:
+        """Alarm -> what is wrong, for what a step logged; `moved` is None where nobody looked."""
+        found = dict(self._now(logs, moved))
+        for values, key in ((self.rewards, "reward"), (self.flat, "frac_reward_zero_std")):
+            value = logs.get(key)
+            if isinstance(value, int | float) and math.isfinite(value):
+                values.append(float(value))
+                if len(values) > self.config.window:
+                    values.popleft()
+        found |= dict(self._over_window())
+        fresh = {
+            alarm: told
+            for alarm, told in found.items()
+            if alarm not in self.told or step - self.told[alarm] >= self.config.window
+        }
+        self.told |= dict.fromkeys(fresh, step)
+        return fresh
+
+    def _now(self, logs: Mapping[str, Any], moved: bool | None) -> list[tuple[str, str]]:
+        found: list[tuple[str, str]] = []
+        for key in ("loss", "grad_norm", "reward"):
+            value = logs.get(key)
+            if isinstance(value, int | float) and not math.isfinite(value):
+                found.append(("nan", f"{key} is {value}"))
+        norm = logs.get("grad_norm")
+        if moved is False and isinstance(norm, int | float) and norm > 0:
+            found.append(("unmoved", f"the gradient's norm is {norm:.3g}, but no weight moved"))
+        gap = logs.get(GAP)
+        if isinstance(gap, int | float) and gap > self.config.drift:
+            found.append(
+                ("drift", f"log-probabilities of sampler and trainer are {gap:.3g} nats apart")
+            )
+        return found
+
+    def _over_window(self) -> list[tuple[str, str]]:
+        found: list[tuple[str, str]] = []
+        if len(self.rewards) == self.config.window:
+            mean = sum(self.rewards) / len(self.rewards)
+            self.best = max(self.best, mean)
+            if mean < self.config.collapse * self.best:
+                told = f"mean reward of {self.config.window} steps is {mean:.3g}"
+                found.append(("collapse", f"{told}; it was {self.best:.3g}"))
+        if len(self.flat) == self.config.window:
+            mean = sum(self.flat) / len(self.flat)
+            if mean > self.config.zero_variance:
+                told = f"{mean:.0%} of the groups of {self.config.window} steps have one reward"
+                found.append(("zero_variance", f"{told} only: there is nothing to learn from"))
+        return found
+
+
+class Watchdog(TrainerCallback):
+    def __init__(
+        self, config: WatchdogConfig, arm: ArmDir, say: Callable[[str], None], updates: int = 1
+    ) -> None:
+        self.config, self.arm, self.say = config, arm, say
+        self.updates = updates
+        """Of the optimiser, a step: a checkpoint between them could not be gone on from."""
+        self.signs = Signs(config)
+        self.before: list[tuple[torch.nn.Parameter, torch.Tensor]] | None = None
+        self.moved: bool | None = None
+        self.stopped = ""
+        """Why the training was stopped; empty where it was not."""
+        self.began = time.monotonic()
+        self.stacks: IO[str] | None = None
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+        trained = [p for p in given["model"].parameters() if p.requires_grad and p.numel()]
+        some = trained[:: max(1, len(trained) // WATCHED)]
+        self.before = [(p, _start(p)) for p in some] or None
+        self.stacks = (self.arm.root / "stall.txt").open("a")
+        self._wait()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+        if self.before is not None:
+            self.moved = any(not torch.equal(_start(p), old) for p, old in self.before)
+            if self.moved:
+                self.before = None  # once is enough
+        took = time.monotonic() - self.began
+        if took > self.config.stall:
+            told = f"the step took {took:.0f} s; what it did then is in stall.txt"
+            self._alarm(state, control, {"stall": told})
+        self._wait()
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+        if "reward" in (logs or {}):
+            step = state.global_step // self.updates
+            self._alarm(state, control, self.signs.read(step, logs, self.moved))
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.close()
+
+    def close(self) -> None:
+        faulthandler.cancel_dump_traceback_later()
+        if self.stacks is not None:
+            self.stacks.close()
+            self.stacks = None
+        stall = self.arm.root / "stall.txt"
+        if is_main() and stall.exists() and not stall.stat().st_size:
+            stall.unlink()
+
+    def _wait(self) -> None:
+        self.began = time.monotonic()
+        if self.stacks is not None:
+            faulthandler.dump_traceback_later(self.config.stall, repeat=True, file=self.stacks)
+
+    def _alarm(self, state: Any, control: Any, found: Mapping[str, str]) -> None:
+        if not state.is_world_process_zero:
+            found = {alarm: told for alarm, told in found.items() if alarm in self.config.stop}
+        step, amid = divmod(state.global_step, self.updates)
+        for alarm, told in found.items():
+            if state.is_world_process_zero:
+                self.say(f"ALARM at step {step}: {alarm}: {told}")
+                row = {"step": step, "alarm": alarm, "told": told}
+                append_jsonl(self.arm.alarms, [row])
+            if alarm in self.config.stop:
+                self.stopped = f"{alarm} at step {step}: {told}"
+                control.should_training_stop = True
+                control.should_save = alarm != "nan" and not amid  # those weights are lost
+
+
+def _start(parameter: torch.Tensor) -> torch.Tensor:
+    local = getattr(parameter, "to_local", parameter.detach)()  # of FSDP2: this rank's shard
+    return local.detach().flatten()[:MOST].clone()
