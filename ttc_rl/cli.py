@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.console import Console
 
+from ttc_rl.ranks import is_main
 from ttc_rl.schema import UserError
 
 if TYPE_CHECKING:
@@ -72,8 +73,10 @@ def main() -> None:
 
 
 def say(line: str) -> None:
-    """One plain line with the seconds since the start; the same with and without a terminal."""
-    console.print(f"[{time.monotonic() - started:5.0f} s] {line}", markup=False, soft_wrap=True)
+    """One plain line with the seconds since the start; of several ranks one speaks."""
+    if is_main():
+        seconds = time.monotonic() - started
+        console.print(f"[{seconds:5.0f} s] {line}", markup=False, soft_wrap=True)
 
 
 # --------------------------------------------------------------------------- the stages
@@ -198,6 +201,81 @@ def patch(
         f"({found.changed / found.weights:.1%}); {found.bytes / (2 * found.weights):.1%} of the "
         "model's size"
     )
+
+
+# --------------------------------------------------------------------------- before a run
+
+
+@app.command()
+def plan(
+    recipe: RecipeFile,
+    overrides: Overrides = None,
+    gpu: Annotated[str, typer.Option(help="Kind of GPU: h100, a100-80gb, rtx4090 ...")] = "h100",
+    gpus: Annotated[int, typer.Option(min=1, help="How many train")] = 1,
+    sharding: Annotated[
+        Literal["none", "zero2", "zero3", "fsdp2"], typer.Option(help="What they share")
+    ] = "none",
+    tokens: Annotated[
+        int | None, typer.Option(min=1, help="Expected mean completion; else its limit")
+    ] = None,
+    prompt_tokens: Annotated[int, typer.Option(min=1, help="Mean prompt")] = 256,
+    price: Annotated[float | None, typer.Option(help="Of a GPU hour, in any currency")] = None,
+    target_tasks: Annotated[
+        int | None, typer.Option(min=1, help="Target tasks, where no benchmark says it")
+    ] = None,
+) -> None:
+    """Steps, tokens, memory, GPU hours and price of a recipe, before anything is loaded."""
+    from rich.table import Table
+
+    from eval.report_plan import target_size
+    from ttc_rl.budget import Assumed
+    from ttc_rl.budget.show import arm_rows
+    from ttc_rl.config import load_recipe
+
+    resolved = load_recipe(recipe, overrides or [])
+    assumed = Assumed(
+        gpu, gpus, sharding, prompt_tokens, tokens, price, target_tasks or target_size(resolved)
+    )
+    for title, rows in arm_rows(resolved, assumed):
+        table = Table("", "", "how", title=title, show_header=False)
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+
+
+@app.command()
+def launch(
+    recipe: RecipeFile,
+    overrides: Overrides = None,
+    run_dir: RunFolder = None,
+    on: Annotated[
+        Literal["local", "slurm", "skypilot"], typer.Option(help="This machine, or a cluster")
+    ] = "local",
+    parallel: Annotated[
+        Literal["single", "ddp", "fsdp2", "zero2", "zero3", "cpu"],
+        typer.Option(help="What the training's processes share; cpu: none, without a GPU"),
+    ] = "single",
+    gpus: Annotated[int, typer.Option(min=1, help="GPUs a node (processes of cpu)")] = 1,
+    nodes: Annotated[int, typer.Option(min=1, help="Nodes that train")] = 1,
+    slurm: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="partition, time, account ...")
+    ] = None,
+    accelerators: Annotated[str, typer.Option(help="SkyPilot's name of the GPUs")] = "H100",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show it; do nothing")] = False,
+    unsafe_local: UnsafeLocal = False,
+) -> None:
+    """Select, train on many GPUs, evaluate: here, as a SLURM job, or as a SkyPilot task."""
+    from ttc_rl.config import load_recipe
+    from ttc_rl.launch import Launch
+    from ttc_rl.launch.start import start
+
+    resolved = load_recipe(recipe, overrides or [])
+    asked = Launch(
+        recipe, overrides or [], run_dir or _default_folder(recipe), parallel, gpus, nodes,
+        unsafe_local,
+    )  # fmt: skip
+    shown = start(asked, resolved, on, slurm or [], accelerators, dry_run=dry_run, say=say)
+    console.print(shown, markup=False, soft_wrap=True)
 
 
 # --------------------------------------------------------------------------- on results

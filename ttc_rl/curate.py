@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ttc_rl.job import Job, check_extras, starting_model
+from ttc_rl.ranks import alone
 from ttc_rl.run_dir import write_json, write_jsonl, write_text
 from ttc_rl.schema import Task, UserError, content_hash
 from ttc_rl.unfinished import Unfinished
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 def select(job: Job) -> None:
     """Corpus and target to curriculum.jsonl and selection.json of every arm, and overlap.jsonl."""
+    alone("select")
     arms = [name for name in job.recipe.arm_names if not job.arm(name)[1].selection.exists()]
     if not arms:
         job.say("curriculum: there already")

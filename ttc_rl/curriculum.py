@@ -62,11 +62,32 @@ def charged(whole: Plan, config: TrainConfig, compute: dict[str, Any] | None) ->
     return replace(whole, task_ids=kept, charged=whole.steps - steps)
 
 
+def micro_batch(train: TrainConfig, devices: int) -> int:
+    """Completions per pass on one device: as asked, or all of an update's.
+
+    Raises UserError where they do not divide over the devices.
+    """
+    update = train.rollouts_per_step // train.updates_per_step
+    batch = train.micro_batch or max(update // devices, 1)
+    if update % (batch * devices):
+        raise UserError(
+            f"train: {update} completions an update ({train.tasks_per_step} tasks x "
+            f"{train.rollouts_per_task} rollouts / {train.updates_per_step}) do not divide over "
+            f"{devices} devices in micro-batches of {batch}"
+        )
+    return batch
+
+
+def slots_and_steps(recipe: Recipe) -> tuple[int, int]:
+    """Tasks that training will read, epoch after epoch, and the steps that they fill."""
+    slots = recipe.selection.size * recipe.train.epochs
+    return slots, -(-slots // recipe.train.tasks_per_step)
+
+
 def arithmetic(recipe: Recipe) -> str:
     """What training will take, in one line, before anything is loaded."""
     train, size = recipe.train, recipe.selection.size
-    slots = size * train.epochs
-    steps = -(-slots // train.tasks_per_step)
+    slots, steps = slots_and_steps(recipe)
     rollouts = steps * train.rollouts_per_step
     padding = steps * train.tasks_per_step - slots
     bill = ", less what selection spends on the model" if train.charge_selection else ""

@@ -7,10 +7,12 @@ files are there is not done again. `say` receives plain lines for whoever watche
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 from ttc_rl.curate import select
 from ttc_rl.job import Job, check_extras, starting_model
+from ttc_rl.ranks import alone
 from ttc_rl.run_dir import ArmDir, RunDir, read_json, read_jsonl, write_json
 from ttc_rl.schema import Task, UserError
 
@@ -21,6 +23,7 @@ def run_all(job: Job) -> None:
     """Everything, from the corpus to the report; what will be evaluated is read before it."""
     from eval.variants import eval_benchmarks
 
+    alone("run")
     eval_benchmarks(job.recipe)
     for stage in (select, train, evaluate, report):
         stage(job)
@@ -45,7 +48,10 @@ def train(job: Job) -> None:
         order, tasks[name] = _curriculum(folder)
         compute = read_json(folder.selection).get("compute")
         plans[name] = charged(plan(order, recipe.train), recipe.train, compute)
-    base = starting_model(job.recipe, job.say)
+    from ttc_rl.train.ranks import main_first
+
+    with main_first() if job.recipe.model.pretrain else nullcontext():
+        base = starting_model(job.recipe, job.say)
     from ttc_rl.evaluation import dev_evaluation
     from ttc_rl.train.grpo import train_grpo
 
@@ -85,6 +91,7 @@ def _prefixed(job: Job, name: str) -> Callable[[str], None]:
 
 def evaluate(job: Job, *, join: bool = False) -> None:
     """Base and trained models on the target and the recipe's other benchmarks."""
+    alone("eval")
     from ttc_rl.evaluation import BASE
     from ttc_rl.evaluation import evaluate as evaluate_all
 

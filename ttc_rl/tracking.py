@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ttc_rl.config import Recipe
+from ttc_rl.ranks import is_main
 from ttc_rl.run_dir import ArmDir, write_text
 from ttc_rl.schema import UserError
 
@@ -34,7 +35,7 @@ def tracked(recipe: Recipe, folder: Path, say: Callable[[str], None]) -> Iterato
     The run's id stays in the folder, so a resumed arm goes on in the same W&B run. Without a login
     the run is recorded offline, and the line that uploads it is said at the end.
     """
-    if not recipe.track.wandb:
+    if not recipe.track.wandb or not is_main():
         yield False
         return
     try:

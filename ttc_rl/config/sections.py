@@ -335,7 +335,9 @@ class TrainConfig(Section):
     rollouts_per_task: int = Field(default=16, gt=1)
     max_completion_tokens: int = Field(default=2048, gt=0)
     micro_batch: int | None = Field(default=None, gt=0)
-    """Completions per forward and backward pass on one device; all of a step's when left out."""
+    """Completions per forward and backward pass on one device; all of an update's when left out."""
+    updates_per_step: int = Field(default=1, gt=0)
+    """Optimiser updates a step, each on an equal share of its completions, mixed over its tasks."""
     save_steps: int = Field(default=10, gt=0)
     """A resumable checkpoint every so many steps; the newest two are kept."""
     trl: dict[str, Any] = {}
@@ -369,14 +371,26 @@ class TrainConfig(Section):
     def rollouts_per_step(self) -> int:
         return self.tasks_per_step * self.rollouts_per_task
 
+    @property
+    def updates(self) -> int:
+        """Optimiser updates between two generations: TRL's `global_step` counts these."""
+        return self.updates_per_step * self.trl.get("num_iterations", 1)
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.majority and self.reward != "correct":
             raise ValueError(f"`majority` and `reward: {self.reward}` are two rewards; name one")
-        if self.micro_batch and self.rollouts_per_step % self.micro_batch:
+        step = f"a step ({self.tasks_per_step} tasks x {self.rollouts_per_task})"
+        if self.rollouts_per_step % self.updates_per_step:
             raise ValueError(
-                f"micro_batch {self.micro_batch} does not divide the {self.rollouts_per_step} "
-                f"completions of a step ({self.tasks_per_step} tasks x {self.rollouts_per_task})"
+                f"updates_per_step {self.updates_per_step} does not divide the "
+                f"{self.rollouts_per_step} completions of {step}"
+            )
+        update = self.rollouts_per_step // self.updates_per_step
+        if self.micro_batch and update % self.micro_batch:
+            what = "an update" if self.updates_per_step > 1 else step
+            raise ValueError(
+                f"micro_batch {self.micro_batch} does not divide the {update} completions of {what}"
             )
         return self
 

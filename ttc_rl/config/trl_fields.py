@@ -13,7 +13,7 @@ SAID_ELSEWHERE = {
     "per_device_train_batch_size": "train.micro_batch",
     "gradient_accumulation_steps": "train.micro_batch",
     "generation_batch_size": "train.tasks_per_step",
-    "steps_per_generation": "train.tasks_per_step",
+    "steps_per_generation": "train.updates_per_step",
     "num_train_epochs": "train.epochs",
     "max_steps": "train.epochs and selection.size",
     "save_steps": "train.save_steps",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import time
@@ -19,14 +20,16 @@ from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
 from ttc_rl.config import Recipe, RewardName
-from ttc_rl.curriculum import Plan
+from ttc_rl.curriculum import Plan, micro_batch
 from ttc_rl.prompts import as_messages, render
+from ttc_rl.ranks import is_main, rank, world
 from ttc_rl.rewards import reward, shuffled_golds
 from ttc_rl.run_dir import ArmDir, append_jsonl, read_jsonl, write_json, write_jsonl
 from ttc_rl.sampling import Decoding
 from ttc_rl.sampling.generate import GenerateCompleter
 from ttc_rl.schema import Completer, Rollout, Task, UserError, Verdict
 from ttc_rl.train.adapters import loading, merged, peft_config
+from ttc_rl.train.ranks import barrier
 from ttc_rl.train.watchdog import Watchdog
 from ttc_rl.verifiers import check_infra_errors, verify_many
 from ttc_rl.verifiers.majority import label_accuracy, verify_groups
@@ -36,6 +39,8 @@ Dev = Callable[[Callable[[Decoding], Completer], int], Mapping[str, float] | Non
 """What scores the model after a step, given a way to draw from it; None where none is due."""
 COMPLETE = "complete.json"
 """Written into a checkpoint after everything else: without it, the checkpoint was cut by a kill."""
+SERVER_URL = "TTC_RL_VLLM_URL"
+"""Variable with the address of vLLM's server, where a recipe cannot know it: in a SLURM job."""
 
 
 def train_grpo(
@@ -55,8 +60,10 @@ def train_grpo(
     without the interruption. Raises UserError where TRL refuses the recipe's `train.trl`.
     """
     disable_progress_bar()
-    checkpoint, step = _newest_checkpoint(arm)
-    _forget_after(arm, step)
+    checkpoint, update = _newest_checkpoint(arm)
+    step = update // recipe.train.updates
+    if is_main():
+        _forget_after(arm, step)
     if checkpoint:
         say(f"training goes on after step {step}")
     tokenizer = AutoTokenizer.from_pretrained(base, padding_side="left")
@@ -71,14 +78,14 @@ def train_grpo(
         train_dataset=_dataset(recipe, plan, tasks, tokenizer),
         processing_class=tokenizer,
         peft_config=peft_config(recipe.train.lora),
-        callbacks=[_Progress(arm, say), _MarkComplete()],
+        callbacks=[_Progress(arm, recipe.train.updates, say), _MarkComplete()],
     )
     if dev is not None:
         if trainer.accelerator.num_processes > 1:
             raise UserError("train.dev: evaluates in one process only; leave it out of this run")
-        trainer.add_callback(_Evaluate(dev, arm, tokenizer, recipe.prompts, say))
+        trainer.add_callback(_Evaluate(dev, arm, tokenizer, recipe, say))
     trainer.remove_callback(PrinterCallback)
-    watchdog = Watchdog(recipe.train.watchdog, arm, say)
+    watchdog = Watchdog(recipe.train.watchdog, arm, say, recipe.train.updates)
     trainer.add_callback(watchdog)
     try:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -102,11 +109,13 @@ def _save_model(
         trainer.save_model(str(arm.adapter))
         if trainer.accelerator.is_main_process:
             merged(base, arm.adapter).save_pretrained(beside)
-    tokenizer.save_pretrained(beside)
+    barrier()
     if trainer.accelerator.is_main_process:
+        tokenizer.save_pretrained(beside)
         shutil.rmtree(arm.model, ignore_errors=True)
         beside.replace(arm.model)
         shutil.rmtree(arm.checkpoints, ignore_errors=True)
+    barrier()
 
 
 # --------------------------------------------------------------------------- what TRL is given
@@ -127,29 +136,28 @@ def _dataset(recipe: Recipe, plan: Plan, tasks: Mapping[str, Task], tokenizer: A
 
 def _grpo_config(recipe: Recipe, plan: Plan, arm: ArmDir, track: bool) -> GRPOConfig:
     train, cuda = recipe.train, torch.cuda.is_available()
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    completions = train.rollouts_per_step
-    micro = train.micro_batch or completions // world
-    if completions % (micro * world):
+    micro = micro_batch(train, world())
+    passes = train.rollouts_per_step // (train.updates_per_step * micro * world())
+    if train.majority and train.tasks_per_step % world():
         raise UserError(
-            f"train: {completions} completions a step ({train.tasks_per_step} tasks x "
-            f"{train.rollouts_per_task} rollouts) do not divide over {world} devices in "
-            f"micro-batches of {micro}"
+            f"train.majority: a group's vote is counted on one device, but {train.tasks_per_step} "
+            f"tasks a step do not divide over {world()}"
         )
     ours: dict[str, Any] = {
         "output_dir": str(arm.checkpoints),
         "per_device_train_batch_size": micro,
-        "gradient_accumulation_steps": completions // (micro * world),
+        "gradient_accumulation_steps": passes,
+        "steps_per_generation": passes * train.updates_per_step,
         "num_generations": train.rollouts_per_task,
         "max_completion_length": train.max_completion_tokens,
-        "max_steps": plan.steps * train.trl.get("num_iterations", 1),
+        "max_steps": plan.steps * train.updates,
         "shuffle_dataset": False,  # the curriculum's order is the point
         "seed": recipe.seed,
         "data_seed": recipe.seed,
         "save_strategy": "steps",
-        "save_steps": train.save_steps,
+        "save_steps": train.save_steps * train.updates,  # never amid the updates of a step
         "save_total_limit": 2,
-        "logging_steps": 1,
+        "logging_steps": train.updates,
         "report_to": ["wandb"] if track else [],
         "disable_tqdm": True,
         "bf16": cuda,
@@ -164,7 +172,7 @@ def _grpo_config(recipe: Recipe, plan: Plan, arm: ArmDir, track: bool) -> GRPOCo
             "vllm_enable_sleep_mode": train.vllm.sleep and train.vllm.mode == "colocate" and cuda,
             "vllm_gpu_memory_utilization": train.vllm.gpu_memory_utilization,
             "vllm_tensor_parallel_size": train.vllm.tensor_parallel_size,
-            "vllm_server_base_url": train.vllm.server_base_url,
+            "vllm_server_base_url": train.vllm.server_base_url or os.environ.get(SERVER_URL),
         }
     if loaded := loading(train.lora):
         ours["model_init_kwargs"] = loaded
@@ -195,10 +203,10 @@ class _Ledger:
         if self.reward == "shuffled":
             self.tasks = shuffled_golds(tasks, recipe.seed)
         self.group = recipe.train.rollouts_per_task
-        self.iterations = recipe.train.trl.get("num_iterations", 1)
+        self.updates = recipe.train.updates
         self.majority = recipe.train.majority
         self.max_infra_errors = recipe.train.max_infra_errors
-        self.generated = _generated(arm)
+        self.generated = _generated(arm, _newest_checkpoint(arm)[1] // self.updates)
 
     def verified_reward(
         self,
@@ -211,17 +219,19 @@ class _Ledger:
         **_: Any,
     ) -> list[float | None]:
         """One reward a completion: 1 or 0 by the verifier's verdict, or None where undecided."""
-        step = trainer_state.global_step // self.iterations + 1
+        step = trainer_state.global_step // self.updates + 1
         self._check_order(step, task_id)
         texts = [c if isinstance(c, str) else c[0]["content"] for c in completions]
         started = time.perf_counter()
         verdicts = self._verdicts([self.tasks[i] for i in task_id], texts, log_metric)
         log_metric("time/verify", time.perf_counter() - started)
+        if torch.cuda.is_available():
+            log_metric("memory/peak_gb", torch.cuda.max_memory_allocated() / 1e9)
         rollouts = [
             self._rollout(i, text, ids, verdict)
             for i, text, ids, verdict in zip(task_id, texts, completion_ids, verdicts, strict=True)
         ]
-        self.generated += sum(map(len, completion_ids)) * int(os.environ.get("WORLD_SIZE", "1"))
+        self.generated += sum(map(len, completion_ids)) * world()  # TRL logs the ranks' mean
         log_metric("tokens/generated", float(self.generated))
         for status in ("no_answer", "timeout", "infra_error"):
             count = sum(verdict.status == status for verdict in verdicts)
@@ -250,22 +260,27 @@ class _Ledger:
         return [verdict for vote in votes for verdict in vote.verdicts]
 
     def _check_order(self, step: int, task_ids: Sequence[str]) -> None:
-        """The tasks rolled out are those the plan has for this step; one process sees its share."""
-        groups = list(task_ids[:: self.group]) if len(task_ids) >= self.group else [task_ids[0]]
-        planned = self.plan.step(step)
-        rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-        share = len(planned) / world
-        expected = planned[int(rank * share) : max(int((rank + 1) * share), int(rank * share) + 1)]
-        if tuple(groups) != tuple(expected):
+        """The tasks rolled out are those the plan has for this step.
+
+        A rank sees its share of the completions, which may begin and end within a group.
+        """
+        planned = [task for task in self.plan.step(step) for _ in range(self.group)]
+        share = len(planned) // world()
+        expected = planned[rank() * share : (rank() + 1) * share]
+        if list(task_ids) != expected:
             raise RuntimeError(
-                f"step {step} rolled out tasks {groups}, but the curriculum has {list(expected)}: "
-                "TRL did not keep the order"
+                f"step {step} rolled out tasks {_in_turn(task_ids)}, but the curriculum has "
+                f"{_in_turn(expected)}: TRL did not keep the order"
             )
 
 
-def _generated(arm: ArmDir) -> int:
-    """Tokens written in the steps before, all processes together."""
-    rows = list(read_jsonl(arm.metrics))
+def _in_turn(task_ids: Sequence[str]) -> list[str]:
+    return [name for name, _ in itertools.groupby(task_ids)]
+
+
+def _generated(arm: ArmDir, step: int) -> int:
+    """Tokens written up to a step, all processes together."""
+    rows = [row for row in read_jsonl(arm.metrics) if row["step"] <= step]
     return int(rows[-1].get("tokens/generated", 0)) if rows else 0
 
 
@@ -273,7 +288,6 @@ def _write_rollouts(folder: Path, step: int, rollouts: Sequence[Rollout]) -> Non
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    rank = os.environ.get("RANK", "0")
     rows = [
         {
             "step": step,
@@ -290,7 +304,7 @@ def _write_rollouts(folder: Path, step: int, rollouts: Sequence[Rollout]) -> Non
         for r in rollouts
     ]
     folder.mkdir(parents=True, exist_ok=True)
-    beside = folder / f"step-{step:05d}-{rank}.part"
+    beside = folder / f"step-{step:05d}-{rank()}.part"
     pq.write_table(pa.Table.from_pylist(rows), beside)
     beside.replace(beside.with_suffix(".parquet"))
 
@@ -298,21 +312,22 @@ def _write_rollouts(folder: Path, step: int, rollouts: Sequence[Rollout]) -> Non
 class _Progress(TrainerCallback):
     """metrics.jsonl, one line a step, and a line on the console now and then."""
 
-    def __init__(self, arm: ArmDir, say: Callable[[str], None]) -> None:
-        self.arm, self.say = arm, say
+    def __init__(self, arm: ArmDir, updates: int, say: Callable[[str], None]) -> None:
+        self.arm, self.updates, self.say = arm, updates, say
         self.last_said = time.monotonic()
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
         if not state.is_world_process_zero or "reward" not in logs:
             return
 
-        append_jsonl(self.arm.metrics, [{"step": state.global_step, **logs}])
+        step, steps = state.global_step // self.updates, state.max_steps // self.updates
+        append_jsonl(self.arm.metrics, [{"step": step, **logs}])
         done = state.global_step == state.max_steps
         if done or time.monotonic() - self.last_said > 5:
             self.last_said = time.monotonic()
             flat = logs.get("frac_reward_zero_std", 0.0)
             self.say(
-                f"step {state.global_step}/{state.max_steps}  reward {logs['reward']:.3f}  "
+                f"step {step}/{steps}  reward {logs['reward']:.3f}  "
                 f"groups without spread {flat:.0%}"
             )
 
@@ -325,18 +340,20 @@ class _Evaluate(TrainerCallback):
         dev: Dev,
         arm: ArmDir,
         tokenizer: Any,
-        templates: Mapping[str, str],
+        recipe: Recipe,
         say: Callable[[str], None],
     ) -> None:
         self.dev, self.arm, self.say = dev, arm, say
-        self.tokenizer, self.templates = tokenizer, templates
+        self.tokenizer, self.templates = tokenizer, recipe.prompts
+        self.updates = recipe.train.updates
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         if state.global_step == 0:
             self._evaluate(given["model"], 0)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
-        self._evaluate(given["model"], state.global_step)
+        if state.global_step % self.updates == 0:
+            self._evaluate(given["model"], state.global_step // self.updates)
 
     def _evaluate(self, model: Any, step: int) -> None:
         def completer(decoding: Decoding) -> Completer:
@@ -354,6 +371,7 @@ class _Evaluate(TrainerCallback):
 
 class _MarkComplete(TrainerCallback):
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        barrier()  # every rank has written its state of random numbers
         if state.is_world_process_zero:
             folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
             write_json(folder / COMPLETE, {"step": state.global_step})
@@ -363,7 +381,7 @@ class _MarkComplete(TrainerCallback):
 
 
 def _newest_checkpoint(arm: ArmDir) -> tuple[Path | None, int]:
-    """The newest checkpoint that was written to its end, and its step."""
+    """The newest checkpoint that was written to its end, and its number: optimiser updates."""
     found = {
         int(path.parent.name.removeprefix("checkpoint-")): path.parent
         for path in arm.checkpoints.glob(f"checkpoint-*/{COMPLETE}")

@@ -25,6 +25,7 @@ import torch
 from transformers import TrainerCallback
 
 from ttc_rl.config import WatchdogConfig
+from ttc_rl.ranks import is_main
 from ttc_rl.run_dir import ArmDir, append_jsonl
 
 WATCHED, MOST = 8, 1_000_000
@@ -94,8 +95,12 @@ class Signs:
 
 
 class Watchdog(TrainerCallback):
-    def __init__(self, config: WatchdogConfig, arm: ArmDir, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, config: WatchdogConfig, arm: ArmDir, say: Callable[[str], None], updates: int = 1
+    ) -> None:
         self.config, self.arm, self.say = config, arm, say
+        self.updates = updates
+        """Of the optimiser, a step: a checkpoint between them could not be gone on from."""
         self.signs = Signs(config)
         self.before: list[tuple[torch.nn.Parameter, torch.Tensor]] | None = None
         self.moved: bool | None = None
@@ -124,7 +129,8 @@ class Watchdog(TrainerCallback):
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
         if "reward" in (logs or {}):
-            self._alarm(state, control, self.signs.read(state.global_step, logs, self.moved))
+            step = state.global_step // self.updates
+            self._alarm(state, control, self.signs.read(step, logs, self.moved))
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.close()
@@ -135,7 +141,7 @@ class Watchdog(TrainerCallback):
             self.stacks.close()
             self.stacks = None
         stall = self.arm.root / "stall.txt"
-        if stall.exists() and not stall.stat().st_size:
+        if is_main() and stall.exists() and not stall.stat().st_size:
             stall.unlink()
 
     def _wait(self) -> None:
@@ -146,16 +152,18 @@ class Watchdog(TrainerCallback):
     def _alarm(self, state: Any, control: Any, found: Mapping[str, str]) -> None:
         if not state.is_world_process_zero:
             found = {alarm: told for alarm, told in found.items() if alarm in self.config.stop}
+        step, amid = divmod(state.global_step, self.updates)
         for alarm, told in found.items():
             if state.is_world_process_zero:
-                self.say(f"ALARM at step {state.global_step}: {alarm}: {told}")
-                row = {"step": state.global_step, "alarm": alarm, "told": told}
+                self.say(f"ALARM at step {step}: {alarm}: {told}")
+                row = {"step": step, "alarm": alarm, "told": told}
                 append_jsonl(self.arm.alarms, [row])
             if alarm in self.config.stop:
-                self.stopped = f"{alarm} at step {state.global_step}: {told}"
+                self.stopped = f"{alarm} at step {step}: {told}"
                 control.should_training_stop = True
-                control.should_save = alarm != "nan"  # those weights are lost; the last are kept
+                control.should_save = alarm != "nan" and not amid  # those weights are lost
 
 
 def _start(parameter: torch.Tensor) -> torch.Tensor:
-    return parameter.detach().flatten()[:MOST].clone()
+    local = getattr(parameter, "to_local", parameter.detach)()  # of FSDP2: this rank's shard
+    return local.detach().flatten()[:MOST].clone()

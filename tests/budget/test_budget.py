@@ -1,0 +1,172 @@
+"""Plans: sizes against transformers' own models, arithmetic against counting it out."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ttc_rl.budget import Assumed, budget, shape_of
+from ttc_rl.budget.cost import scorings
+from ttc_rl.budget.models import known_gpus, known_models
+from ttc_rl.budget.show import arm_rows
+from ttc_rl.config import ModelConfig, Recipe, TrainConfig
+from ttc_rl.curriculum import plan
+from ttc_rl.schema import UserError
+
+
+def recipe(model: str = "Qwen/Qwen3-8B", size: int = 10, **train: object) -> Recipe:
+    small = {"tasks_per_step": 4, "rollouts_per_task": 8, "max_completion_tokens": 100}
+    return Recipe.model_validate(
+        {
+            "model": model,
+            "corpus": "c.jsonl",
+            "target": "aime25",
+            "selection": {"size": size},
+            "train": {**small, **train},
+        }
+    )
+
+
+@pytest.mark.parametrize("name", sorted(known_models()))
+def test_a_model_has_as_many_parameters_as_transformers_makes_of_its_shape(name: str):
+    import torch
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    shape = shape_of(ModelConfig(path=name))
+    config = Qwen3Config(
+        vocab_size=shape.vocabulary,
+        hidden_size=shape.hidden,
+        intermediate_size=shape.mlp,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        num_key_value_heads=shape.kv_heads,
+        head_dim=shape.head_dim,
+        tie_word_embeddings=shape.tied,
+    )
+    with torch.device("meta"):
+        made = Qwen3ForCausalLM(config)
+    assert shape.parameters == sum(p.numel() for p in made.parameters())
+
+
+def test_the_totals_are_those_of_the_published_weights():
+    # The totals that the hub shows for the safetensors files of the two models.
+    published = {"Qwen/Qwen3-0.6B": 596_049_920, "Qwen/Qwen3-8B": 8_190_735_360}
+    for name, total in published.items():
+        assert shape_of(ModelConfig(path=name)).parameters == total
+
+
+def test_a_local_config_is_read_and_an_unknown_model_is_one_line(tmp_path: Path):
+    config = {
+        "model_type": "llama",
+        "num_hidden_layers": 2,
+        "hidden_size": 8,
+        "intermediate_size": 16,
+        "num_attention_heads": 2,
+        "vocab_size": 10,
+        "tie_word_embeddings": False,
+    }
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    shape = shape_of(ModelConfig(path=str(tmp_path)))
+    assert (shape.kv_heads, shape.head_dim, shape.head_norm) == (2, 4, False)
+    layer = 4 * 8 * 8 + 3 * 8 * 16 + 2 * 8
+    assert shape.parameters == 2 * 10 * 8 + 8 + 2 * layer
+    with pytest.raises(UserError, match=r"shape of some/model is not known.*config\.json"):
+        shape_of(ModelConfig(path="some/model"))
+
+
+def test_steps_and_padding_are_those_that_training_makes():
+    for size, epochs, per_step in ((10, 2, 4), (7, 3, 5), (1000, 2, 8)):
+        made = recipe(size=size, epochs=epochs, tasks_per_step=per_step)
+        planned = budget(made, Assumed())
+        real = plan([str(i) for i in range(size)], made.train)
+        assert (planned.steps, planned.padding) == (real.steps, real.padding)
+        assert planned.most.rollouts == len(real.task_ids) * 8
+
+
+def test_flops_are_counted_token_by_token():
+    made = recipe(trl={"num_iterations": 2, "beta": 0.1})
+    planned = budget(made, Assumed(prompt_tokens=20, tokens=50, target_tasks=30))
+    assert planned.expected
+    flops = 0
+    for _ in range(planned.expected.rollouts):
+        forwards = 1 + 1 + 1 + 2  # drawn, old log-probabilities, reference, two updates
+        flops += 70 * planned.shape.parameters * (2 * forwards + 4 * 2)
+    assert planned.expected.flops == pytest.approx(flops)
+    votes = flops / (2 * planned.shape.parameters * 50 * 30)
+    assert planned.equal_votes == int(votes)
+
+
+def test_scorings_follow_trl():
+    """The condition in `_generate_and_score_completions` of TRL 1.16."""
+    for updates, iterations, vllm in ((1, 1, False), (4, 1, False), (1, 2, False), (1, 1, True)):
+        train = TrainConfig.model_validate(
+            {
+                "updates_per_step": updates,
+                "trl": {"num_iterations": iterations},
+                "vllm": {"mode": "colocate"} if vllm else None,
+            }
+        )
+        accumulation = 128 // updates
+        generate_every = 128 * iterations
+        assert scorings(train) == int(accumulation % generate_every != 0 or vllm)
+
+
+def test_sharding_divides_what_it_says_and_the_rest_stays():
+    made = recipe(micro_batch=2, vllm={"mode": "colocate", "gpu_memory_utilization": 0.5})
+    whole, zero2, fsdp2 = (
+        budget(made, Assumed(gpus=4, sharding=s)).memory.parts for s in ("none", "zero2", "fsdp2")
+    )
+    assert whole["weights"] == zero2["weights"] == 4 * fsdp2["weights"] == 4 * 8_190_735_360
+    for part in ("gradients", "optimiser"):
+        assert whole[part] == 4 * zero2[part] == 4 * fsdp2[part]
+    for part in ("activations", "logits", "vllm"):
+        assert whole[part] == zero2[part] == fsdp2[part]
+    assert whole["vllm"] == 40e9
+
+
+def test_more_gpus_or_bandwidth_never_take_longer_and_a_price_is_only_told():
+    hours = [budget(recipe(), Assumed(gpu=name)).cost.gpu_hours for name in ("l4", "h100", "h200")]
+    assert hours == sorted(hours, reverse=True)
+    assert all(best < worst for best, worst in hours)
+    assert budget(recipe(), Assumed()).price is None
+    priced = budget(recipe(), Assumed(price=3.0))
+    assert priced.price == tuple(3 * h for h in priced.cost.gpu_hours)
+    assert all(gpu.source for gpu in known_gpus().values())
+
+
+def test_arms_that_cost_the_same_share_a_table():
+    made = recipe().model_copy(
+        update={
+            "arms": {
+                "random": {"selection": {"method": "random"}},
+                "sift": {},
+                "long": {"train": {"epochs": 3}},
+            }
+        }
+    )
+    titles = [title for title, _ in arm_rows(made, Assumed())]
+    assert titles == ["each of random, sift", "each of long"]
+
+
+@pytest.mark.parametrize(
+    ("gpus", "micro", "says"),
+    [(3, None, "do not divide over 3 devices"), (2, 32, "micro-batches of 32")],
+)
+def test_a_batch_that_does_not_divide_is_told(gpus: int, micro: int | None, says: str):
+    with pytest.raises(UserError, match=says):
+        budget(recipe(micro_batch=micro), Assumed(gpus=gpus))
+
+
+def test_plan_answers_without_loading_anything_heavy():
+    code = (
+        "import sys; from ttc_rl.cli import app\n"
+        "try:\n    app(['plan', 'recipes/quickstart.yaml', '--price', '2'])\n"
+        "finally:\n    print('loaded', [m for m in ('torch', 'transformers', 'trl', 'datasets')"
+        " if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "loaded []" in done.stdout, done
+    assert "DOES NOT FIT" not in done.stdout
+    assert "a GPU hour (--price)" in done.stdout

@@ -1,0 +1,170 @@
+"""One recipe on many GPUs: commands for this machine, a SLURM script, a SkyPilot task.
+
+    select        one process       corpus -> curriculum
+    train         all processes     accelerate launch -m ttc_rl train
+    eval          one process       which starts engines of its own (`eval.engine.processes`)
+
+Every stage goes on where an earlier try stopped, so a job that was put back in the queue runs the
+same script again. How many GPUs there are is no part of the recipe: a run may go on with more.
+"""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Literal
+
+from ttc_rl.config import Recipe
+from ttc_rl.curriculum import micro_batch
+from ttc_rl.schema import UserError
+
+__all__ = ["CONFIGS", "Launch", "Parallel", "config_file", "local", "run_local", "serve"]
+
+Parallel = Literal["single", "ddp", "fsdp2", "zero2", "zero3", "cpu"]
+CONFIGS: tuple[Parallel, ...] = ("single", "ddp", "fsdp2", "zero2", "zero3", "cpu")
+PORT = 8000
+"""Of vLLM's server."""
+OWN_GPU = 0.9
+"""Share of its GPUs' memory that a server takes; the recipe's default is for colocation."""
+
+
+@dataclass(frozen=True)
+class Launch:
+    """What is run, and over what."""
+
+    recipe: Path
+    overrides: Sequence[str]
+    run_dir: Path
+    config: Parallel
+    gpus: int
+    """A node; processes of `cpu`."""
+    nodes: int = 1
+    """That train; a node of vLLM's server comes on top."""
+    unsafe_local: bool = False
+
+    @property
+    def processes(self) -> int:
+        return self.gpus * self.nodes
+
+
+def check(launch: Launch, recipe: Recipe) -> None:
+    """Raise UserError at once where the processes do not fit the config or the batch."""
+    if launch.config == "single" and launch.processes > 1:
+        raise UserError(
+            f"--parallel single: one process, but {launch.processes} GPUs; "
+            f"name one of {', '.join(c for c in CONFIGS if c != 'single')}"
+        )
+    if launch.config != "single" and launch.processes < 2:
+        raise UserError(f"--parallel {launch.config}: needs at least two processes; see --gpus")
+    if recipe.sweep:
+        raise UserError("a recipe with `sweep:` is many runs: `ttc-rl run` makes them all")
+    for name in recipe.arm_names:
+        train = recipe.arm(name).train
+        micro_batch(train, launch.processes)
+        if train.dev is not None and launch.processes > 1:
+            raise UserError("train.dev: evaluates in one process only; leave it out of this run")
+
+
+def serves(recipe: Recipe) -> bool:
+    """Rollouts come from a server of its own."""
+    return recipe.train.vllm is not None and recipe.train.vllm.mode == "server"
+
+
+def config_file(config: Parallel) -> Path:
+    """accelerate's configuration, as it is kept in this package."""
+    return Path(str(resources.files("ttc_rl.launch").joinpath(f"configs/{config}.yaml")))
+
+
+# --------------------------------------------------------------------------- commands
+
+
+def stage(launch: Launch, name: str) -> list[str]:
+    """Arguments of `ttc-rl` for one stage."""
+    resume = ["--resume"] if name == "select" else []
+    unsafe = ["--unsafe-local"] if launch.unsafe_local and name != "select" else []
+    folder = ["--run-dir", str(launch.run_dir)]
+    return [name, str(launch.recipe), *launch.overrides, *folder, *resume, *unsafe]
+
+
+def accelerate(launch: Launch, python: str, config: Path, machine: Sequence[str]) -> list[str]:
+    """`accelerate launch` of the training; `machine` says which of several nodes this is."""
+    return [
+        python,
+        "-m",
+        "accelerate.commands.launch",
+        "--config_file",
+        str(config),
+        "--num_processes",
+        str(launch.processes),
+        "--num_machines",
+        str(launch.nodes),
+        *machine,
+        "-m",
+        "ttc_rl",
+        *stage(launch, "train"),
+    ]
+
+
+def local(launch: Launch) -> list[list[str]]:
+    """The three commands of a run on this machine; a free port is found for the processes."""
+    python = sys.executable
+    port = ["--main_process_port", "0"] if launch.processes > 1 else []
+    return [
+        [python, "-m", "ttc_rl", *stage(launch, "select")],
+        accelerate(launch, python, config_file(launch.config), port),
+        [python, "-m", "ttc_rl", *stage(launch, "eval")],
+    ]
+
+
+def run_local(launch: Launch, recipe: Recipe, say: Callable[[str], None]) -> None:
+    """Run them in turn. Raises UserError where one fails, and where a server is not named."""
+    import os
+
+    named = recipe.train.vllm and recipe.train.vllm.server_base_url
+    if serves(recipe) and not (named or os.environ.get("TTC_RL_VLLM_URL")):
+        raise UserError(
+            "train.vllm.mode: server needs server_base_url; start one on GPUs of its own: "
+            f"VLLM_SERVER_DEV_MODE=1 {shlex.join(serve(recipe))}"
+        )
+    for command in local(launch):
+        say(shlex.join(command))
+        done = subprocess.run(command, check=False)
+        if done.returncode:
+            raise UserError(
+                f"{shlex.join(command[:4])} ... ended with {done.returncode}; "
+                "the same command goes on from there"
+            )
+
+
+def serve(recipe: Recipe) -> list[str]:
+    """vLLM's own server as TRL's trainer needs it: trl/scripts/vllm_serve.py of TRL 1.16 builds
+    the same line. The variable VLLM_SERVER_DEV_MODE=1 opens the addresses that take weights."""
+    if recipe.model.path is None:
+        raise UserError("train.vllm.mode: server needs a model id or folder, not `pretrain:`")
+    assert recipe.train.vllm is not None
+    vllm = recipe.train.vllm
+    told = "gpu_memory_utilization" in vllm.model_fields_set
+    return [
+        "vllm",
+        "serve",
+        recipe.model.path,
+        "--host",
+        "0.0.0.0",
+        "--port",
+        str(PORT),
+        "--tensor-parallel-size",
+        str(vllm.tensor_parallel_size),
+        "--gpu-memory-utilization",
+        str(vllm.gpu_memory_utilization if told else OWN_GPU),
+        "--weight-transfer-config",
+        '{"backend": "nccl"}',
+        "--logprobs-mode",
+        "processed_logprobs",
+        "--max-logprobs",
+        "-1",
+    ]
