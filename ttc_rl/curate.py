@@ -16,7 +16,9 @@ from ttc_rl.unfinished import Unfinished
 from ttc_rl.versions import versions
 
 if TYPE_CHECKING:
+    from ttc_rl.config import Recipe
     from ttc_rl.overlap.cleaning import Cleaned
+    from ttc_rl.run_dir import ArmDir
 
 
 def select(job: Job) -> None:
@@ -160,6 +162,8 @@ def _select_arm(
         "corpus_sources": _counts([task.source for task in corpus]),
         **common,
     }
+    if recipe.train.curriculum.method != "static":
+        _write_pool(recipe, folder, corpus, corpus_ND, aims_MD, rows_n, extra.keywords)
     write_jsonl(folder.curriculum, rows)
     write_jsonl(folder.contamination, contaminated)
     write_text(folder.explanation, explain(summary, rows))
@@ -169,6 +173,33 @@ def _select_arm(
         f"{name}: {len(picks):,} tasks in {seconds:.1f} s; uncertainty about the target "
         f"{before:.2f} -> {after:.2f}, certified {certificate.share:.1%} of what any "
         f"{len(picks):,} tasks could remove"
+    )
+
+
+def _write_pool(
+    recipe: Recipe,
+    folder: ArmDir,
+    corpus: list[Task],
+    corpus_ND: Any,
+    aims_MD: Any,
+    picks: Any,
+    known: dict[str, Any],
+) -> None:
+    """What a curriculum that follows the model will choose from."""
+    from ttc_rl.curriculum.pool import Pool, pool_rows, write_pool
+    from ttc_rl.inputs import POOL
+
+    size = recipe.train.curriculum.pool or POOL * recipe.selection.size
+    rows = pool_rows(corpus_ND, aims_MD, picks, size)
+    success = known.get("success")
+    write_pool(
+        folder,
+        Pool(
+            [corpus[row] for row in rows],
+            corpus_ND[rows],
+            aims_MD,
+            None if success is None else success[rows],
+        ),
     )
 
 

@@ -325,10 +325,10 @@ def dev_evaluation(
         raise UserError(f"{job.run.dev_tasks}: not there; `ttc-rl select RECIPE` makes it")
     drawn = resolve_sampling(recipe.eval, resolve_target(recipe).sampling)
     decoding = Decoding(drawn.max_tokens, drawn.temperature, drawn.top_p)
-    iterations = recipe.train.trl.get("num_iterations", 1)
+    updates = recipe.train.updates
 
     def score(completer: Callable[[Decoding], Completer], update: int) -> dict[str, float] | None:
-        step, within = divmod(update, iterations)
+        step, within = divmod(update, updates)
         if within or (step % config.every and step != steps):
             return None
         path = folder.dev_samples(update)

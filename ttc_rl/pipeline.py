@@ -39,13 +39,17 @@ def train(job: Job) -> None:
         job.say("training: done already")
         return
     check_extras(job.recipe)
-    from ttc_rl.curriculum import charged, plan
+    from ttc_rl.curriculum import Pool, charged, follow, plan, read_pool
     from ttc_rl.tracking import log_training, tracked
 
     plans, tasks = {}, {}
+    pools: dict[str, Pool | None] = {}
     for name in arms:
         recipe, folder = job.arm(name)
         order, tasks[name] = _curriculum(folder)
+        pools[name] = None if recipe.train.curriculum.method == "static" else read_pool(folder)
+        if pool := pools[name]:
+            tasks[name] |= {task.id: task for task in pool.tasks}
         compute = read_json(folder.selection).get("compute")
         plans[name] = charged(plan(order, recipe.train), recipe.train, compute)
     from ttc_rl.train.ranks import main_first
@@ -69,6 +73,9 @@ def train(job: Job) -> None:
                 track=track,
                 say=_prefixed(job, name),
                 dev=dev_evaluation(job, name, plans[name].steps),
+                curriculum=follow(recipe, plans[name], pools[name])
+                if recipe.train.follows
+                else None,
             )
             if track:
                 log_training(folder)

@@ -4,6 +4,7 @@
          duplicates.jsonl  difficulty.jsonl  features/
          curriculum.jsonl  selection.json  selection.md  contamination.jsonl
          dev.tasks.jsonl
+         pool.jsonl  pool.npz
          metrics.jsonl  alarms.jsonl  dev.jsonl  dev/  rollouts/  checkpoints/  model/
          eval/BENCHMARK/MODEL.samples.jsonl  eval/BENCHMARK/MODEL.json
 
@@ -52,6 +53,15 @@ class ArmDir:
     @property
     def contamination(self) -> Path:
         return self.root / "contamination.jsonl"
+
+    @property
+    def pool(self) -> Path:
+        """What a curriculum that follows the model chooses from; only such arms have one."""
+        return self.root / "pool.jsonl"
+
+    @property
+    def pool_vectors(self) -> Path:
+        return self.root / "pool.npz"
 
     @property
     def metrics(self) -> Path:
@@ -207,14 +217,18 @@ def _short(value: Any) -> str:
 
 def write_text(path: Path, text: str) -> None:
     """Whole or not at all: written beside, flushed to disk, renamed."""
-    _write(path, [text])
+    _write(path, [text.encode()])
 
 
-def _write(path: Path, pieces: Iterable[str]) -> None:
+def write_bytes(path: Path, content: bytes) -> None:
+    _write(path, [content])
+
+
+def _write(path: Path, pieces: Iterable[bytes]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f"{path.name}.{uuid4().hex[:8]}.part")
     try:
-        with beside.open("w") as file:
+        with beside.open("wb") as file:
             file.writelines(pieces)
             file.flush()
             os.fsync(file.fileno())
@@ -229,7 +243,7 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_jsonl(path: Path, rows: Iterable[Any]) -> None:
     """Like `write_text`; a row is written when it comes, and need not be held."""
-    _write(path, (json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    _write(path, ((json.dumps(row, ensure_ascii=False) + "\n").encode() for row in rows))
 
 
 def append_jsonl(path: Path, rows: Iterable[Any]) -> None:

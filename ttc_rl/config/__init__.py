@@ -6,12 +6,14 @@ Precedence: command line, then the recipe, then its parent (`extends:`, one leve
 from ttc_rl.config.loading import dump_recipe, load_recipe, make_recipe, with_keys
 from ttc_rl.config.sections import (
     AdapterConfig,
+    CurriculumConfig,
     DedupeConfig,
     DevConfig,
     DifficultyConfig,
     EmbedConfig,
     EngineConfig,
     EvalConfig,
+    GuardConfig,
     JudgeConfig,
     LessConfig,
     ModelConfig,
@@ -34,12 +36,14 @@ from ttc_rl.config.trl_fields import grpo_config_fields
 
 __all__ = [
     "AdapterConfig",
+    "CurriculumConfig",
     "DedupeConfig",
     "DevConfig",
     "DifficultyConfig",
     "EmbedConfig",
     "EngineConfig",
     "EvalConfig",
+    "GuardConfig",
     "JudgeConfig",
     "LessConfig",
     "ModelConfig",

@@ -328,6 +328,51 @@ class WatchdogConfig(Section):
     """Share of groups in which all rewards are equal."""
 
 
+class CurriculumConfig(Section):
+    """Which tasks each step trains on: those picked before training, or a choice that follows the
+    model. docs/curricula.md says what each method does; what has no source there is ours."""
+
+    method: Literal["static", "achievable", "beta", "discover", "difficulty"] = "static"
+    every: int | None = Field(default=None, gt=0)
+    """Steps between two choices; 1 of `discover` and 10 of the others when left out."""
+    pool: int | None = Field(default=None, gt=0)
+    """Choose among the selection's picks and the so many corpus tasks nearest to the targets; four
+    times `selection.size` when left out, the whole corpus where it is as large."""
+    prior: float = Field(default=0.5, gt=0, lt=1)
+    """Success believed in before a rollout, where selection has not measured it."""
+    band: tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]] = (
+        0.25, 0.60,
+    )  # fmt: skip
+    """Of `achievable` and `beta`: success that a task to be trained on should have."""
+    candidates: int = Field(default=1000, gt=0)
+    """Of `achievable` and `beta`: where fewer are in the band, those nearest to its middle fill."""
+    decay: float = Field(default=0.95, gt=0, le=1)
+    """Weight that a rollout keeps from step to step; of all but `achievable`."""
+    reach: float = Field(default=0.05, gt=0)
+    """A rollout counts exp((cosine - 1) / reach) for a similar task; of all but `achievable`."""
+    novelty: float = Field(default=1.0, ge=0)
+    """Of `discover`: standard deviations of success that count as success."""
+    rate: float = Field(default=0.1, gt=0)
+    """Of `discover`: how fast relevance is given up for success where less than half succeeds."""
+
+    @model_validator(mode="after")
+    def _band_is_one(self) -> Self:
+        if self.band[0] >= self.band[1]:
+            raise ValueError(f"band {list(self.band)}: the first number must be the lower one")
+        return self
+
+
+class GuardConfig(Section):
+    """Groups that teach nothing may not move the model: they are dropped, and the step shrinks.
+
+    Adam rescales what gradient is left to a whole step, so dropping alone does not help."""
+
+    min_successes: int = Field(default=2, gt=0)
+    """Groups with fewer successes, or without a failure, are dropped."""
+    full_at: float = Field(default=0.5, gt=0, le=1)
+    """The learning rate of a step is multiplied by (share of groups kept) / this, at most 1."""
+
+
 class TrainConfig(Section):
     epochs: int = Field(default=1, gt=0)
     """Passes over the curriculum, in the selector's order each time."""
@@ -361,11 +406,19 @@ class TrainConfig(Section):
     """Take what the selection spent on the model off the training: fewer steps, equal compute."""
     vllm: VllmConfig | None = None
     """Generate rollouts with vLLM; transformers' generate when left out."""
+    curriculum: CurriculumConfig = CurriculumConfig()
+    guard: GuardConfig | None = None
+    """Against over-hard tasks; no step is touched when left out."""
 
     @property
     def engine(self) -> EngineConfig:
         """What draws where training is not under way yet: for selection, and for a judge here."""
         return EngineConfig(backend="vllm" if self.vllm else "transformers")
+
+    @property
+    def follows(self) -> bool:
+        """Training looks at each step's rewards before the next one: not so on a plain recipe."""
+        return self.curriculum.method != "static" or self.guard is not None
 
     @property
     def rollouts_per_step(self) -> int:
@@ -380,6 +433,11 @@ class TrainConfig(Section):
     def _check(self) -> Self:
         if self.majority and self.reward != "correct":
             raise ValueError(f"`majority` and `reward: {self.reward}` are two rewards; name one")
+        if self.guard and self.guard.min_successes >= self.rollouts_per_task:
+            raise ValueError(
+                f"guard.min_successes {self.guard.min_successes} drops every group of "
+                f"{self.rollouts_per_task} rollouts"
+            )
         step = f"a step ({self.tasks_per_step} tasks x {self.rollouts_per_task})"
         if self.rollouts_per_step % self.updates_per_step:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""GRPO on a curriculum, with TRL's GRPOTrainer as it is. The one file that knows TRL."""
+"""GRPO on a curriculum, with TRL's GRPOTrainer as it is. With `following`, all that knows TRL."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
 from ttc_rl.config import Recipe, RewardName
-from ttc_rl.curriculum import Plan, micro_batch
+from ttc_rl.curriculum import Curriculum, Plan, micro_batch
 from ttc_rl.prompts import as_messages, render
 from ttc_rl.ranks import is_main, rank, world
 from ttc_rl.rewards import reward, shuffled_golds
@@ -29,6 +29,7 @@ from ttc_rl.sampling import Decoding
 from ttc_rl.sampling.generate import GenerateCompleter
 from ttc_rl.schema import Completer, Rollout, Task, UserError, Verdict
 from ttc_rl.train.adapters import loading, merged, peft_config
+from ttc_rl.train.following import Director, FollowingTrainer, restore
 from ttc_rl.train.ranks import barrier
 from ttc_rl.train.watchdog import Watchdog
 from ttc_rl.verifiers import check_infra_errors, verify_many
@@ -53,8 +54,11 @@ def train_grpo(
     track: bool,
     say: Callable[[str], None],
     dev: Dev | None = None,
+    curriculum: Curriculum | None = None,
 ) -> None:
     """Train `base` on `plan` and leave the model in `arm.model`, in Hugging Face format.
+
+    With a `curriculum` the plan says how many steps there are, and it says which tasks they train.
 
     Goes on from the newest complete checkpoint where there is one; the result is the same as
     without the interruption. Raises UserError where TRL refuses the recipe's `train.trl`.
@@ -69,17 +73,20 @@ def train_grpo(
     tokenizer = AutoTokenizer.from_pretrained(base, padding_side="left")
     # TRL's own code asks by the old name; nothing a user could change.
     warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")
-    ledger = _Ledger(recipe, plan, tasks, arm, tokenizer.eos_token_id)
+    prompt = _prompts(recipe, tasks, tokenizer)
+    director = _director(recipe, curriculum, prompt, checkpoint, step) if curriculum else None
+    ledger = _Ledger(recipe, director or plan, tasks, arm, tokenizer.eos_token_id)
     set_seed(recipe.seed)  # an adapter is drawn before TRL sets the seed
-    trainer = GRPOTrainer(
-        model=str(base),
-        reward_funcs=ledger.verified_reward,
-        args=_grpo_config(recipe, plan, arm, track),
-        train_dataset=_dataset(recipe, plan, tasks, tokenizer),
-        processing_class=tokenizer,
-        peft_config=peft_config(recipe.train.lora),
-        callbacks=[_Progress(arm, recipe.train.updates, say), _MarkComplete()],
-    )
+    given: dict[str, Any] = {
+        "model": str(base),
+        "reward_funcs": ledger.verified_reward,
+        "args": _grpo_config(recipe, plan, arm, track),
+        "train_dataset": _dataset(plan, prompt),
+        "processing_class": tokenizer,
+        "peft_config": peft_config(recipe.train.lora),
+        "callbacks": [_Progress(arm, recipe.train.updates, say), _MarkComplete()],
+    }
+    trainer = FollowingTrainer(director=director, **given) if director else GRPOTrainer(**given)
     if dev is not None:
         if trainer.accelerator.num_processes > 1:
             raise UserError("train.dev: evaluates in one process only; leave it out of this run")
@@ -121,17 +128,38 @@ def _save_model(
 # --------------------------------------------------------------------------- what TRL is given
 
 
-def _dataset(recipe: Recipe, plan: Plan, tasks: Mapping[str, Task], tokenizer: Any) -> Dataset:
-    """One row a slot of the plan, in the plan's order."""
+def _prompts(
+    recipe: Recipe, tasks: Mapping[str, Task], tokenizer: Any
+) -> Callable[[str], str | list[dict[str, str]]]:
+    """Task id -> its prompt as TRL takes it."""
     chat = tokenizer.chat_template is not None
 
-    def prompt(task: Task) -> Any:
-        text = render(task, recipe.prompts)
+    def prompt(task_id: str) -> str | list[dict[str, str]]:
+        text = render(tasks[task_id], recipe.prompts)
         return as_messages(text) if chat else text
 
+    return prompt
+
+
+def _dataset(plan: Plan, prompt: Callable[[str], Any]) -> Dataset:
+    """One row a slot of the plan, in the plan's order."""
     return Dataset.from_list(
-        [{"prompt": prompt(tasks[task_id]), "task_id": task_id} for task_id in plan.task_ids]
+        [{"prompt": prompt(task_id), "task_id": task_id} for task_id in plan.task_ids]
     )
+
+
+def _director(
+    recipe: Recipe,
+    curriculum: Curriculum,
+    prompt: Callable[[str], Any],
+    checkpoint: Path | None,
+    step: int,
+) -> Director:
+    """Stands where the checkpoint does; `step` counts updates, of which a rollout may see more."""
+    train = recipe.train
+    director = Director(curriculum, prompt, train.guard, train.tasks_per_step)
+    restore(director, checkpoint, step // train.updates)
+    return director
 
 
 def _grpo_config(recipe: Recipe, plan: Plan, arm: ArmDir, track: bool) -> GRPOConfig:
@@ -195,7 +223,12 @@ class _Ledger:
     """The reward function, and the record of what was rolled out in which order."""
 
     def __init__(
-        self, recipe: Recipe, plan: Plan, tasks: Mapping[str, Task], arm: ArmDir, eos: int
+        self,
+        recipe: Recipe,
+        plan: Plan | Director,
+        tasks: Mapping[str, Task],
+        arm: ArmDir,
+        eos: int,
     ) -> None:
         self.plan, self.tasks, self.arm, self.eos = plan, tasks, arm, eos
         self.reward: RewardName = recipe.train.reward

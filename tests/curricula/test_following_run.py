@@ -1,0 +1,208 @@
+"""Curricula in real training: never a step behind, and the same after a kill."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from ttc_rl.config import Recipe, load_recipe
+from ttc_rl.curriculum import Curriculum, Plan, Static, plan
+from ttc_rl.job import Job, starting_model
+from ttc_rl.pipeline import select, train
+from ttc_rl.run_dir import ArmDir, RunDir, read_json, read_jsonl
+from ttc_rl.schema import Task
+from ttc_rl.sources.skills import make_skills
+from ttc_rl.train.grpo import train_grpo
+
+RECIPE = Path(__file__).with_name("following.yaml")
+
+
+def start(run_dir: Path) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "ttc_rl", "train", str(RECIPE), "--run-dir", str(run_dir)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def executed(folder: Path) -> list[list[str]]:
+    """Task ids of every step, once a group, over all processes."""
+    steps: dict[str, list[str]] = {}
+    for file in sorted((folder / "rollouts").glob("*.parquet")):
+        steps.setdefault(file.name[:10], []).extend(pq.read_table(file)["task_id"].to_pylist())
+    return [ids[::4] for ids in steps.values()]
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def metrics(folder: Path) -> list[dict[str, float]]:
+    """Without what a clock says."""
+    rows = read_jsonl(folder / "metrics.jsonl")
+    return [{k: v for k, v in row.items() if "time" not in k} for row in rows]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
+    folder, recipe = tmp_path_factory.mktemp("following") / "whole", load_recipe(RECIPE, [])
+    job = Job(recipe, RunDir.open(folder, recipe), lambda _: None)
+    select(job)
+    train(job)
+    return folder
+
+
+def test_it_logs_what_it_did(whole: Path):
+    for arm in ("discover", "beta"):
+        rows = metrics(whole / "arms" / arm)
+        assert len(rows) == 8
+        for row in rows:
+            assert 0 < row["curriculum/achievability"] < 1
+            assert 0 <= row["curriculum/never_solved"] <= 1
+            assert row["guard/shrink"] == pytest.approx(min(1, (1 - row["guard/dropped"]) / 0.9))
+            assert row["curriculum/flat"] == pytest.approx(row["frac_reward_zero_std"])
+        assert rows[-1]["curriculum/reselections"] == (8 if arm == "discover" else 3)
+        assert len({tuple(ids) for ids in executed(whole / "arms" / arm)}) > 2
+    assert len({row["curriculum/relevance"] for row in metrics(whole / "arms" / "discover")}) > 2
+
+
+def test_killed_and_resumed_it_ends_the_same(whole: Path, tmp_path: Path):
+    recipe = load_recipe(RECIPE, [])
+    run = tmp_path / "killed"
+    select(Job(recipe, RunDir.open(run, recipe), lambda _: None))
+    for arm, steps in (("discover", 5), ("beta", 4)):
+        process, log = start(run), run / "arms" / arm / "metrics.jsonl"
+        while not (log.exists() and len(log.read_text().splitlines()) >= steps):
+            assert process.poll() is None, process.communicate()[0]
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        assert (run / "arms" / arm / "checkpoints").exists()
+    output, _ = start(run).communicate(timeout=300)
+    for arm in ("discover", "beta"):
+        mine, theirs = run / "arms" / arm, whole / "arms" / arm
+        assert executed(mine) == executed(theirs), output
+        assert digest(mine / "model/model.safetensors") == digest(
+            theirs / "model/model.safetensors"
+        )
+        assert metrics(mine) == metrics(theirs)
+
+
+class Probe(Curriculum):
+    """Takes notes: what was observed when it was asked."""
+
+    def __init__(self, ids: list[str]) -> None:
+        super().__init__()
+        self.ids, self.heard, self.notes = ids, [], []
+
+    def next_tasks(self, count: int) -> list[str]:
+        self.notes.append(len(self.heard))
+        self.steps += 1
+        # The next tasks are told by the last rewards, so a stale answer could not go unnoticed.
+        first = len(self.heard) + sum(round(4 * rate) for _, rate in self.heard[-count:])
+        return [self.ids[(first + i) % len(self.ids)] for i in range(count)]
+
+    def observe(self, task_id: str, pass_rate: float, trials: int) -> None:
+        super().observe(task_id, pass_rate, trials)
+        self.heard.append((task_id, pass_rate))
+
+
+def short(recipe: Recipe, **change: object) -> Recipe:
+    changed = {"guard": None, "save_steps": 4, **change}
+    return recipe.model_copy(update={"train": recipe.train.model_copy(update=changed)})
+
+
+def trained(
+    recipe: Recipe, plan: Plan, folder: Path, curriculum: Curriculum | None
+) -> Mapping[str, Task]:
+    tasks = {t.id: t for t in make_skills(recipe.corpus[0].skills)}
+    base = starting_model(recipe, lambda _: None)
+    arm = ArmDir(folder)
+    train_grpo(
+        recipe, plan, tasks, base, arm, track=False, say=lambda _: None, curriculum=curriculum
+    )
+    return tasks
+
+
+@pytest.mark.parametrize(
+    ("micro_batch", "updates"), [(None, 1), (4, 1), (8, 2)], ids=["whole", "accumulated", "twice"]
+)
+def test_the_tasks_of_a_step_know_the_rewards_of_the_one_before(
+    cache: Path, tmp_path: Path, micro_batch: int | None, updates: int
+):
+    made = load_recipe(RECIPE, [])
+    trl = {**made.train.trl, "num_iterations": updates}
+    recipe = short(made, trl=trl, micro_batch=micro_batch)
+    ids = [task.id for task in make_skills(recipe.corpus[0].skills)]
+    probe = Probe(ids)
+    slots = plan(ids[:24], recipe.train.model_copy(update={"epochs": 1}))
+    trained(recipe, slots, tmp_path, probe)
+    assert probe.notes == [4 * step for step in range(6)]
+    rolled = executed(tmp_path)
+    assert [i for ids in rolled for i in ids] == [task_id for task_id, _ in probe.heard]
+    for step, file in enumerate(sorted((tmp_path / "rollouts").glob("*.parquet"))):
+        rewards = pq.read_table(file)["reward"].to_pylist()
+        rates = [sum(rewards[i : i + 4]) / 4 for i in range(0, 16, 4)]
+        assert rates == [rate for _, rate in probe.heard[4 * step : 4 * step + 4]]
+
+
+def test_a_static_curriculum_asked_step_by_step_trains_the_same_model(cache: Path, tmp_path: Path):
+    recipe = short(load_recipe(RECIPE, []))
+    ids = [task.id for task in make_skills(recipe.corpus[0].skills)][:16]
+    slots = plan(ids, recipe.train)
+    for name, curriculum in (("plain", None), ("asked", Static(slots))):
+        trained(recipe, slots, tmp_path / name, curriculum)
+    plain, asked = tmp_path / "plain", tmp_path / "asked"
+    assert executed(plain) == executed(asked)
+    weights = "model/model.safetensors"
+    assert digest(plain / weights) == digest(asked / weights)
+
+
+def test_where_no_group_teaches_the_guard_stops_the_step(cache: Path, tmp_path: Path):
+    from safetensors.torch import load_file
+
+    strict = {"min_successes": 4, "full_at": 1.0}  # four of four is no spread: none is kept
+    recipe = load_recipe(RECIPE, [])
+    guard = recipe.train.guard.model_copy(update=strict)
+    recipe = short(recipe, guard=guard)
+    ids = [task.id for task in make_skills(recipe.corpus[0].skills)][:8]
+    slots = plan(ids, recipe.train.model_copy(update={"epochs": 1}))
+    trained(recipe, slots, tmp_path, Static(slots))
+    base = load_file(Path(starting_model(recipe, lambda _: None)) / "model.safetensors")
+    after = load_file(tmp_path / "model/model.safetensors")
+    assert all((base[name] == after[name]).all() for name in base)
+    assert [row["guard/shrink"] for row in metrics(tmp_path)] == [0, 0]
+
+
+def test_two_processes_train_on_the_same_curriculum(whole: Path, tmp_path: Path):
+    recipe = load_recipe(RECIPE, [])
+    run = tmp_path / "two"
+    select(Job(recipe, RunDir.open(run, recipe), lambda _: None))
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
+    command += ["-m", "ttc_rl", "train", str(RECIPE), "--run-dir", str(run)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=300, check=False, env={**os.environ}
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    for arm in ("discover", "beta"):
+        folder = run / "arms" / arm
+        assert len(list((folder / "rollouts").glob("*-1.parquet"))) == 8
+        assert [len(ids) for ids in executed(folder)] == [4] * 8
+        assert len(metrics(folder)) == 8
+        # Whoever chose the tasks had heard both halves of the rewards of the step before.
+        from ttc_rl.curriculum import follow, read_pool
+
+        made = recipe.arm(arm)
+        picks = [row["task_id"] for row in read_jsonl(folder / "curriculum.jsonl")]
+        curriculum = follow(made, plan(picks, made.train), read_pool(ArmDir(folder)))
+        for step, ids in enumerate(executed(folder), start=1):
+            assert curriculum.next_tasks(4) == ids
+            files = sorted((folder / "rollouts").glob(f"step-{step:05d}-*.parquet"))
+            rewards = [r for file in files for r in pq.read_table(file)["reward"].to_pylist()]
+            for i, task_id in enumerate(ids):
+                curriculum.observe(task_id, sum(rewards[4 * i : 4 * i + 4]) / 4, 4)
+    assert read_json(run / "arms" / "beta" / "selection.json")["method"] == "sift"

@@ -1,0 +1,27 @@
+"""Which task when: the picks in their order, or a choice that follows what the model can do."""
+
+from ttc_rl.curriculum.following import Curriculum, Static, follow
+from ttc_rl.curriculum.pool import Pool, read_pool, write_pool
+from ttc_rl.curriculum.static import (
+    Plan,
+    arithmetic,
+    charged,
+    micro_batch,
+    plan,
+    slots_and_steps,
+)
+
+__all__ = [
+    "Curriculum",
+    "Plan",
+    "Pool",
+    "Static",
+    "arithmetic",
+    "charged",
+    "follow",
+    "micro_batch",
+    "plan",
+    "read_pool",
+    "slots_and_steps",
+    "write_pool",
+]
