@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
+from ttc_rl.config import Recipe
 from ttc_rl.curate import select
 from ttc_rl.job import Job, check_extras, starting_model
 from ttc_rl.ranks import alone
 from ttc_rl.run_dir import ArmDir, RunDir, read_json, read_jsonl, write_json
 from ttc_rl.schema import Task, UserError
+from ttc_rl.verifiers.majority import VOTING
 
 __all__ = ["draw", "evaluate", "read_summary", "report", "run_all", "select", "train"]
 
@@ -51,7 +54,9 @@ def train(job: Job) -> None:
         if pool := pools[name]:
             tasks[name] |= {task.id: task for task in pool.tasks}
         compute = read_json(folder.selection).get("compute")
-        plans[name] = charged(plan(order, recipe.train), recipe.train, compute)
+        voting = _voting(recipe) if recipe.train.ttrl else {}
+        tasks[name] |= voting
+        plans[name] = charged(plan(order, recipe.train, list(voting)), recipe.train, compute)
     from ttc_rl.train.ranks import main_first
 
     with main_first() if job.recipe.model.pretrain else nullcontext():
@@ -79,6 +84,17 @@ def train(job: Job) -> None:
             )
             if track:
                 log_training(folder)
+
+
+def _voting(recipe: Recipe) -> dict[str, Task]:
+    """The target prompts by id, without gold or tests: nothing after this could read them."""
+    from eval.benchmarks import resolve_target
+
+    targets = resolve_target(recipe).tasks
+    cannot = {task.kind for task in targets} - set(VOTING)
+    if cannot:
+        raise UserError(f"train.ttrl: answers of kind {cannot.pop()} cannot vote; {VOTING} can")
+    return {task.id: replace(task, gold=None, tests=()) for task in targets}
 
 
 def _curriculum(folder: ArmDir) -> tuple[list[str], dict[str, Task]]:

@@ -373,6 +373,17 @@ class GuardConfig(Section):
     """The learning rate of a step is multiplied by (share of groups kept) / this, at most 1."""
 
 
+class TtrlConfig(Section):
+    """The targets themselves in every step, rewarded for agreement (TTRL, arXiv 2504.16084)."""
+
+    tasks: int = Field(default=2, gt=0)
+    """Of a step's tasks, how many are target prompts; the rest are the curriculum's."""
+    band: tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]] = (
+        0.0, 1.0,
+    )  # fmt: skip
+    """Share of a group that must agree for its vote to be trusted, from and to."""
+
+
 class TrainConfig(Section):
     epochs: int = Field(default=1, gt=0)
     """Passes over the curriculum, in the selector's order each time."""
@@ -400,6 +411,8 @@ class TrainConfig(Section):
     majority: tuple[float, float] | None = None
     """Reward agreement with the majority of a group, not with the gold (TTRL), where its share of
     the group lies from the first to the second number."""
+    ttrl: TtrlConfig | None = None
+    """Mix target prompts into every step; their golds are not read. Not at all when left out."""
     max_infra_errors: float = Field(default=0.1, ge=0, le=1)
     """Stop where more than this share of a step's verdicts failed for reasons of ours."""
     charge_selection: bool = False
@@ -425,6 +438,11 @@ class TrainConfig(Section):
         return self.tasks_per_step * self.rollouts_per_task
 
     @property
+    def curriculum_tasks_per_step(self) -> int:
+        """What `ttrl` leaves of `tasks_per_step`."""
+        return self.tasks_per_step - (self.ttrl.tasks if self.ttrl else 0)
+
+    @property
     def updates(self) -> int:
         """Optimiser updates between two generations: TRL's `global_step` counts these."""
         return self.updates_per_step * self.trl.get("num_iterations", 1)
@@ -433,6 +451,15 @@ class TrainConfig(Section):
     def _check(self) -> Self:
         if self.majority and self.reward != "correct":
             raise ValueError(f"`majority` and `reward: {self.reward}` are two rewards; name one")
+        if self.ttrl and self.ttrl.tasks >= self.tasks_per_step:
+            raise ValueError(
+                f"ttrl.tasks {self.ttrl.tasks} leaves no task of the curriculum in a step of "
+                f"{self.tasks_per_step}"
+            )
+        if self.ttrl and self.follows:
+            raise ValueError(
+                "`ttrl` mixes into a static curriculum; leave out `curriculum`, `guard`"
+            )
         if self.guard and self.guard.min_successes >= self.rollouts_per_task:
             raise ValueError(
                 f"guard.min_successes {self.guard.min_successes} drops every group of "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -33,12 +34,13 @@ class Plan:
         return self.task_ids[start : start + self.tasks_per_step]
 
 
-def plan(curriculum: Sequence[str], config: TrainConfig) -> Plan:
+def plan(curriculum: Sequence[str], config: TrainConfig, targets: Sequence[str] = ()) -> Plan:
     """`epochs` passes in the selector's order; a last partial step is filled from the start.
 
-    TRL drops a partial last batch without a word, which is why there is none.
+    TRL drops a partial last batch without a word, which is why there is none. With `train.ttrl` a
+    step ends with so many of the `targets`, which go round in their order.
     """
-    per_step = config.tasks_per_step
+    per_step = config.curriculum_tasks_per_step
     if len(curriculum) < per_step:
         raise UserError(
             f"the curriculum holds {len(curriculum)} tasks, fewer than one step's "
@@ -46,7 +48,13 @@ def plan(curriculum: Sequence[str], config: TrainConfig) -> Plan:
         )
     slots = list(curriculum) * config.epochs
     padding = -len(slots) % per_step
-    return Plan((*slots, *curriculum[:padding]), per_step, padding)
+    filled = [*slots, *curriculum[:padding]]
+    around = itertools.cycle(targets)
+    steps = [
+        [*filled[i : i + per_step], *itertools.islice(around, config.tasks_per_step - per_step)]
+        for i in range(0, len(filled), per_step)
+    ]
+    return Plan(tuple(itertools.chain(*steps)), config.tasks_per_step, padding)
 
 
 def charged(whole: Plan, config: TrainConfig, compute: dict[str, Any] | None) -> Plan:
@@ -81,7 +89,7 @@ def micro_batch(train: TrainConfig, devices: int) -> int:
 def slots_and_steps(recipe: Recipe) -> tuple[int, int]:
     """Tasks that training will read, epoch after epoch, and the steps that they fill."""
     slots = recipe.selection.size * recipe.train.epochs
-    return slots, -(-slots // recipe.train.tasks_per_step)
+    return slots, -(-slots // recipe.train.curriculum_tasks_per_step)
 
 
 def arithmetic(recipe: Recipe) -> str:
@@ -89,10 +97,12 @@ def arithmetic(recipe: Recipe) -> str:
     train, size = recipe.train, recipe.selection.size
     slots, steps = slots_and_steps(recipe)
     rollouts = steps * train.rollouts_per_step
-    padding = steps * train.tasks_per_step - slots
+    padding = steps * train.curriculum_tasks_per_step - slots
+    mixed = f" and {train.ttrl.tasks} target prompts" if train.ttrl else ""
     bill = ", less what selection spends on the model" if train.charge_selection else ""
     return (
-        f"{size:,} tasks x {train.epochs} epochs / {train.tasks_per_step} tasks a step = "
+        f"{size:,} tasks x {train.epochs} epochs / {train.curriculum_tasks_per_step} tasks a "
+        f"step{mixed} = "
         f"{steps:,} steps ({padding} slots of the last filled from the start); "
         f"{train.tasks_per_step} x {train.rollouts_per_task} = {train.rollouts_per_step:,} "
         f"completions a step, {rollouts:,} in all, at most "

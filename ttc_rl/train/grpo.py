@@ -238,6 +238,7 @@ class _Ledger:
         self.group = recipe.train.rollouts_per_task
         self.updates = recipe.train.updates
         self.majority = recipe.train.majority
+        self.ttrl = recipe.train.ttrl
         self.max_infra_errors = recipe.train.max_infra_errors
         self.generated = _generated(arm, _newest_checkpoint(arm)[1] // self.updates)
 
@@ -283,13 +284,40 @@ class _Ledger:
     def _verdicts(
         self, tasks: Sequence[Task], texts: Sequence[str], log_metric: Callable[[str, float], None]
     ) -> list[Verdict]:
-        """By gold; or, with `train.majority`, by the vote of each group, which is reported."""
+        """By gold; or, with `train.majority`, by the vote of each group, which is reported; with
+        `train.ttrl`, by vote for the target prompts, which have no gold, and by gold for the rest.
+        """
+        if self.ttrl is not None:
+            voting = [task.gold is None and not task.tests for task in tasks]
+            own = [i for i, votes in enumerate(voting) if not votes]
+            rest = [i for i, votes in enumerate(voting) if votes]
+            found = dict(zip(own, self._by_gold(tasks, texts, own), strict=True))
+            voted = self._by_vote(tasks, texts, rest, self.ttrl.band, "ttrl", log_metric)
+            found |= zip(rest, voted, strict=True)
+            return [found[i] for i in range(len(tasks))]
+        every = range(len(tasks))
         if self.majority is None:
-            return verify_many(tasks, texts)
-        votes = verify_groups(tasks, texts, self.majority)
+            return self._by_gold(tasks, texts, every)
+        return self._by_vote(tasks, texts, every, self.majority, "majority", log_metric)
+
+    def _by_gold(
+        self, tasks: Sequence[Task], texts: Sequence[str], rows: Sequence[int]
+    ) -> list[Verdict]:
+        return verify_many([tasks[i] for i in rows], [texts[i] for i in rows])
+
+    def _by_vote(
+        self,
+        tasks: Sequence[Task],
+        texts: Sequence[str],
+        rows: Sequence[int],
+        band: tuple[float, float],
+        name_of: str,
+        log_metric: Callable[[str, float], None],
+    ) -> list[Verdict]:
+        votes = verify_groups([tasks[i] for i in rows], [texts[i] for i in rows], band)
         for name, number in label_accuracy(votes).items():
             if number is not None:
-                log_metric(f"majority/{name}", number)
+                log_metric(f"{name_of}/{name}", number)
         return [verdict for vote in votes for verdict in vote.verdicts]
 
     def _check_order(self, step: int, task_ids: Sequence[str]) -> None:

@@ -1,0 +1,79 @@
+"""Target prompts mixed into a curriculum, rewarded for agreement: where they stand, who votes."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from ttc_rl.config import Recipe, load_recipe
+from ttc_rl.curriculum import arithmetic, plan
+from ttc_rl.job import Job
+from ttc_rl.pipeline import select, train
+from ttc_rl.run_dir import ArmDir, RunDir, read_jsonl
+from ttc_rl.schema import Task
+from ttc_rl.train.grpo import _Ledger
+
+TINY = Path(__file__).with_name("tiny.yaml")
+
+
+def recipe(**more: Any) -> Recipe:
+    small = {"tasks_per_step": 3, "rollouts_per_task": 4, "ttrl": {"tasks": 1}}
+    tree = {"model": "m", "corpus": "c", "target": "t", "train": small | more}
+    return Recipe.model_validate(tree)
+
+
+def test_every_step_ends_with_targets_that_go_round():
+    found = plan(list("abcde"), recipe().train, list("XY"))
+    steps = ["".join(found.step(i)) for i in range(1, found.steps + 1)]
+    assert steps == ["abX", "cdY", "eaX"]
+    assert found.padding == 1
+    assert "2 tasks a step and 1 target prompts" in arithmetic(recipe())
+
+
+def test_targets_are_graded_by_vote_and_the_rest_by_gold(tmp_path: Path):
+    made = recipe()
+    tasks = {t.id: t for t in [Task("exact", i, g, id=i) for i, g in (("a", "1"), ("X", None))]}
+    order = SimpleNamespace(step=lambda _: ("a", "X"))
+    ledger = _Ledger(made, order, tasks, ArmDir(tmp_path), eos=1)  # type: ignore[arg-type]
+    logged: dict[str, float] = {}
+    rewards = ledger.verified_reward(
+        prompts=[""] * 8,
+        completions=[f"answer {w}" for w in ["1", "2", "1", "2", "5", "5", "5", "6"]],
+        completion_ids=[[5, 1]] * 8,
+        task_id=["a"] * 4 + ["X"] * 4,
+        trainer_state=SimpleNamespace(global_step=0),
+        log_metric=logged.__setitem__,
+    )
+    assert rewards == [1.0, 0.0, 1.0, 0.0, 1.0, 1.0, 1.0, 0.0]
+    assert (logged["ttrl/groups"], logged["ttrl/labelled"]) == (1, 1)
+    assert "ttrl/label_accuracy" not in logged  # nobody knows
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"ttrl": {"tasks": 3}}, "leaves no task of the curriculum"),
+        ({"curriculum": {"method": "beta"}}, "mixes into a static curriculum"),
+    ],
+)
+def test_what_cannot_be_mixed_is_told(more: dict[str, Any], told: str):
+    with pytest.raises(ValueError, match=told):
+        recipe(**more)
+
+
+def test_a_run_mixes_the_test_in_without_its_golds(tmp_path: Path, cache: Path):
+    asked = ["train.ttrl.tasks=1", "arms.random=null", "train.epochs=1"]
+    made = Job(r := load_recipe(TINY, asked), RunDir.open(tmp_path / "run", r), lambda _: None)
+    select(made)
+    train(made)
+    folder = made.arm("sift")[1]
+    picked = {row["task_id"] for row in read_jsonl(folder.curriculum)}
+    for path in sorted(folder.rollouts.glob("*.parquet")):
+        ids = pq.read_table(path)["task_id"].to_pylist()[::4]
+        assert len(ids) == 4
+        assert [i in picked for i in ids] == [True, True, True, False]
+    rows = list(read_jsonl(folder.metrics))
+    assert len(rows) == 5
+    assert all(row["ttrl/groups"] == 1 for row in rows)
