@@ -6,10 +6,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
+import pytest
 
 from ttc_rl.config import load_recipe
 from ttc_rl.curriculum import plan
@@ -141,3 +142,32 @@ def test_an_existing_run_is_refused_and_another_recipe_is_not_resumed(undisturbe
     said = process.communicate(timeout=60)[0]
     assert "was started with another `seed:` (0, now 1)" in said
     assert RunDir(undisturbed).load_recipe().seed == 0
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of a few hundred kilobytes, where this process may make one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=900k", "tmpfs", str(folder)]
+    try:
+        made = subprocess.run(mount, capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        made = False
+    if not made:
+        pytest.skip("needs the right to mount a small file system")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_is_told_and_nothing_is_lost(small_disk: Path, undisturbed: Path):
+    run = small_disk / "run"
+    told = start(run).communicate(timeout=300)[0]
+    assert "the disk is full; free some space, then --resume goes on" in told
+    assert "Traceback" not in told
+    more = ["mount", "-o", "remount,size=100m", str(small_disk)]
+    subprocess.run(more, check=True)
+    finish(start(run, "--resume"))
+    for arm in ("random", "sift"):
+        weights = f"arms/{arm}/model/model.safetensors"
+        assert digest(run / weights) == digest(undisturbed / weights)

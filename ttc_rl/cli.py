@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from ttc_rl.ranks import is_main
-from ttc_rl.schema import UserError
+from ttc_rl.schema import FULL_DISK, UserError, is_full_disk
 
 if TYPE_CHECKING:
     from ttc_rl.config import Recipe
@@ -66,10 +66,17 @@ def main() -> None:
     try:
         app()
     except UserError as error:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(
-            f"ttc-rl: {error}", markup=False
-        )
-        sys.exit(2)
+        _fail(str(error))
+    except OSError as error:
+        if not is_full_disk(error):
+            raise
+        _fail(f"{FULL_DISK}: {error}")
+
+
+def _fail(told: str) -> None:
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(f"ttc-rl: {told}", markup=False)
+    sys.exit(2)
 
 
 def say(line: str) -> None:

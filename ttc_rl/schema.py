@@ -17,6 +17,17 @@ class UserError(Exception):
     """Something the user can mend: the message says what is wrong, where, and what to do."""
 
 
+FULL_DISK = "the disk is full; free some space, then --resume goes on"
+
+
+def is_full_disk(error: BaseException) -> bool:
+    """By what the system, safetensors and torch say of one: they have no common type for it."""
+    told = ("No space left on device", "Disk quota exceeded", "failed writing file")
+    torch_says = ("inline_container", "unexpected pos")  # a zip file that ends too early
+    said = str(error)
+    return any(words in said for words in told) or all(words in said for words in torch_says)
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """One verifiable problem.

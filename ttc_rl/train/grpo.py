@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset
+from safetensors import SafetensorError
 from transformers import AutoTokenizer, TrainerCallback, set_seed
 from transformers.trainer_callback import PrinterCallback
 from transformers.utils.logging import disable_progress_bar
@@ -27,7 +28,15 @@ from ttc_rl.rewards import reward, shuffled_golds
 from ttc_rl.run_dir import ArmDir, append_jsonl, read_jsonl, write_json, write_jsonl
 from ttc_rl.sampling import Decoding
 from ttc_rl.sampling.generate import GenerateCompleter
-from ttc_rl.schema import Completer, Rollout, Task, UserError, Verdict
+from ttc_rl.schema import (
+    FULL_DISK,
+    Completer,
+    Rollout,
+    Task,
+    UserError,
+    Verdict,
+    is_full_disk,
+)
 from ttc_rl.train.adapters import loading, merged, peft_config
 from ttc_rl.train.following import Director, FollowingTrainer, restore
 from ttc_rl.train.ranks import barrier
@@ -96,14 +105,18 @@ def train_grpo(
     trainer.add_callback(watchdog)
     try:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        if watchdog.stopped:
+            raise UserError(
+                f"{arm.root}: stopped by the watchdog, {watchdog.stopped}; --resume goes on from "
+                "the last checkpoint until it happens again, train.watchdog.stop: [] never stops"
+            )
+        _save_model(trainer, tokenizer, recipe, base, arm)
+    except (OSError, RuntimeError, SafetensorError) as error:
+        if not is_full_disk(error):
+            raise
+        raise UserError(f"{arm.root}: {FULL_DISK} ({error})") from None
     finally:
         watchdog.close()
-    if watchdog.stopped:
-        raise UserError(
-            f"{arm.root}: stopped by the watchdog, {watchdog.stopped}; --resume goes on from the "
-            "last checkpoint until it happens again, train.watchdog.stop: [] never stops"
-        )
-    _save_model(trainer, tokenizer, recipe, base, arm)
 
 
 def _save_model(
