@@ -6,6 +6,7 @@ Precedence: command line, then the recipe, then its parent (`extends:`, one leve
 from ttc_rl.config.loading import dump_recipe, load_recipe, make_recipe, with_keys
 from ttc_rl.config.sections import (
     AdapterConfig,
+    ConditionConfig,
     DedupeConfig,
     DevConfig,
     DifficultyConfig,
@@ -34,6 +35,7 @@ from ttc_rl.config.trl_fields import grpo_config_fields
 
 __all__ = [
     "AdapterConfig",
+    "ConditionConfig",
     "DedupeConfig",
     "DevConfig",
     "DifficultyConfig",

@@ -31,9 +31,19 @@ class SkillsConfig(Section):
 
 Shape = Literal[
     "humaneval", "mbpp", "mbppplus", "leetcode", "livecodebench", "codeforces", "codeelo",
-    "code_contests", "gpqa", "mmlu_pro", "olympiadbench",
+    "code_contests", "taco", "primeintellect", "gpqa", "mmlu_pro", "olympiadbench",
 ]  # fmt: skip
 """Published row formats that ttc_rl/sources/row_shapes.py turns into our fields."""
+
+
+class ConditionConfig(Section):
+    """What a row's value in one column has to be; all that is named has to hold."""
+
+    one_of: list[Any] | None = None
+    none_of: list[Any] | None = None
+    before: str | None = None
+    """As text, which is right for days as 2024-08-01."""
+    contains: str | None = None
 
 
 class SourceConfig(Section):
@@ -57,6 +67,10 @@ class SourceConfig(Section):
     """The published format of the rows, where naming columns is not enough."""
     meta: dict[str, Any] = {}
     """Added to every task: `{tolerance: 0.05}` where golds were rounded."""
+    where: dict[str, ConditionConfig] = {}
+    """Column -> condition: rows that do not fulfil all of them are not part of the source."""
+    min_tests: int | None = Field(default=None, gt=0)
+    """Programs with fewer tests are not part of it, unless the first one's input is long."""
     limit: int | None = Field(default=None, gt=0)
 
     @model_validator(mode="after")
@@ -484,7 +498,8 @@ class Recipe(Section):
     """A folder of task files that stand in for the hub: `corpus/` and `benchmarks/`."""
     seed: int = 42
     prompts: dict[str, str] = {}
-    """Task kind -> prompt template with `{prompt}`, where the built-in wording does not fit."""
+    """Task kind -> prompt template with `{prompt}`, where the built-in wording does not fit; and
+    `after`: what stands behind every prompt, such as Qwen3's switch `/no_think`."""
     embed: EmbedConfig = EmbedConfig()
     overlap: OverlapConfig = OverlapConfig()
     selection: SelectionConfig = SelectionConfig()
