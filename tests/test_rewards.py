@@ -3,6 +3,7 @@ import pytest
 from ttc_rl.config import TrainConfig
 from ttc_rl.rewards import reward, shuffled_golds
 from ttc_rl.schema import Task, UserError, Verdict
+from ttc_rl.verifiers import verify
 
 WRONG, RIGHT, SILENT = Verdict(False, "3"), Verdict(True, "2"), Verdict(False, status="no_answer")
 UNDECIDED, FAILED = Verdict(None, "2"), Verdict(None, "2", status="infra_error")
@@ -12,6 +13,25 @@ def test_correct_pays_for_right_answers_and_format_for_any():
     verdicts = (RIGHT, WRONG, SILENT, UNDECIDED, FAILED)
     assert [reward(v) for v in verdicts] == [1.0, 0.0, 0.0, None, None]
     assert [reward(v, "format") for v in verdicts] == [1.0, 1.0, 0.0, 1.0, None]
+
+
+def test_only_what_ended_by_itself_without_an_answer_is_malformed():
+    assert reward(SILENT, malformed=-0.5) == -0.5
+    assert reward(SILENT, malformed=-0.5, truncated=True) == 0.0
+    assert reward(WRONG, malformed=-0.5) == 0.0
+    assert reward(FAILED, malformed=-0.5) is None
+
+
+def test_a_program_is_paid_for_the_tests_it_passed():
+    tests = [{"type": "stdin", "input": str(i), "output": str(min(i, 2))} for i in range(4)]
+    task = Task("code", "print the number", tests=tuple(tests))
+    half = verify(task, "```python\nprint(int(input()))\n```")
+    assert (half.correct, half.share) == (False, 0.75)
+    assert reward(half, "partial") == 0.75
+    assert reward(half) == 0.0
+    whole = verify(task, "```python\nprint(min(2, int(input())))\n```")
+    assert (reward(whole, "partial"), whole.share) == (1.0, 1.0)
+    assert reward(RIGHT, "partial") == 1.0
 
 
 def test_every_task_gets_the_gold_of_another_of_its_kind():

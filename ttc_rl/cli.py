@@ -180,6 +180,29 @@ def report(run_dir: Annotated[Path, typer.Argument(metavar="RUN", help="A run fo
     pipeline.report(Job(folder.load_recipe(), folder, say))
 
 
+@app.command()
+def patch(
+    base: Annotated[Path, typer.Argument(metavar="BASE", help="The model that was trained from")],
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="A trained model, or a patch to apply")
+    ],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The patch, or the model's folder")],
+) -> None:
+    """What training changed as one small file, lossless in bfloat16; or the model back from it."""
+    from ttc_rl.train.patches import apply_patch, make_patch
+
+    if model.is_file():
+        apply_patch(base, model, out)
+        say(f"{out}: {base} with {model} applied")
+        return
+    found = make_patch(base, model, out)
+    say(
+        f"{out}: {found.changed:,} of {found.weights:,} weights changed "
+        f"({found.changed / found.weights:.1%}); {found.bytes / (2 * found.weights):.1%} of the "
+        "model's size"
+    )
+
+
 # --------------------------------------------------------------------------- before a run
 
 

@@ -49,6 +49,8 @@ class Verdict:
     """What was read from the completion; None when nothing could be read."""
     reason: str = ""
     status: Status = "ok"
+    share: float | None = None
+    """Of a program's tests, those passed before the first that failed; None for other kinds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -257,7 +257,7 @@ class VllmConfig(Section):
     server_base_url: str | None = None
 
 
-RewardName = Literal["correct", "format", "shuffled"]
+RewardName = Literal["correct", "partial", "format", "shuffled"]
 
 
 class EngineConfig(Section):
@@ -362,7 +362,10 @@ class TrainConfig(Section):
     dev: DevConfig | None = None
     """Evaluate every so many steps; not at all when left out."""
     reward: RewardName = "correct"
-    """`format` and `shuffled` are control arms: what is gained without learning to solve."""
+    """`partial` counts a program's tests. `format` and `shuffled` are control arms: what is gained
+    without learning to solve."""
+    malformed: float = Field(default=0.0, le=0)
+    """Reward of a completion that ended by itself and left no answer to be read."""
     majority: tuple[float, float] | None = None
     """Reward agreement with the majority of a group, not with the gold (TTRL), where its share of
     the group lies from the first to the second number."""

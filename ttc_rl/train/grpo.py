@@ -199,6 +199,7 @@ class _Ledger:
     ) -> None:
         self.plan, self.tasks, self.arm, self.eos = plan, tasks, arm, eos
         self.reward: RewardName = recipe.train.reward
+        self.malformed = recipe.train.malformed
         if self.reward == "shuffled":
             self.tasks = shuffled_golds(tasks, recipe.seed)
         self.group = recipe.train.rollouts_per_task
@@ -227,14 +228,7 @@ class _Ledger:
         if torch.cuda.is_available():
             log_metric("memory/peak_gb", torch.cuda.max_memory_allocated() / 1e9)
         rollouts = [
-            Rollout(
-                task_id=i,
-                completion=text,
-                finish_reason="stop" if ids and ids[-1] == self.eos else "length",
-                tokens=len(ids),
-                verdict=verdict,
-                reward=reward(verdict, self.reward),
-            )
+            self._rollout(i, text, ids, verdict)
             for i, text, ids, verdict in zip(task_id, texts, completion_ids, verdicts, strict=True)
         ]
         self.generated += sum(map(len, completion_ids)) * world()  # TRL logs the ranks' mean
@@ -246,6 +240,12 @@ class _Ledger:
         failed = sum(verdict.status == "infra_error" for verdict in verdicts)
         check_infra_errors(failed, len(verdicts), self.max_infra_errors, f"step {step}")
         return [rollout.reward for rollout in rollouts]
+
+    def _rollout(self, task_id: str, text: str, ids: Sequence[int], verdict: Verdict) -> Rollout:
+        truncated = not ids or ids[-1] != self.eos
+        paid = reward(verdict, self.reward, truncated=truncated, malformed=self.malformed)
+        finish = "length" if truncated else "stop"
+        return Rollout(task_id, text, finish, len(ids), verdict, paid)
 
     def _verdicts(
         self, tasks: Sequence[Task], texts: Sequence[str], log_metric: Callable[[str, float], None]

@@ -18,6 +18,7 @@ import itertools
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from ttc_rl.sandbox import Job, Outcome, Result, Sandbox, Trial, default_sandbox
@@ -70,10 +71,10 @@ class _Grading:
         trials = [case.trial for case in self.todo]
         outcome = self.sandbox.run(job(self.task, self.program, trials), self._judge)
         found = self._found(outcome)
-        if self.sandbox.confines:
-            return found
-        reason = ": ".join(filter(None, [self.sandbox.kind, found.reason]))
-        return Verdict(found.correct, found.answer, reason, found.status)
+        told = [] if self.sandbox.confines else [self.sandbox.kind]
+        reason = ": ".join(filter(None, [*told, found.reason]))
+        share = None if found.correct is None else self.passed / len(self.todo)
+        return replace(found, reason=reason, share=share)
 
     def _found(self, outcome: Outcome) -> Verdict:
         if outcome.status == "infra_error":
