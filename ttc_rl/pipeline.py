@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
-from ttc_rl.curate import select
+from ttc_rl import curate
 from ttc_rl.job import Job, check_extras, starting_model
 from ttc_rl.ranks import alone
 from ttc_rl.run_dir import ArmDir, RunDir, read_json, read_jsonl, write_json
@@ -27,6 +27,22 @@ def run_all(job: Job) -> None:
     eval_benchmarks(job.recipe)
     for stage in (select, train, evaluate, report):
         stage(job)
+
+
+# --------------------------------------------------------------------------- select
+
+
+def select(job: Job) -> None:
+    """The curriculum of every arm, and with `preflight:` a look at the base model on it."""
+    curate.select(job)
+    if job.recipe.preflight is not None and not all(_trained(job)):
+        from ttc_rl.preflight import preflight
+
+        preflight(job)
+
+
+def _trained(job: Job) -> list[bool]:
+    return [job.arm(name)[1].model.exists() for name in job.recipe.arm_names]
 
 
 # --------------------------------------------------------------------------- train

@@ -409,6 +409,22 @@ class TrainConfig(Section):
         return self
 
 
+class PreflightConfig(Section):
+    """A look at the base model on some tasks of the curriculum, after selection; it can say no."""
+
+    tasks: int = Field(default=16, gt=0)
+    """Of each arm's curriculum, evenly over its order."""
+    samples: int = Field(default=8, gt=1)
+    max_truncated: float = Field(default=0.5, ge=0, le=1)
+    """Share of completions cut at the limit."""
+    max_flat: float = Field(default=0.9, ge=0, le=1)
+    """Share of groups with one verdict only."""
+    max_refused_golds: float = Field(default=0.02, ge=0, le=1)
+    """Share of golds that their own verifier does not accept."""
+    refuse: bool = True
+    """End the run where something is wrong; else it is only said."""
+
+
 class SamplingConfig(Section):
     """How completions are drawn in an evaluation. A benchmark's YAML holds its own defaults."""
 
@@ -506,6 +522,8 @@ class Recipe(Section):
     embed: EmbedConfig = EmbedConfig()
     overlap: OverlapConfig = OverlapConfig()
     selection: SelectionConfig = SelectionConfig()
+    preflight: PreflightConfig | None = None
+    """Look before training; not at all when left out. `preflight={}` on the command line does."""
     train: TrainConfig = TrainConfig()
     eval: EvalConfig = EvalConfig()
     track: TrackConfig = TrackConfig()
