@@ -41,6 +41,8 @@ class Loaded:
     """One line for each row that was left out: `file:line: what is wrong`."""
     duplicates: int
     """Tasks equal to one that came before: left out, unless `repeats` were asked for."""
+    parts: tuple[int, ...] = ()
+    """Of a corpus: how many of `tasks` each entry brought; they stand in its order."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,13 @@ def load_corpus(entries: Sequence[str | SourceConfig], data: str | None = None) 
     if not tasks:
         raise UserError("corpus: is empty; name at least one source")
     problems = [line for part in parts for line in part.problems]
-    return Loaded(tasks, problems, repeated + sum(part.duplicates for part in parts))
+    counts = _fresh([{task.id for task in part.tasks} for part in parts])
+    return Loaded(tasks, problems, repeated + sum(part.duplicates for part in parts), counts)
+
+
+def _fresh(parts: Sequence[set[str]]) -> tuple[int, ...]:
+    """How many of each part's ids no part before it holds."""
+    return tuple(len(part.difference(*parts[:i])) for i, part in enumerate(parts))
 
 
 def stream_corpus(entries: Sequence[str | SourceConfig], data: str | None = None) -> Iterator[Task]:
