@@ -39,3 +39,9 @@ def test_a_kind_of_a_plug_in_is_shown_as_it_is():
 
 def test_a_prompt_is_one_user_turn():
     assert as_messages("hi") == [{"role": "user", "content": "hi"}]
+
+
+def test_what_stands_after_every_prompt_is_no_kind_of_task():
+    templates = {"after": " /no_think", "code": "{prompt}!"}
+    assert render(Task("code", "sort"), templates) == "sort! /no_think"
+    assert render(Task("math", "1+1"), templates) == render(Task("math", "1+1"), {}) + " /no_think"

@@ -35,6 +35,7 @@ def select(job: Job) -> None:
     from ttc_rl.overlap.cleaning import clean, clean_near, needs_embeddings
     from ttc_rl.selection.duplication import duplication
     from ttc_rl.sources import load_corpus
+    from ttc_rl.sources.manifest import manifest
     from ttc_rl.vectors import rows_of
 
     if any(job.arm(name)[0].selection.method in NEEDS_MODEL for name in arms):
@@ -53,6 +54,7 @@ def select(job: Job) -> None:
         job.run.versions,
         versions() | {"corpus": _hash(loaded.tasks), "target": _hash(target.tasks)},
     )
+    write_json(job.run.corpus, manifest(job.recipe.corpus, job.recipe.data, loaded))
     config = job.recipe.embed
     policy = starting_model(job.recipe, job.say) if config.model == POLICY else None
     corpus_ND = embed(corpus, config, job.say, policy=policy)

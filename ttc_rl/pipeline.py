@@ -11,8 +11,8 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
+from ttc_rl import curate
 from ttc_rl.config import Recipe
-from ttc_rl.curate import select
 from ttc_rl.job import Job, check_extras, starting_model
 from ttc_rl.ranks import alone
 from ttc_rl.run_dir import ArmDir, RunDir, read_json, read_jsonl, write_json
@@ -30,6 +30,22 @@ def run_all(job: Job) -> None:
     eval_benchmarks(job.recipe)
     for stage in (select, train, evaluate, report):
         stage(job)
+
+
+# --------------------------------------------------------------------------- select
+
+
+def select(job: Job) -> None:
+    """The curriculum of every arm, and with `preflight:` a look at the base model on it."""
+    curate.select(job)
+    if job.recipe.preflight is not None and not all(_trained(job)):
+        from ttc_rl.preflight import preflight
+
+        preflight(job)
+
+
+def _trained(job: Job) -> list[bool]:
+    return [job.arm(name)[1].model.exists() for name in job.recipe.arm_names]
 
 
 # --------------------------------------------------------------------------- train

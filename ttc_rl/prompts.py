@@ -22,20 +22,24 @@ TEMPLATES: Mapping[str, str] = {
     "judge": PLACE + "\n\nThink it through step by step, then state the final answer clearly.",
 }
 """By kind of task. A recipe's `prompts:` replaces single ones."""
+AFTER = "after"
+"""Key of a recipe's `prompts:` that is no kind: what stands after every prompt."""
 
 
 def render(task: Task, templates: Mapping[str, str]) -> str:
     """The task's prompt put in place of `{prompt}`; braces anywhere else are left as they are.
 
-    `templates` goes before ours; a kind that neither has (a plug-in's) is shown as it is. Where a
-    benchmark adds its own wording (MBPP's first test), `meta.shown` is put there instead.
+    `templates` goes before ours, and its `after` behind every prompt; a kind that neither has (a
+    plug-in's) is shown as it is. Where a benchmark adds its own wording (MBPP's first test),
+    `meta.shown` is put there instead.
     """
     template = templates.get(task.kind, TEMPLATES.get(task.kind, PLACE))
     if PLACE not in template:
         raise UserError(
             f"prompts.{task.kind}: the template has no {PLACE}, so no task would be shown"
         )
-    return template.replace(PLACE, str(task.meta.get("shown") or task.prompt))
+    shown = template.replace(PLACE, str(task.meta.get("shown") or task.prompt))
+    return shown + templates.get(AFTER, "")
 
 
 def as_messages(text: str) -> list[dict[str, str]]:

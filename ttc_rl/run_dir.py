@@ -1,6 +1,7 @@
 """The run folder: which file holds what, and how files are written so that a kill leaves no half.
 
     NAME/recipe.yaml  versions.json  overlap.jsonl  overlap.json  summary.json  report.html
+         corpus.json  preflight.json  preflight.jsonl
          duplicates.jsonl  difficulty.jsonl  features/
          curriculum.jsonl  selection.json  selection.md  contamination.jsonl
          dev.tasks.jsonl
@@ -109,6 +110,11 @@ class RunDir:
     @property
     def versions(self) -> Path:
         return self.root / "versions.json"
+
+    @property
+    def corpus(self) -> Path:
+        """What the corpus was made of: a row a source."""
+        return self.root / "corpus.json"
 
     @property
     def overlap(self) -> Path:

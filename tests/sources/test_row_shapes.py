@@ -104,6 +104,24 @@ ROWS: dict[str, tuple[dict[str, Any], str]] = {
         },
         TWICE,
     ),
+    "taco": (
+        {
+            "question": "Print 2n.", "starter_code": "", "difficulty": "EASY", "source": "site",
+            "input_output": json.dumps({"inputs": ["2\n", "7\n"], "outputs": ["4\n", "14\n"]}),
+            "time_limit": "2.0 seconds",
+        },
+        TWICE,
+    ),
+    "primeintellect": (
+        {
+            "problem_id": "vcp_1", "source": "apps", "prompt": "Print 2n.",
+            "gold_standard_solution": TWICE,
+            "verification_info": str({"language": "python", "test_cases": [
+                {"type": "stdin_stdout", "input": "2\n", "output": "4\n"}
+            ]}),
+        },
+        TWICE,
+    ),
     "gpqa": (
         {
             "Record ID": "rec1", "Question": "Which?", "Correct Answer": "this ",
@@ -166,6 +184,25 @@ def test_tests_of_a_function_take_json_arguments():
     assert verify(task_of("livecodebench", row), program).correct is True
     with pytest.raises(BadRow, match="func_name does not name one"):
         task_of("livecodebench", lcb(CALLED, []))
+
+
+def test_calls_of_taco_and_primeintellect_take_lists_of_arguments():
+    calls = {"fn_name": "add", "inputs": [[[1, 2], 3]], "outputs": [[[1, 2, 3]]]}
+    rows = {
+        "taco": {"question": "Add to a list.", "input_output": json.dumps(calls)},
+        "primeintellect": ROWS["primeintellect"][0]
+        | {
+            "verification_info": json.dumps(
+                {"test_cases": [{"type": "function_call", "fn_name": "add",
+                 "input": [[1, 2], 3], "output": [[1, 2, 3]]}]}
+            )
+        },
+    }  # fmt: skip
+    for name, row in rows.items():
+        task = RowReader({}, None, "hub", None, {}).task(shaped(name, row))
+        right = "```python\ndef add(xs, x):\n    return [*xs, x]\n```"
+        assert verify(task, right).correct is True, name
+        assert verify(task, right.replace("[*xs, x]", "[x]")).correct is False, name
 
 
 def test_the_editorial_and_the_samples_that_are_the_tests_are_not_shown():

@@ -59,7 +59,7 @@ def memory(
 ) -> Memory:
     """Raises UserError where a step's completions do not divide over the GPUs."""
     width = BYTES.get(str((train.trl.get("model_init_kwargs") or {}).get("dtype")), 4)
-    trained = width * trained_parameters(shape, train)
+    trained = (width if train.lora is None else BYTES["float32"]) * trained_parameters(shape, train)
     if train.lora is not None and train.lora.load_in_4bit:
         width = FOUR_BIT
     over_weights = gpus if sharding in ("zero3", "fsdp2") else 1

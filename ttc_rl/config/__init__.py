@@ -6,6 +6,7 @@ Precedence: command line, then the recipe, then its parent (`extends:`, one leve
 from ttc_rl.config.loading import dump_recipe, load_recipe, make_recipe, with_keys
 from ttc_rl.config.sections import (
     AdapterConfig,
+    ConditionConfig,
     CurriculumConfig,
     DedupeConfig,
     DevConfig,
@@ -18,6 +19,7 @@ from ttc_rl.config.sections import (
     LessConfig,
     ModelConfig,
     OverlapConfig,
+    PreflightConfig,
     PretrainConfig,
     Recipe,
     RewardName,
@@ -36,6 +38,7 @@ from ttc_rl.config.trl_fields import grpo_config_fields
 
 __all__ = [
     "AdapterConfig",
+    "ConditionConfig",
     "CurriculumConfig",
     "DedupeConfig",
     "DevConfig",
@@ -48,6 +51,7 @@ __all__ = [
     "LessConfig",
     "ModelConfig",
     "OverlapConfig",
+    "PreflightConfig",
     "PretrainConfig",
     "Recipe",
     "RewardName",

@@ -31,9 +31,19 @@ class SkillsConfig(Section):
 
 Shape = Literal[
     "humaneval", "mbpp", "mbppplus", "leetcode", "livecodebench", "codeforces", "codeelo",
-    "code_contests", "gpqa", "mmlu_pro", "olympiadbench",
+    "code_contests", "taco", "primeintellect", "gpqa", "mmlu_pro", "olympiadbench",
 ]  # fmt: skip
 """Published row formats that ttc_rl/sources/row_shapes.py turns into our fields."""
+
+
+class ConditionConfig(Section):
+    """What a row's value in one column has to be; all that is named has to hold."""
+
+    one_of: list[Any] | None = None
+    none_of: list[Any] | None = None
+    before: str | None = None
+    """As text, which is right for days as 2024-08-01."""
+    contains: str | None = None
 
 
 class SourceConfig(Section):
@@ -57,6 +67,10 @@ class SourceConfig(Section):
     """The published format of the rows, where naming columns is not enough."""
     meta: dict[str, Any] = {}
     """Added to every task: `{tolerance: 0.05}` where golds were rounded."""
+    where: dict[str, ConditionConfig] = {}
+    """Column -> condition: rows that do not fulfil all of them are not part of the source."""
+    min_tests: int | None = Field(default=None, gt=0)
+    """Programs with fewer tests are not part of it, unless the first one's input is long."""
     limit: int | None = Field(default=None, gt=0)
 
     @model_validator(mode="after")
@@ -480,6 +494,22 @@ class TrainConfig(Section):
         return self
 
 
+class PreflightConfig(Section):
+    """A look at the base model on some tasks of the curriculum, after selection; it can say no."""
+
+    tasks: int = Field(default=16, gt=0)
+    """Of each arm's curriculum, evenly over its order."""
+    samples: int = Field(default=8, gt=1)
+    max_truncated: float = Field(default=0.5, ge=0, le=1)
+    """Share of completions cut at the limit."""
+    max_flat: float = Field(default=0.9, ge=0, le=1)
+    """Share of groups with one verdict only."""
+    max_refused_golds: float = Field(default=0.02, ge=0, le=1)
+    """Share of golds that their own verifier does not accept."""
+    refuse: bool = True
+    """End the run where something is wrong; else it is only said."""
+
+
 class SamplingConfig(Section):
     """How completions are drawn in an evaluation. A benchmark's YAML holds its own defaults."""
 
@@ -572,10 +602,13 @@ class Recipe(Section):
     """A folder of task files that stand in for the hub: `corpus/` and `benchmarks/`."""
     seed: int = 42
     prompts: dict[str, str] = {}
-    """Task kind -> prompt template with `{prompt}`, where the built-in wording does not fit."""
+    """Task kind -> prompt template with `{prompt}`, where the built-in wording does not fit; and
+    `after`: what stands behind every prompt, such as Qwen3's switch `/no_think`."""
     embed: EmbedConfig = EmbedConfig()
     overlap: OverlapConfig = OverlapConfig()
     selection: SelectionConfig = SelectionConfig()
+    preflight: PreflightConfig | None = None
+    """Look before training; not at all when left out. `preflight={}` on the command line does."""
     train: TrainConfig = TrainConfig()
     eval: EvalConfig = EvalConfig()
     track: TrackConfig = TrackConfig()

@@ -12,9 +12,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ttc_rl.config import SourceConfig
+from ttc_rl.config import ConditionConfig, SourceConfig
+from ttc_rl.config.sections import Shape
 from ttc_rl.schema import Task, UserError, content_hash
 from ttc_rl.sources.files import is_path, read_files
+from ttc_rl.sources.filters import tested, wanted
 from ttc_rl.sources.row_shapes import shaped
 from ttc_rl.sources.rows import BadRow, Row, RowReader
 
@@ -39,6 +41,8 @@ class Loaded:
     """One line for each row that was left out: `file:line: what is wrong`."""
     duplicates: int
     """Tasks equal to one that came before: left out, unless `repeats` were asked for."""
+    parts: tuple[int, ...] = ()
+    """Of a corpus: how many of `tasks` each entry brought; they stand in its order."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,9 @@ class CatalogEntry:
     columns: Mapping[str, str] = field(default_factory=dict[str, str])
     meta: Mapping[str, Any] = field(default_factory=dict[str, Any])
     gold_after: str | None = None
+    shape: Shape | None = None
+    where: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    min_tests: int | None = None
 
 
 # --------------------------------------------------------------------------- loading
@@ -103,7 +110,13 @@ def load_corpus(entries: Sequence[str | SourceConfig], data: str | None = None) 
     if not tasks:
         raise UserError("corpus: is empty; name at least one source")
     problems = [line for part in parts for line in part.problems]
-    return Loaded(tasks, problems, repeated + sum(part.duplicates for part in parts))
+    counts = _fresh([{task.id for task in part.tasks} for part in parts])
+    return Loaded(tasks, problems, repeated + sum(part.duplicates for part in parts), counts)
+
+
+def _fresh(parts: Sequence[set[str]]) -> tuple[int, ...]:
+    """How many of each part's ids no part before it holds."""
+    return tuple(len(part.difference(*parts[:i])) for i, part in enumerate(parts))
 
 
 def stream_corpus(entries: Sequence[str | SourceConfig], data: str | None = None) -> Iterator[Task]:
@@ -164,7 +177,10 @@ def _good_tasks(config: SourceConfig, problems: list[str]) -> Iterator[Task]:
         try:
             if row.problem:
                 raise BadRow(row.problem)
-            yield reader.task(shaped(config.shape, row.value))
+            if wanted(row.value, config.where):
+                task = reader.task(shaped(config.shape, row.value))
+                if tested(task, config.min_tests):
+                    yield task
         except BadRow as problem:
             problems.append(f"{row.where}: {problem}")
 
@@ -223,8 +239,11 @@ def _remote(name: str, entry: CatalogEntry) -> SourceConfig:
         hub=entry.hub,
         config=entry.config,
         split=entry.split,
-        kind=entry.kind,
+        kind=None if entry.shape else entry.kind,
         columns=dict(entry.columns),
         meta=dict(entry.meta),
         gold_after=entry.gold_after,
+        shape=entry.shape,
+        where={c: ConditionConfig.model_validate(v) for c, v in entry.where.items()},
+        min_tests=entry.min_tests,
     )

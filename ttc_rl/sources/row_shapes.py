@@ -10,6 +10,7 @@ compared, the checkers that some data sets bring are not run.
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -174,6 +175,63 @@ def code_contests(row: Row) -> Row:
     )
 
 
+def taco(row: Row) -> Row:
+    """likaixin/TACO-verified: the columns of BAAI/TACO; inputs and outputs of each test in lists.
+
+    With `fn_name` an input is the list of a call's arguments, and an output of one element holds
+    the value that is returned.
+    """
+    pairs = _object(row["input_output"])
+    tests = [
+        _called_or_piped(pairs.get("fn_name"), given, expected)
+        for given, expected in zip(pairs["inputs"], pairs["outputs"], strict=True)
+    ]
+    question = row["question"]
+    limit = re.search(r"[\d.]+", str(row.get("time_limit") or ""))
+    return _code(
+        f"taco/{content_hash(question)}",
+        question,
+        tests,
+        starter_code=row.get("starter_code"),
+        difficulty=row.get("difficulty"),
+        platform=row.get("source"),
+        time_limit=_seconds(float(limit[0])) if limit else None,
+    )
+
+
+def primeintellect(row: Row) -> Row:
+    """PrimeIntellect/verifiable-coding-problems: tests in `verification_info`, JSON or Python's
+    notation."""
+    told = row["verification_info"]
+    try:
+        info = json.loads(told) if isinstance(told, str) else told
+    except ValueError:
+        info = ast.literal_eval(told)
+    tests = [
+        _called_or_piped(
+            test.get("fn_name") if test["type"] == "function_call" else None,
+            test["input"],
+            test["output"],
+        )
+        for test in info["test_cases"]
+    ]
+    return _code(
+        f"primeintellect/{row['problem_id']}", row["prompt"], tests, platform=row.get("source")
+    )
+
+
+def _called_or_piped(function: str | None, given: Any, expected: Any) -> Row:
+    if not function:
+        return _stdin(_lines(given), _lines(expected))
+    one = isinstance(expected, list) and len(expected) == 1
+    value = expected[0] if one else expected
+    return {"type": "functional", "fn_name": function, "input": given, "output": value}
+
+
+def _lines(text: Any) -> str:
+    return "\n".join(map(str, text)) if isinstance(text, list) else str(text)
+
+
 _TITLES = {
     "input": "Input", "input_format": "Input", "output": "Output", "output_format": "Output",
     "interaction": "Interaction", "interaction_format": "Interaction", "note": "Note",
@@ -298,7 +356,7 @@ SHAPES: dict[str, Callable[[Row], Row]] = {
     function.__name__: function
     for function in (
         humaneval, mbpp, mbppplus, leetcode, livecodebench, codeforces, codeelo, code_contests,
-        gpqa, mmlu_pro, olympiadbench,
+        taco, primeintellect, gpqa, mmlu_pro, olympiadbench,
     )
 }  # fmt: skip
 

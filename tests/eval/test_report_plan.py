@@ -1,0 +1,40 @@
+"""The plan beside what happened, from a run's own files."""
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from eval.report_plan import audit, audit_rows, target_size
+from ttc_rl.config import Recipe, load_recipe
+from ttc_rl.run_dir import RunDir, read_jsonl
+
+
+def test_what_was_done_is_counted_from_the_rollouts(undisturbed: Path):
+    run = RunDir(undisturbed)
+    recipe = run.load_recipe()
+    rows = {what: (planned, done) for what, planned, done in audit_rows(run, recipe, "sift")}
+    folder = undisturbed / "arms" / "sift"
+    tables = [pq.read_table(path) for path in (folder / "rollouts").glob("*.parquet")]
+    tokens = [n for table in tables for n in table["tokens"].to_pylist()]
+    assert rows["steps"] == ("8", "8")
+    assert rows["rollouts"] == ("128", f"{len(tokens)}")
+    assert rows["completion tokens"] == ("at most 1,536", f"{sum(tokens):,}")
+    counted = list(read_jsonl(folder / "metrics.jsonl"))[-1]["num_tokens"]
+    assert rows["tokens with prompts"][1] == f"{int(counted):,}"
+    assert "seconds in steps" in rows
+    assert "peak GPU memory" not in rows
+    assert "Plan and outcome" in (undisturbed / "report.html").read_text()
+
+
+def test_an_arm_that_was_not_trained_has_no_table(tmp_path: Path):
+    recipe = load_recipe("tests/tiny.yaml")
+    assert audit(RunDir(tmp_path), recipe, ["random", "sift"]) == ""
+
+
+def test_a_targets_size_is_known_where_a_benchmark_says_it():
+    made = {"model": "m", "corpus": "c"}
+    sizes = [
+        target_size(Recipe.model_validate({**made, "target": target}))
+        for target in ("aime25", "math500", "codeforces", "my.jsonl")
+    ]
+    assert sizes == [30, 500, None, None]
