@@ -39,10 +39,15 @@ class Belief:
     def __init__(
         self, corpus_ND: np.ndarray, prior_N: np.ndarray, decay: float, reach: float
     ) -> None:
-        self.unit_ND, self.prior_N = unit(np.asarray(corpus_ND, np.float64)), prior_N
+        self.prior_N = prior_N
+        self.see(corpus_ND)
         self.decay, self.reach = decay, reach
         self.right_N, self.wrong_N = np.zeros(len(prior_N)), np.zeros(len(prior_N))
         self.shift, self.variance = 0.0, 1.0
+
+    def see(self, corpus_ND: np.ndarray) -> None:
+        """By these embeddings tasks are alike from now on; what was counted stays."""
+        self.unit_ND = unit(np.asarray(corpus_ND, np.float64))
 
     def counts(self) -> tuple[np.ndarray, np.ndarray]:
         """Both parameters of every task's Beta; each of shape (N,)."""

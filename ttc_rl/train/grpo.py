@@ -26,7 +26,7 @@ from ttc_rl.run_dir import ArmDir, append_jsonl, read_jsonl, write_json, write_j
 from ttc_rl.sampling import Decoding
 from ttc_rl.sampling.generate import GenerateCompleter
 from ttc_rl.schema import Completer, Rollout, Task, UserError, Verdict
-from ttc_rl.train.following import Director, FollowingTrainer, restore
+from ttc_rl.train.following import Director, FollowingTrainer, look_with_policy, restore
 from ttc_rl.verifiers import check_infra_errors, verify_many
 from ttc_rl.verifiers.majority import label_accuracy, verify_groups
 
@@ -76,6 +76,8 @@ def train_grpo(
         "callbacks": [_Progress(arm, say), _MarkComplete()],
     }
     trainer = FollowingTrainer(director=director, **given) if director else GRPOTrainer(**given)
+    if isinstance(trainer, FollowingTrainer) and recipe.train.curriculum.reembed:
+        look_with_policy(trainer, base, recipe.embed)
     if dev is not None:
         if trainer.accelerator.num_processes > 1:
             raise UserError("train.dev: evaluates in one process only; leave it out of this run")
