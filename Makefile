@@ -6,7 +6,7 @@ BIN = .venv/bin
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: quickstart test test-vllm check study selectors selection clean
+.PHONY: quickstart test test-vllm check study selectors curricula selection clean
 
 quickstart: .venv/ready
 	$(BIN)/ttc-rl run recipes/quickstart.yaml --overwrite
@@ -41,6 +41,10 @@ study: .venv/ready
 # Selectors that ask the model beside those that do not, at equal compute; in docs/results.md too.
 selectors: .venv/ready
 	$(BIN)/ttc-rl run recipes/tiny/selectors.yaml --resume --jobs 2
+
+# Curricula that follow the model beside picks made before: docs/curricula.md.
+curricula: .venv/ready
+	$(BIN)/ttc-rl run recipes/tiny/curricula.yaml --resume --jobs 2
 
 # Six benchmarks against every local corpus: the tables of docs/selection.md.
 selection: .venv/ready

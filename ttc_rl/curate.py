@@ -89,6 +89,7 @@ def _select_arm(
 ) -> None:
     import numpy as np
 
+    from ttc_rl.embed.encoders import text_of
     from ttc_rl.inputs import Ask, model_inputs
     from ttc_rl.overlap.certificate import certify_overlap
     from ttc_rl.selection import Stop, weighted
@@ -165,7 +166,8 @@ def _select_arm(
         **common,
     }
     if recipe.train.curriculum.method != "static":
-        _write_pool(recipe, folder, corpus, corpus_ND, aims_MD, rows_n, extra.keywords)
+        texts = [text_of(task, recipe.embed) for task in targets]
+        _write_pool(recipe, folder, corpus, corpus_ND, aims_MD, rows_n, texts, extra.keywords)
     write_jsonl(folder.curriculum, rows)
     write_jsonl(folder.contamination, contaminated)
     write_text(folder.explanation, explain(summary, rows))
@@ -185,6 +187,7 @@ def _write_pool(
     corpus_ND: Any,
     aims_MD: Any,
     picks: Any,
+    texts: list[str],
     known: dict[str, Any],
 ) -> None:
     """What a curriculum that follows the model will choose from."""
@@ -201,6 +204,7 @@ def _write_pool(
             corpus_ND[rows],
             aims_MD,
             None if success is None else success[rows],
+            tuple(texts),
         ),
     )
 

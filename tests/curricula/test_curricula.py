@@ -197,6 +197,17 @@ def test_the_pooled_shift_finds_a_common_change_and_a_known_task_is_calibrated()
     assert abs(error[~unseen]).mean() < 0.12
 
 
+def test_the_pooled_shift_rests_where_tasks_are_either_solved_or_not():
+    """Three of ten are always solved, the others never: what is unseen has a chance of 0.3."""
+    rng = np.random.default_rng(4)
+    solved = rng.permutation(500) < 150
+    belief = Belief(rng.normal(size=(500, 64)), np.full(500, 0.5), 1.0, 0.02)
+    for rows in rng.permutation(500)[:400].reshape(50, 8):
+        belief.learn([Seen(int(row), float(solved[row]), 16) for row in rows])
+    unseen = belief.right_N + belief.wrong_N < 1
+    assert belief.mean_N()[unseen].mean() == pytest.approx(0.3, abs=0.07)
+
+
 # --------------------------------------------------------------------------- DISCOVER
 
 

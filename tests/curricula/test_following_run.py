@@ -8,17 +8,20 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow.parquet as pq
 import pytest
+import torch
 
-from ttc_rl.config import Recipe, load_recipe
+from ttc_rl.config import GuardConfig, Recipe, load_recipe
 from ttc_rl.curriculum import Curriculum, Plan, Static, plan
 from ttc_rl.job import Job, starting_model
 from ttc_rl.pipeline import select, train
 from ttc_rl.run_dir import ArmDir, RunDir, read_json, read_jsonl
 from ttc_rl.schema import Task
 from ttc_rl.sources.skills import make_skills
+from ttc_rl.train.following import _ShrunkStep
 from ttc_rl.train.grpo import train_grpo
 
 RECIPE = Path(__file__).with_name("following.yaml")
@@ -97,14 +100,15 @@ class Probe(Curriculum):
 
     def __init__(self, ids: list[str]) -> None:
         super().__init__()
-        self.ids, self.heard, self.notes = ids, [], []
+        self.ids, self.heard, self.notes, self.given = ids, [], [], []
 
     def next_tasks(self, count: int) -> list[str]:
         self.notes.append(len(self.heard))
         self.steps += 1
         # The next tasks are told by the last rewards, so a stale answer could not go unnoticed.
         first = len(self.heard) + sum(round(4 * rate) for _, rate in self.heard[-count:])
-        return [self.ids[(first + i) % len(self.ids)] for i in range(count)]
+        self.given.append([self.ids[(first + i) % len(self.ids)] for i in range(count)])
+        return self.given[-1]
 
     def observe(self, task_id: str, pass_rate: float, trials: int) -> None:
         super().observe(task_id, pass_rate, trials)
@@ -142,8 +146,8 @@ def test_the_tasks_of_a_step_know_the_rewards_of_the_one_before(
     slots = plan(ids[:24], recipe.train.model_copy(update={"epochs": 1}))
     trained(recipe, slots, tmp_path, probe)
     assert probe.notes == [4 * step for step in range(6)]
-    rolled = executed(tmp_path)
-    assert [i for ids in rolled for i in ids] == [task_id for task_id, _ in probe.heard]
+    assert executed(tmp_path) == probe.given
+    assert [i for ids in probe.given for i in ids] == [task_id for task_id, _ in probe.heard]
     for step, file in enumerate(sorted((tmp_path / "rollouts").glob("*.parquet"))):
         rewards = pq.read_table(file)["reward"].to_pylist()
         rates = [sum(rewards[i : i + 4]) / 4 for i in range(0, 16, 4)]
@@ -162,28 +166,52 @@ def test_a_static_curriculum_asked_step_by_step_trains_the_same_model(cache: Pat
     assert digest(plain / weights) == digest(asked / weights)
 
 
-def test_where_no_group_teaches_the_guard_stops_the_step(cache: Path, tmp_path: Path):
+def test_the_guard_shrinks_the_step_itself(cache: Path, tmp_path: Path):
+    """Adam's first step has one length whatever the gradient's: it falls with the rate alone."""
     from safetensors.torch import load_file
 
-    strict = {"min_successes": 4, "full_at": 1.0}  # four of four is no spread: none is kept
-    recipe = load_recipe(RECIPE, [])
-    guard = recipe.train.guard.model_copy(update=strict)
-    recipe = short(recipe, guard=guard)
-    ids = [task.id for task in make_skills(recipe.corpus[0].skills)][:8]
-    slots = plan(ids, recipe.train.model_copy(update={"epochs": 1}))
-    trained(recipe, slots, tmp_path, Static(slots))
-    base = load_file(Path(starting_model(recipe, lambda _: None)) / "model.safetensors")
-    after = load_file(tmp_path / "model/model.safetensors")
-    assert all((base[name] == after[name]).all() for name in base)
-    assert [row["guard/shrink"] for row in metrics(tmp_path)] == [0, 0]
+    made = load_recipe(RECIPE, [])
+    ids = [task.id for task in make_skills(made.corpus[0].skills)][:4]
+    slots = plan(ids, made.train.model_copy(update={"epochs": 1}))
+    moves, shrunk = [], []
+    for full_at in (0.01, 1.0):
+        recipe = short(made, guard=GuardConfig(min_successes=1, full_at=full_at))
+        folder = tmp_path / str(full_at)
+        trained(recipe, slots, folder, Static(slots))
+        base = load_file(Path(starting_model(recipe, lambda _: None)) / "model.safetensors")
+        after = load_file(folder / "model/model.safetensors")
+        moves.append(torch.cat([(after[name] - base[name]).flatten() for name in base]))
+        shrunk += [row["guard/shrink"] for row in metrics(folder)]
+    assert shrunk[0] == 1
+    assert 0 < shrunk[1] < 1
+    assert moves[0].abs().max() > 5e-4
+    assert torch.allclose(moves[1], shrunk[1] * moves[0], atol=1e-6)
+
+
+def test_the_rate_of_the_next_step_is_whole_again():
+    director = SimpleNamespace(shrink=0.0)
+    weight = torch.nn.Parameter(torch.ones(3))
+    optimizer = torch.optim.AdamW([weight], lr=0.1, weight_decay=0.0)
+    callback, places = _ShrunkStep(director), [weight.detach().clone()]
+    for shrink in (1.0, 0.0, 1.0):
+        director.shrink = shrink
+        weight.grad = torch.ones(3)
+        callback.on_pre_optimizer_step(None, None, None, optimizer=optimizer)
+        optimizer.step()
+        callback.on_optimizer_step(None, None, None, optimizer=optimizer)
+        places.append(weight.detach().clone())
+        assert optimizer.param_groups[0]["lr"] == 0.1
+    assert torch.equal(places[1], places[2])
+    assert torch.allclose(places[2] - places[3], torch.full((3,), 0.1))
 
 
 def test_two_processes_train_on_the_same_curriculum(whole: Path, tmp_path: Path):
-    recipe = load_recipe(RECIPE, [])
+    alone = "arms.beta.train.curriculum.reembed=false"  # embeds in one process only
+    recipe = load_recipe(RECIPE, [alone])
     run = tmp_path / "two"
     select(Job(recipe, RunDir.open(run, recipe), lambda _: None))
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
-    command += ["-m", "ttc_rl", "train", str(RECIPE), "--run-dir", str(run)]
+    command += ["-m", "ttc_rl", "train", str(RECIPE), alone, "--run-dir", str(run)]
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=300, check=False, env={**os.environ}
     )

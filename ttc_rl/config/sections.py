@@ -366,6 +366,8 @@ class CurriculumConfig(Section):
     """A rollout counts exp((cosine - 1) / reach) for a similar task; of all but `achievable`."""
     novelty: float = Field(default=1.0, ge=0)
     """Of `discover`: standard deviations of success that count as success."""
+    reembed: bool = False
+    """Before each choice, embed pool and targets with the model as it is then."""
     rate: float = Field(default=0.1, gt=0)
     """Of `discover`: how fast relevance is given up for success where less than half succeeds."""
 

@@ -1,6 +1,6 @@
 """Which task when: the picks in their order, or a choice that follows what the model can do."""
 
-from ttc_rl.curriculum.following import Curriculum, Static, follow
+from ttc_rl.curriculum.following import Curriculum, Following, Static, follow
 from ttc_rl.curriculum.pool import Pool, read_pool, write_pool
 from ttc_rl.curriculum.static import (
     Plan,
@@ -13,6 +13,7 @@ from ttc_rl.curriculum.static import (
 
 __all__ = [
     "Curriculum",
+    "Following",
     "Plan",
     "Pool",
     "Static",

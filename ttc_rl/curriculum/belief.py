@@ -7,12 +7,14 @@ gone (MoPPS, arXiv 2507.04632), and times exp((cos_ij - 1) / reach) for a rollou
 similar tasks are similarly hard (correlated Beta processes, Goetschalckx et al., IJCAI 2011). With
 decay 1 and a reach near 0 that is the plain Beta posterior.
 
-`shift` is what tasks without such neighbours move by: the mean surprise of a step,
+`shift` is what tasks without such neighbours move by: the mean surprise of a step, in logits,
 
-    d_j = logit of (m p_j + right_j) / (m + trials_j)  -  logit p_j
+    D = mean_j (rate_j - p_j) / w,    w = mean_j p_j (1 - p_j)
 
-followed by a Kalman filter whose state may drift by DRIFT logits a step, so that a step of a few
-groups that disagree moves it little.
+followed by a Kalman filter whose state may drift by DRIFT logits a step, and whose observation of n
+groups has the variance 1 / (n w) that it would have if each were all right or all wrong. It is at
+rest where as many succeed as were expected to; A-TTC's mean of log-odds is not, where tasks are
+either solved or not: there it runs away.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from ttc_rl.curriculum.achievable import logit, sigmoid
+from ttc_rl.curriculum.achievable import OFFSET, logit, sigmoid
 from ttc_rl.curriculum.following import Seen
 from ttc_rl.vectors import unit
 
@@ -39,10 +41,15 @@ class Belief:
     def __init__(
         self, corpus_ND: np.ndarray, prior_N: np.ndarray, decay: float, reach: float
     ) -> None:
-        self.unit_ND, self.prior_N = unit(np.asarray(corpus_ND, np.float64)), prior_N
+        self.prior_N = prior_N
+        self.see(corpus_ND)
         self.decay, self.reach = decay, reach
         self.right_N, self.wrong_N = np.zeros(len(prior_N)), np.zeros(len(prior_N))
         self.shift, self.variance = 0.0, 1.0
+
+    def see(self, corpus_ND: np.ndarray) -> None:
+        """By these embeddings tasks are alike from now on; what was counted stays."""
+        self.unit_ND = unit(np.asarray(corpus_ND, np.float64))
 
     def counts(self) -> tuple[np.ndarray, np.ndarray]:
         """Both parameters of every task's Beta; each of shape (N,)."""
@@ -63,7 +70,7 @@ class Belief:
         rows_n = np.array([one.row for one in seen])
         trials_n = np.array([float(one.trials) for one in seen])
         right_n = np.array([one.rate for one in seen]) * trials_n
-        self._move(self.mean_N()[rows_n], right_n, trials_n)
+        self._move(self.mean_N()[rows_n], right_n / trials_n)
         self.right_N *= self.decay
         self.wrong_N *= self.decay
         alike_nN = np.exp((self.unit_ND[rows_n] @ self.unit_ND.T - 1) / self.reach)
@@ -71,14 +78,13 @@ class Belief:
         self.right_N += right_n @ alike_nN
         self.wrong_N += (trials_n - right_n) @ alike_nN
 
-    def _move(self, p_n: np.ndarray, right_n: np.ndarray, trials_n: np.ndarray) -> None:
-        after_n = (STRENGTH * p_n + right_n) / (STRENGTH + trials_n)
-        surprise_n = logit(after_n, EDGE) - logit(p_n, EDGE)
+    def _move(self, p_n: np.ndarray, rate_n: np.ndarray) -> None:
+        spread = max(float((p_n * (1 - p_n)).mean()), EDGE)
+        surprise = float((rate_n - p_n).mean()) / spread
         self.variance += DRIFT**2
-        if len(surprise_n) > 1:
-            gain = self.variance / (self.variance + surprise_n.var(ddof=1) / len(surprise_n))
-            self.shift += float(gain * surprise_n.mean())
-            self.variance *= float(1 - gain)
+        gain = self.variance / (self.variance + 1 / (len(p_n) * spread))
+        self.shift += min(max(gain * surprise, -OFFSET), OFFSET)
+        self.variance *= 1 - gain
 
     def state_dict(self) -> dict[str, Any]:
         return {

@@ -33,6 +33,10 @@ class Believing(Following):
     def learn(self, seen: Sequence[Seen]) -> None:
         self.belief.learn(seen)
 
+    def see(self, corpus_ND: np.ndarray, target_MD: np.ndarray) -> None:
+        super().see(corpus_ND, target_MD)
+        self.belief.see(corpus_ND)
+
     def metrics(self) -> dict[str, float]:
         return super().metrics() | {"shift": self.belief.shift}
 
@@ -81,7 +85,6 @@ class Discover(Believing):
     def __init__(self, *given: Any, **options: Any) -> None:
         super().__init__(*given, **options)
         self.relevance = HALF
-        self.corpus_ND = np.asarray(self.pool.corpus_ND, np.float64)
 
     def learn(self, seen: Sequence[Seen]) -> None:
         super().learn(seen)
@@ -93,19 +96,20 @@ class Discover(Believing):
         mean_N, sd_N = self.belief.logit_N()
         able_r = np.log(sigmoid((mean_N + self.config.novelty * sd_N)[rows]))
         posterior = Posterior(Numpy(), compressed(np.asarray(self.pool.target_MD, np.float64)))
+        corpus_ND = np.asarray(self.pool.corpus_ND, np.float64)
         noise_N = noise_of(self.success_N(), self.noise)
         for row in self.order:
-            posterior.observe(row, self.corpus_ND[row], float(noise_N[row]))
+            posterior.observe(row, corpus_ND[row], float(noise_N[row]))
         picks: list[int] = []
         left_r = np.ones(len(rows), bool)
         while len(picks) < size:
-            squares_r, variance_r = posterior.qv(self.corpus_ND[rows])
+            squares_r, variance_r = posterior.qv(corpus_ND[rows])
             gain_r = np.log(np.maximum(squares_r / (self.noise + variance_r), TINY))
             score_r = (1 - self.relevance) * able_r + self.relevance * gain_r
             best = int(np.where(left_r, score_r, -np.inf).argmax())
             left_r[best] = False
             picks.append(int(rows[best]))
-            posterior.observe(picks[-1], self.corpus_ND[picks[-1]], self.noise)
+            posterior.observe(picks[-1], corpus_ND[picks[-1]], self.noise)
         return picks
 
     def metrics(self) -> dict[str, float]:

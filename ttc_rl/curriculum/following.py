@@ -7,8 +7,8 @@ A choice is made every few steps, of all tasks until the next one, among those t
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -51,6 +51,13 @@ class Curriculum(ABC):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.steps, self.solved = state["steps"], dict(state["solved"])
+
+    def vectors(self) -> dict[str, np.ndarray]:
+        """The state that is no JSON: embeddings other than those it began with."""
+        return {}
+
+    def load_vectors(self, vectors: Mapping[str, np.ndarray]) -> None:
+        assert not vectors
 
 
 class Static(Curriculum):
@@ -97,6 +104,8 @@ class Following(Curriculum):
         """What was observed since the last step was asked for."""
         self.choices = 0
         self.expected = 0.0
+        self.look: Callable[[], tuple[np.ndarray, np.ndarray]] | None = None
+        """Embeds pool and targets anew; set by who has the model."""
 
     # What subclasses say.
 
@@ -119,6 +128,8 @@ class Following(Curriculum):
             self.learn(self.fresh)
         self.fresh = []
         if self.steps % self.every == 0 or len(self.queue) < count:
+            if self.look:
+                self.see(*self.look())
             rows = self.open(count)
             self.queue = self.choose(rows, min(self.every * count, len(rows)))
             self.choices += 1
@@ -131,6 +142,10 @@ class Following(Curriculum):
     def observe(self, task_id: str, pass_rate: float, trials: int) -> None:
         super().observe(task_id, pass_rate, trials)
         self.fresh.append(Seen(self.row_of[task_id], pass_rate, trials))
+
+    def see(self, corpus_ND: np.ndarray, target_MD: np.ndarray) -> None:
+        """Other embeddings, of other dimensions perhaps, of the same pool and targets."""
+        self.pool = replace(self.pool, corpus_ND=corpus_ND, target_MD=target_MD)
 
     def open(self, count: int) -> np.ndarray:
         """Rows trained fewer than `passes` times; all, where those do not fill a step."""
@@ -173,6 +188,14 @@ class Following(Curriculum):
         self.queue = [self.row_of[i] for i in state["queue"]]
         self.fresh = [Seen(self.row_of[i], rate, trials) for i, rate, trials in state["fresh"]]
         self.choices, self.expected = state["choices"], state["expected"]
+
+    def vectors(self) -> dict[str, np.ndarray]:
+        pool = self.pool
+        return {"corpus": pool.corpus_ND, "target": pool.target_MD} if self.config.reembed else {}
+
+    def load_vectors(self, vectors: Mapping[str, np.ndarray]) -> None:
+        if vectors:
+            self.see(vectors["corpus"], vectors["target"])
 
 
 def follow(recipe: Recipe, plan: Plan, pool: Pool | None) -> Curriculum:

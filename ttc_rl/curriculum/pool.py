@@ -1,7 +1,8 @@
 """What a curriculum that follows the model chooses from: tasks, their embeddings, the targets'.
 
     pool.jsonl   one task a line, and its success where selection measured it
-    pool.npz     `corpus` (N, D) and `target` (M, D), weighted as the selection had them
+    pool.npz     `corpus` (N, D); `target` (M, D), weighted as the selection had them, and the
+                 `target_texts` that were embedded
 
 Selection writes both, so that training embeds nothing. No gold of a target is among it.
 """
@@ -30,6 +31,8 @@ class Pool:
     target_MD: np.ndarray
     success_N: np.ndarray | None = None
     """Chance that the base model solves each task, where selection has measured it."""
+    target_texts: tuple[str, ...] = ()
+    """What was embedded of the targets."""
 
     def __len__(self) -> int:
         return len(self.tasks)
@@ -54,7 +57,8 @@ def write_pool(folder: ArmDir, pool: Pool) -> None:
         ),
     )
     file = io.BytesIO()
-    np.savez(file, corpus=pool.corpus_ND, target=pool.target_MD)
+    texts = np.array(pool.target_texts)
+    np.savez(file, corpus=pool.corpus_ND, target=pool.target_MD, target_texts=texts)
     write_bytes(folder.pool_vectors, file.getvalue())
 
 
@@ -73,4 +77,5 @@ def read_pool(folder: ArmDir) -> Pool:
             vectors["corpus"],
             vectors["target"],
             None if None in success else np.array(success, np.float64),
+            tuple(vectors["target_texts"].tolist()),
         )

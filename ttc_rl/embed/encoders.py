@@ -95,6 +95,19 @@ def open_encoder(config: EmbedConfig, policy: Path | str | None) -> Iterator[Enc
         _leave_device(model)
 
 
+def encode_with(
+    policy: Any, path: Path | str, texts: Sequence[str], config: EmbedConfig
+) -> np.ndarray:
+    """Unit vectors by a causal model in its present state, which is left as it was; `path` has its
+    tokenizer. What `embed.model: policy` gives for a model on disk."""
+    from ttc_rl.embed.policy import around
+
+    training = policy.training
+    vectors_nD = _encode(around(policy, path), texts, config, None)
+    policy.train(training)
+    return vectors_nD
+
+
 def _encode(model: Any, texts: Sequence[str], config: EmbedConfig, pool: Any) -> np.ndarray:
     # Longest first: texts of a batch are alike in length, so little is spent on padding, and
     # memory is at its peak in the first batch.

@@ -25,6 +25,14 @@ def load_policy(path: Path | str) -> SentenceTransformer:
     return SentenceTransformer(modules=[LastTokenState(path)])
 
 
+def around(model: Any, path: Path | str) -> SentenceTransformer:
+    """A sentence encoder around a causal model that is loaded already, perhaps with an adapter;
+    `path` has its tokenizer."""
+    causal = model.get_base_model() if hasattr(model, "get_base_model") else model
+    layers = LastTokenState(path, causal.base_model)
+    return SentenceTransformer(modules=[layers], device=str(causal.device))
+
+
 def chat_tokenizer(path: Path | str) -> Any:
     """A tokenizer that, of a prompt longer than the model reads, drops the beginning: the state
     wanted is that of the end."""
@@ -55,10 +63,12 @@ def chat_tokens(tokenizer: Any, texts: list[str], limit: int | None, **more: Any
 class LastTokenState(InputModule):
     """Texts to the last layer's state at their last token; shape (B, D), float32."""
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, model: Any = None) -> None:
         super().__init__()
-        dtype = "auto" if torch.cuda.is_available() else torch.float32
-        self.model: Any = AutoModel.from_pretrained(path, dtype=dtype)
+        if model is None:
+            dtype = "auto" if torch.cuda.is_available() else torch.float32
+            model = AutoModel.from_pretrained(path, dtype=dtype)
+        self.model: Any = model
         self.tokenizer: Any = chat_tokenizer(path)
         if self.tokenizer.pad_token is None:
             self.tokenizer.pad_token = self.tokenizer.eos_token

@@ -20,14 +20,17 @@ from accelerate.utils import broadcast_object_list
 from transformers import TrainerCallback
 from trl.trainer.grpo_trainer import GRPOTrainer
 
-from ttc_rl.config import GuardConfig
-from ttc_rl.curriculum import Curriculum
+from ttc_rl.config import EmbedConfig, GuardConfig
+from ttc_rl.curriculum import Curriculum, Following
 from ttc_rl.curriculum.guard import Groups, kept, shrink
+from ttc_rl.embed.encoders import encode_with, text_of
 from ttc_rl.run_dir import read_json, write_json
+from ttc_rl.schema import UserError
 
 # P tasks a step, G rollouts a task; a step's completions are P groups of G over all processes.
 STATE = "curriculum.json"
 """Of a checkpoint."""
+VECTORS = "curriculum.npz"
 
 
 @dataclass
@@ -82,6 +85,8 @@ class Director:
 class FollowingTrainer(GRPOTrainer):
     def __init__(self, *given: Any, director: Director, **options: Any) -> None:
         super().__init__(*given, **options)
+        if director.guard and self.is_deepspeed_enabled:
+            raise UserError("train.guard: DeepSpeed steps by itself, out of reach; leave it out")
         self.director = director
         self.add_callback(_ShrunkStep(director))
 
@@ -122,6 +127,8 @@ class FollowingTrainer(GRPOTrainer):
         if self.accelerator.is_main_process:
             folder = f"{self.args.output_dir}/checkpoint-{self.state.global_step}"
             write_json(Path(folder) / STATE, self.director.curriculum.state_dict())
+            if vectors := self.director.curriculum.vectors():
+                np.savez(Path(folder) / VECTORS, corpus=vectors["corpus"], target=vectors["target"])
 
 
 def restore(director: Director, checkpoint: Path | None, step: int) -> None:
@@ -129,6 +136,28 @@ def restore(director: Director, checkpoint: Path | None, step: int) -> None:
     director.steps = step
     if checkpoint:
         director.curriculum.load_state_dict(read_json(checkpoint / STATE))
+        if (checkpoint / VECTORS).exists():
+            with np.load(checkpoint / VECTORS) as vectors:
+                director.curriculum.load_vectors(dict(vectors))
+
+
+def look_with_policy(trainer: FollowingTrainer, base: Path | str, config: EmbedConfig) -> None:
+    """Have the curriculum embed pool and targets with the model under training."""
+    curriculum = trainer.director.curriculum
+    if not isinstance(curriculum, Following):
+        return
+    if trainer.accelerator.num_processes > 1:
+        raise UserError("train.curriculum.reembed: works in one process only; leave it out")
+    pool = curriculum.pool
+    texts = [*(text_of(task, config) for task in pool.tasks), *pool.target_texts]
+    weights_M1 = np.linalg.norm(pool.target_MD, axis=1, keepdims=True)
+
+    def look() -> tuple[np.ndarray, np.ndarray]:
+        model = trainer.accelerator.unwrap_model(trainer.model)
+        vectors_nD = encode_with(model, base, texts, config)
+        return vectors_nD[: len(pool)], weights_M1 * vectors_nD[len(pool) :]
+
+    curriculum.look = look
 
 
 class _ShrunkStep(TrainerCallback):

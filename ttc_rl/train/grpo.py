@@ -38,7 +38,7 @@ from ttc_rl.schema import (
     is_full_disk,
 )
 from ttc_rl.train.adapters import loading, merged, peft_config
-from ttc_rl.train.following import Director, FollowingTrainer, restore
+from ttc_rl.train.following import Director, FollowingTrainer, look_with_policy, restore
 from ttc_rl.train.ranks import barrier
 from ttc_rl.train.watchdog import Watchdog
 from ttc_rl.verifiers import check_infra_errors, verify_many
@@ -96,6 +96,8 @@ def train_grpo(
         "callbacks": [_Progress(arm, recipe.train.updates, say), _MarkComplete()],
     }
     trainer = FollowingTrainer(director=director, **given) if director else GRPOTrainer(**given)
+    if isinstance(trainer, FollowingTrainer) and recipe.train.curriculum.reembed:
+        look_with_policy(trainer, base, recipe.embed)
     if dev is not None:
         if trainer.accelerator.num_processes > 1:
             raise UserError("train.dev: evaluates in one process only; leave it out of this run")
