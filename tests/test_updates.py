@@ -21,8 +21,11 @@ TINY = str(Path(__file__).parent / "tiny.yaml")
 UPDATES = "train.updates_per_step=4"
 
 
-def start(stage: str, run: Path) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", "ttc_rl", stage, TINY, UPDATES, "--run-dir", str(run)]
+FOLLOWING = ("train.curriculum.method=beta", "train.curriculum.every=2")
+
+
+def start(stage: str, run: Path, *keys: str) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-m", "ttc_rl", stage, TINY, UPDATES, *keys, "--run-dir", str(run)]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
@@ -45,12 +48,15 @@ def test_updates_that_do_not_divide_a_step_are_refused():
         TrainConfig(tasks_per_step=4, rollouts_per_task=4, updates_per_step=3)
 
 
-def test_the_order_is_kept_and_a_kill_changes_nothing(cache: Path, tmp_path: Path):
+@pytest.mark.parametrize("keys", [(), FOLLOWING], ids=["static", "following"])
+def test_the_order_is_kept_and_a_kill_changes_nothing(
+    cache: Path, tmp_path: Path, keys: tuple[str, ...]
+):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     for run in (whole, killed):
-        assert start("select", run).wait(timeout=120) == 0
-    assert start("train", whole).wait(timeout=200) == 0
-    process = start("train", killed)
+        assert start("select", run, *keys).wait(timeout=120) == 0
+    assert start("train", whole, *keys).wait(timeout=200) == 0
+    process = start("train", killed, *keys)
     arm = killed / "arms" / "sift"
     while sum(1 for _ in read_jsonl(arm / "metrics.jsonl")) < 5:
         assert process.poll() is None
@@ -59,12 +65,13 @@ def test_the_order_is_kept_and_a_kill_changes_nothing(cache: Path, tmp_path: Pat
     process.wait()
     state = read_json(arm / "checkpoints" / "checkpoint-12" / "trainer_state.json")
     assert state["global_step"] == 3 * 4
-    assert start("train", killed).wait(timeout=200) == 0
+    assert start("train", killed, *keys).wait(timeout=200) == 0
     for name in ("random", "sift"):
         one, other = (run / "arms" / name for run in (whole, killed))
         picks = [row["task_id"] for row in read_jsonl(one / "curriculum.jsonl")]
         planned = plan(picks, load_recipe(TINY).train).task_ids
-        assert executed(one) == executed(other) == list(planned)
+        assert executed(one) == executed(other)
+        assert (executed(one) == list(planned)) == (not keys)
         steps = [row["step"] for row in read_jsonl(other / "metrics.jsonl")]
         assert steps == [*range(1, 9)]
         assert digest(one) == digest(other)

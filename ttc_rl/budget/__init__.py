@@ -45,6 +45,7 @@ class Budget:
     """Every completion at its limit."""
     expected: Cost | None
     """At the mean length that was told."""
+    vote_tokens: int
     equal_votes: int | None
     """maj@k of the base model on the whole target costs as much; None for an unknown target."""
 
@@ -101,8 +102,8 @@ def budget(recipe: Recipe, assumed: Assumed) -> Budget:
     expected = of(assumed.tokens) if assumed.tokens else None
     most = of(train.max_completion_tokens)
     votes = None
+    length = assumed.tokens or recipe.eval.max_tokens or train.max_completion_tokens
     if assumed.target_tasks:
-        length = assumed.tokens or recipe.eval.max_tokens or train.max_completion_tokens
         votes = equal_votes(shape, (expected or most).flops, assumed.target_tasks, length)
     return Budget(
         shape=shape,
@@ -115,5 +116,6 @@ def budget(recipe: Recipe, assumed: Assumed) -> Budget:
         memory=needed,
         most=most,
         expected=expected,
+        vote_tokens=length,
         equal_votes=votes,
     )

@@ -60,7 +60,8 @@ def _memory(made: Budget) -> list[Row]:
         split = shared if name in ("weights", "gradients", "optimiser") else ""
         found.append((f"memory: {name}", f"{size / GB:,.2f} GB", HOW[name] + split))
     verdict = "fits" if made.fits else "DOES NOT FIT"
-    told = f"{verdict} in {made.gpu.memory_gb} GB ({made.assumed.gpu}); overheads are not counted"
+    slept = "vLLM sleeps while gradients are taken; " if made.memory.sleeps else ""
+    told = f"{verdict} in {made.gpu.memory_gb} GB ({made.assumed.gpu}); {slept}no overheads counted"
     found.append(("memory: all, a GPU", f"{made.memory.total / GB:,.2f} GB", told))
     if made.memory.cached_tokens is not None:
         at_limit = made.assumed.prompt_tokens + made.most.tokens
@@ -102,5 +103,8 @@ def _rival(made: Budget) -> list[Row]:
     if made.equal_votes is None:
         told = "the target's size is not known before it is read; --target-tasks tells it"
         return [("equal-compute rival", "-", told)]
-    told = f"the base model's vote on all {made.assumed.target_tasks} target tasks, same FLOPs"
+    told = (
+        f"the base model's vote on all {made.assumed.target_tasks} target tasks for the same "
+        f"FLOPs, {made.vote_tokens:,} tokens a vote"
+    )
     return [("equal-compute rival", f"maj@{made.equal_votes:,}", told)]

@@ -170,10 +170,10 @@ def _director(
     checkpoint: Path | None,
     step: int,
 ) -> Director:
-    """Stands where the checkpoint does; `step` counts updates, of which a rollout may see more."""
+    """Stands where the checkpoint does, after `step` steps."""
     train = recipe.train
     director = Director(curriculum, prompt, train.guard, train.tasks_per_step)
-    restore(director, checkpoint, step // train.updates)
+    restore(director, checkpoint, step)
     return director
 
 
