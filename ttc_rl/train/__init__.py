@@ -1,1 +1,1 @@
-"""The trainer: `grpo` is the one file that knows TRL, `pretrain` makes the tiny base model."""
+"""The trainer: `grpo` and `following` are all that knows TRL, `pretrain` makes the tiny model."""
