@@ -14,7 +14,8 @@ from ttc_rl.sampling import Decoding
 from ttc_rl.sampling.generate import GenerateCompleter, _SeededDraws
 from ttc_rl.schema import Task, UserError
 from ttc_rl.sources.skills import make_skills
-from ttc_rl.train.grpo import _grpo_config, _Ledger
+from ttc_rl.train.grpo import _grpo_config
+from ttc_rl.train.ledger import Ledger
 from ttc_rl.train.pretrain import base_model, byte_tokenizer, word_tokenizer
 from ttc_rl.verifiers import verify_many
 from ttc_rl.verifiers.judge import use_judge
@@ -52,7 +53,7 @@ def test_a_value_that_trl_refuses_is_one_line(tmp_path: Path):
 def test_rollouts_out_of_order_stop_the_training(tmp_path: Path):
     made = recipe()
     tasks = {i: Task(kind="exact", prompt=i, gold="1", id=i) for i in "abcd"}
-    ledger = _Ledger(made, plan(list("abcd"), made.train), tasks, ArmDir(tmp_path), eos=1)
+    ledger = Ledger(made, plan(list("abcd"), made.train), tasks, ArmDir(tmp_path), eos=1)
     arguments = {
         "prompts": [""] * 4,
         "completions": ["answer 1", "answer 2", "", "answer 1"],

@@ -13,7 +13,7 @@ from ttc_rl.job import Job
 from ttc_rl.pipeline import select, train
 from ttc_rl.run_dir import ArmDir, RunDir, read_jsonl
 from ttc_rl.schema import Task
-from ttc_rl.train.grpo import _Ledger
+from ttc_rl.train.ledger import Ledger
 
 TINY = Path(__file__).with_name("tiny.yaml")
 
@@ -36,7 +36,7 @@ def test_targets_are_graded_by_vote_and_the_rest_by_gold(tmp_path: Path):
     made = recipe()
     tasks = {t.id: t for t in [Task("exact", i, g, id=i) for i, g in (("a", "1"), ("X", None))]}
     order = SimpleNamespace(step=lambda _: ("a", "X"))
-    ledger = _Ledger(made, order, tasks, ArmDir(tmp_path), eos=1)  # type: ignore[arg-type]
+    ledger = Ledger(made, order, tasks, ArmDir(tmp_path), eos=1)
     logged: dict[str, float] = {}
     rewards = ledger.verified_reward(
         prompts=[""] * 8,

@@ -28,7 +28,7 @@ from ttc_rl.config import PretrainConfig, Recipe, SkillsConfig
 from ttc_rl.curriculum import plan
 from ttc_rl.run_dir import ArmDir
 from ttc_rl.sources.skills import make_skills
-from ttc_rl.train import grpo
+from ttc_rl.train import grpo, ledger
 from ttc_rl.train.pretrain import base_model
 from ttc_rl.verifiers import verify_many
 
@@ -83,9 +83,9 @@ def ours(base: Path, steps: int) -> tuple[list[float], float]:
     made, tasks = recipe(steps), make_skills(SkillsConfig(tasks_per_family=8 * steps))[: 8 * steps]
     by_id = {task.id: task for task in tasks}
     clock, meter, inside = Clock(), Meter(), Meter()
-    kept = grpo._Ledger.verified_reward, grpo.verify_many
-    grpo._Ledger.verified_reward = meter.around(kept[0])  # type: ignore[method-assign]
-    grpo.verify_many = inside.around(kept[1])
+    kept = ledger.Ledger.verified_reward, ledger.verify_many
+    ledger.Ledger.verified_reward = meter.around(kept[0])  # type: ignore[method-assign]
+    ledger.verify_many = inside.around(kept[1])
     hooks = [(c, n) for c in (grpo._Progress, grpo.Watchdog) for n in ("on_log", "on_step_end")]
     before = [getattr(c, n) for c, n in hooks]
     for (owner, name), function in zip(hooks, before, strict=True):
@@ -105,7 +105,7 @@ def ours(base: Path, steps: int) -> tuple[list[float], float]:
         )  # fmt: skip
     finally:
         grpo._Progress = progress  # type: ignore[misc]
-        grpo._Ledger.verified_reward, grpo.verify_many = kept  # type: ignore[method-assign]
+        ledger.Ledger.verified_reward, ledger.verify_many = kept  # type: ignore[method-assign]
         for (owner, name), function in zip(hooks, before, strict=True):
             setattr(owner, name, function)
         shutil.rmtree(folder)

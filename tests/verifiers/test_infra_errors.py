@@ -73,13 +73,13 @@ def test_many_stop_an_evaluation_and_nothing_is_lost(broken: set[str], tmp_path:
 def test_many_stop_the_training_after_the_rollouts_are_written(broken: set[str], tmp_path: Path):
     pytest.importorskip("trl")
     from ttc_rl.curriculum import plan
-    from ttc_rl.train.grpo import _Ledger
+    from ttc_rl.train.ledger import Ledger
 
     train = {"tasks_per_step": 2, "rollouts_per_task": 2, "max_infra_errors": 0.5}
     sections = {"model": "m", "corpus": "c", "target": "t", "train": train}
     recipe = Recipe.model_validate(sections)
     tasks = {task.id: task for task in TASKS}
-    ledger = _Ledger(recipe, plan(["t0", "t1"], recipe.train), tasks, ArmDir(tmp_path), eos=1)
+    ledger = Ledger(recipe, plan(["t0", "t1"], recipe.train), tasks, ArmDir(tmp_path), eos=1)
     arguments = {
         "prompts": [""] * 4,
         "completions": ["a"] * 4,

@@ -66,13 +66,13 @@ def test_a_recipe_trains_on_the_vote(tmp_path: Path):
     from ttc_rl.config import Recipe
     from ttc_rl.curriculum import plan
     from ttc_rl.run_dir import ArmDir
-    from ttc_rl.train.grpo import _Ledger
+    from ttc_rl.train.ledger import Ledger
 
     train = {"tasks_per_step": 1, "rollouts_per_task": 3, "majority": [0, 1]}
     sections = {"model": "m", "corpus": "c", "target": "t", "train": train}
     recipe = Recipe.model_validate(sections)
     task, logged = Task("exact", "?", "7", id="a"), {}
-    ledger = _Ledger(recipe, plan(["a"], recipe.train), {"a": task}, ArmDir(tmp_path), eos=1)
+    ledger = Ledger(recipe, plan(["a"], recipe.train), {"a": task}, ArmDir(tmp_path), eos=1)
     rewards = ledger.verified_reward(
         prompts=[""] * 3,
         completions=["answer 6", "answer 6", "answer 7"],

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import shutil
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,29 +19,25 @@ from transformers.utils.logging import disable_progress_bar
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
-from ttc_rl.config import Recipe, RewardName
+from ttc_rl.config import Recipe
 from ttc_rl.curriculum import Curriculum, Plan, micro_batch
 from ttc_rl.prompts import as_messages, render
-from ttc_rl.ranks import is_main, rank, world
-from ttc_rl.rewards import reward, shuffled_golds
+from ttc_rl.ranks import is_main, world
 from ttc_rl.run_dir import ArmDir, append_jsonl, read_jsonl, write_json, write_jsonl
 from ttc_rl.sampling import Decoding
 from ttc_rl.sampling.generate import GenerateCompleter
 from ttc_rl.schema import (
     FULL_DISK,
     Completer,
-    Rollout,
     Task,
     UserError,
-    Verdict,
     is_full_disk,
 )
 from ttc_rl.train.adapters import loading, merged, peft_config
 from ttc_rl.train.following import Director, FollowingTrainer, look_with_policy, restore
+from ttc_rl.train.ledger import Ledger
 from ttc_rl.train.ranks import barrier
 from ttc_rl.train.watchdog import Watchdog
-from ttc_rl.verifiers import check_infra_errors, verify_many
-from ttc_rl.verifiers.majority import label_accuracy, verify_groups
 
 # P tasks a step, G rollouts a task; a step's completions arrive as P groups of G.
 Dev = Callable[[Callable[[Decoding], Completer], int], Mapping[str, float] | None]
@@ -84,7 +79,8 @@ def train_grpo(
     warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")
     prompt = _prompts(recipe, tasks, tokenizer)
     director = _director(recipe, curriculum, prompt, checkpoint, step) if curriculum else None
-    ledger = _Ledger(recipe, director or plan, tasks, arm, tokenizer.eos_token_id)
+    eos, after = tokenizer.eos_token_id, step // recipe.train.updates
+    ledger = Ledger(recipe, director or plan, tasks, arm, eos, after=after)
     set_seed(recipe.seed)  # an adapter is drawn before TRL sets the seed
     given: dict[str, Any] = {
         "model": str(base),
@@ -232,157 +228,6 @@ def _checkpointing_key() -> str:
 
 
 # --------------------------------------------------------------------------- what TRL calls back
-
-
-class _Ledger:
-    """The reward function, and the record of what was rolled out in which order."""
-
-    def __init__(
-        self,
-        recipe: Recipe,
-        plan: Plan | Director,
-        tasks: Mapping[str, Task],
-        arm: ArmDir,
-        eos: int,
-    ) -> None:
-        self.plan, self.tasks, self.arm, self.eos = plan, tasks, arm, eos
-        self.reward: RewardName = recipe.train.reward
-        self.malformed = recipe.train.malformed
-        if self.reward == "shuffled":
-            self.tasks = shuffled_golds(tasks, recipe.seed)
-        self.group = recipe.train.rollouts_per_task
-        self.updates = recipe.train.updates
-        self.majority = recipe.train.majority
-        self.ttrl = recipe.train.ttrl
-        self.max_infra_errors = recipe.train.max_infra_errors
-        self.generated = _generated(arm, _newest_checkpoint(arm)[1] // self.updates)
-
-    def verified_reward(
-        self,
-        prompts: Sequence[Any],
-        completions: Sequence[Any],
-        completion_ids: Sequence[Sequence[int]],
-        task_id: Sequence[str],
-        trainer_state: Any,
-        log_metric: Callable[[str, float], None],
-        **_: Any,
-    ) -> list[float | None]:
-        """One reward a completion: 1 or 0 by the verifier's verdict, or None where undecided."""
-        step = trainer_state.global_step // self.updates + 1
-        self._check_order(step, task_id)
-        texts = [c if isinstance(c, str) else c[0]["content"] for c in completions]
-        started = time.perf_counter()
-        verdicts = self._verdicts([self.tasks[i] for i in task_id], texts, log_metric)
-        log_metric("time/verify", time.perf_counter() - started)
-        if torch.cuda.is_available():
-            log_metric("memory/peak_gb", torch.cuda.max_memory_allocated() / 1e9)
-        rollouts = [
-            self._rollout(i, text, ids, verdict)
-            for i, text, ids, verdict in zip(task_id, texts, completion_ids, verdicts, strict=True)
-        ]
-        self.generated += sum(map(len, completion_ids)) * world()  # TRL logs the ranks' mean
-        log_metric("tokens/generated", float(self.generated))
-        for status in ("no_answer", "timeout", "infra_error"):
-            count = sum(verdict.status == status for verdict in verdicts)
-            log_metric(f"curriculum/{status}_rate", count / len(verdicts))
-        _write_rollouts(self.arm.rollouts, step, rollouts)
-        failed = sum(verdict.status == "infra_error" for verdict in verdicts)
-        check_infra_errors(failed, len(verdicts), self.max_infra_errors, f"step {step}")
-        return [rollout.reward for rollout in rollouts]
-
-    def _rollout(self, task_id: str, text: str, ids: Sequence[int], verdict: Verdict) -> Rollout:
-        truncated = not ids or ids[-1] != self.eos
-        paid = reward(verdict, self.reward, truncated=truncated, malformed=self.malformed)
-        finish = "length" if truncated else "stop"
-        return Rollout(task_id, text, finish, len(ids), verdict, paid)
-
-    def _verdicts(
-        self, tasks: Sequence[Task], texts: Sequence[str], log_metric: Callable[[str, float], None]
-    ) -> list[Verdict]:
-        """By gold; or, with `train.majority`, by the vote of each group, which is reported; with
-        `train.ttrl`, by vote for the target prompts, which have no gold, and by gold for the rest.
-        """
-        if self.ttrl is not None:
-            voting = [task.gold is None and not task.tests for task in tasks]
-            own = [i for i, votes in enumerate(voting) if not votes]
-            rest = [i for i, votes in enumerate(voting) if votes]
-            found = dict(zip(own, self._by_gold(tasks, texts, own), strict=True))
-            voted = self._by_vote(tasks, texts, rest, self.ttrl.band, "ttrl", log_metric)
-            found |= zip(rest, voted, strict=True)
-            return [found[i] for i in range(len(tasks))]
-        every = range(len(tasks))
-        if self.majority is None:
-            return self._by_gold(tasks, texts, every)
-        return self._by_vote(tasks, texts, every, self.majority, "majority", log_metric)
-
-    def _by_gold(
-        self, tasks: Sequence[Task], texts: Sequence[str], rows: Sequence[int]
-    ) -> list[Verdict]:
-        return verify_many([tasks[i] for i in rows], [texts[i] for i in rows])
-
-    def _by_vote(
-        self,
-        tasks: Sequence[Task],
-        texts: Sequence[str],
-        rows: Sequence[int],
-        band: tuple[float, float],
-        name_of: str,
-        log_metric: Callable[[str, float], None],
-    ) -> list[Verdict]:
-        votes = verify_groups([tasks[i] for i in rows], [texts[i] for i in rows], band)
-        for name, number in label_accuracy(votes).items():
-            if number is not None:
-                log_metric(f"{name_of}/{name}", number)
-        return [verdict for vote in votes for verdict in vote.verdicts]
-
-    def _check_order(self, step: int, task_ids: Sequence[str]) -> None:
-        """The tasks rolled out are those the plan has for this step.
-
-        A rank sees its share of the completions, which may begin and end within a group.
-        """
-        planned = [task for task in self.plan.step(step) for _ in range(self.group)]
-        share = len(planned) // world()
-        expected = planned[rank() * share : (rank() + 1) * share]
-        if list(task_ids) != expected:
-            raise RuntimeError(
-                f"step {step} rolled out tasks {_in_turn(task_ids)}, but the curriculum has "
-                f"{_in_turn(expected)}: TRL did not keep the order"
-            )
-
-
-def _in_turn(task_ids: Sequence[str]) -> list[str]:
-    return [name for name, _ in itertools.groupby(task_ids)]
-
-
-def _generated(arm: ArmDir, step: int) -> int:
-    """Tokens written up to a step, all processes together."""
-    rows = [row for row in read_jsonl(arm.metrics) if row["step"] <= step]
-    return int(rows[-1].get("tokens/generated", 0)) if rows else 0
-
-
-def _write_rollouts(folder: Path, step: int, rollouts: Sequence[Rollout]) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    rows = [
-        {
-            "step": step,
-            "task_id": r.task_id,
-            "completion": r.completion,
-            "finish_reason": r.finish_reason,
-            "tokens": r.tokens,
-            "correct": r.verdict.correct,
-            "answer": r.verdict.answer,
-            "status": r.verdict.status,
-            "reason": r.verdict.reason,
-            "reward": r.reward,
-        }
-        for r in rollouts
-    ]
-    folder.mkdir(parents=True, exist_ok=True)
-    beside = folder / f"step-{step:05d}-{rank()}.part"
-    pq.write_table(pa.Table.from_pylist(rows), beside)
-    beside.replace(beside.with_suffix(".parquet"))
 
 
 class _Progress(TrainerCallback):

@@ -101,7 +101,7 @@ def _train(
     size = sum(p.numel() for p in model.parameters())
     say(f"base model: {size:,} parameters, {len(tasks)} tasks to learn from")
     log: list[dict[str, float]] = []
-    if not tasks:
+    if not tasks or not config.max_steps:
         return model, tokenizer, log
     dev = _dev_tasks(config, tasks)
     batches = _batches(texts, config.batch, random.Random(seed), tokenizer)
