@@ -326,7 +326,7 @@ def grade(sandbox: Sandbox, shape: str, program: str) -> Verdict:
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_an_honest_program_passes(sandbox: Sandbox, shape: str):
-    assert grade(sandbox, shape, HONEST) == Verdict(True, HONEST + "\n")
+    assert grade(sandbox, shape, HONEST) == Verdict(True, HONEST + "\n", share=1.0)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
