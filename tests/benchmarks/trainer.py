@@ -128,7 +128,7 @@ def bare(base: Path, steps: int) -> list[float]:
         model=str(base),
         reward_funcs=reward,
         args=config,
-        train_dataset=grpo._dataset(made, order, by_id, tokenizer),
+        train_dataset=grpo._dataset(order, grpo._prompts(made, by_id, tokenizer)),
         processing_class=tokenizer,
         callbacks=[clock],
     )
