@@ -9,7 +9,7 @@ from eval import page
 from eval.benchmark_config import benchmark_names, load_config
 from ttc_rl.budget import shape_of
 from ttc_rl.config import Recipe
-from ttc_rl.curriculum import slots_and_steps
+from ttc_rl.curriculum import steps_and_padding
 from ttc_rl.run_dir import RunDir, read_jsonl
 from ttc_rl.schema import UserError
 
@@ -44,7 +44,7 @@ def audit_rows(run: RunDir, recipe: Recipe, name: str) -> list[Row]:
     rows = list(read_jsonl(folder.metrics))
     if not rows:
         return []
-    steps = slots_and_steps(arm)[1]
+    steps, _ = steps_and_padding(arm)
     rollouts = steps * arm.train.rollouts_per_step
     limit = arm.train.max_completion_tokens
     done = _rollouts(folder.rollouts)

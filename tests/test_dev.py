@@ -46,6 +46,17 @@ def test_it_is_scored_before_during_and_after_and_changes_no_weight(
     assert "avg@2 on the dev tasks by step" in made.run.report.read_text()
 
 
+def test_several_updates_a_step_are_one_step_to_the_dev_tasks(cache: Path, tmp_path: Path):
+    keys = ["train.dev={every: 2, tasks: 4, samples: 1}", "train.epochs=1", "arms.random=null"]
+    made = job(tmp_path / "run", *keys, "train.updates_per_step=4")
+    select(made)
+    train(made)
+    folder = made.arm("sift")[1]
+    assert [row["step"] for row in read_jsonl(folder.dev)] == [0, 2, 4]
+    for step in (0, 2, 4):
+        assert len(list(read_jsonl(folder.dev_samples(step)))) == 4
+
+
 def test_dev_tasks_are_held_out_of_the_corpus(tmp_path: Path, cache: Path):
     made = job(tmp_path / "run", "train.dev.tasks=7")
     select(made)

@@ -7,12 +7,13 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from ttc_rl.config import Recipe, load_recipe
-from ttc_rl.curriculum import arithmetic, plan
+from ttc_rl.config import Recipe, SelectionConfig, load_recipe
+from ttc_rl.curriculum import arithmetic, plan, steps_and_padding
 from ttc_rl.job import Job
 from ttc_rl.pipeline import select, train
 from ttc_rl.run_dir import ArmDir, RunDir, read_jsonl
-from ttc_rl.schema import Task
+from ttc_rl.schema import Task, UserError
+from ttc_rl.train.grpo import _grpo_config
 from ttc_rl.train.ledger import Ledger
 
 TINY = Path(__file__).with_name("tiny.yaml")
@@ -30,6 +31,16 @@ def test_every_step_ends_with_targets_that_go_round():
     assert steps == ["abX", "cdY", "eaX"]
     assert found.padding == 1
     assert "2 tasks a step and 1 target prompts" in arithmetic(recipe())
+    assert steps_and_padding(recipe(epochs=1)) == (500, 0)
+    uneven = recipe().model_copy(update={"selection": SelectionConfig(size=5)})
+    assert steps_and_padding(uneven) == (found.steps, found.padding)
+
+
+def test_a_group_that_votes_is_on_one_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    made = recipe()
+    with pytest.raises(UserError, match=r"train\.ttrl: a group's vote is counted on one device"):
+        _grpo_config(made, plan(list("abcd"), made.train, ["X"]), ArmDir(tmp_path), track=False)
 
 
 def test_targets_are_graded_by_vote_and_the_rest_by_gold(tmp_path: Path):
@@ -55,6 +66,7 @@ def test_targets_are_graded_by_vote_and_the_rest_by_gold(tmp_path: Path):
     ("more", "told"),
     [
         ({"ttrl": {"tasks": 3}}, "leaves no task of the curriculum"),
+        ({"reward": "shuffled"}, "target prompts have no gold to swap"),
         ({"curriculum": {"method": "beta"}}, "mixes into a static curriculum"),
     ],
 )

@@ -75,11 +75,16 @@ def test_the_order_is_kept_and_a_kill_changes_nothing(
         steps = [row["step"] for row in read_jsonl(other / "metrics.jsonl")]
         assert steps == [*range(1, 9)]
         assert digest(one) == digest(other)
+        assert generated(one) == generated(other)
 
 
 def executed(folder: Path) -> list[str]:
     files = sorted((folder / "rollouts").glob("*.parquet"))
     return [task for file in files for task in pq.read_table(file)["task_id"].to_pylist()][::4]
+
+
+def generated(folder: Path) -> list[float]:
+    return [row["tokens/generated"] for row in read_jsonl(folder / "metrics.jsonl")]
 
 
 def digest(folder: Path) -> str:

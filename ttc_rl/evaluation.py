@@ -325,13 +325,11 @@ def dev_evaluation(
         raise UserError(f"{job.run.dev_tasks}: not there; `ttc-rl select RECIPE` makes it")
     drawn = resolve_sampling(recipe.eval, resolve_target(recipe).sampling)
     decoding = Decoding(drawn.max_tokens, drawn.temperature, drawn.top_p)
-    updates = recipe.train.updates
 
-    def score(completer: Callable[[Decoding], Completer], update: int) -> dict[str, float] | None:
-        step, within = divmod(update, updates)
-        if within or (step % config.every and step != steps):
+    def score(completer: Callable[[Decoding], Completer], step: int) -> dict[str, float] | None:
+        if step % config.every and step != steps:
             return None
-        path = folder.dev_samples(update)
+        path = folder.dev_samples(step)
         drawing = Drawing("dev", tasks, config.samples, path, recipe.seed)
         harness.evaluate(completer(decoding), drawing, batch=batch_size(recipe))
         rows = complete_rows(drawing.cells(), tasks, config.samples)

@@ -8,7 +8,7 @@ from ttc_rl.budget.cost import Cost, cost, equal_votes
 from ttc_rl.budget.memory import Memory, Sharding, memory
 from ttc_rl.budget.models import Gpu, ModelShape, gpu, known_gpus, shape_of
 from ttc_rl.config import Recipe
-from ttc_rl.curriculum import micro_batch, slots_and_steps
+from ttc_rl.curriculum import micro_batch, steps_and_padding
 from ttc_rl.schema import UserError
 
 __all__ = ["Assumed", "Budget", "Sharding", "budget", "known_gpus", "shape_of"]
@@ -77,7 +77,7 @@ def budget(recipe: Recipe, assumed: Assumed) -> Budget:
             f"{recipe.train.max_completion_tokens}"
         )
     train, shape, card = recipe.train, shape_of(recipe.model), gpu(assumed.gpu)
-    slots, steps = slots_and_steps(recipe)
+    steps, padding = steps_and_padding(recipe)
     needed = memory(
         shape,
         train,
@@ -111,7 +111,7 @@ def budget(recipe: Recipe, assumed: Assumed) -> Budget:
         assumed=assumed,
         steps=steps,
         updates=steps * train.updates,
-        padding=steps * train.tasks_per_step - slots,
+        padding=padding,
         micro_batch=micro_batch(train, assumed.gpus),
         memory=needed,
         most=most,

@@ -472,6 +472,8 @@ class TrainConfig(Section):
                 f"ttrl.tasks {self.ttrl.tasks} leaves no task of the curriculum in a step of "
                 f"{self.tasks_per_step}"
             )
+        if self.ttrl and self.reward == "shuffled":
+            raise ValueError("`ttrl` and `reward: shuffled`: target prompts have no gold to swap")
         if self.ttrl and self.follows:
             raise ValueError(
                 "`ttrl` mixes into a static curriculum; leave out `curriculum`, `guard`"

@@ -8,7 +8,7 @@ from ttc_rl.curriculum.static import (
     charged,
     micro_batch,
     plan,
-    slots_and_steps,
+    steps_and_padding,
 )
 
 __all__ = [
@@ -23,6 +23,6 @@ __all__ = [
     "micro_batch",
     "plan",
     "read_pool",
-    "slots_and_steps",
+    "steps_and_padding",
     "write_pool",
 ]

@@ -86,18 +86,18 @@ def micro_batch(train: TrainConfig, devices: int) -> int:
     return batch
 
 
-def slots_and_steps(recipe: Recipe) -> tuple[int, int]:
-    """Tasks that training will read, epoch after epoch, and the steps that they fill."""
+def steps_and_padding(recipe: Recipe) -> tuple[int, int]:
+    """Steps that the curriculum fills, epoch after epoch, and slots of the last that it does not."""
     slots = recipe.selection.size * recipe.train.epochs
-    return slots, -(-slots // recipe.train.curriculum_tasks_per_step)
+    per_step = recipe.train.curriculum_tasks_per_step
+    return -(-slots // per_step), -slots % per_step
 
 
 def arithmetic(recipe: Recipe) -> str:
     """What training will take, in one line, before anything is loaded."""
     train, size = recipe.train, recipe.selection.size
-    slots, steps = slots_and_steps(recipe)
+    steps, padding = steps_and_padding(recipe)
     rollouts = steps * train.rollouts_per_step
-    padding = steps * train.curriculum_tasks_per_step - slots
     mixed = f" and {train.ttrl.tasks} target prompts" if train.ttrl else ""
     bill = ", less what selection spends on the model" if train.charge_selection else ""
     return (

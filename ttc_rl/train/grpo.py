@@ -79,8 +79,7 @@ def train_grpo(
     warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")
     prompt = _prompts(recipe, tasks, tokenizer)
     director = _director(recipe, curriculum, prompt, checkpoint, step) if curriculum else None
-    eos, after = tokenizer.eos_token_id, step // recipe.train.updates
-    ledger = Ledger(recipe, director or plan, tasks, arm, eos, after=after)
+    ledger = Ledger(recipe, director or plan, tasks, arm, tokenizer.eos_token_id, after=step)
     set_seed(recipe.seed)  # an adapter is drawn before TRL sets the seed
     given: dict[str, Any] = {
         "model": str(base),
@@ -177,9 +176,10 @@ def _grpo_config(recipe: Recipe, plan: Plan, arm: ArmDir, track: bool) -> GRPOCo
     train, cuda = recipe.train, torch.cuda.is_available()
     micro = micro_batch(train, world())
     passes = train.rollouts_per_step // (train.updates_per_step * micro * world())
-    if train.majority and train.tasks_per_step % world():
+    if (train.majority or train.ttrl) and train.tasks_per_step % world():
+        name = "majority" if train.majority else "ttrl"
         raise UserError(
-            f"train.majority: a group's vote is counted on one device, but {train.tasks_per_step} "
+            f"train.{name}: a group's vote is counted on one device, but {train.tasks_per_step} "
             f"tasks a step do not divide over {world()}"
         )
     ours: dict[str, Any] = {
