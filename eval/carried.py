@@ -29,12 +29,10 @@ def changed(target: str, benchmarks: Benchmarks, metrics: Mapping[str, str]) -> 
     """
     found: Json = {}
     for name, models in benchmarks.items():
-        if not any("variant_of" in row for rows in models.values() for row in rows):
-            continue
         own = benchmarks.get(target, {})
-        arms = [arm for arm in models if arm != "base" and arm in own]
-        if "base" not in models or "base" not in own:
+        if not _is_variant(models) or "base" not in models or "base" not in own:
             continue
+        arms = [arm for arm in models if arm != "base" and arm in own]
         found[name] = {
             arm: _transfer(
                 *(_paired(own[m], models[m], metrics[target], metrics[name]) for m in (arm, "base"))

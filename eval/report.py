@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from eval import charts, page
+from eval.analysis import curve_points
 from eval.benchmarks import target_name
 from eval.report_analysis import analysis
 from eval.report_carried import changed, retention
@@ -54,9 +55,17 @@ class Material:
         return self.results.get(self.target, {})
 
 
+def read_material(run: RunDir, recipe: Recipe) -> Material:
+    results = load_results(run)
+    return Material(run, recipe, target_name(recipe), results, summary_of(run, recipe, results))
+
+
 def write_report(run: RunDir, recipe: Recipe) -> Path:
-    target, results = target_name(recipe), load_results(run)
-    material = Material(run, recipe, target, results, summary_of(run, recipe, results))
+    return write_page(read_material(run, recipe))
+
+
+def write_page(material: Material) -> Path:
+    run, recipe, target = material.run, material.recipe, material.target
     sections = {
         "results": ("Results", results_section(material)),
         "tasks": ("Task by task", tasks_section(material)),
@@ -212,12 +221,6 @@ def _pass_curve(material: Material) -> str:
     )
     told = "The chance that one of k samples is correct, with 95 % intervals."
     return page.figure(page.legend(material.on_target) + chart, told)
-
-
-def curve_points(samples: int) -> list[int]:
-    """1, 2, 4, ... and the number of samples itself."""
-    powers = [2**i for i in range(samples.bit_length()) if 2**i <= samples]
-    return powers if powers[-1] == samples else [*powers, samples]
 
 
 def tasks_section(material: Material) -> str:

@@ -70,11 +70,13 @@ def check_gradable(name: str, tasks: Sequence[Task]) -> None:
 # --------------------------------------------------------------------------- reading
 
 
-def numbered_rows(path: Path) -> Iterator[tuple[str, Row]]:
-    """`file:line` and the row. A last line without its newline was cut by a kill: left out."""
-    with path.open() as file:
+def numbered_rows(path: Path, *, ours: bool = True) -> Iterator[tuple[str, Row]]:
+    """`file:line` and the row. In a file of `ours` a last line without its newline was cut by a
+    kill, and is left out; others need not end with one.
+    """
+    with path.open(encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
-            if not line.endswith("\n") or not line.strip():
+            if not line.strip() or (ours and not line.endswith("\n")):
                 continue
             try:
                 row = json.loads(line)

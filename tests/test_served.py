@@ -1,14 +1,13 @@
 """Completions from a real HTTP server that fails, stalls and lies."""
 
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from chat_server import ChatServer
 
 from eval.harness import Drawing, evaluate
 from ttc_rl.config import EngineConfig
@@ -30,47 +29,25 @@ def honest(body: dict[str, Any], **changes: Any) -> Reply:
     return 200, {"choices": [choice], "usage": usage, "model": body["model"]} | changes
 
 
-class Server:
+class Server(ChatServer):
     def __init__(self) -> None:
-        self.bodies: list[dict[str, Any]] = []
-        self.at_once = self.most_at_once = 0
         self.reply: Callable[[dict[str, Any]], Reply] = honest
-        lock, outer = threading.Lock(), self
+        super().__init__()
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                with lock:
-                    outer.bodies.append(body | {"path": self.path})
-                    outer.at_once += 1
-                    outer.most_at_once = max(outer.most_at_once, outer.at_once)
-                status, value = outer.reply(body)
-                with lock:
-                    outer.at_once -= 1
-                told = value if isinstance(value, bytes) else json.dumps(value).encode()
-                try:
-                    self.send_response(status)
-                    self.send_header("Content-Length", str(len(told)))
-                    self.end_headers()
-                    self.wfile.write(told)
-                except OSError:
-                    pass  # the client gave up
+    @property
+    def bodies(self) -> list[dict[str, Any]]:
+        return [body | {"path": path} for path, body, _ in self.requests]
 
-            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-                pass
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.http.daemon_threads = True
-        threading.Thread(target=self.http.serve_forever, args=(0.05,), daemon=True).start()
-        self.url = f"http://127.0.0.1:{self.http.server_port}/v1"
+    def respond(self, body: dict[str, Any]) -> tuple[int, bytes]:
+        status, value = self.reply(body)
+        return status, value if isinstance(value, bytes) else json.dumps(value).encode()
 
 
 @pytest.fixture
 def server() -> Iterator[Server]:
     found = Server()
     yield found
-    found.http.shutdown()
-    found.http.server_close()
+    found.close()
 
 
 def completer(server: Server, **changes: Any) -> ServedCompleter:
@@ -193,7 +170,7 @@ def test_an_evaluation_survives_a_bad_hour_and_ends_as_without_it(server: Server
     assert 0 < len(kept) < 48
     assert all(row["seed"] % 3 for row in kept)
     server.reply = honest
-    server.bodies.clear()
+    server.requests.clear()
     evaluate(completer(server), bad, batch=16)
     assert len(server.bodies) == 48 - len(kept)
     good = Drawing("sums", TASKS, 8, tmp_path / "good.jsonl", seed=1)

@@ -36,7 +36,6 @@ BASE = "base"
 """Name of the untrained model among the evaluated ones."""
 POLL = 1.0
 """Seconds between two looks at a queue whose last units others are working on."""
-BATCH = {"transformers": 64, "vllm": 4096}
 GREEDY = 0.0
 
 
@@ -65,9 +64,8 @@ class Models:
     def __init__(self, job: Job) -> None:
         self.job, self.recipe = job, job.recipe
         self.loaded: tuple[str, ModelCompleter] | None = None
-        self.paths: dict[str, str | Path] = {}
-        for name in evaluated(self.recipe):
-            self.paths[name] = self._path(name)
+        self.paths = {name: self._path(name) for name in evaluated(self.recipe)}
+        self.weights = {name: model_fingerprint(path) for name, path in self.paths.items()}
 
     def _path(self, name: str) -> str | Path:
         if self.recipe.engine.backend == "endpoint":
@@ -78,9 +76,6 @@ class Models:
         if not folder.model.exists():
             raise UserError(f"{folder.model}: no model there yet; `ttc-rl train RECIPE` makes it")
         return folder.model
-
-    def weights(self, name: str) -> str:
-        return model_fingerprint(self.paths[name])
 
     def completer(self, name: str, decoding: Decoding) -> Completer:
         if self.loaded is None or self.loaded[0] != name:
@@ -150,14 +145,14 @@ def evaluations(job: Job, models: Models) -> Iterator[Evaluation]:
                 sampling.samples,
                 greedy=recipe.eval.greedy,
                 seed=recipe.seed,
-                weights=models.weights(model),
+                weights=models.weights[model],
             )
             yield Evaluation(model, benchmark, sampling, owed)
 
 
 def _results(job: Job, models: Models, found: Sequence[Evaluation]) -> dict[str, Any]:
     """Draw what is lacking in this process, and count."""
-    recipe, results = job.recipe, dict[str, Any]()
+    recipe, results, made_with = job.recipe, dict[str, Any](), versions()
     for one in found:
         sampled = greedy = None
         lacking = sum(drawing.lacking for drawing in one.owed)
@@ -172,20 +167,19 @@ def _results(job: Job, models: Models, found: Sequence[Evaluation]) -> dict[str,
             job.run,
             one.model,
             greedy=greedy,
-            batch=batch_size(recipe),
+            batch=_batch(recipe),
             seed=recipe.seed,
-            weights=models.weights(one.model),
+            weights=models.weights[one.model],
             progress=Pace(job.say, f"{one.model} on {one.benchmark.name}"),
             engine=recipe.engine.backend,
             prompts=recipe.prompts,
-            versions=versions(),
+            versions=made_with,
         )["metrics"]
     return results
 
 
-def batch_size(recipe: Recipe) -> int:
-    engine = recipe.engine
-    return recipe.eval.batch or BATCH.get(engine.backend or "", 4 * engine.concurrency)
+def _batch(recipe: Recipe) -> int:
+    return recipe.engine.batch(recipe.eval.batch)
 
 
 # --------------------------------------------------------------------------- shared
@@ -193,19 +187,22 @@ def batch_size(recipe: Recipe) -> int:
 
 def work(job: Job, found: Sequence[Evaluation], models: Models) -> None:
     """Take units of every drawing until nothing is left, wherever they are being drawn."""
+    queues: dict[Path, Queue] = {}
     while lacking := _lacking(found):
         left = 0
         for one in found:
             for drawing, decoding in zip(one.owed, one.decodings, strict=False):
                 if drawing not in lacking:
                     continue
-                queue = _queue(job, drawing)
+                if drawing.path not in queues:
+                    queues[drawing.path] = _queue(job, drawing)
+                queue = queues[drawing.path]
                 pace = Pace(job.say, f"{one.model} on {one.benchmark.name}, here")
                 share(
                     lambda: models.completer(one.model, decoding),  # noqa: B023  called in the loop
                     drawing,
                     queue,
-                    batch=batch_size(job.recipe),
+                    batch=_batch(job.recipe),
                     progress=pace,
                 )
                 left += len(queue.left())
@@ -219,7 +216,7 @@ def _lacking(found: Sequence[Evaluation]) -> list[Drawing]:
 
 
 def _queue(job: Job, drawing: Drawing) -> Queue:
-    return drawing.queue(batch=batch_size(job.recipe), workers=job.recipe.engine.processes)
+    return drawing.queue(batch=_batch(job.recipe), workers=job.recipe.engine.processes)
 
 
 def _clear(found: Sequence[Evaluation], *, keep: bool) -> None:
@@ -331,7 +328,7 @@ def dev_evaluation(
             return None
         path = folder.dev_samples(step)
         drawing = Drawing("dev", tasks, config.samples, path, recipe.seed)
-        harness.evaluate(completer(decoding), drawing, batch=batch_size(recipe))
+        harness.evaluate(completer(decoding), drawing, batch=_batch(recipe))
         rows = complete_rows(drawing.cells(), tasks, config.samples)
         found = summarise(tasks, rows, [])
         told = {name: found["metrics"][name]["value"] for name in found["metrics"]}

@@ -113,7 +113,7 @@ class _Drawer:
 
         self.ask, self.base, train = ask, ask.base(), ask.recipe.train
         self.templates = ask.recipe.prompts
-        self.batch = ask.recipe.eval.batch or (4096 if train.vllm else 64)
+        self.batch = train.engine.batch(ask.recipe.eval.batch)
         self.tokenizer = load_tokenizer(self.base)
         self.spent = Spent(num_parameters(self.base))
         self.decoding = Decoding(train.max_completion_tokens)

@@ -15,7 +15,7 @@ from ttc_rl import curate
 from ttc_rl.config import Recipe
 from ttc_rl.job import Job, check_extras, starting_model
 from ttc_rl.ranks import alone
-from ttc_rl.run_dir import ArmDir, RunDir, read_json, read_jsonl, write_json
+from ttc_rl.run_dir import RunDir, read_json, write_json
 from ttc_rl.schema import Task, UserError
 from ttc_rl.verifiers.majority import VOTING
 
@@ -58,14 +58,14 @@ def train(job: Job) -> None:
         job.say("training: done already")
         return
     check_extras(job.recipe)
-    from ttc_rl.curriculum import Pool, charged, follow, plan, read_pool
+    from ttc_rl.curriculum import Pool, charged, follow, plan, read_curriculum, read_pool
     from ttc_rl.tracking import log_training, tracked
 
     plans, tasks = {}, {}
     pools: dict[str, Pool | None] = {}
     for name in arms:
         recipe, folder = job.arm(name)
-        order, tasks[name] = _curriculum(folder)
+        order, tasks[name] = read_curriculum(folder)
         pools[name] = None if recipe.train.curriculum.method == "static" else read_pool(folder)
         if pool := pools[name]:
             tasks[name] |= {task.id: task for task in pool.tasks}
@@ -113,14 +113,6 @@ def _voting(recipe: Recipe) -> dict[str, Task]:
     return {task.id: replace(task, gold=None, tests=()) for task in targets}
 
 
-def _curriculum(folder: ArmDir) -> tuple[list[str], dict[str, Task]]:
-    """Task ids in training order, where one may stand several times, and the tasks by id."""
-    if not folder.curriculum.exists():
-        raise UserError(f"{folder.curriculum}: not there yet; `ttc-rl select RECIPE` makes it")
-    rows = list(read_jsonl(folder.curriculum))
-    return [row["task_id"] for row in rows], {r["task_id"]: Task(**r["task"]) for r in rows}
-
-
 def _prefixed(job: Job, name: str) -> Callable[[str], None]:
     return lambda line: job.say(f"{name}: {line}")
 
@@ -155,13 +147,12 @@ def draw(job: Job) -> None:
 
 def report(job: Job) -> None:
     """summary.json, where something was evaluated, and report.html."""
-    from eval.compare import summary
-    from eval.report import write_report
+    from eval.report import read_material, write_page
 
-    if job.run.benchmarks():
-        write_json(job.run.summary, summary(job.run, job.recipe))
-    path = write_report(job.run, job.recipe)
-    job.say(f"report: {path}")
+    material = read_material(job.run, job.recipe)
+    if material.results:
+        write_json(job.run.summary, material.summary)
+    job.say(f"report: {write_page(material)}")
 
 
 def read_summary(run: RunDir) -> dict[str, Any]:

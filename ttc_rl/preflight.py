@@ -21,8 +21,9 @@ from typing import Any
 
 from ttc_rl.achievability import Drawing, Group, draw_groups
 from ttc_rl.config import PreflightConfig, Recipe
+from ttc_rl.curriculum import read_curriculum
 from ttc_rl.job import Job, starting_model
-from ttc_rl.run_dir import read_jsonl, write_json
+from ttc_rl.run_dir import write_json
 from ttc_rl.schema import Task, UserError, content_hash
 
 
@@ -41,7 +42,7 @@ def preflight(job: Job) -> None:
     if config is None:
         return
     arms = {name: job.arm(name) for name in job.recipe.arm_names}
-    tasks = {name: _tasks(folder.curriculum) for name, (_, folder) in arms.items()}
+    tasks = {name: list(read_curriculum(folder)[1].values()) for name, (_, folder) in arms.items()}
     seen = {name: spread(found, config.tasks) for name, found in tasks.items()}
     drawn = _draw(job, config, {t.id: t for found in seen.values() for t in found})
     told: dict[str, Any] = {}
@@ -138,12 +139,6 @@ def _refused_golds(tasks: Sequence[Task]) -> int:
     return sum(found.tasks - found.accepted for found in check_golds(tasks))
 
 
-def _tasks(curriculum: Any) -> list[Task]:
-    """Each once, in training order."""
-    rows = {row["task_id"]: row["task"] for row in read_jsonl(curriculum)}
-    return [Task(**task) for task in rows.values()]
-
-
 def _draw(job: Job, config: PreflightConfig, tasks: Mapping[str, Task]) -> dict[str, Group]:
     """A group for each task, as training will draw it: temperature 1, and its limit."""
     from ttc_rl.sampling import Decoding, load_completer
@@ -154,7 +149,7 @@ def _draw(job: Job, config: PreflightConfig, tasks: Mapping[str, Task]) -> dict[
     drawing = Drawing(
         model.decoding_with(decoding),
         config.samples,
-        recipe.eval.batch or (4096 if recipe.train.vllm else 64),
+        recipe.train.engine.batch(recipe.eval.batch),
         recipe.seed,
         content_hash([str(base), vars(decoding), dict(recipe.prompts)]),
         job.run.root / "preflight.jsonl",

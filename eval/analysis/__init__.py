@@ -5,7 +5,7 @@ Pure functions over the rows of MODEL.tasks.jsonl; summary.json holds what they 
 """
 
 from eval.analysis.behind import analyse, is_counted
-from eval.analysis.equal_compute import Spending, equal_compute
+from eval.analysis.equal_compute import Spending, curve_points, equal_compute
 from eval.analysis.spending import arm_spending
 
-__all__ = ["Spending", "analyse", "arm_spending", "equal_compute", "is_counted"]
+__all__ = ["Spending", "analyse", "arm_spending", "curve_points", "equal_compute", "is_counted"]

@@ -77,11 +77,16 @@ def _curve(
 ) -> list[dict[str, Any]]:
     """maj@k for k = 1, 2, 4, ... n; maj@1 is pass@1."""
     points = []
-    for k in sorted({*(2**i for i in range(samples.bit_length())), samples}):
+    for k in curve_points(samples):
         values = [_maj(row, samples, k) for row in rows]
         point = {"k": k, "flops": before + k * flops_of_one, "value": float(np.mean(values))}
         points.append(point)
     return points
+
+
+def curve_points(samples: int) -> list[int]:
+    """The k of a curve over k: 1, 2, 4, ... and the number of samples itself."""
+    return sorted({*(2**i for i in range(samples.bit_length())), samples})
 
 
 def _maj(row: Mapping[str, Any], samples: int, k: int) -> float:

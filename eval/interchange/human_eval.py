@@ -6,18 +6,18 @@ source's task id, and `solution`, the program that was read, for tools that run 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from eval.interchange.foreign import Exported, Foreign, source_id
+from eval.results import numbered_rows
 from ttc_rl.run_dir import write_jsonl
 from ttc_rl.schema import UserError
 
 
 def read(path: Path) -> Iterator[Foreign]:
-    for where, row in _rows(path):
+    for where, row in numbered_rows(path, ours=False):
         task_id = row.get("task_id")
         if isinstance(task_id, int) and not isinstance(task_id, bool):
             task_id = str(task_id)
@@ -40,22 +40,6 @@ def _completion(where: str, row: dict[str, Any]) -> str:
     if completion is None and isinstance(solution, str):
         return f"```python\n{solution}\n```"  # a whole program, prompt included
     raise UserError(f"{where}: needs 'completion' with a string, got {completion!r}")
-
-
-def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every line, the last one too where its end of line is missing."""
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            where = f"{path}:{number}"
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise UserError(f"{where}: not JSON: {error}") from None
-            if not isinstance(row, dict):
-                raise UserError(f"{where}: a row is an object, got {type(row).__name__}")
-            yield where, row
 
 
 def write(exported: Exported, path: Path) -> None:

@@ -2,14 +2,13 @@
 
 import json
 import re
-import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from chat_server import ChatServer
 
 from ttc_rl import verify, verify_many
 from ttc_rl.config import JudgeConfig
@@ -27,67 +26,36 @@ def honest(prompt: str) -> str:
     return f"I compare.\nVERDICT: {'CORRECT' if 'Goethe' in answer else 'WRONG'}"
 
 
-class Server:
+class Server(ChatServer):
     """An endpoint whose behaviour a test sets: text, status and text, or bytes as they are."""
 
     def __init__(self) -> None:
         self.reply: Callable[[str], Any] = honest
-        self.prompts: list[str] = []
-        self.headers: list[Any] = []
-        self.at_once = self.most_at_once = 0
-        self.lock = threading.Lock()
-        outer = self
+        super().__init__()
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                outer.handle(self)
+    @property
+    def prompts(self) -> list[str]:
+        return [body["messages"][0]["content"] for _, body, _ in self.requests]
 
-            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-                pass
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.http.daemon_threads = True
-        self.thread = threading.Thread(target=self.http.serve_forever, args=(0.05,), daemon=True)
-        self.thread.start()
-        self.url = f"http://127.0.0.1:{self.http.server_port}/v1"
-
-    def handle(self, request: BaseHTTPRequestHandler) -> None:
-        body = json.loads(request.rfile.read(int(request.headers["Content-Length"])))
-        prompt = body["messages"][0]["content"]
-        with self.lock:
-            self.prompts.append(prompt)
-            self.headers.append((request.path, body, request.headers))
-            self.at_once += 1
-            self.most_at_once = max(self.most_at_once, self.at_once)
-        try:
-            found = self.reply(prompt)
-            with self.lock:
-                self.at_once -= 1
-            status, text = found if isinstance(found, tuple) else (200, found)
-            if isinstance(text, str):
-                message = {"choices": [{"message": {"content": text}}]}
-                text = json.dumps(message).encode()
-            request.send_response(status)
-            request.send_header("Content-Length", str(len(text)))
-            request.end_headers()
-            request.wfile.write(text)
-        except OSError:
-            pass  # the client gave up
+    def respond(self, body: dict[str, Any]) -> tuple[int, bytes]:
+        found = self.reply(body["messages"][0]["content"])
+        status, text = found if isinstance(found, tuple) else (200, found)
+        if isinstance(text, str):
+            text = json.dumps({"choices": [{"message": {"content": text}}]}).encode()
+        return status, text
 
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[Server]:
     found = Server()
     yield found
-    found.http.shutdown()
-    found.http.server_close()
+    found.close()
 
 
 @pytest.fixture
 def server(running: Server) -> Server:
     running.reply, running.most_at_once = honest, 0
-    running.prompts.clear()
-    running.headers.clear()
+    running.requests.clear()
     return running
 
 
@@ -102,7 +70,7 @@ def test_verdicts_come_in_the_order_of_the_tasks(server: Server):
     verdicts = judge(server, concurrency=4).verify_many([TASK] * 40, texts)
     assert [v.correct for v in verdicts] == [i % 3 != 0 for i in range(40)]
     assert 1 < server.most_at_once <= 4
-    path, body, _ = server.headers[0]
+    path, body, _ = server.requests[0]
     assert (path, body["model"], body["temperature"]) == ("/v1/chat/completions", "m", 0)
 
 
@@ -122,7 +90,7 @@ def test_equal_questions_are_asked_once_and_known_ones_never(server: Server, tmp
 def test_the_key_is_sent_and_a_missing_one_is_told(server: Server, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("TTC_TEST_KEY", "abc")
     judge(server, api_key_env="TTC_TEST_KEY").verify(TASK, "Goethe")
-    assert server.headers[0][2]["Authorization"] == "Bearer abc"
+    assert server.requests[0][2]["Authorization"] == "Bearer abc"
     with pytest.raises(UserError, match=r"variable TTC_TEST_NO_KEY .* is not set"):
         judge(server, api_key_env="TTC_TEST_NO_KEY")
     with pytest.raises(UserError, match="'ftp://x' is no http"):

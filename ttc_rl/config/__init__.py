@@ -5,6 +5,7 @@ Precedence: command line, then the recipe, then its parent (`extends:`, one leve
 
 from ttc_rl.config.loading import dump_recipe, load_recipe, make_recipe, with_keys
 from ttc_rl.config.sections import (
+    SERVER_URL,
     AdapterConfig,
     ConditionConfig,
     CurriculumConfig,
@@ -37,6 +38,7 @@ from ttc_rl.config.sections import (
 from ttc_rl.config.trl_fields import grpo_config_fields
 
 __all__ = [
+    "SERVER_URL",
     "AdapterConfig",
     "ConditionConfig",
     "CurriculumConfig",

@@ -247,6 +247,10 @@ class SelectionConfig(Section):
     less: LessConfig = LessConfig()
 
 
+SERVER_URL = "TTC_RL_VLLM_URL"
+"""Variable with the address of vLLM's server, where a recipe cannot know it: in a SLURM job."""
+
+
 class VllmConfig(Section):
     mode: Literal["colocate", "server"] = "colocate"
     """On the GPUs that train, or a `vllm serve` of its own at `server_base_url`."""
@@ -284,6 +288,12 @@ class EngineConfig(Section):
     """Requests under way at the endpoint."""
     timeout: float = Field(default=1800.0, gt=0)
     """Seconds for one completion of the endpoint."""
+
+    def batch(self, asked: int | None) -> int:
+        """Completions to ask for at once, where `eval.batch` does not say it."""
+        if asked is not None:
+            return asked
+        return {"transformers": 64, "vllm": 4096}.get(self.backend or "", 4 * self.concurrency)
 
     @model_validator(mode="after")
     def _endpoint_is_whole(self) -> Self:

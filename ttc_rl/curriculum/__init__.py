@@ -8,6 +8,7 @@ from ttc_rl.curriculum.static import (
     charged,
     micro_batch,
     plan,
+    read_curriculum,
     steps_and_padding,
 )
 
@@ -22,6 +23,7 @@ __all__ = [
     "follow",
     "micro_batch",
     "plan",
+    "read_curriculum",
     "read_pool",
     "steps_and_padding",
     "write_pool",

@@ -9,7 +9,8 @@ from typing import Any
 
 from ttc_rl.compute import charged_steps
 from ttc_rl.config import Recipe, TrainConfig
-from ttc_rl.schema import UserError
+from ttc_rl.run_dir import ArmDir, read_jsonl
+from ttc_rl.schema import Task, UserError
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,14 @@ class Plan:
         """Task ids of step `number`, counted from 1."""
         start = (number - 1) * self.tasks_per_step
         return self.task_ids[start : start + self.tasks_per_step]
+
+
+def read_curriculum(folder: ArmDir) -> tuple[list[str], dict[str, Task]]:
+    """Task ids in training order, where one may stand several times, and the tasks by id."""
+    if not folder.curriculum.exists():
+        raise UserError(f"{folder.curriculum}: not there yet; `ttc-rl select RECIPE` makes it")
+    rows = list(read_jsonl(folder.curriculum))
+    return [row["task_id"] for row in rows], {r["task_id"]: Task(**r["task"]) for r in rows}
 
 
 def plan(curriculum: Sequence[str], config: TrainConfig, targets: Sequence[str] = ()) -> Plan:
@@ -87,7 +96,7 @@ def micro_batch(train: TrainConfig, devices: int) -> int:
 
 
 def steps_and_padding(recipe: Recipe) -> tuple[int, int]:
-    """Steps that the curriculum fills, epoch after epoch, and slots of the last that it does not."""
+    """Steps that the curriculum fills, epoch after epoch, and slots of the last left to fill."""
     slots = recipe.selection.size * recipe.train.epochs
     per_step = recipe.train.curriculum_tasks_per_step
     return -(-slots // per_step), -slots % per_step

@@ -19,7 +19,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Literal
 
-from ttc_rl.config import Recipe
+from ttc_rl.config import SERVER_URL, Recipe
 from ttc_rl.curriculum import micro_batch
 from ttc_rl.schema import UserError
 
@@ -126,7 +126,7 @@ def run_local(launch: Launch, recipe: Recipe, say: Callable[[str], None]) -> Non
     import os
 
     named = recipe.train.vllm and recipe.train.vllm.server_base_url
-    if serves(recipe) and not (named or os.environ.get("TTC_RL_VLLM_URL")):
+    if serves(recipe) and not (named or os.environ.get(SERVER_URL)):
         raise UserError(
             "train.vllm.mode: server needs server_base_url; start one on GPUs of its own: "
             f"VLLM_SERVER_DEV_MODE=1 {shlex.join(serve(recipe))}"

@@ -19,7 +19,7 @@ from transformers.utils.logging import disable_progress_bar
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
-from ttc_rl.config import Recipe
+from ttc_rl.config import SERVER_URL, Recipe
 from ttc_rl.curriculum import Curriculum, Plan, micro_batch
 from ttc_rl.prompts import as_messages, render
 from ttc_rl.ranks import is_main, world
@@ -44,8 +44,6 @@ Dev = Callable[[Callable[[Decoding], Completer], int], Mapping[str, float] | Non
 """What scores the model after a step, given a way to draw from it; None where none is due."""
 COMPLETE = "complete.json"
 """Written into a checkpoint after everything else: without it, the checkpoint was cut by a kill."""
-SERVER_URL = "TTC_RL_VLLM_URL"
-"""Variable with the address of vLLM's server, where a recipe cannot know it: in a SLURM job."""
 
 
 def train_grpo(

@@ -18,16 +18,14 @@ def fingerprint(kind: str) -> str:
     """`math-1f3a9c02`: of this package's sources and math-verify, or of a plug-in's own file."""
     if kind in PLUGINS:
         where = inspect.getsourcefile(PLUGINS[kind])
-        parts = _sources([Path(where)] if where else [])
-    else:
-        parts = _built_in()
-    return f"{kind}-{content_hash(parts, length=8)}"
+        return f"{kind}-{content_hash(_sources([Path(where)] if where else []), length=8)}"
+    return f"{kind}-{_built_in()}"
 
 
 @functools.cache
-def _built_in() -> tuple[str, ...]:
+def _built_in() -> str:
     files = sorted(path for room in _ROOMS for path in room.rglob("*.py"))
-    return (*_sources(files), metadata.version("math-verify"))
+    return content_hash((*_sources(files), metadata.version("math-verify")), length=8)
 
 
 def _sources(files: list[Path]) -> tuple[str, ...]:
