@@ -1,7 +1,10 @@
+import itertools
+
+import numpy as np
 import pytest
 
 from ttc_rl.config import TrainConfig
-from ttc_rl.rewards import reward, shuffled_golds
+from ttc_rl.rewards import EPSILON, pass_at_k_advantages, reward, shuffled_golds
 from ttc_rl.schema import Task, UserError, Verdict
 from ttc_rl.verifiers import verify
 
@@ -52,3 +55,36 @@ def test_every_task_gets_the_gold_of_another_of_its_kind():
 def test_two_rewards_are_one_too_many():
     with pytest.raises(ValueError, match="name one"):
         TrainConfig(majority=(0.1, 0.9), reward="format")
+
+
+def counted(rewards: list[float], k: int) -> tuple[list[float], float]:
+    """By every subset: what each rollout adds to the best of k, and the spread of the best."""
+    subsets = list(itertools.combinations(range(len(rewards)), k))
+    best = np.array([max(rewards[i] for i in subset) for subset in subsets])
+    with_i = [[i in subset for subset in subsets] for i in range(len(rewards))]
+    return [float(best[mask].mean() - best.mean()) for mask in with_i], float(best.std())
+
+
+@pytest.mark.parametrize("values", [(0, 1), (0, 1, 0.5, -0.5)])
+def test_pass_at_k_advantages_match_counting_every_subset(values: tuple[float, ...]):
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        count = int(rng.integers(3, 8))
+        k = int(rng.integers(2, count))
+        rewards = [float(x) for x in rng.choice(values, count)]
+        expected, spread = counted(rewards, k)
+        whole = np.array([[*rewards, np.nan]])
+        found = pass_at_k_advantages(whole, k, scale=False)[0]
+        assert found.tolist() == pytest.approx([*expected, 0.0])
+        scaled = pass_at_k_advantages(whole, k, scale=True)[0][:-1]
+        assert scaled.tolist() == pytest.approx(
+            [x / (spread + EPSILON) for x in expected], abs=1e-9
+        )
+
+
+def test_groups_that_are_sure_of_one_in_k_teach_nothing_by_it():
+    rewards = np.array([[0, 1, 1, 1], [0, 0, 0, 0], [0, 1, np.nan, np.nan]])
+    assert np.abs(pass_at_k_advantages(rewards, 3, scale=True)).max() < 1e-9
+    for wrong in ({"pass_at_k": 16}, {"pass_at_k": 4, "trl": {"scale_rewards": "batch"}}):
+        with pytest.raises(ValueError, match="pass_at_k"):
+            TrainConfig.model_validate(wrong)

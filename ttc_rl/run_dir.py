@@ -95,7 +95,7 @@ class ArmDir:
 
     @property
     def adapter(self) -> Path:
-        """What `train.lora` trained; `model` has it merged."""
+        """What `train.lora` or `train.svf` trained; `model` has it merged."""
         return self.root / "adapter"
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -18,10 +19,11 @@ from ttc_rl.config import GuardConfig, Recipe, load_recipe
 from ttc_rl.curriculum import Curriculum, Plan, Static, plan
 from ttc_rl.job import Job, starting_model
 from ttc_rl.pipeline import select, train
+from ttc_rl.rewards import pass_at_k_advantages
 from ttc_rl.run_dir import ArmDir, RunDir, read_json, read_jsonl
 from ttc_rl.schema import Task
 from ttc_rl.sources.skills import make_skills
-from ttc_rl.train.following import _ShrunkStep
+from ttc_rl.train.following import FollowingTrainer, _ShrunkStep
 from ttc_rl.train.grpo import train_grpo
 
 RECIPE = Path(__file__).with_name("following.yaml")
@@ -234,3 +236,38 @@ def test_two_processes_train_on_the_same_curriculum(whole: Path, tmp_path: Path)
             for i, task_id in enumerate(ids):
                 curriculum.observe(task_id, sum(rewards[4 * i : 4 * i + 4]) / 4, 4)
     assert read_json(run / "arms" / "beta" / "selection.json")["method"] == "sift"
+
+
+@pytest.mark.parametrize("scale", ["group", "none"])
+def test_the_optimiser_is_given_the_advantages_of_the_best_of_k(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, scale: str
+):
+    """As counted from the rewards in rollouts/; the order and the picks are those without it."""
+    keys = [f"train.trl.scale_rewards={scale}", "train.pass_at_k=2", "train.guard=null"]
+    static = ["arms.beta=null", "arms.discover={train: {curriculum: {method: static}}}"]
+    recipe = load_recipe(RECIPE, [*keys, *static])
+    job = Job(recipe, RunDir.open(tmp_path / "run", recipe), lambda _: None)
+    given: list[torch.Tensor] = []
+    real = FollowingTrainer._generate_and_score_completions
+
+    def recorded(self: FollowingTrainer, inputs: list[dict[str, object]]) -> dict[str, object]:
+        output = real(self, inputs)
+        given.append(output["advantages"])
+        return output
+
+    monkeypatch.setattr(FollowingTrainer, "_generate_and_score_completions", recorded)
+    select(job)
+    train(job)
+    arm = job.arm("discover")[1]
+    files = sorted(arm.rollouts.glob("*.parquet"))
+    assert len(given) == len(files) == 8
+    seen = 0
+    for advantages, file in zip(given, files, strict=True):
+        rewards = np.array(pq.read_table(file)["reward"].to_pylist(), float).reshape(4, 4)
+        expected = pass_at_k_advantages(rewards, 2, scale=scale == "group").ravel()
+        assert advantages.tolist() == pytest.approx(expected.tolist(), abs=1e-6)
+        seen += int((expected != 0).sum())
+    assert seen > 0
+    picks = [row["task_id"] for row in read_jsonl(arm.curriculum)]
+    order = plan(picks, recipe.train).task_ids
+    assert [i for step in executed(arm.root) for i in step] == list(order)

@@ -59,13 +59,15 @@ def memory(
 ) -> Memory:
     """Raises UserError where a step's completions do not divide over the GPUs."""
     width = BYTES.get(str((train.trl.get("model_init_kwargs") or {}).get("dtype")), 4)
-    trained = (width if train.lora is None else BYTES["float32"]) * trained_parameters(shape, train)
+    each = width if train.adapter is None else BYTES["float32"]
+    trained = each * trained_parameters(shape, train)
+    bases = width * sum(min(map_) ** 2 for map_ in linear_maps(shape)) if train.svf else 0
     if train.lora is not None and train.lora.load_in_4bit:
         width = FOUR_BIT
     over_weights = gpus if sharding in ("zero3", "fsdp2") else 1
     over_rest = gpus if sharding != "none" else 1
     parts = {
-        "weights": width * shape.parameters / over_weights,
+        "weights": width * shape.parameters / over_weights + bases,
         "gradients": trained / over_rest,
         "optimiser": ADAM_STATES * trained / over_rest,
     }
@@ -83,12 +85,20 @@ def memory(
 
 
 def trained_parameters(shape: ModelShape, train: TrainConfig) -> int:
-    """All of them; or r (in + out) for every linear map that `all-linear` adapts.
+    """All of them; or, for each linear map that `all-linear` adapts, r (in + out) of LoRA and
+    min(in, out) of SVF.
 
     Where the recipe names modules of its own, this is an upper bound.
     """
-    if train.lora is None:
-        return shape.parameters
+    if train.lora is not None:
+        return sum(train.lora.rank * (a + b) for a, b in linear_maps(shape))
+    if train.svf is not None:
+        return sum(min(map_) for map_ in linear_maps(shape))
+    return shape.parameters
+
+
+def linear_maps(shape: ModelShape) -> list[tuple[int, int]]:
+    """In and out of every linear map of all layers; the output layer is not among them."""
     queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
-    attention = 2 * (shape.hidden + queries) + 2 * (shape.hidden + keys)
-    return train.lora.rank * shape.layers * (attention + 3 * (shape.hidden + shape.mlp))
+    attention = [(shape.hidden, queries), (queries, shape.hidden), *[(shape.hidden, keys)] * 2]
+    return shape.layers * [*attention, *[(shape.hidden, shape.mlp)] * 2, (shape.mlp, shape.hidden)]

@@ -333,6 +333,14 @@ class AdapterConfig(Section):
     """Hold the base in four bits while training (QLoRA); needs bitsandbytes and CUDA."""
 
 
+class SvfConfig(Section):
+    """Singular-value fine-tuning (arXiv 2501.06252): W = U diag(S z) V', only z is trained."""
+
+    target_modules: str | list[str] = "all-linear"
+    form: Literal["paper", "released"] = "paper"
+    """z itself, or gates with their common factor taken out, as in the authors' code."""
+
+
 Alarm = Literal["nan", "unmoved", "drift", "collapse", "zero_variance", "stall"]
 
 
@@ -427,6 +435,10 @@ class TrainConfig(Section):
     watchdog: WatchdogConfig = WatchdogConfig()
     lora: AdapterConfig | None = None
     """Train an adapter; all parameters when left out."""
+    svf: SvfConfig | None = None
+    """Train an adapter that scales singular values."""
+    mask: str | None = None
+    """A file of `ttc-rl patch`: train only the weights that differ there, wherever they go."""
     dev: DevConfig | None = None
     """Evaluate every so many steps; not at all when left out."""
     reward: RewardName = "correct"
@@ -439,6 +451,8 @@ class TrainConfig(Section):
     the group lies from the first to the second number."""
     ttrl: TtrlConfig | None = None
     """Mix target prompts into every step; their golds are not read. Not at all when left out."""
+    pass_at_k: int | None = Field(default=None, gt=1)
+    """Reward the best of so many rollouts (pass@k training, arXiv 2508.10751), not each one."""
     max_infra_errors: float = Field(default=0.1, ge=0, le=1)
     """Stop where more than this share of a step's verdicts failed for reasons of ours."""
     charge_selection: bool = False
@@ -455,9 +469,17 @@ class TrainConfig(Section):
         return EngineConfig(backend="vllm" if self.vllm else "transformers")
 
     @property
+    def adapter(self) -> AdapterConfig | SvfConfig | None:
+        return self.lora or self.svf
+
+    @property
     def follows(self) -> bool:
         """Training looks at each step's rewards before the next one: not so on a plain recipe."""
-        return self.curriculum.method != "static" or self.guard is not None
+        return (
+            self.curriculum.method != "static"
+            or self.guard is not None
+            or self.pass_at_k is not None
+        )
 
     @property
     def rollouts_per_step(self) -> int:
@@ -475,6 +497,11 @@ class TrainConfig(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        asked = [name for name in ("lora", "svf", "mask") if getattr(self, name) is not None]
+        if len(asked) > 1:
+            raise ValueError(f"{' and '.join(asked)}: what is trained is one of them; name one")
+        if self.mask and self.trl.get("weight_decay"):
+            raise ValueError("`mask` and `trl.weight_decay`: decay would move the others as well")
         if self.majority and self.reward != "correct":
             raise ValueError(f"`majority` and `reward: {self.reward}` are two rewards; name one")
         if self.ttrl and self.ttrl.tasks >= self.tasks_per_step:
@@ -484,10 +511,17 @@ class TrainConfig(Section):
             )
         if self.ttrl and self.reward == "shuffled":
             raise ValueError("`ttrl` and `reward: shuffled`: target prompts have no gold to swap")
-        if self.ttrl and self.follows:
+        if self.ttrl and (self.curriculum.method != "static" or self.guard):
             raise ValueError(
                 "`ttrl` mixes into a static curriculum; leave out `curriculum`, `guard`"
             )
+        if self.pass_at_k and self.pass_at_k >= self.rollouts_per_task:
+            raise ValueError(
+                f"pass_at_k {self.pass_at_k} must be below rollouts_per_task "
+                f"{self.rollouts_per_task}: every subset of a group would be the group"
+            )
+        if self.pass_at_k and self.trl.get("scale_rewards") == "batch":
+            raise ValueError("`pass_at_k` goes with `trl.scale_rewards` group or none, not batch")
         if self.guard and self.guard.min_successes >= self.rollouts_per_task:
             raise ValueError(
                 f"guard.min_successes {self.guard.min_successes} drops every group of "

@@ -1,4 +1,4 @@
-"""LoRA through peft: a few parameters are trained, and a whole model is left all the same.
+"""LoRA and SVF through peft: a few parameters are trained, and a whole model is left all the same.
 
 The adapter stays in `adapter/` beside the model. The model is made from the base as it lies on disk
 plus the adapter, so that a base that was quantised for training loses nothing in the export.
@@ -14,14 +14,20 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM
 
-from ttc_rl.config import AdapterConfig
+from ttc_rl.config import AdapterConfig, SvfConfig
 from ttc_rl.schema import UserError
 
 
-def peft_config(config: AdapterConfig | None) -> Any:
+def peft_config(config: AdapterConfig | SvfConfig | None) -> Any:
     """What TRL is given as `peft_config`; None trains every parameter."""
     if config is None:
         return None
+    if isinstance(config, SvfConfig):
+        from ttc_rl.train.svf import SvfPeftConfig
+
+        return SvfPeftConfig(
+            target_modules=config.target_modules, form=config.form, task_type="CAUSAL_LM"
+        )
     from peft import LoraConfig
 
     # peft asks by the old name, as TRL does; nothing a user could change.
@@ -60,6 +66,8 @@ def loading(config: AdapterConfig | None) -> Mapping[str, Any]:
 def merged(base: Path | str, adapter: Path) -> Any:
     """The base as it lies on disk with the adapter's change added to its weights, on the CPU."""
     from peft import PeftModel
+
+    import ttc_rl.train.svf  # noqa: F401  peft then knows it
 
     model: Any = AutoModelForCausalLM.from_pretrained(base, dtype="auto")
     return PeftModel.from_pretrained(model, adapter).merge_and_unload()

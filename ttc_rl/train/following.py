@@ -24,6 +24,7 @@ from ttc_rl.config import EmbedConfig, GuardConfig
 from ttc_rl.curriculum import Curriculum, Following
 from ttc_rl.curriculum.guard import Groups, kept, shrink
 from ttc_rl.embed.encoders import encode_with, text_of
+from ttc_rl.rewards import pass_at_k_advantages
 from ttc_rl.run_dir import read_json, write_json
 from ttc_rl.schema import UserError
 
@@ -42,9 +43,14 @@ class Director:
     """Task id -> the prompt as TRL takes it."""
     guard: GuardConfig | None
     tasks_per_step: int
+    pass_at_k: int | None = None
+    scale: bool = True
+    """Advantages are divided by their group's spread."""
     tasks: list[str] = field(default_factory=list[str])
     """Of the step under way."""
     kept_P: np.ndarray = field(default_factory=lambda: np.ones(0, bool))
+    advantages: np.ndarray | None = None
+    """Of all completions of the step, where they are not TRL's."""
     shrink: float = 1.0
     steps: int = 0
 
@@ -72,6 +78,9 @@ class Director:
             self.kept_P = kept(groups, self.guard)
             self.shrink = shrink(self.kept_P, self.guard)
         self.flat = groups.flat
+        if self.pass_at_k:
+            found = pass_at_k_advantages(groups.rewards_PG, self.pass_at_k, scale=self.scale)
+            self.advantages = found.ravel()
 
     def metrics(self) -> dict[str, float]:
         found = {f"curriculum/{k}": v for k, v in self.curriculum.metrics().items()}
@@ -94,6 +103,10 @@ class FollowingTrainer(GRPOTrainer):
         main = self.accelerator.is_main_process
         self.director.begin(main=main)
         output = super()._generate_and_score_completions(self._filled(inputs))
+        if self.director.advantages is not None:
+            first = self.accelerator.process_index * len(inputs)
+            ours = torch.as_tensor(self.director.advantages[first : first + len(inputs)])
+            output["advantages"] = ours.to(output["advantages"])
         rows = self._groups(len(inputs))
         mask = torch.as_tensor(self.director.kept_P[rows], device=output["advantages"].device)
         output["advantages"] = output["advantages"] * mask

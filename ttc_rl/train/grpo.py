@@ -36,6 +36,7 @@ from ttc_rl.schema import (
 from ttc_rl.train.adapters import loading, merged, peft_config
 from ttc_rl.train.following import Director, FollowingTrainer, look_with_policy, restore
 from ttc_rl.train.ledger import Ledger
+from ttc_rl.train.masks import only_masked
 from ttc_rl.train.ranks import barrier
 from ttc_rl.train.watchdog import Watchdog
 
@@ -85,12 +86,14 @@ def train_grpo(
         "args": _grpo_config(recipe, plan, arm, track),
         "train_dataset": _dataset(plan, prompt),
         "processing_class": tokenizer,
-        "peft_config": peft_config(recipe.train.lora),
+        "peft_config": peft_config(recipe.train.adapter),
         "callbacks": [_Progress(arm, recipe.train.updates, say), _MarkComplete()],
     }
     trainer = FollowingTrainer(director=director, **given) if director else GRPOTrainer(**given)
     if isinstance(trainer, FollowingTrainer) and recipe.train.curriculum.reembed:
         look_with_policy(trainer, base, recipe.embed)
+    if recipe.train.mask is not None:
+        only_masked(trainer, Path(recipe.train.mask))
     if dev is not None:
         if trainer.accelerator.num_processes > 1:
             raise UserError("train.dev: evaluates in one process only; leave it out of this run")
@@ -118,7 +121,7 @@ def _save_model(
     trainer: GRPOTrainer, tokenizer: Any, recipe: Recipe, base: Path | str, arm: ArmDir
 ) -> None:
     beside = arm.model.with_name("model.part")
-    if recipe.train.lora is None:
+    if recipe.train.adapter is None:
         trainer.save_model(str(beside))
     else:
         trainer.save_model(str(arm.adapter))
@@ -165,7 +168,10 @@ def _director(
 ) -> Director:
     """Stands where the checkpoint does, after `step` steps."""
     train = recipe.train
-    director = Director(curriculum, prompt, train.guard, train.tasks_per_step)
+    scale = train.trl.get("scale_rewards", "group") not in ("none", False)
+    director = Director(
+        curriculum, prompt, train.guard, train.tasks_per_step, train.pass_at_k, scale
+    )
     restore(director, checkpoint, step)
     return director
 

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from ttc_rl.run_dir import read_json, write_json
@@ -97,6 +97,28 @@ def apply_patch(base: Path, patch: Path, out: Path) -> None:
     config = read_json(base / "config.json")
     write_json(out / "config.json", config | {"dtype": "bfloat16"})
     save_file(tensors, out / "model.safetensors", {"format": "pt"})
+
+
+def places_in(patch: Path) -> dict[str, torch.Tensor | None]:
+    """For each weight that the patch changes, the flat places of the numbers; None for all of them.
+
+    Raises UserError where the file is no patch.
+    """
+    found: dict[str, torch.Tensor | None] = {}
+    try:
+        file = safe_open(patch, "pt")
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{patch}: no file of `ttc-rl patch` ({error})") from None
+    with file:
+        for key in file.keys():  # noqa: SIM118  no mapping
+            name, _, what = key.rpartition(".")
+            if what == "gaps":
+                found[name] = torch.from_numpy(places_of(file.get_tensor(key).numpy()))
+            elif what == "whole":
+                found[name] = None
+    if not found:
+        raise UserError(f"{patch}: holds no change; `ttc-rl patch BASE MODEL {patch}` makes one")
+    return found
 
 
 def gaps_of(places: np.ndarray) -> np.ndarray:
