@@ -23,7 +23,7 @@ is put on, an eigendecomposition of min(m, n)^3 steps a matrix: seconds each on 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from peft import PeftConfig
@@ -123,7 +123,6 @@ class SvfLayer(nn.Module, BaseTunerLayer):
 class SvfModel(BaseTuner):
     prefix = PREFIX
     tuner_layer_cls = SvfLayer
-    target_module_mapping: ClassVar[dict[str, list[str]]] = {}
 
     def _create_and_replace(
         self,
