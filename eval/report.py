@@ -48,7 +48,8 @@ class Material:
 
     @property
     def arms(self) -> list[str]:
-        return in_order(self.recipe.arm_names)
+        """What was trained by itself; an arm of several experts is each of them."""
+        return in_order(self.run.parts(self.recipe))
 
     @property
     def on_target(self) -> Mapping[str, Result]:

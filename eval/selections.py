@@ -30,8 +30,8 @@ def selections_markdown(runs: Sequence[RunDir]) -> str:
     found: list[Named] = []
     for run in runs:
         recipe = run.load_recipe()
-        for arm in recipe.arm_names:
-            name = target_name(recipe) + (f", {arm}" if recipe.arms else "")
+        for arm in run.parts(recipe):
+            name = target_name(recipe) + (f", {arm}" if recipe.arms or "/" in arm else "")
             found.append((name, run.arm(arm, recipe), run))
     read = {name: read_json(folder.selection) for name, folder, _ in found}
     parts = [

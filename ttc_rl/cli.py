@@ -575,7 +575,7 @@ def _select(job: Job, explain: bool) -> None:
 
     pipeline.select(job)
     pipeline.report(job)
-    for name in job.recipe.arm_names:
+    for name in job.parts:
         folder = job.arm(name)[1]
         if explain:
             console.print(Markdown(folder.explanation.read_text()))

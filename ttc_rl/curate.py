@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ttc_rl.job import Job, check_extras, starting_model
 from ttc_rl.ranks import alone
-from ttc_rl.run_dir import write_json, write_jsonl, write_text
+from ttc_rl.run_dir import read_json, write_json, write_jsonl, write_text
 from ttc_rl.schema import Task, UserError, content_hash
 from ttc_rl.unfinished import Unfinished
 from ttc_rl.versions import versions
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 def select(job: Job) -> None:
     """Corpus and target to curriculum.jsonl and selection.json of every arm, and overlap.jsonl."""
     alone("select")
-    arms = [name for name in job.recipe.arm_names if not job.arm(name)[1].selection.exists()]
+    parts = {name for name in job.parts if not job.arm(name)[1].selection.exists()}
+    arms = [name for name in job.recipe.arm_names if any(_of(part, name) for part in parts)]
     if not arms:
         job.say("curriculum: there already")
         return
@@ -69,12 +70,42 @@ def select(job: Job) -> None:
     common = {
         "bad_rows": loaded.problems,
         "duplicates": loaded.duplicates,
-        "tasks": {"corpus": _hash(corpus), "target": _hash(target.tasks)},
         "duplication": duplication(corpus_ND, target_MD).as_dict(),
     }
     for name in arms:
-        seconds = time.perf_counter() - started
-        _select_arm(job, name, corpus, target.tasks, corpus_ND, target_MD, common, seconds)
+        for part, rows in _groups(job, name, target.tasks, target_MD).items():
+            if job.arm(part)[1].selection.exists():
+                continue
+            seconds, theirs = time.perf_counter() - started, [target.tasks[row] for row in rows]
+            about = common | {"tasks": {"corpus": _hash(corpus), "target": _hash(theirs)}}
+            _select_arm(job, part, corpus, theirs, corpus_ND, target_MD[rows], about, seconds)
+
+
+def _of(part: str, arm: str) -> bool:
+    return part.partition("/")[0] == arm
+
+
+def _groups(job: Job, name: str, targets: list[Task], target_MD: Any) -> dict[str, list[int]]:
+    """The rows of the targets that each part of an arm is for: all, or each expert's own."""
+    from ttc_rl.selection.groups import target_groups
+
+    recipe, folder = job.arm(name)
+    if recipe.experts is None:
+        return {name: list(range(len(targets)))}
+    if folder.experts.exists():
+        row_of = {task.id: row for row, task in enumerate(targets)}
+        known = read_json(folder.experts)
+        groups = [[row_of[task_id] for task_id in expert["targets"]] for expert in known]
+    else:
+        groups = target_groups(target_MD, recipe.experts.groups, recipe.seed)
+    names = [f"e{i:0{len(str(len(groups) - 1))}d}" for i in range(len(groups))]
+    told = [
+        {"name": expert, "targets": [targets[row].id for row in rows]}
+        for expert, rows in zip(names, groups, strict=True)
+    ]
+    write_json(folder.experts, told)
+    job.say(f"{name}: {len(groups)} experts for {len(targets)} targets")
+    return {f"{name}/{e}": rows for e, rows in zip(names, groups, strict=True)}
 
 
 def _select_arm(

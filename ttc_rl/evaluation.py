@@ -25,6 +25,7 @@ from eval.variants import eval_benchmarks
 from eval.work import Queue
 from ttc_rl.config import Recipe
 from ttc_rl.config.mistakes import did_you_mean
+from ttc_rl.experts import fingerprint, is_routed, routed
 from ttc_rl.job import Job, starting_model
 from ttc_rl.run_dir import read_jsonl
 from ttc_rl.sampling import Decoding, ModelCompleter, load_completer
@@ -65,12 +66,20 @@ class Models:
         self.job, self.recipe = job, job.recipe
         self.loaded: tuple[str, ModelCompleter] | None = None
         self.paths = {name: self._path(name) for name in evaluated(self.recipe)}
-        self.weights = {name: model_fingerprint(path) for name, path in self.paths.items()}
+        self.weights = {name: self._weights(name) for name in self.paths}
+
+    def _weights(self, name: str) -> str:
+        path = self.paths[name]
+        return fingerprint(self.job, name, path) if self._routed(name) else model_fingerprint(path)
+
+    def _routed(self, name: str) -> bool:
+        return self.recipe.engine.backend != "endpoint" and is_routed(self.job, name)
 
     def _path(self, name: str) -> str | Path:
+        """Of an arm of several experts, the base that all of them change."""
         if self.recipe.engine.backend == "endpoint":
             return self.recipe.engine.served[name]
-        if name == BASE:
+        if name == BASE or self._routed(name):
             return starting_model(self.recipe, self.job.say)
         folder = self.job.arm(name)[1]
         if not folder.model.exists():
@@ -81,9 +90,12 @@ class Models:
         if self.loaded is None or self.loaded[0] != name:
             if self.loaded is not None:
                 self.loaded[1].close()
-            engine = self.recipe.engine
-            made = load_completer(self.paths[name], self.recipe.prompts, engine)
-            self.loaded = name, made
+            path = self.paths[name]
+            if self._routed(name):
+                self.loaded = name, routed(self.job, name, path)
+            else:
+                made = load_completer(path, self.recipe.prompts, self.recipe.engine)
+                self.loaded = name, made
         return self.loaded[1].decoding_with(decoding)
 
 

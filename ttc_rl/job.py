@@ -31,6 +31,23 @@ class Job:
     def arm(self, name: str) -> tuple[Recipe, ArmDir]:
         return self.recipe.arm(name), self.run.arm(name, self.recipe)
 
+    @property
+    def parts(self) -> list[str]:
+        """What is trained by itself: arms, and experts as ARM/EXPERT."""
+        return self.run.parts(self.recipe)
+
+    def trained(self, name: str) -> bool:
+        """Whether training of an arm, or of one expert, came to its end."""
+        recipe, folder = self.arm(name)
+        if recipe.experts is None:
+            return folder.model.exists()
+        if "/" in name:
+            return (folder.adapter if recipe.train.adapter else folder.patch).exists()
+        experts = [part for part in self.parts if part.startswith(f"{name}/")]
+        if recipe.experts.mix:
+            return folder.model.exists()
+        return bool(experts) and all(map(self.trained, experts))
+
 
 def check_extras(recipe: Recipe) -> None:
     """Raise at once what would otherwise stop the run halfway: an extra that is not installed."""

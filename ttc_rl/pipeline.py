@@ -6,7 +6,7 @@ files are there is not done again. `say` receives plain lines for whoever watche
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 from ttc_rl import curate
 from ttc_rl.config import Recipe
 from ttc_rl.job import Job, check_extras, starting_model
-from ttc_rl.ranks import alone
+from ttc_rl.ranks import alone, is_main
 from ttc_rl.run_dir import RunDir, read_json, write_json
 from ttc_rl.schema import Task, UserError
 from ttc_rl.verifiers.majority import VOTING
@@ -38,26 +38,31 @@ def run_all(job: Job) -> None:
 def select(job: Job) -> None:
     """The curriculum of every arm, and with `preflight:` a look at the base model on it."""
     curate.select(job)
-    if job.recipe.preflight is not None and not all(_trained(job)):
+    if job.recipe.preflight is not None and not all(map(job.trained, job.parts)):
         from ttc_rl.preflight import preflight
 
         preflight(job)
-
-
-def _trained(job: Job) -> list[bool]:
-    return [job.arm(name)[1].model.exists() for name in job.recipe.arm_names]
 
 
 # --------------------------------------------------------------------------- train
 
 
 def train(job: Job) -> None:
-    """The curriculum of every arm to a trained model."""
-    arms = [name for name in job.recipe.arm_names if not job.arm(name)[1].model.exists()]
-    if not arms:
+    """The curriculum of every arm, or of every expert of one, to a trained model."""
+    if all(map(job.trained, job.recipe.arm_names)):
         job.say("training: done already")
         return
     check_extras(job.recipe)
+    _train([name for name in job.parts if not job.trained(name)], job)
+    for name in job.recipe.arm_names:
+        experts = job.arm(name)[0].experts
+        if experts and experts.mix and not job.trained(name) and is_main():
+            from ttc_rl.experts import mix
+
+            mix(job, name)
+
+
+def _train(arms: Sequence[str], job: Job) -> None:
     from ttc_rl.curriculum import Pool, charged, follow, plan, read_curriculum, read_pool
     from ttc_rl.tracking import log_training, tracked
 

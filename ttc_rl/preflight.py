@@ -41,7 +41,7 @@ def preflight(job: Job) -> None:
     config = job.recipe.preflight
     if config is None:
         return
-    arms = {name: job.arm(name) for name in job.recipe.arm_names}
+    arms = {name: job.arm(name) for name in job.parts}
     tasks = {name: list(read_curriculum(folder)[1].values()) for name, (_, folder) in arms.items()}
     seen = {name: spread(found, config.tasks) for name, found in tasks.items()}
     drawn = _draw(job, config, {t.id: t for found in seen.values() for t in found})

@@ -10,7 +10,9 @@
          eval/BENCHMARK/MODEL.samples.jsonl  eval/BENCHMARK/MODEL.json
 
 The lines of curriculum.jsonl and metrics.jsonl belong to an arm. A recipe with several `arms:`
-keeps one such set for each, under arms/ARM/.
+keeps one such set for each, under arms/ARM/. An arm with `experts:` keeps one for each of those,
+under experts/NAME/, with adapter/ or patch.safetensors in the place of model/; experts.json says
+whose targets are whose, and mix.json how they were weighed.
 """
 
 from __future__ import annotations
@@ -98,6 +100,23 @@ class ArmDir:
         """What `train.lora` or `train.svf` trained; `model` has it merged."""
         return self.root / "adapter"
 
+    @property
+    def patch(self) -> Path:
+        """Of an expert without an adapter: what training changed, in bfloat16."""
+        return self.root / "patch.safetensors"
+
+    @property
+    def experts(self) -> Path:
+        """The experts of an arm: names, and the ids of their targets."""
+        return self.root / "experts.json"
+
+    @property
+    def mix(self) -> Path:
+        return self.root / "mix.json"
+
+    def expert(self, name: str) -> ArmDir:
+        return ArmDir(self.root / "experts" / name)
+
 
 @dataclass(frozen=True)
 class RunDir:
@@ -148,7 +167,21 @@ class RunDir:
         return self.root / "report.html"
 
     def arm(self, name: str, recipe: Recipe) -> ArmDir:
-        return ArmDir(self.root / "arms" / name if recipe.arms else self.root)
+        """Of an arm, or of one of its experts: ARM/EXPERT."""
+        name, _, expert = name.partition("/")
+        folder = ArmDir(self.root / "arms" / name if recipe.arms else self.root)
+        return folder.expert(expert) if expert else folder
+
+    def parts(self, recipe: Recipe) -> list[str]:
+        """What is selected for and trained by itself: every arm, or each expert of one."""
+        found: list[str] = []
+        for arm in recipe.arm_names:
+            known = self.arm(arm, recipe).experts
+            if recipe.arm(arm).experts is None or not known.exists():
+                found.append(arm)
+            else:
+                found += [f"{arm}/{expert['name']}" for expert in read_json(known)]
+        return found
 
     def samples(self, benchmark: str, model: str) -> Path:
         return self.root / "eval" / benchmark / f"{model}.samples.jsonl"

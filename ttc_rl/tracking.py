@@ -80,7 +80,8 @@ def log_training(arm: ArmDir) -> None:
     import pyarrow.parquet as pq
     import wandb
 
-    for kind, path in (("curriculum", arm.curriculum), ("model", arm.model)):
+    model = next(path for path in (arm.model, arm.adapter, arm.patch) if path.exists())
+    for kind, path in (("curriculum", arm.curriculum), ("model", model)):
         artifact = wandb.Artifact(f"{arm.root.name}-{kind}", type=kind)
         artifact.add_reference(path.resolve().as_uri(), checksum=False)
         wandb.log_artifact(artifact)

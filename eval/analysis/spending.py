@@ -12,19 +12,27 @@ from ttc_rl.run_dir import RunDir, read_json, read_jsonl
 
 
 def arm_spending(run: RunDir, recipe: Recipe, name: str) -> Spending:
-    """What the files tell. TRL's `num_tokens` counts prompts and completions of all rollouts."""
-    arm, folder = recipe.arm(name), run.arm(name, recipe)
-    tokens = [row["num_tokens"] for row in read_jsonl(folder.metrics) if "num_tokens" in row]
-    compute = read_json(folder.selection).get("compute") if folder.selection.exists() else None
-    parameters = num_parameters(folder.model)
-    if parameters is None and compute:
-        parameters = compute["parameters"]
+    """What the files tell, all experts of the arm together; not what a search for their mixture
+    drew. TRL's `num_tokens` counts prompts and completions of all rollouts.
+    """
+    arm, parameters = recipe.arm(name), num_parameters(run.arm(name, recipe).model)
+    tokens, flops = list[int](), 0.0
+    for part in run.parts(recipe):
+        if part.partition("/")[0] != name:
+            continue
+        folder = run.arm(part, recipe)
+        counted = [r["num_tokens"] for r in read_jsonl(folder.metrics) if "num_tokens" in r]
+        tokens += [int(counted[-1])] if counted else []
+        compute = read_json(folder.selection).get("compute") if folder.selection.exists() else None
+        if compute:
+            parameters = parameters or compute["parameters"]
+            flops += float(compute["flops"])
     return Spending(
         parameters,
-        int(tokens[-1]) if tokens else None,
+        sum(tokens) if tokens else None,
         updates=arm.train.trl.get("num_iterations", 1),
         reference=bool(arm.train.trl.get("beta", 0.0)),
-        selection_flops=float(compute["flops"]) if compute else 0.0,
+        selection_flops=flops,
     )
 
 

@@ -9,9 +9,18 @@ import pytest
 
 from ttc_rl.budget import Assumed, budget, shape_of
 from ttc_rl.budget.cost import scorings
+from ttc_rl.budget.memory import trained_parameters
 from ttc_rl.budget.models import known_gpus, known_models
 from ttc_rl.budget.show import arm_rows
-from ttc_rl.config import ModelConfig, Recipe, TrainConfig
+from ttc_rl.config import (
+    AdapterConfig,
+    ExpertsConfig,
+    ModelConfig,
+    PretrainConfig,
+    Recipe,
+    SvfConfig,
+    TrainConfig,
+)
 from ttc_rl.curriculum import plan
 from ttc_rl.schema import UserError
 
@@ -170,3 +179,36 @@ def test_plan_answers_without_loading_anything_heavy():
     assert "loaded []" in done.stdout, done
     assert "DOES NOT FIT" not in done.stdout
     assert "a GPU hour (--price)" in done.stdout
+
+
+def test_experts_are_many_trainings_and_their_votes_are_the_dearer():
+    one = recipe()
+    many = one.model_copy(update={"experts": ExpertsConfig()})
+    few = one.model_copy(update={"experts": ExpertsConfig(groups=3)})
+    known = Assumed(target_tasks=30)
+    assert [budget(r, known).experts for r in (one, many, few)] == [1, 30, 3]
+    assert budget(many, Assumed()).experts is None
+    assert budget(many, Assumed()).equal_votes is None
+    votes = [budget(r, known).equal_votes or 0 for r in (one, few, many)]
+    assert votes[0] < votes[1] < votes[2]
+    assert votes[2] == pytest.approx(30 * votes[0], abs=30)
+    assert ("experts", "one a target") in [row[:2] for row in arm_rows(many, Assumed())[0][1]]
+
+
+def test_what_an_adapter_trains_is_what_peft_makes_trainable():
+    from peft import get_peft_model
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    from ttc_rl.train.adapters import by_old_name, peft_config
+
+    by_old_name()
+    shape = shape_of(ModelConfig(pretrain=PretrainConfig()))
+    config = Qwen3Config(
+        vocab_size=shape.vocabulary, hidden_size=shape.hidden, intermediate_size=shape.mlp,
+        num_hidden_layers=shape.layers, num_attention_heads=shape.heads,
+        num_key_value_heads=shape.kv_heads, head_dim=shape.head_dim,
+    )  # fmt: skip
+    for train in (TrainConfig(lora=AdapterConfig(rank=3)), TrainConfig(svf=SvfConfig())):
+        model = get_peft_model(Qwen3ForCausalLM(config), peft_config(train.adapter))
+        made = sum(p.numel() for p in model.parameters() if p.requires_grad)
+        assert trained_parameters(shape, train) == made

@@ -31,7 +31,7 @@ class Assumed:
 
 @dataclass(frozen=True)
 class Budget:
-    """Of training one arm."""
+    """Of training one arm, or one expert of it."""
 
     shape: ModelShape
     gpu: Gpu
@@ -45,6 +45,8 @@ class Budget:
     """Every completion at its limit."""
     expected: Cost | None
     """At the mean length that was told."""
+    experts: int | None
+    """Trained one after another, each at this cost; None where their number is not known."""
     vote_tokens: int
     equal_votes: int | None
     """maj@k of the base model on the whole target costs as much; None for an unknown target."""
@@ -103,8 +105,10 @@ def budget(recipe: Recipe, assumed: Assumed) -> Budget:
     most = of(train.max_completion_tokens)
     votes = None
     length = assumed.tokens or recipe.eval.max_tokens or train.max_completion_tokens
-    if assumed.target_tasks:
-        votes = equal_votes(shape, (expected or most).flops, assumed.target_tasks, length)
+    experts = _experts(recipe, assumed)
+    if assumed.target_tasks and experts:
+        flops = experts * (expected or most).flops
+        votes = equal_votes(shape, flops, assumed.target_tasks, length)
     return Budget(
         shape=shape,
         gpu=card,
@@ -116,6 +120,16 @@ def budget(recipe: Recipe, assumed: Assumed) -> Budget:
         memory=needed,
         most=most,
         expected=expected,
+        experts=experts,
         vote_tokens=length,
         equal_votes=votes,
     )
+
+
+def _experts(recipe: Recipe, assumed: Assumed) -> int | None:
+    """Models that an arm trains."""
+    if recipe.experts is None:
+        return 1
+    if recipe.experts.groups is None:
+        return assumed.target_tasks
+    return min(recipe.experts.groups, assumed.target_tasks or recipe.experts.groups)

@@ -35,6 +35,7 @@ def _work(recipe: Recipe, made: Budget) -> list[Row]:
     train = recipe.train
     per_pass = f"{made.micro_batch} completions a pass on each of {made.assumed.gpus} GPUs"
     found = [
+        *_experts(recipe, made),
         ("steps", f"{made.steps:,}", f"{made.padding} slots of the last filled from the start"),
         ("updates", f"{made.updates:,}", f"{train.updates} a step, {per_pass}"),
         ("rollouts", f"{made.most.rollouts:,}", f"{train.rollouts_per_step:,} a step"),
@@ -50,6 +51,13 @@ def _work(recipe: Recipe, made: Budget) -> list[Row]:
         expected = made.expected.rollouts * made.expected.tokens
         found.append(("tokens, expected", f"{expected:,}", told))
     return found
+
+
+def _experts(recipe: Recipe, made: Budget) -> list[Row]:
+    if recipe.experts is None:
+        return []
+    count = "one a target" if made.experts is None else f"{made.experts:,}"
+    return [("experts", count, "one after another; what follows is of each of them")]
 
 
 def _memory(made: Budget) -> list[Row]:

@@ -407,6 +407,19 @@ class GuardConfig(Section):
     """The learning rate of a step is multiplied by (share of groups kept) / this, at most 1."""
 
 
+class ExpertsConfig(Section):
+    """One curriculum and one model for each target, or for each group of targets that are alike:
+    a task is answered by the expert of its nearest target. `selection.size` is that of one."""
+
+    groups: int | None = Field(default=None, gt=0)
+    """Groups of targets, by k-means of their embeddings; each target is its own when left out."""
+    mix: Literal["votes", "dev"] | None = None
+    """In place of that, one model of them all, their changes weighted so that votes on the target
+    prompts are the most agreed, or the most of the tasks of `train.dev` are right."""
+    generations: int = Field(default=8, gt=0)
+    """Of the search for those weights."""
+
+
 class TtrlConfig(Section):
     """The targets themselves in every step, rewarded for agreement (TTRL, arXiv 2504.16084)."""
 
@@ -660,6 +673,8 @@ class Recipe(Section):
     train: TrainConfig = TrainConfig()
     eval: EvalConfig = EvalConfig()
     track: TrackConfig = TrackConfig()
+    experts: ExpertsConfig | None = None
+    """Several models, each for some of the targets; one for all when left out."""
     judge: JudgeConfig | None = None
     """Who grades tasks of kind `judge`."""
     verifiers: Annotated[dict[str, str], AfterValidator(register)] = {}
@@ -677,9 +692,16 @@ class Recipe(Section):
         return self.eval.engine.model_copy(update={"backend": backend})
 
     def arm(self, name: str) -> Recipe:
-        """The recipe of one arm, with its differences folded in."""
+        """The recipe of one arm, with its differences folded in; also of ARM/EXPERT."""
+        name = name.partition("/")[0]
         plain = self.model_dump(exclude={"arms", "sweep"})
         return Recipe.model_validate(merge(plain, self.arms.get(name, {})))
+
+    @model_validator(mode="after")
+    def _mix_has_its_tasks(self) -> Self:
+        if self.experts and self.experts.mix == "dev" and self.train.dev is None:
+            raise ValueError("experts.mix: dev: weighs by the tasks of `train.dev`; name it")
+        return self
 
     @property
     def arm_names(self) -> list[str]:

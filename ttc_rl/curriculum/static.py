@@ -109,8 +109,9 @@ def arithmetic(recipe: Recipe) -> str:
     rollouts = steps * train.rollouts_per_step
     mixed = f" and {train.ttrl.tasks} target prompts" if train.ttrl else ""
     bill = ", less what selection spends on the model" if train.charge_selection else ""
+    each = "for each expert: " if recipe.experts else ""
     return (
-        f"{size:,} tasks x {train.epochs} epochs / {train.curriculum_tasks_per_step} tasks a "
+        f"{each}{size:,} tasks x {train.epochs} epochs / {train.curriculum_tasks_per_step} tasks a "
         f"step{mixed} = "
         f"{steps:,} steps ({padding} slots of the last filled from the start); "
         f"{train.tasks_per_step} x {train.rollouts_per_task} = {train.rollouts_per_step:,} "

@@ -18,6 +18,11 @@ from ttc_rl.config import AdapterConfig, SvfConfig
 from ttc_rl.schema import UserError
 
 
+def by_old_name() -> None:
+    """peft and TRL ask transformers by a name it warns of; nothing a user could change."""
+    warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")
+
+
 def peft_config(config: AdapterConfig | SvfConfig | None) -> Any:
     """What TRL is given as `peft_config`; None trains every parameter."""
     if config is None:
@@ -30,8 +35,6 @@ def peft_config(config: AdapterConfig | SvfConfig | None) -> Any:
         )
     from peft import LoraConfig
 
-    # peft asks by the old name, as TRL does; nothing a user could change.
-    warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")
     return LoraConfig(
         r=config.rank,
         lora_alpha=config.alpha if config.alpha is not None else 2 * config.rank,
@@ -69,5 +72,6 @@ def merged(base: Path | str, adapter: Path) -> Any:
 
     import ttc_rl.train.svf  # noqa: F401  peft then knows it
 
+    by_old_name()
     model: Any = AutoModelForCausalLM.from_pretrained(base, dtype="auto")
     return PeftModel.from_pretrained(model, adapter).merge_and_unload()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import time
-import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -33,10 +32,12 @@ from ttc_rl.schema import (
     UserError,
     is_full_disk,
 )
-from ttc_rl.train.adapters import loading, merged, peft_config
+from ttc_rl.train.adapters import by_old_name, loading, merged, peft_config
+from ttc_rl.train.experts import local_folder
 from ttc_rl.train.following import Director, FollowingTrainer, look_with_policy, restore
 from ttc_rl.train.ledger import Ledger
 from ttc_rl.train.masks import only_masked
+from ttc_rl.train.patches import make_patch
 from ttc_rl.train.ranks import barrier
 from ttc_rl.train.watchdog import Watchdog
 
@@ -74,8 +75,7 @@ def train_grpo(
     if checkpoint:
         say(f"training goes on after step {step}")
     tokenizer = AutoTokenizer.from_pretrained(base, padding_side="left")
-    # TRL's own code asks by the old name; nothing a user could change.
-    warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")
+    by_old_name()
     prompt = _prompts(recipe, tasks, tokenizer)
     director = _director(recipe, curriculum, prompt, checkpoint, step) if curriculum else None
     ledger = Ledger(recipe, director or plan, tasks, arm, tokenizer.eos_token_id, after=step)
@@ -120,20 +120,28 @@ def train_grpo(
 def _save_model(
     trainer: GRPOTrainer, tokenizer: Any, recipe: Recipe, base: Path | str, arm: ArmDir
 ) -> None:
-    beside = arm.model.with_name("model.part")
-    if recipe.train.adapter is None:
-        trainer.save_model(str(beside))
-    else:
-        trainer.save_model(str(arm.adapter))
-        if trainer.accelerator.is_main_process:
-            merged(base, arm.adapter).save_pretrained(beside)
+    """The whole model; of an expert only what it changed, the adapter or a patch."""
+    beside, adapted = arm.model.with_name("model.part"), recipe.train.adapter is not None
+    trainer.save_model(str(arm.adapter.with_name("adapter.part") if adapted else beside))
     barrier()
     if trainer.accelerator.is_main_process:
-        tokenizer.save_pretrained(beside)
-        shutil.rmtree(arm.model, ignore_errors=True)
-        beside.replace(arm.model)
+        if adapted:
+            _in_place(arm.adapter.with_name("adapter.part"), arm.adapter)
+        if recipe.experts is None:
+            if adapted:
+                merged(base, arm.adapter).save_pretrained(beside)
+            tokenizer.save_pretrained(beside)
+            _in_place(beside, arm.model)
+        elif not adapted:
+            make_patch(local_folder(base), beside, arm.patch)
+            shutil.rmtree(beside)
         shutil.rmtree(arm.checkpoints, ignore_errors=True)
     barrier()
+
+
+def _in_place(beside: Path, folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    beside.replace(folder)
 
 
 # --------------------------------------------------------------------------- what TRL is given

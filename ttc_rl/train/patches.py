@@ -67,7 +67,9 @@ def make_patch(base: Path, model: Path, out: Path) -> Change:
         else:
             kept[f"{name}.whole"] = new
     out.parent.mkdir(parents=True, exist_ok=True)
-    save_file(kept, out, {"base": model_fingerprint(base), "format": "ttc-rl patch 1"})
+    beside = out.with_name(f"{out.name}.part")
+    save_file(kept, beside, {"base": model_fingerprint(base), "format": "ttc-rl patch 1"})
+    beside.replace(out)
     return Change(weights, changed, out.stat().st_size)
 
 
@@ -97,6 +99,16 @@ def apply_patch(base: Path, patch: Path, out: Path) -> None:
     config = read_json(base / "config.json")
     write_json(out / "config.json", config | {"dtype": "bfloat16"})
     save_file(tensors, out / "model.safetensors", {"format": "pt"})
+
+
+def changed_values(patch: Path) -> dict[str, tuple[torch.Tensor | None, torch.Tensor]]:
+    """For each weight that the patch changes, the flat places (None: all) and what stands there."""
+    found = places_in(patch)
+    with safe_open(patch, "pt") as file:
+        return {
+            name: (places, file.get_tensor(f"{name}.{'whole' if places is None else 'values'}"))
+            for name, places in found.items()
+        }
 
 
 def places_in(patch: Path) -> dict[str, torch.Tensor | None]:

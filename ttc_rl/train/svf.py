@@ -76,6 +76,7 @@ class SvfLayer(nn.Module, BaseTunerLayer):
         self.merged_adapters: list[str] = []
         self.kept: Any = None
         """The base's weight, while another one is merged."""
+        self._active_adapter = adapter_name
         self.update_layer(adapter_name, config)
 
     def update_layer(self, adapter_name: str, config: SvfPeftConfig) -> None:

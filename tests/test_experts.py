@@ -1,0 +1,196 @@
+"""One curriculum and one model a group of targets: who answers what, and mixtures of them all."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from eval.analysis.spending import arm_spending
+from eval.benchmarks import resolve_target
+from ttc_rl.config import Recipe, load_recipe
+from ttc_rl.embed import embed
+from ttc_rl.experts import POPULATION, cross_entropy, fingerprint, folders, route
+from ttc_rl.job import Job, starting_model
+from ttc_rl.pipeline import evaluate, report, select, train
+from ttc_rl.run_dir import RunDir, read_json, read_jsonl
+from ttc_rl.sampling import Decoding
+from ttc_rl.sampling.generate import GenerateCompleter
+from ttc_rl.schema import Task, UserError
+from ttc_rl.selection import select as sift
+from ttc_rl.selection.groups import target_groups
+from ttc_rl.sources import load_corpus
+from ttc_rl.train.experts import Mixture, whole_model
+from ttc_rl.verifiers.majority import majority
+
+TINY = Path(__file__).with_name("tiny.yaml")
+ARMS = {
+    "random": None,
+    "sift": None,
+    "svf": {"experts": {"groups": 3}, "train": {"svf": {}, "trl": {"learning_rate": 2e-2}}},
+    "full": {"experts": {"groups": 2}},
+    "mixed": {
+        "experts": {"groups": 2, "mix": "votes", "generations": 1},
+        "train": {"lora": {"rank": 2}, "trl": {"learning_rate": 1e-2}},
+    },
+}
+
+
+def job(folder: Path) -> Job:
+    recipe = load_recipe(
+        TINY, [f"arms={json.dumps(ARMS)}", "selection.size=8", "eval.greedy=false"]
+    )
+    return Job(recipe, RunDir.open(folder, recipe, resume=True), lambda _: None)
+
+
+@pytest.fixture(scope="module")
+def done(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Job:
+    made = job(tmp_path_factory.mktemp("experts") / "run")
+    for stage in (select, train, evaluate, report):
+        stage(made)
+    return made
+
+
+def base(made: Job) -> Path:
+    return Path(starting_model(made.recipe, lambda _: None))
+
+
+def test_groups_share_the_targets_out():
+    rng = np.random.default_rng(0)
+    centres = np.eye(4)[[2, 0, 0, 1, 2, 1, 0]]
+    found = target_groups(centres + 0.01 * rng.standard_normal((7, 4)), 3, 0)
+    assert found == [[0, 4], [1, 2, 6], [3, 5]]
+    assert target_groups(centres, None, 0) == [[row] for row in range(7)]
+    assert target_groups(centres, 9, 0) == [[row] for row in range(7)]
+
+
+def test_each_expert_has_the_curriculum_of_its_own_targets(done: Job):
+    targets = {task.id: task for task in resolve_target(done.recipe).tasks}
+    owned = [one["targets"] for one in read_json(done.arm("svf")[1].experts)]
+    assert sorted(task_id for ids in owned for task_id in ids) == sorted(targets)
+    corpus = load_corpus(done.recipe.corpus, None).tasks
+    corpus_ND = embed(corpus, done.recipe.embed, lambda _: None)[:]
+    for name, ids in zip(("svf/e0", "svf/e1", "svf/e2"), owned, strict=True):
+        aims_MD = embed([targets[i] for i in ids], done.recipe.embed, lambda _: None)[:]
+        alone = sift(corpus_ND, aims_MD, size=8, noise=0.1)
+        rows = read_jsonl(done.arm(name)[1].curriculum)
+        assert [row["task_id"] for row in rows] == [corpus[pick.index].id for pick in alone]
+
+
+def test_a_target_is_answered_by_its_expert_alone(done: Job, tmp_path: Path):
+    owner = route(done, "svf")
+    rows = list(read_jsonl(done.run.samples("count", "svf")))
+    assert {row["model"] for row in rows} == {fingerprint(done, "svf", base(done))}
+    for part, folder in folders(done, "svf").items():
+        assert not folder.model.exists()
+        whole_model(base(done), folder, tmp_path / part)
+        alone = GenerateCompleter.load(tmp_path / part, Decoding(12), done.recipe.prompts)
+        theirs = [t for t in resolve_target(done.recipe).tasks if owner([t]) == [part]]
+        drawn = alone(theirs, 4, seed=done.recipe.seed)
+        for task, group in zip(theirs, drawn, strict=True):
+            kept = [row["completion"] for row in rows if row["task_id"] == task.id]
+            assert [one.text for one in group] == kept
+
+
+def test_other_tasks_go_to_the_expert_of_the_nearest_target(done: Job):
+    targets = resolve_target(done.recipe).tasks
+    others = [Task(**row["task"]) for row in read_jsonl(done.arm("full/e0")[1].curriculum)]
+    vectors = embed([*targets, *others], done.recipe.embed, lambda _: None)[:]
+    owner = {
+        task_id: f"full/{one['name']}"
+        for one in read_json(done.arm("full")[1].experts)
+        for task_id in one["targets"]
+    }
+    for task, vector in zip(others, vectors[len(targets) :], strict=True):
+        cosines = [float(vector @ other) for other in vectors[: len(targets)]]
+        nearest = targets[cosines.index(max(cosines))]
+        assert route(done, "full")([task]) == [owner[nearest.id]]
+
+
+def test_an_expert_that_is_lost_is_trained_again_and_no_other(done: Job, tmp_path: Path):
+    copy = tmp_path / "run"
+    shutil.copytree(done.run.root, copy)
+    again = replace(done, run=RunDir(copy))
+    lost, kept = again.arm("full/e1")[1], again.arm("full/e0")[1]
+    before, stamp = lost.patch.read_bytes(), kept.patch.stat().st_mtime_ns
+    lost.patch.unlink()
+    assert not again.trained("full")
+    with pytest.raises(UserError, match="full/e1: not trained yet"):
+        fingerprint(again, "full", base(again))
+    train(again)
+    assert lost.patch.read_bytes() == before
+    assert kept.patch.stat().st_mtime_ns == stamp
+
+
+@pytest.mark.parametrize("arm", ["svf", "full", "mixed"])
+def test_a_mixture_adds_up_what_the_experts_changed(done: Job, tmp_path: Path, arm: str):
+    start = load_file(base(done) / "model.safetensors")
+    experts, whole = list(folders(done, arm).values()), []
+    for i, folder in enumerate(experts):
+        whole_model(base(done), folder, tmp_path / str(i))
+        whole.append(load_file(tmp_path / str(i) / "model.safetensors"))
+    mixture = Mixture(base(done), experts)
+    alphas = [0.5, -0.25, 2.0][: len(experts)]
+    mixture.weigh([9.0] * len(experts))  # what was weighed before leaves nothing behind
+    mixture.weigh(alphas)
+    mixture.save(tmp_path / "mixed")
+    found, changed = load_file(tmp_path / "mixed" / "model.safetensors"), 0
+    assert found.keys() == start.keys()
+    for name, weight in found.items():
+        old = start[name].to(torch.bfloat16).float() if arm == "full" else start[name]
+        change = sum(a * (one[name].float() - old) for a, one in zip(alphas, whole, strict=True))
+        assert torch.allclose(weight, start[name] + change, atol=2e-5), name
+        changed += int(not torch.equal(weight, start[name]))
+    assert changed >= 14
+
+
+def test_the_mixture_that_is_left_is_the_best_by_its_measure(done: Job):
+    told = read_json(done.arm("mixed")[1].mix)
+    assert told["score"] >= max(told["mean"], told["base"], *told["alone"])
+    model = done.arm("mixed")[1].model
+    ask = GenerateCompleter.load(model, Decoding(12), done.recipe.prompts)
+    targets = resolve_target(done.recipe).tasks
+    groups = ask(targets, 4, seed=done.recipe.seed)
+    shares = [
+        majority(task, [one.text for one in group]).share
+        for task, group in zip(targets, groups, strict=True)
+    ]
+    assert told["score"] == pytest.approx(float(np.mean(shares)))
+
+
+def test_the_search_climbs_and_repeats_itself():
+    top, asked = np.array([0.8, -0.3, 0.1]), list[float]()
+
+    def score(alphas_E: np.ndarray) -> float:
+        asked.append(1 - float(((alphas_E - top) ** 2).sum()))
+        return asked[-1]
+
+    best, told = cross_entropy(score, 3, 12, 0, lambda _: None)
+    assert len(asked) == 5 + 12 * POPULATION
+    assert told["score"] == max(asked) > 0.99
+    assert told["by_generation"] == sorted(told["by_generation"])
+    again, _ = cross_entropy(score, 3, 12, 0, lambda _: None)
+    assert best.tolist() == again.tolist()
+
+
+def test_what_all_experts_took_is_the_arms_bill(done: Job):
+    counted = [
+        [row["num_tokens"] for row in read_jsonl(folder.metrics)][-1]
+        for folder in folders(done, "full").values()
+    ]
+    assert arm_spending(done.run, done.recipe, "full").tokens == sum(counted)
+
+
+def test_the_report_shows_every_expert(done: Job):
+    page = done.run.report.read_text()
+    assert all(part in page for part in done.parts)
+
+
+def test_dev_tasks_that_are_not_there_are_asked_for():
+    asked = {"model": "m", "corpus": "c", "target": "t", "experts": {"mix": "dev"}}
+    with pytest.raises(ValueError, match=r"weighs by the tasks of `train\.dev`"):
+        Recipe.model_validate(asked)
