@@ -190,8 +190,11 @@ def benchmark_from_loaded(name: str, loaded: Loaded, *, kept: bool = False) -> B
 
 
 def target_name(recipe: Recipe) -> str:
-    """The name under which a recipe's target is evaluated; reads no task."""
-    target = recipe.target
+    """The name under which a recipe's target, the first of several, is evaluated; reads no task."""
+    return _name(recipe.targets[0])
+
+
+def _name(target: str | SourceConfig) -> str:
     if isinstance(target, SourceConfig):
         return _source_name(target)
     if _is_file(target):
@@ -206,16 +209,55 @@ def _source_name(source: SourceConfig) -> str:
 
 
 def resolve_target(recipe: Recipe) -> Benchmark:
-    """A benchmark, a file of tasks, a source, or one prompt: whatever `target:` holds.
+    """What a curriculum is for: the target, or the tasks of several as one."""
+    return together(resolve_targets(recipe))
+
+
+def together(found: Sequence[Benchmark]) -> Benchmark:
+    """The tasks of all, each once, under the settings of the first."""
+    tasks = {task.id: task for one in found for task in one.tasks}
+    problems = tuple(problem for one in found for problem in one.problems)
+    name = "+".join(one.name for one in found)
+    return replace(found[0], name=name, tasks=list(tasks.values()), problems=problems)
+
+
+def resolve_targets(recipe: Recipe) -> list[Benchmark]:
+    """Benchmarks, files of tasks, sources, or prompts: whatever `target:` holds.
 
     A prompt has no gold: tasks can be selected and trained on for it, but nothing can be graded.
+    Raises UserError where two have one name.
     """
-    target = recipe.target
+    found = [_resolve(target, recipe.data) for target in recipe.targets]
+    names = [one.name for one in found]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise UserError(f"target: {twice} stands there twice, or two are called that")
+    return found
+
+
+def _resolve(target: str | SourceConfig, data: str | None) -> Benchmark:
     if isinstance(target, SourceConfig):
-        return benchmark_from_source(target_name(recipe), target)
-    if target_name(recipe) == "prompt":
+        return benchmark_from_source(_name(target), target)
+    if _name(target) == "prompt":
         return Benchmark("prompt", [Task(kind="math", prompt=target.strip(), source="recipe")])
-    return named_benchmark(target, recipe.data)
+    return named_benchmark(target, data)
+
+
+def target_shares(recipe: Recipe, targets: Sequence[Benchmark]) -> dict[str, float]:
+    """What each task counts for, by id: its target's share over its number of tasks, 1 on average.
+
+    A task of two targets has both. Raises UserError for a share of what is no target.
+    """
+    shares = recipe.selection.shares
+    for name in shares:
+        if name not in (names := [one.name for one in targets]):
+            raise UserError(f"selection.shares: {name} is no target; there are {', '.join(names)}")
+    counts = {one.name: shares.get(one.name, 1.0) / len(one.tasks) for one in targets}
+    found: dict[str, float] = {}
+    for one in targets:
+        for task in one.tasks:
+            found[task.id] = found.get(task.id, 0.0) + counts[one.name]
+    whole = sum(found.values()) / len(found)
+    return {task_id: count / whole for task_id, count in found.items()}
 
 
 def retention(recipe: Recipe, target: Benchmark) -> list[str]:

@@ -18,9 +18,14 @@ Row = tuple[str, str, str]
 
 def target_size(recipe: Recipe) -> int | None:
     """Tasks of the recipe's target, where a benchmark's YAML says it; nothing is read for it."""
-    if isinstance(recipe.target, str) and recipe.target in benchmark_names():
-        return load_config(recipe.target).size
-    return None
+    sizes = [
+        load_config(target).size
+        if isinstance(target, str) and target in benchmark_names()
+        else None
+        for target in recipe.targets
+    ]
+    known = [size for size in sizes if size is not None]
+    return sum(known) if len(known) == len(sizes) else None
 
 
 def audit(run: RunDir, recipe: Recipe, arms: Sequence[str]) -> str:

@@ -12,7 +12,14 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from eval.benchmarks import Benchmark, gradable, load_benchmark, resolve_target, retention
+from eval.benchmarks import (
+    Benchmark,
+    gradable,
+    load_benchmark,
+    resolve_targets,
+    retention,
+    together,
+)
 from ttc_rl.config import Recipe
 from ttc_rl.config.plugins import load_function
 from ttc_rl.schema import Task, UserError
@@ -84,18 +91,23 @@ def eval_benchmarks(recipe: Recipe) -> list[Benchmark]:
     """What a recipe evaluates: its target, unless that has no gold, the target under each change,
     `eval.benchmarks`, and what shows how much else was kept.
     """
-    target = resolve_target(recipe)
-    own = [target, *(perturbed(target, name) for name in recipe.eval.perturbed)]
-    kept = retention(recipe, target)
+    targets = resolve_targets(recipe)
+    graded = [one for one in targets if gradable(one.tasks)]
+    own = [
+        one
+        for target in graded
+        for one in (target, *(perturbed(target, name) for name in recipe.eval.perturbed))
+    ]
+    kept = retention(recipe, together(targets))
     names = dict.fromkeys([*recipe.eval.benchmarks, *kept])
     others: list[Benchmark] = []
-    for name in (name for name in names if name != recipe.target):
+    for name in (name for name in names if name not in recipe.targets):
         try:
             others.append(load_benchmark(name, recipe.data))
         except UserError as error:
             hint = "; eval.retention: [] leaves it out" if name in kept else ""
             raise UserError(f"{error}{hint}") from None
-    return [*own, *others] if gradable(target.tasks) else others
+    return [*own, *others]
 
 
 def _retold(task: Task, tell: Callable[[str], str]) -> Task:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,7 @@ def select(job: Job) -> None:
     if not arms:
         job.say("curriculum: there already")
         return
-    from eval.benchmarks import resolve_target
+    from eval.benchmarks import resolve_targets, target_shares, together
     from ttc_rl.embed import POLICY, embed
     from ttc_rl.holdout import hold_out
     from ttc_rl.inputs import NEEDS_MODEL
@@ -42,7 +43,9 @@ def select(job: Job) -> None:
     if any(job.arm(name)[0].selection.method in NEEDS_MODEL for name in arms):
         check_extras(job.recipe)
     started = time.perf_counter()
-    loaded, target = load_corpus(job.recipe.corpus, job.recipe.data), resolve_target(job.recipe)
+    loaded = load_corpus(job.recipe.corpus, job.recipe.data)
+    targets = resolve_targets(job.recipe)
+    target, shares = together(targets), functools.partial(target_shares, targets=targets)
     _say_problems(job, [*loaded.problems, *target.problems])
     job.say(
         f"corpus: {len(loaded.tasks):,} tasks ({loaded.duplicates:,} exact duplicates left out); "
@@ -78,7 +81,10 @@ def select(job: Job) -> None:
                 continue
             seconds, theirs = time.perf_counter() - started, [target.tasks[row] for row in rows]
             about = common | {"tasks": {"corpus": _hash(corpus), "target": _hash(theirs)}}
-            _select_arm(job, part, corpus, theirs, corpus_ND, target_MD[rows], about, seconds)
+            weights = _weights(theirs, job.arm(part)[0], shares)
+            _select_arm(
+                job, part, corpus, theirs, corpus_ND, target_MD[rows], weights, about, seconds
+            )
 
 
 def _of(part: str, arm: str) -> bool:
@@ -115,6 +121,7 @@ def _select_arm(
     targets: list[Task],
     corpus_ND: Any,
     target_MD: Any,
+    weights: list[float] | None,
     common: dict[str, Any],
     preparation_seconds: float,
 ) -> None:
@@ -134,7 +141,6 @@ def _select_arm(
     config, started = recipe.selection, time.perf_counter()
     base = functools.partial(starting_model, recipe, job.say)
     extra = model_inputs(Ask(recipe, job.run, base, job.say, corpus, targets, corpus_ND, target_MD))
-    weights = _weights(targets, config.weight_by)
     asked = [config.model_dump(), recipe.embed.model_dump(), recipe.seed, common["tasks"]]
     with Unfinished(folder, asked) as unfinished:
         picks = select_picks(
@@ -240,17 +246,28 @@ def _write_pool(
     )
 
 
-def _weights(targets: list[Task], key: str | None) -> list[float] | None:
-    """What each target's `meta` says that it weighs."""
-    if key is None:
+def _weights(
+    targets: list[Task], recipe: Recipe, shares: Callable[[Recipe], dict[str, float]]
+) -> list[float] | None:
+    """What each target's `meta` says that it weighs, times its share where there are several."""
+    key, shared = recipe.selection.weight_by, len(recipe.targets) > 1
+    if recipe.selection.shares and not shared:
+        raise UserError("selection.shares: there is one target only; name several, or leave it out")
+    if key is None and (not shared or recipe.selection.objective == "max"):
         return None
-    for task in targets:
-        if not isinstance(task.meta.get(key), int | float):
-            raise UserError(
-                f"selection.weight_by {key!r}: target {task.id} has {task.meta.get(key)!r} there, "
-                "which is no number"
-            )
-    return [float(task.meta[key]) for task in targets]
+    share_of = shares(recipe) if shared else dict[str, float]()
+    return [_weight(task, key) * share_of.get(task.id, 1.0) for task in targets]
+
+
+def _weight(task: Task, key: str | None) -> float:
+    if key is None:
+        return 1.0
+    if not isinstance(weight := task.meta.get(key), int | float):
+        raise UserError(
+            f"selection.weight_by {key!r}: target {task.id} has {weight!r} there, which is no "
+            "number"
+        )
+    return float(weight)
 
 
 def _write_overlap(job: Job, cleaned: Cleaned, corpus: list[Task], targets: list[Task]) -> None:

@@ -9,7 +9,9 @@ from eval.benchmarks import (
     Benchmark,
     load_benchmark,
     resolve_target,
+    resolve_targets,
     target_name,
+    target_shares,
 )
 from eval.variants import eval_benchmarks
 from ttc_rl.config import Recipe
@@ -147,6 +149,36 @@ def test_a_target_may_be_a_file_a_source_or_a_prompt(folder: Path):
     prompt = resolve_target(recipe(target="How many primes are below 100?"))
     assert prompt.name == "prompt"
     assert [task.gold for task in prompt.tasks] == [None]
+
+
+def test_several_targets_are_one_for_selection_and_apart_for_evaluation(folder: Path):
+    several = ["sums/big", "sums"]
+    made = recipe(target=several, data=str(folder), eval={"retention": []})
+    big, whole = resolve_targets(made)
+    assert [task.id for task in big.tasks] == [t.id for t in whole.tasks if t in big.tasks]
+    both = resolve_target(made)
+    assert (both.name, len(both.tasks), target_name(made)) == ("sums/big+sums", 4, "sums/big")
+    assert [one.name for one in eval_benchmarks(made)] == ["sums/big", "sums"]
+    with pytest.raises(UserError, match="target: sums stands there twice"):
+        resolve_targets(recipe(target=["sums", "sums"], data=str(folder)))
+
+
+def test_a_target_counts_by_its_share_and_not_by_its_size(folder: Path):
+    def weights(**selection: Any) -> dict[str, float]:
+        made = recipe(target=["sums/big", "sums"], data=str(folder), selection=selection)
+        return target_shares(made, resolve_targets(made))
+
+    made = recipe(target=["sums/big", "sums"], data=str(folder))
+    big, whole = ([task.id for task in one.tasks] for one in resolve_targets(made))
+    for shares, alone in ({}, 1 / 2 + 1 / 4), ({"sums": 3.0}, 1 / 2 + 3 / 4):
+        found, rest = weights(shares=shares), shares.get("sums", 1.0) / 4
+        assert sum(found.values()) == pytest.approx(4)
+        for task_id in whole:
+            other = next(i for i in whole if i not in big)
+            ratio = alone / rest if task_id in big else 1.0
+            assert found[task_id] / found[other] == pytest.approx(ratio)
+    with pytest.raises(UserError, match=r"selection\.shares: sum is no target"):
+        weights(shares={"sum": 2.0})
 
 
 @pytest.mark.parametrize(

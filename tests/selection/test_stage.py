@@ -104,3 +104,24 @@ def test_a_selection_goes_on_from_what_was_noted(cache, tmp_path: Path):
     assert read_json(cut / "selection.unfinished.json")["picks"] == picks[:5]
     assert "goes on after 5 tasks" in ttc_rl("select", asked, "--run-dir", str(cut), "--resume")
     assert (cut / "curriculum.jsonl").read_text() == (whole / "curriculum.jsonl").read_text()
+
+
+def test_targets_of_unequal_size_share_a_curriculum(cache, tmp_path: Path):
+    """The larger set does not drown the other; what each counts for moves picks to it."""
+    two = RECIPE.replace(
+        "target: {skills: {split: test, tasks_per_family: 5, families: [count]}}",
+        "target: [skills/count, skills/sort@4]",
+    )
+    path = tmp_path / "two.yaml"
+    arms = "arms:\n  even: {}\n  tilted: {selection: {shares: {skills/count: 20}}}\n"
+    path.write_text(two + arms)
+    root = tmp_path / "run"
+    ttc_rl("select", str(path), "--run-dir", str(root))
+    run = RunDir(root)
+    found: dict[str, list[str]] = {}
+    for arm in ("even", "tilted"):
+        folder = run.arm(arm, run.load_recipe())
+        assert len(read_json(folder.selection)["targets"]) > 4 * 4
+        found[arm] = [row["task"]["meta"]["family"] for row in read_jsonl(folder.curriculum)]
+    assert min(found["even"].count("count"), found["even"].count("sort")) >= 4
+    assert found["tilted"].count("count") > found["even"].count("count")

@@ -236,6 +236,8 @@ class SelectionConfig(Section):
     """Of the targets' variances; `max` looks after the target that is worst off."""
     weight_by: str | None = None
     """Key of `meta` that holds a target's weight; all weigh the same when left out."""
+    shares: dict[str, Annotated[float, Field(gt=0)]] = {}
+    """Of several targets: name -> what its tasks count for together; 1 where it is not named."""
     repeat: bool = False
     """SIFT may pick a task again."""
     stop: StopConfig | None = None
@@ -657,8 +659,9 @@ class Recipe(Section):
     model: Annotated[ModelConfig, BeforeValidator(_as_model)]
     corpus: Annotated[list[str | SourceConfig], BeforeValidator(_as_list)] = Field(min_length=1)
     """Named sources (`ttc-rl corpus` lists them), task files, hub ids, or `SourceConfig` blocks."""
-    target: str | SourceConfig
-    """A benchmark, a file of tasks, or one prompt."""
+    target: str | SourceConfig | Annotated[list[str | SourceConfig], Field(min_length=1)]
+    """A benchmark, a file of tasks, or one prompt; or several, which then count alike in selection
+    however many tasks they hold. The first one is the headline of the report."""
     data: str | None = None
     """A folder of task files that stand in for the hub: `corpus/` and `benchmarks/`."""
     seed: int = 42
@@ -702,6 +705,10 @@ class Recipe(Section):
         if self.experts and self.experts.mix == "dev" and self.train.dev is None:
             raise ValueError("experts.mix: dev: weighs by the tasks of `train.dev`; name it")
         return self
+
+    @property
+    def targets(self) -> list[str | SourceConfig]:
+        return self.target if isinstance(self.target, list) else [self.target]
 
     @property
     def arm_names(self) -> list[str]:
