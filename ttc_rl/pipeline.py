@@ -59,12 +59,14 @@ def train(job: Job) -> None:
         return
     check_extras(job.recipe)
     from ttc_rl.curriculum import Pool, charged, follow, plan, read_curriculum, read_pool
-    from ttc_rl.tracking import log_training, tracked
+    from ttc_rl.tracking import keep_trackio_in, log_training, tracked
 
     plans, tasks = {}, {}
     pools: dict[str, Pool | None] = {}
     for name in arms:
         recipe, folder = job.arm(name)
+        if "trackio" in recipe.train.report_to:
+            keep_trackio_in(job.run.root)
         order, tasks[name] = read_curriculum(folder)
         pools[name] = None if recipe.train.curriculum.method == "static" else read_pool(folder)
         if pool := pools[name]:

@@ -7,6 +7,8 @@
          dev.tasks.jsonl
          pool.jsonl  pool.npz
          metrics.jsonl  alarms.jsonl  dev.jsonl  dev/  rollouts/  checkpoints/  model/
+         adapter/  tensorboard/
+         trackio/
          eval/BENCHMARK/MODEL.samples.jsonl  eval/BENCHMARK/MODEL.json
 
 The lines of curriculum.jsonl and metrics.jsonl belong to an arm. A recipe with several `arms:`
@@ -92,6 +94,11 @@ class ArmDir:
     @property
     def model(self) -> Path:
         return self.root / "model"
+
+    @property
+    def tensorboard(self) -> Path:
+        """Event files, where `train.trl.report_to` names it."""
+        return self.root / "tensorboard"
 
     @property
     def adapter(self) -> Path:
