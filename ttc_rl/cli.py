@@ -188,6 +188,21 @@ def report(run_dir: Annotated[Path, typer.Argument(metavar="RUN", help="A run fo
 
 
 @app.command()
+def workspace(
+    recipe: RecipeFile,
+    entity: Annotated[str, typer.Option(help="User or team at W&B")],
+    overrides: Overrides = None,
+) -> None:
+    """Save a W&B workspace for the runs of a recipe: a panel for each thing they log."""
+    from ttc_rl.config import load_recipe
+    from ttc_rl.evaluation import metric_names
+    from ttc_rl.workspace import save_workspace
+
+    resolved = load_recipe(recipe, overrides or [])
+    say(f"workspace: {save_workspace(resolved, entity, metric_names(resolved))}")
+
+
+@app.command()
 def patch(
     base: Annotated[Path, typer.Argument(metavar="BASE", help="The model that was trained from")],
     model: Annotated[
