@@ -196,7 +196,13 @@ def target_name(recipe: Recipe) -> str:
         return _source_name(target)
     if _is_file(target):
         return _source_name(SourceConfig(path=target))
-    return "prompt" if re.search(r"\s", target.strip()) else target.partition("=")[0]
+    return "prompt" if is_prompt(recipe) else target.partition("=")[0]
+
+
+def is_prompt(recipe: Recipe) -> bool:
+    """Whether `target:` is itself the one prompt to train for."""
+    text = recipe.target
+    return isinstance(text, str) and not _is_file(text) and bool(re.search(r"\s", text.strip()))
 
 
 def _source_name(source: SourceConfig) -> str:

@@ -58,6 +58,7 @@ def train(job: Job) -> None:
         job.say("training: done already")
         return
     check_extras(job.recipe)
+    from eval.model_card import write_cards
     from ttc_rl.curriculum import Pool, charged, follow, plan, read_curriculum, read_pool
     from ttc_rl.tracking import keep_trackio_in, log_training, tracked
 
@@ -100,6 +101,7 @@ def train(job: Job) -> None:
                 if recipe.train.follows
                 else None,
             )
+            write_cards(job.run, job.recipe, name)
             if track:
                 log_training(folder)
 
@@ -148,12 +150,15 @@ def draw(job: Job) -> None:
 
 
 def report(job: Job) -> None:
-    """summary.json, where something was evaluated, and report.html."""
+    """summary.json and results in the models' cards, where something was evaluated; report.html."""
+    from eval.model_card import write_cards
     from eval.report import read_material, write_page
 
     material = read_material(job.run, job.recipe)
     if material.results:
         write_json(job.run.summary, material.summary)
+        for arm in job.recipe.arm_names:
+            write_cards(job.run, job.recipe, arm, material.summary)
     job.say(f"report: {write_page(material)}")
 
 

@@ -7,12 +7,11 @@
          dev.tasks.jsonl
          pool.jsonl  pool.npz
          metrics.jsonl  alarms.jsonl  dev.jsonl  dev/  rollouts/  checkpoints/  model/
-         adapter/  tensorboard/
-         trackio/
-         eval/BENCHMARK/MODEL.samples.jsonl  eval/BENCHMARK/MODEL.json
+         model/README.md  model/recipe.yaml  adapter/  tensorboard/
+         trackio/  eval/BENCHMARK/MODEL.samples.jsonl  eval/BENCHMARK/MODEL.json
 
-The lines of curriculum.jsonl and metrics.jsonl belong to an arm. A recipe with several `arms:`
-keeps one such set for each, under arms/ARM/.
+The lines from curriculum.jsonl to model/, but for dev.tasks.jsonl, belong to an arm. A recipe with
+several `arms:` keeps one such set for each, under arms/ARM/. README.md is the model's card.
 """
 
 from __future__ import annotations
