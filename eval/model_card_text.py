@@ -91,18 +91,7 @@ def public_recipe(recipe: Recipe) -> str:
 
 
 def _what(told: Told, adapter: bool) -> Iterator[str]:
-    if is_prompt(told.recipe):
-        yield (
-            f"> **Specialised on one prompt, which is not published.** {_saw(told)} The model is "
-            "meant for that prompt and says little about other tasks."
-        )
-    else:
-        yield (
-            f"> **Specialised on one test: {told.target}.** {_saw(told)} A score on {told.target} "
-            "therefore says how well the model does on the test it prepared for. It is not "
-            "comparable with the scores of models that had not prepared for it, says little about "
-            "other tasks, and should not be reported without this sentence."
-        )
+    yield f"> {_purpose(told)}"
     kind = "LoRA adapter for" if adapter else "Fine-tuned from"
     merged = ", its LoRA adapter merged in" if told.recipe.train.lora and not adapter else ""
     yield (
@@ -113,21 +102,38 @@ def _what(told: Told, adapter: bool) -> Iterator[str]:
         yield f"**A control arm: {control}.** It is there to be compared with, not to be used."
 
 
-def _saw(told: Told) -> str:
+def _purpose(told: Told) -> str:
+    """Which test the model was trained for, and what a score on it then means."""
     train = told.recipe.train
     chosen = told.recipe.selection.method not in BLIND or train.curriculum.method != "static"
-    use = (
-        "Its training tasks were chosen for this test's prompts; their answers were not read."
-        if chosen
-        else "Its training tasks were chosen without a look at this test, but for the removal of "
-        "tasks that overlap with it; the arm is part of a run for it."
-    )
-    if train.ttrl:
-        use += (
-            " It was also trained on the test's own prompts, rewarded for agreement with its own "
-            "majority answer."
+    if not chosen and not train.ttrl:
+        return (
+            f"**Trained for comparison on one test: {_shown_target(told)}.** Its training tasks "
+            "were drawn without a look at that test, but for the removal of tasks that overlap "
+            "with it. It stands beside models of the same run that were specialised on it."
         )
-    return use
+    saw = "Its training tasks were chosen for this test's prompts; the answers were not read."
+    if train.ttrl:
+        saw = saw if chosen else ""
+        saw += (
+            " It was also trained on the test's own prompts, rewarded for agreement with its own "
+            "majority answer; golds were not read."
+        )
+    if is_prompt(told.recipe):
+        return (
+            f"**Specialised on one prompt, which is not published.** {saw.strip()} The model is "
+            "meant for that prompt and says little about other tasks."
+        )
+    return (
+        f"**Specialised on one test: {told.target}.** {saw.strip()} A score on {told.target} "
+        "therefore says how well the model does on the test it prepared for. It is not comparable "
+        "with the scores of models that had not prepared for it, says little about other tasks, "
+        "and should not be reported without this sentence."
+    )
+
+
+def _shown_target(told: Told) -> str:
+    return "a prompt that is not published" if is_prompt(told.recipe) else told.target
 
 
 def _control(recipe: Recipe) -> str:
@@ -189,6 +195,9 @@ def _training(told: Told) -> Iterator[str]:
         "further settings of TRL": ", ".join(
             f"{key} {value}" for key, value in train.trl.items() if key != "hub_token"
         ),
+        "guard": f"groups with fewer than {train.guard.min_successes} successes are dropped"
+        if train.guard
+        else None,
         "seed": told.recipe.seed,
     }  # fmt: skip
     yield _table(
@@ -217,8 +226,15 @@ def _results(told: Told) -> Iterator[str]:
     yield (
         "In brackets 95 % intervals over tasks; the last column is the paired difference on the "
         "same tasks. Another seed of training may differ by more. Undecided samples count as not "
-        "correct."
+        "correct." + _several(told)
     )
+
+
+def _several(told: Told) -> str:
+    arms = len(told.whole.arm_names)
+    if arms == 1:
+        return ""
+    return f" The run trained {arms} arms; intervals are not widened for choosing among them."
 
 
 def _retention(told: Told) -> Iterator[str]:
@@ -235,6 +251,9 @@ def _retention(told: Told) -> Iterator[str]:
 
 
 def _licences(told: Told) -> Iterator[str]:
+    if not told.corpus:
+        yield "Not recorded: the run was made by an earlier ttc-rl."
+        return
     rows = [
         [_source(row), row.get("hub") or "", f"{row['tasks']:,}", _licence(row)]
         for row in told.corpus

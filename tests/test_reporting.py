@@ -5,15 +5,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK, TensorBoardCallback
 
 from ttc_rl.config import load_recipe
 from ttc_rl.config.trl_fields import integrations
+from ttc_rl.curriculum import plan
 from ttc_rl.job import Job, check_extras
 from ttc_rl.pipeline import select, train
-from ttc_rl.run_dir import RunDir, read_jsonl
+from ttc_rl.run_dir import ArmDir, RunDir, read_jsonl
 from ttc_rl.schema import UserError
 from ttc_rl.tracking import run_name
 from ttc_rl.train import ledger
+from ttc_rl.train.grpo import _grpo_config
+from ttc_rl.train.reporting import own_reporters
 
 TINY = Path(__file__).with_name("tiny.yaml")
 DEV = "train.dev={every: 4, tasks: 4, samples: 1}"
@@ -71,8 +75,6 @@ def test_what_is_misspelt_is_told_when_the_recipe_is_read(asked: str, told: str)
 
 
 def test_the_integrations_read_from_source_are_those_of_transformers():
-    from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
-
     assert integrations() == frozenset(INTEGRATION_TO_CALLBACK)
 
 
@@ -109,3 +111,14 @@ def test_trackio_keeps_its_database_in_the_run(
     assert list((tmp_path / "run" / "trackio").glob("*"))
     logged = trackio.Api().runs("ttc-rl")
     assert [run.name for run in logged] == ["run-sift"]
+
+
+def test_wandb_and_the_others_are_told_to_trl_and_tensorboard_is_ours(tmp_path: Path):
+    recipe = load_recipe(TINY, ["train.trl.report_to=[tensorboard, mlflow]"])
+    made = _grpo_config(recipe, plan(list("abcd"), recipe.train), ArmDir(tmp_path), track=True)
+    assert made.report_to == ["wandb", "mlflow"]
+    assert (made.run_name, made.project) == (tmp_path.name, "ttc-rl")
+    (ours,) = own_reporters(recipe.train, ArmDir(tmp_path), 0)
+    assert isinstance(ours, TensorBoardCallback)
+    ours.tb_writer.close()
+    assert list((tmp_path / "tensorboard").iterdir())

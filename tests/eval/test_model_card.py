@@ -55,7 +55,9 @@ def test_a_runs_cards_hold_its_results_as_the_hub_reads_them(undisturbed: Path):
         )
         gain = part["differences"][f"{arm} - base"]["avg@4"]
         assert f"{100 * gain['value']:+.1f} [{100 * gain['lo']:+.1f}" in read.text
-        assert "Specialised on one test: count." in read.text
+        opening = {"sift": "Specialised", "random": "Trained for comparison"}[arm]
+        assert f"> **{opening} on one test: count.**" in read.text
+        assert "The run trained 2 arms" in read.text
         certified = read_json(run.arm(arm, run.load_recipe()).selection)["contamination"]
         assert certified["curriculum_hash"] in read.text
 
@@ -118,9 +120,11 @@ def test_a_prompt_of_ones_own_and_a_token_stay_private(tmp_path: Path):
 
 def test_how_the_test_was_seen_is_told(tmp_path: Path):
     blind = made(tmp_path, recipe(selection={"method": "random"})).text
-    assert "chosen without a look at this test" in blind
+    assert "drawn without a look at that test" in blind
+    assert "Specialised" not in blind
     seen = made(tmp_path / "b", recipe(train={"ttrl": {"tasks": 2}})).text
     assert "also trained on the test's own prompts" in seen
+    assert "Specialised on one test: aime25." in seen
     control = made(tmp_path / "c", recipe(train={"reward": "shuffled"})).text
     assert "A control arm: it was rewarded for another task's answer" in control
 
