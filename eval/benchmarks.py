@@ -194,12 +194,23 @@ def target_name(recipe: Recipe) -> str:
     return _name(recipe.targets[0])
 
 
+def target_names(recipe: Recipe) -> list[str]:
+    return [_name(target) for target in recipe.targets]
+
+
 def _name(target: str | SourceConfig) -> str:
     if isinstance(target, SourceConfig):
         return _source_name(target)
     if _is_file(target):
         return _source_name(SourceConfig(path=target))
-    return "prompt" if re.search(r"\s", target.strip()) else target.partition("=")[0]
+    return "prompt" if is_prompt(target) else target.partition("=")[0]
+
+
+def is_prompt(target: str | SourceConfig) -> bool:
+    """Whether a target is itself the one prompt to train for."""
+    if isinstance(target, SourceConfig) or _is_file(target):
+        return False
+    return bool(re.search(r"\s", target.strip()))
 
 
 def _source_name(source: SourceConfig) -> str:
@@ -237,7 +248,7 @@ def resolve_targets(recipe: Recipe) -> list[Benchmark]:
 def _resolve(target: str | SourceConfig, data: str | None) -> Benchmark:
     if isinstance(target, SourceConfig):
         return benchmark_from_source(_name(target), target)
-    if _name(target) == "prompt":
+    if is_prompt(target):
         return Benchmark("prompt", [Task(kind="math", prompt=target.strip(), source="recipe")])
     return named_benchmark(target, data)
 

@@ -26,14 +26,14 @@ def retention(summary: Json) -> str:
         for arm, one in kept.items()
     ]
     table = Table("change against base elsewhere, avg@n, points", ["arm", *names], rows)
-    return page.paragraph(" ".join(map(_sentence, kept, kept.values()))) + page.number_table(table)
+    return page.paragraph(" ".join(map(sentence, kept, kept.values()))) + page.number_table(table)
 
 
 def _change(cell: Json | None) -> str:
     return "" if cell is None else points(cell)
 
 
-def _sentence(arm: str, one: Json) -> str:
+def sentence(arm: str, one: Json) -> str:
     worst = one["benchmarks"][one["worst"]]
     span = f"{100 * worst['before']:.1f} to {100 * worst['after']:.1f} %"
     if worst["hi"] is not None and worst["hi"] < 0:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from huggingface_hub import ModelCard
 from safetensors.torch import load_file
 
 from ttc_rl.config import AdapterConfig, load_recipe
@@ -71,3 +72,14 @@ def test_what_peft_is_given(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
     quantised = loading(AdapterConfig(load_in_4bit=True))["quantization_config"]
     assert (quantised.load_in_4bit, quantised.bnb_4bit_quant_type) == (True, "nf4")
+
+
+def test_the_cards_are_ours_and_not_pefts(trained: Job):
+    folder = trained.arm("sift")[1]
+    adapter, model = (ModelCard.load(p / "README.md") for p in (folder.adapter, folder.model))
+    assert (adapter.data.library_name, model.data.library_name) == ("peft", "transformers")
+    assert "lora" in (adapter.data.tags or [])
+    assert "LoRA adapter for" in adapter.text
+    assert "Model Card for Model ID" not in adapter.text
+    assert "its LoRA adapter merged in" in model.text
+    assert "Not evaluated yet." in model.text

@@ -194,3 +194,14 @@ def test_dev_tasks_that_are_not_there_are_asked_for():
     asked = {"model": "m", "corpus": "c", "target": "t", "experts": {"mix": "dev"}}
     with pytest.raises(ValueError, match=r"weighs by the tasks of `train\.dev`"):
         Recipe.model_validate(asked)
+
+
+def test_the_adapter_of_an_expert_has_a_card_of_its_own(done: Job):
+    part = next(part for part in done.parts if part.startswith("svf/"))
+    text = (done.arm(part)[1].adapter / "README.md").read_text()
+    assert "One expert of several" in text
+    assert "SVF adapter for" in text
+    assert "Results are those of arm `svf`" in text
+    assert "| count |" in text  # with results, as the report has left it
+    mixed = (done.arm("mixed")[1].model / "README.md").read_text()
+    assert "A mixture of several experts" in mixed

@@ -1,13 +1,11 @@
 """W&B in its own offline mode: no account, one run id an arm, and the line that uploads it."""
 
-import struct
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 from ruamel.yaml import YAML
+from wandb_records import records
 
 from ttc_rl.config import Recipe, load_recipe
 from ttc_rl.job import Job
@@ -71,25 +69,6 @@ def test_a_run_is_mirrored_with_two_axes_a_table_and_references(
     assert {"train/reward", "train/tokens/generated", "eval/dev/avg@1", "rollouts"} <= keys
     assert metrics["eval/dev/*"] == "train/tokens/generated"
     assert kinds.count("artifact") + kinds.count("request") >= 2
-
-
-def records(path: Path) -> Iterator[Any]:
-    """Of an offline file: LevelDB's log format, in blocks of 32 KiB, after seven bytes."""
-    from wandb.proto import wandb_internal_pb2
-
-    data, at, whole = path.read_bytes(), 7, b""
-    while at + 7 <= len(data):
-        if (room := 32768 - at % 32768) < 7:
-            at += room
-            continue
-        length, kind = struct.unpack("<HB", data[at + 4 : at + 7])
-        whole += data[at + 7 : at + 7 + length]
-        at += 7 + length
-        if kind in (1, 4):  # whole, or the last piece
-            record = wandb_internal_pb2.Record()
-            record.ParseFromString(whole)
-            yield record
-            whole = b""
 
 
 def steps_of(folder: ArmDir) -> list[Path]:

@@ -188,6 +188,38 @@ def report(run_dir: Annotated[Path, typer.Argument(metavar="RUN", help="A run fo
 
 
 @app.command()
+def workspace(
+    recipe: RecipeFile,
+    entity: Annotated[str, typer.Option(help="User or team at W&B")],
+    overrides: Overrides = None,
+) -> None:
+    """Save a W&B workspace for the runs of a recipe: a panel for each thing they log."""
+    from ttc_rl.config import load_recipe
+    from ttc_rl.evaluation import metric_names
+    from ttc_rl.workspace import save_workspace
+
+    resolved = load_recipe(recipe, overrides or [])
+    say(f"workspace: {save_workspace(resolved, entity, metric_names(resolved))}")
+
+
+@app.command()
+def push(
+    run_dir: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder")],
+    repo: Annotated[str, typer.Argument(metavar="REPO", help="NAME/MODEL at the Hugging Face Hub")],
+    arm: Annotated[str | None, typer.Option(help="Which arm's, where there are several")] = None,
+    adapter: Annotated[
+        bool, typer.Option("--adapter", help="The adapter, not the model it is merged into")
+    ] = False,
+    private: Annotated[bool, typer.Option("--private", help="Only you may see it")] = False,
+) -> None:
+    """A trained model to the Hugging Face Hub, with its card and its recipe."""
+    from ttc_rl.push import push as push_model
+    from ttc_rl.run_dir import RunDir
+
+    say(push_model(RunDir(run_dir), repo, arm=arm, adapter=adapter, private=private))
+
+
+@app.command()
 def patch(
     base: Annotated[Path, typer.Argument(metavar="BASE", help="The model that was trained from")],
     model: Annotated[

@@ -141,6 +141,17 @@ def evaluate(job: Job, *, join: bool = False) -> dict[str, dict[str, Any]]:
     }
 
 
+def metric_names(recipe: Recipe) -> dict[str, list[str]]:
+    """Benchmark -> what is told first of it: the mean, and pass@k and maj@k of the largest k."""
+    found: dict[str, list[str]] = {}
+    for benchmark in eval_benchmarks(recipe):
+        sampling = resolve_sampling(recipe.eval, benchmark.sampling)
+        most = max(sampling.k, default=1)
+        more = [f"pass@{most}", f"maj@{most}"] if most > 1 else []
+        found[benchmark.name] = [f"avg@{sampling.samples}", *more]
+    return found
+
+
 def evaluations(job: Job, models: Models) -> Iterator[Evaluation]:
     recipe = job.recipe
     benchmarks = eval_benchmarks(recipe)

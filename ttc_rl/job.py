@@ -56,9 +56,21 @@ def check_extras(recipe: Recipe) -> None:
         needed["wandb"] = "wandb"
     if recipe.train.vllm or recipe.embed.backend == "vllm":
         needed["vllm"] = "vllm"
+    _check_integrations(recipe)
     for module, extra in needed.items():
         if importlib.util.find_spec(module) is None:
             raise UserError(f"{module} is not installed: pip install 'ttc-rl[{extra}]'")
+
+
+MODULES = {"tensorboard": ("tensorboard", "tensorboardX"), "azure_ml": ("azureml",)}
+"""Of an integration, where they are not called as it is."""
+
+
+def _check_integrations(recipe: Recipe) -> None:
+    for arm in recipe.arm_names:
+        for name in recipe.arm(arm).train.report_to:
+            if not any(map(importlib.util.find_spec, MODULES.get(name, (name,)))):
+                raise UserError(f"train.trl.report_to: {name} is not installed: pip install {name}")
 
 
 def starting_model(recipe: Recipe, say: Callable[[str], None]) -> str | Path:

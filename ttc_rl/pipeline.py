@@ -53,6 +53,8 @@ def train(job: Job) -> None:
         job.say("training: done already")
         return
     check_extras(job.recipe)
+    from eval.model_card import write_cards
+
     _train([name for name in job.parts if not job.trained(name)], job)
     for name in job.recipe.arm_names:
         experts = job.arm(name)[0].experts
@@ -60,16 +62,20 @@ def train(job: Job) -> None:
             from ttc_rl.experts import mix
 
             mix(job, name)
+            write_cards(job.run, job.recipe, name)
 
 
 def _train(arms: Sequence[str], job: Job) -> None:
+    from eval.model_card import write_cards
     from ttc_rl.curriculum import Pool, charged, follow, plan, read_curriculum, read_pool
-    from ttc_rl.tracking import log_training, tracked
+    from ttc_rl.tracking import keep_trackio_in, log_training, tracked
 
     plans, tasks = {}, {}
     pools: dict[str, Pool | None] = {}
     for name in arms:
         recipe, folder = job.arm(name)
+        if "trackio" in recipe.train.report_to:
+            keep_trackio_in(job.run.root)
         order, tasks[name] = read_curriculum(folder)
         pools[name] = None if recipe.train.curriculum.method == "static" else read_pool(folder)
         if pool := pools[name]:
@@ -103,6 +109,7 @@ def _train(arms: Sequence[str], job: Job) -> None:
                 if recipe.train.follows
                 else None,
             )
+            write_cards(job.run, job.recipe, name)
             if track:
                 log_training(folder)
 
@@ -151,12 +158,15 @@ def draw(job: Job) -> None:
 
 
 def report(job: Job) -> None:
-    """summary.json, where something was evaluated, and report.html."""
+    """summary.json and results in the models' cards, where something was evaluated; report.html."""
+    from eval.model_card import write_cards
     from eval.report import read_material, write_page
 
     material = read_material(job.run, job.recipe)
     if material.results:
         write_json(job.run.summary, material.summary)
+        for name in dict.fromkeys([*job.recipe.arm_names, *job.parts]):
+            write_cards(job.run, job.recipe, name, material.summary)
     job.say(f"report: {write_page(material)}")
 
 

@@ -7,12 +7,14 @@
          dev.tasks.jsonl
          pool.jsonl  pool.npz
          metrics.jsonl  alarms.jsonl  dev.jsonl  dev/  rollouts/  checkpoints/  model/
-         eval/BENCHMARK/MODEL.samples.jsonl  eval/BENCHMARK/MODEL.json
+         model/README.md  model/recipe.yaml  adapter/  tensorboard/
+         trackio/  eval/BENCHMARK/MODEL.samples.jsonl  eval/BENCHMARK/MODEL.json
 
-The lines of curriculum.jsonl and metrics.jsonl belong to an arm. A recipe with several `arms:`
-keeps one such set for each, under arms/ARM/. An arm with `experts:` keeps one for each of those,
-under experts/NAME/, with adapter/ or patch.safetensors in the place of model/; experts.json says
-whose targets are whose, and mix.json how they were weighed.
+The lines from curriculum.jsonl to model/, but for dev.tasks.jsonl, belong to an arm. A recipe with
+several `arms:` keeps one such set for each, under arms/ARM/. README.md is the model's card. An arm
+with `experts:` keeps a set for each of those, under experts/NAME/, with adapter/ or else
+patch.safetensors in the place of model/; experts.json says whose targets are whose, mix.json how
+they were weighed.
 """
 
 from __future__ import annotations
@@ -94,6 +96,11 @@ class ArmDir:
     @property
     def model(self) -> Path:
         return self.root / "model"
+
+    @property
+    def tensorboard(self) -> Path:
+        """Event files, where `train.trl.report_to` names it."""
+        return self.root / "tensorboard"
 
     @property
     def adapter(self) -> Path:

@@ -1,4 +1,4 @@
-"""Weights & Biases beside the run folder's own files; all it shows is in those files as well."""
+"""W&B and Trackio beside the run folder's own files; what they show is in those files as well."""
 
 from __future__ import annotations
 
@@ -69,6 +69,25 @@ def tracked(recipe: Recipe, folder: Path, say: Callable[[str], None]) -> Iterato
         run.finish()
         if mode == "offline":
             say(f"W&B recorded offline; to upload: wandb sync {kept}")
+
+
+def keep_trackio_in(folder: Path) -> None:
+    """Trackio's database in a run's folder, unless TRACKIO_DIR names another.
+
+    Trackio reads the variable when TRL imports it: the first run of a process decides.
+    """
+    os.environ.setdefault("TRACKIO_DIR", str(folder.resolve() / "trackio"))
+
+
+def run_name(folder: Path) -> str:
+    """Of an arm, unique where several runs share a store: RUN, RUN-ARM, or RUN-ARM-EXPERT."""
+    whole = folder.resolve()
+    names = [whole.name]
+    for kind in ("experts", "arms"):
+        if whole.parent.name == kind:
+            whole = whole.parents[1]
+            names.insert(0, whole.name)
+    return "-".join(names)
 
 
 def log_training(arm: ArmDir) -> None:

@@ -14,8 +14,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from ttc_rl.config.mistakes import Places, did_you_mean, explain, near_file
-from ttc_rl.config.sections import Recipe, merge
-from ttc_rl.config.trl_fields import SAID_ELSEWHERE, grpo_config_fields
+from ttc_rl.config.sections import Recipe, merge, named
+from ttc_rl.config.trl_fields import SAID_ELSEWHERE, grpo_config_fields, integrations
 from ttc_rl.schema import UserError
 
 Tree = dict[str, Any]
@@ -208,3 +208,15 @@ def _check_trl_keys(recipe: Recipe, places: Places) -> None:
             if known and key not in known:
                 hint = did_you_mean(key, known)
                 raise UserError(f"{at}: TRL's GRPOConfig has no such field{hint}")
+            if key == "report_to":
+                _check_report_to(named(block[key]), at)
+
+
+def _check_report_to(names: Sequence[str], at: str) -> None:
+    known = integrations()
+    for name in names:
+        if name == "wandb":
+            raise UserError(f"{at}: set track.wandb instead")
+        if known and name not in known:
+            hint = did_you_mean(name, known) or "; tensorboard, for example"
+            raise UserError(f"{at}: transformers has no integration {name!r}{hint}")

@@ -488,6 +488,11 @@ class TrainConfig(Section):
         return self.lora or self.svf
 
     @property
+    def report_to(self) -> list[str]:
+        """What `trl.report_to` names beside W&B, which is `track.wandb`."""
+        return named(self.trl.get("report_to"))
+
+    @property
     def follows(self) -> bool:
         """Training looks at each step's rewards before the next one: not so on a plain recipe."""
         return (
@@ -632,6 +637,12 @@ class JudgeConfig(Section):
 class TrackConfig(Section):
     wandb: bool = False
     project: str = "ttc-rl"
+
+
+def named(report_to: Any) -> list[str]:
+    """transformers' `report_to` (nothing, "none", a name, a list of names) as a list of names."""
+    given = cast(list[Any], report_to if isinstance(report_to, list) else [report_to])
+    return [str(name) for name in given if name not in (None, "none")]
 
 
 def merge(base: Any, change: Any) -> Any:

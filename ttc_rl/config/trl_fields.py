@@ -23,7 +23,6 @@ SAID_ELSEWHERE = {
     "output_dir": "--run-dir",
     "seed": "seed",
     "data_seed": "seed",
-    "report_to": "track",
     "use_vllm": "train.vllm",
     "vllm_mode": "train.vllm.mode",
     "vllm_enable_sleep_mode": "train.vllm.sleep",
@@ -32,6 +31,21 @@ SAID_ELSEWHERE = {
     "vllm_server_base_url": "train.vllm.server_base_url",
 }
 """Fields that a recipe says in another place: two places for one thing would drift apart."""
+
+
+@functools.cache
+def integrations() -> frozenset[str]:
+    """What transformers can report to, read from its source; empty without transformers."""
+    spec = importlib.util.find_spec("transformers")
+    if spec is None or not spec.submodule_search_locations:
+        return frozenset()
+    source = Path(spec.submodule_search_locations[0]) / "integrations" / "integration_utils.py"
+    for node in ast.parse(source.read_text()).body if source.exists() else []:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict):
+            names = [target.id for target in node.targets if isinstance(target, ast.Name)]
+            if names == ["INTEGRATION_TO_CALLBACK"]:
+                return frozenset(k.value for k in node.value.keys if isinstance(k, ast.Constant))  # pyright: ignore
+    return frozenset()
 
 
 @functools.cache

@@ -32,6 +32,7 @@ from ttc_rl.schema import (
     UserError,
     is_full_disk,
 )
+from ttc_rl.tracking import run_name
 from ttc_rl.train.adapters import by_old_name, loading, merged, peft_config
 from ttc_rl.train.experts import local_folder
 from ttc_rl.train.following import Director, FollowingTrainer, look_with_policy, restore
@@ -39,6 +40,7 @@ from ttc_rl.train.ledger import Ledger
 from ttc_rl.train.masks import only_masked
 from ttc_rl.train.patches import make_patch
 from ttc_rl.train.ranks import barrier
+from ttc_rl.train.reporting import own_reporters, report_dev, told_to_trl
 from ttc_rl.train.watchdog import Watchdog
 
 # P tasks a step, G rollouts a task; a step's completions arrive as P groups of G.
@@ -87,7 +89,11 @@ def train_grpo(
         "train_dataset": _dataset(plan, prompt),
         "processing_class": tokenizer,
         "peft_config": peft_config(recipe.train.adapter),
-        "callbacks": [_Progress(arm, recipe.train.updates, say), _MarkComplete()],
+        "callbacks": [
+            *own_reporters(recipe.train, arm, update),
+            _Progress(arm, recipe.train.updates, say),
+            _MarkComplete(),
+        ],
     }
     trainer = FollowingTrainer(director=director, **given) if director else GRPOTrainer(**given)
     if isinstance(trainer, FollowingTrainer) and recipe.train.curriculum.reembed:
@@ -97,7 +103,9 @@ def train_grpo(
     if dev is not None:
         if trainer.accelerator.num_processes > 1:
             raise UserError("train.dev: evaluates in one process only; leave it out of this run")
-        trainer.add_callback(_Evaluate(dev, arm, tokenizer, recipe, say))
+        trainer.add_callback(
+            _Evaluate(dev, arm, tokenizer, recipe, say, trainer.callback_handler.callbacks)
+        )
     trainer.remove_callback(PrinterCallback)
     watchdog = Watchdog(recipe.train.watchdog, arm, say, recipe.train.updates)
     trainer.add_callback(watchdog)
@@ -209,7 +217,8 @@ def _grpo_config(recipe: Recipe, plan: Plan, arm: ArmDir, track: bool) -> GRPOCo
         "save_steps": train.save_steps * train.updates,  # never amid the updates of a step
         "save_total_limit": 2,
         "logging_steps": train.updates,
-        "report_to": ["wandb"] if track else [],
+        "project": recipe.track.project,
+        "run_name": run_name(arm.root),
         "disable_tqdm": True,
         "bf16": cuda,
         "use_cpu": not cuda,
@@ -228,7 +237,8 @@ def _grpo_config(recipe: Recipe, plan: Plan, arm: ArmDir, track: bool) -> GRPOCo
     if loaded := loading(train.lora):
         ours["model_init_kwargs"] = loaded
     try:
-        return GRPOConfig(**(ours | train.trl))
+        reported: dict[str, Any] = {"report_to": told_to_trl(train, track)}
+        return GRPOConfig(**(ours | train.trl | reported))
     except (TypeError, ValueError) as error:
         raise UserError(f"train.trl: TRL's GRPOConfig says: {error}") from None
 
@@ -275,20 +285,22 @@ class _Evaluate(TrainerCallback):
         tokenizer: Any,
         recipe: Recipe,
         say: Callable[[str], None],
+        reporters: list[TrainerCallback],
     ) -> None:
-        self.dev, self.arm, self.say = dev, arm, say
+        self.dev, self.arm, self.say, self.reporters = dev, arm, say, reporters
         self.tokenizer, self.templates = tokenizer, recipe.prompts
         self.updates = recipe.train.updates
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         if state.global_step == 0:
-            self._evaluate(given["model"], 0)
+            self._evaluate(given["model"], 0, (args, state, control))
 
     def on_step_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         if state.global_step % self.updates == 0:
-            self._evaluate(given["model"], state.global_step // self.updates)
+            step = state.global_step // self.updates
+            self._evaluate(given["model"], step, (args, state, control))
 
-    def _evaluate(self, model: Any, step: int) -> None:
+    def _evaluate(self, model: Any, step: int, now: tuple[Any, Any, Any]) -> None:
         def completer(decoding: Decoding) -> Completer:
             return GenerateCompleter(model, self.tokenizer, decoding, self.templates)
 
@@ -298,6 +310,7 @@ class _Evaluate(TrainerCallback):
         model.train(training)
         if found is not None:
             append_jsonl(self.arm.dev, [{"step": step, **found}])
+            report_dev(self.reporters, found, *now)
             told = ", ".join(f"{k} {v:.3f}" for k, v in found.items() if "@" in k)
             self.say(f"step {step}: dev {told}")
 

@@ -1,0 +1,55 @@
+"""What `train.trl.report_to` names: transformers' own callbacks, writing where a run's files lie.
+
+Left alone, TensorBoard's events would lie under checkpoints/, which training deletes at its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from transformers import TrainerCallback
+from transformers.integrations.integration_utils import (
+    TensorBoardCallback,
+    TrackioCallback,
+)
+
+from ttc_rl.config import TrainConfig
+from ttc_rl.ranks import is_main
+from ttc_rl.run_dir import ArmDir
+
+
+def told_to_trl(train: TrainConfig, track: bool) -> list[str]:
+    """What TRL is given as `report_to`; TensorBoard's callback is made here instead."""
+    others = [name for name in train.report_to if name != "tensorboard"]
+    return [*(["wandb"] if track else []), *others]
+
+
+def own_reporters(train: TrainConfig, arm: ArmDir, update: int) -> list[TrainerCallback]:
+    """TensorBoard into `arm.tensorboard`, going on after so many optimiser updates.
+
+    Events that an interrupted run wrote after its checkpoint are dropped by whoever reads them
+    (`purge_step` of torch's SummaryWriter).
+    """
+    if "tensorboard" not in train.report_to:
+        return []
+    if not is_main():
+        return [TensorBoardCallback()]  # writes nothing on other ranks
+    from torch.utils.tensorboard import SummaryWriter
+
+    purge = update + 1 if update else None
+    return [TensorBoardCallback(SummaryWriter(str(arm.tensorboard), purge_step=purge))]
+
+
+def report_dev(
+    callbacks: list[TrainerCallback],
+    found: Mapping[str, float],
+    args: Any,
+    state: Any,
+    control: Any,
+) -> None:
+    """Dev scores as `eval/dev/...` to TensorBoard and Trackio; W&B gets them by `tracking`."""
+    logs = {f"eval_dev/{name}": value for name, value in found.items()}
+    for callback in callbacks:
+        if isinstance(callback, TensorBoardCallback | TrackioCallback):
+            callback.on_log(args, state, control, logs=logs)
