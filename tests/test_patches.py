@@ -54,6 +54,23 @@ def test_a_patch_of_another_base_is_refused(tmp_path: Path):
         make_patch(one, other, tmp_path / "q.safetensors")
 
 
+def test_a_tied_weight_that_is_written_twice_is_no_change(tmp_path: Path):
+    """As FSDP leaves a model whose output layer is its embedding."""
+    old, new = torch.zeros(4, 2), torch.ones(4, 2)
+    base = folder(tmp_path / "base", {"model.embed_tokens.weight": old})
+    both = {"model.embed_tokens.weight": new, "lm_head.weight": new.clone()}
+    model = folder(tmp_path / "model", both)
+    with pytest.raises(UserError, match=r"lm_head\.weight stands in one of them only"):
+        make_patch(base, model, tmp_path / "p.safetensors")
+    for path in (base, model):
+        (path / "config.json").write_text('{"tie_word_embeddings": true}')
+    assert make_patch(base, model, tmp_path / "p.safetensors").changed == 8
+    apply_patch(base, tmp_path / "p.safetensors", tmp_path / "back")
+    back = load_file(tmp_path / "back" / "model.safetensors")
+    assert back.keys() == {"model.embed_tokens.weight"}
+    assert back["model.embed_tokens.weight"].tolist() == new.tolist()
+
+
 def test_a_trained_model_is_its_base_and_a_patch(undisturbed: Path, cache: Path, tmp_path: Path):
     base = next(
         p.parent for p in (cache / "models").glob("*/model.safetensors") if same(p, undisturbed)

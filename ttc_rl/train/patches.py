@@ -29,6 +29,7 @@ from ttc_rl.run_dir import read_json, write_json
 from ttc_rl.schema import UserError
 from ttc_rl.versions import model_fingerprint
 
+TIED = "lm_head.weight"
 STEP = 255
 """The longest gap; also the mark of a gap that ends at no change."""
 
@@ -161,6 +162,8 @@ def _tensors(folder: Path) -> Iterator[tuple[str, Path]]:
     for path in files:
         with safe_open(path, "pt") as file:
             found |= dict.fromkeys(file.keys(), path)
+    if read_json(folder / "config.json").get("tie_word_embeddings"):
+        found.pop(TIED, None)  # FSDP writes it, others do not
     yield from sorted(found.items())
 
 

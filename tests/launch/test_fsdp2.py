@@ -1,0 +1,110 @@
+"""Weights shared out over two processes (PyTorch's FSDP2 over gloo): the model that one trains."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pyarrow.parquet as pq
+import pytest
+from safetensors.torch import load_file
+
+from ttc_rl.launch import config_file
+from ttc_rl.run_dir import read_jsonl
+
+HERE = Path(__file__).parent
+TINY = HERE.parent / "tiny.yaml"
+KEYS = {
+    "all": ("arms.random=null",),
+    "guard": ("arms.random=null", "train.guard={min_successes: 1}", "train.pass_at_k=2"),
+    "following": ("arms.random=null", "train.curriculum.method=beta", "train.curriculum.every=2"),
+    "lora": ("arms.random=null", "train.lora={rank: 4}"),
+    "svf": ("arms.random=null", "train.svf={}", "train.trl.learning_rate=1e-2"),
+}
+
+
+def config(folder: Path) -> str:
+    """Ours, but for processors: no GPU, no bfloat16."""
+    text = config_file("fsdp2").read_text()
+    changed = text.replace("mixed_precision: bf16", 'mixed_precision: "no"')
+    path = folder / "fsdp2.yaml"
+    path.write_text(changed.replace("use_cpu: false", "use_cpu: true"))
+    assert path.read_text() != changed != text
+    return str(path)
+
+
+def start(
+    folder: Path, run: Path, keys: tuple[str, ...], *, same_draws: bool = False
+) -> "subprocess.Popen[str]":
+    ranks = [
+        "-m", "accelerate.commands.launch", "--config_file", config(folder),
+        "--num_processes", "2", "--num_machines", "1", "--main_process_port", "0",
+    ]  # fmt: skip
+    script = [str(HERE / "fsdp2_on_cpu.py"), "train", str(TINY), *keys, "--run-dir", str(run)]
+    return subprocess.Popen(
+        [sys.executable, *ranks, *script],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        env=os.environ | ({"SAME_DRAWS": "1"} if same_draws else {}),
+    )  # fmt: skip
+
+
+def finish(process: "subprocess.Popen[str]") -> str:
+    out, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, out
+    return out
+
+
+def selected(run: Path, keys: tuple[str, ...]) -> Path:
+    command = [sys.executable, "-m", "ttc_rl", "select", str(TINY), *keys, "--run-dir", str(run)]
+    subprocess.run(command, check=True, capture_output=True, timeout=300)
+    return run
+
+
+def weights(run: Path) -> dict:
+    found = load_file(run / "arms" / "sift" / "model" / "model.safetensors")
+    found.pop("lm_head.weight", None)  # tied to the embedding, which FSDP2 writes twice
+    return found
+
+
+def tasks(run: Path) -> list[str]:
+    files = sorted((run / "arms" / "sift" / "rollouts").glob("*.parquet"))
+    return [task for file in files for task in pq.read_table(file)["task_id"].to_pylist()]
+
+
+def assert_same(one: Path, other: Path) -> None:
+    assert tasks(one) == tasks(other)
+    mine, theirs = weights(one), weights(other)
+    assert mine.keys() == theirs.keys()
+    for name, weight in mine.items():
+        assert (weight - theirs[name]).abs().max() < 1e-4, name
+
+
+@pytest.mark.parametrize("what", list(KEYS))
+def test_two_ranks_that_share_the_weights_train_the_model_of_one(
+    cache: Path, tmp_path: Path, what: str
+):
+    keys = KEYS[what]
+    alone, two = (selected(tmp_path / name, keys) for name in ("alone", "two"))
+    script = [str(HERE / "same_draws.py"), "train", str(TINY), *keys, "--run-dir", str(alone)]
+    subprocess.run([sys.executable, *script], check=True, capture_output=True, timeout=300)
+    finish(start(tmp_path, two, keys, same_draws=True))
+    assert_same(alone, two)
+
+
+def test_killed_and_started_again_it_ends_the_same(cache: Path, tmp_path: Path):
+    keys = KEYS["all"]
+    whole, killed = (selected(tmp_path / name, keys) for name in ("whole", "killed"))
+    finish(start(tmp_path, whole, keys))
+    process = start(tmp_path, killed, keys)
+    metrics = killed / "arms" / "sift" / "metrics.jsonl"
+    while sum(1 for _ in read_jsonl(metrics)) < 5:
+        assert process.poll() is None
+        time.sleep(0.01)
+    for one in [process, *psutil.Process(process.pid).children(recursive=True)]:
+        one.kill()
+    process.communicate()
+    assert "training goes on after step 3" in finish(start(tmp_path, killed, keys))
+    assert [row["step"] for row in read_jsonl(metrics)] == [*range(1, 9)]
+    assert_same(whole, killed)
