@@ -33,6 +33,10 @@ def trained(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Job:
 
 
 def test_the_model_left_is_the_base_plus_the_adapter(trained: Job):
+    assert_base_plus_adapter(trained)
+
+
+def assert_base_plus_adapter(trained: Job) -> None:
     folder = trained.arm("sift")[1]
     base = load_file(Path(starting_model(trained.recipe, lambda _: None)) / "model.safetensors")
     whole = load_file(folder.model / "model.safetensors")
@@ -43,7 +47,7 @@ def test_the_model_left_is_the_base_plus_the_adapter(trained: Job):
         stem = f"base_model.model.{name.removesuffix('.weight')}"
         expected = base[name]
         if f"{stem}.lora_A.weight" in adapter:
-            a, b = adapter[f"{stem}.lora_A.weight"], adapter[f"{stem}.lora_B.weight"]
+            a, b = (adapter[f"{stem}.lora_{letter}.weight"].float() for letter in "AB")
             assert a.shape[0] == b.shape[1] == 3
             expected = base[name] + 2.0 * b @ a
             changed += 1
@@ -61,17 +65,40 @@ def test_the_same_recipe_trains_the_same_adapter(trained: Job, tmp_path: Path):
     assert one.read_bytes() == two.read_bytes()
 
 
+def test_a_base_in_four_bits_is_trained_beside_and_left_as_it_was(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """QLoRA: the layers hold packed weights, the model left is the base on disk plus the adapter."""
+    from bitsandbytes.nn import Linear4bit
+    from trl.trainer.grpo_trainer import GRPOTrainer
+
+    held: list[torch.dtype] = []
+    step = GRPOTrainer.training_step
+
+    def looking(self: Any, model: Any, *given: Any, **more: Any) -> Any:
+        held.extend(m.weight.dtype for m in model.modules() if isinstance(m, Linear4bit))
+        return step(self, model, *given, **more)
+
+    monkeypatch.setattr(GRPOTrainer, "training_step", looking)
+    made = job(tmp_path / "run", "train.lora.load_in_4bit=true", "arms.random=null")
+    select(made)
+    train(made)
+    assert len(held) == 8 * 2 * 7  # steps x layers x linear maps
+    assert set(held) == {torch.uint8}
+    assert_base_plus_adapter(made)
+
+
 def test_what_peft_is_given(monkeypatch: pytest.MonkeyPatch):
     config: Any = peft_config(AdapterConfig(rank=4, dropout=0.1, target_modules=["q_proj"]))
     assert (config.r, config.lora_alpha, config.lora_dropout) == (4, 8, 0.1)
     assert config.target_modules == {"q_proj"}
     assert peft_config(None) is None
     assert loading(AdapterConfig()) == {}
-    with pytest.raises(UserError, match="load_in_4bit needs bitsandbytes"):
-        loading(AdapterConfig(load_in_4bit=True))
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
     quantised = loading(AdapterConfig(load_in_4bit=True))["quantization_config"]
     assert (quantised.load_in_4bit, quantised.bnb_4bit_quant_type) == (True, "nf4")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UserError, match="load_in_4bit needs bitsandbytes"):
+        loading(AdapterConfig(load_in_4bit=True))
 
 
 def test_the_cards_are_ours_and_not_pefts(trained: Job):

@@ -332,7 +332,7 @@ class AdapterConfig(Section):
     dropout: float = Field(default=0.0, ge=0, lt=1)
     target_modules: str | list[str] = "all-linear"
     load_in_4bit: bool = False
-    """Hold the base in four bits while training (QLoRA); needs bitsandbytes and CUDA."""
+    """Hold the base in four bits while training (QLoRA); needs bitsandbytes."""
 
 
 class SvfConfig(Section):

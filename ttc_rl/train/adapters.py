@@ -47,7 +47,7 @@ def peft_config(config: AdapterConfig | SvfConfig | None) -> Any:
 def loading(config: AdapterConfig | None) -> Mapping[str, Any]:
     """`model_init_kwargs` of a base in four bits (QLoRA, arXiv 2305.14314); empty for others.
 
-    Raises UserError where bitsandbytes, which quantises on CUDA, is not installed.
+    Raises UserError where bitsandbytes, which quantises, is not installed.
     """
     if config is None or not config.load_in_4bit:
         return {}
