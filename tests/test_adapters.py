@@ -68,7 +68,7 @@ def test_the_same_recipe_trains_the_same_adapter(trained: Job, tmp_path: Path):
 def test_a_base_in_four_bits_is_trained_beside_and_left_as_it_was(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """QLoRA: the layers hold packed weights, the model left is the base on disk plus the adapter."""
+    """QLoRA: layers hold packed weights, the model left is the base on disk plus the adapter."""
     from bitsandbytes.nn import Linear4bit
     from trl.trainer.grpo_trainer import GRPOTrainer
 
