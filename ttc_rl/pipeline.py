@@ -14,8 +14,9 @@ from typing import Any
 from ttc_rl import curate
 from ttc_rl.config import Recipe
 from ttc_rl.job import Job, check_extras, starting_model
-from ttc_rl.ranks import alone
+from ttc_rl.ranks import alone, is_main
 from ttc_rl.run_dir import RunDir, read_json, write_json
+from ttc_rl.run_lock import training
 from ttc_rl.schema import Task, UserError
 from ttc_rl.verifiers.majority import VOTING
 
@@ -52,7 +53,12 @@ def _trained(job: Job) -> list[bool]:
 
 
 def train(job: Job) -> None:
-    """The curriculum of every arm to a trained model."""
+    """The curriculum of every arm to a trained model, by one training at a time."""
+    with training(job.run.root) if is_main() else nullcontext():
+        _train(job)
+
+
+def _train(job: Job) -> None:
     arms = [name for name in job.recipe.arm_names if not job.arm(name)[1].model.exists()]
     if not arms:
         job.say("training: done already")

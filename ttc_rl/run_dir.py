@@ -25,6 +25,7 @@ from typing import Any
 from uuid import uuid4
 
 from ttc_rl.config import Recipe, dump_recipe, load_recipe
+from ttc_rl.run_lock import wait_until_free
 from ttc_rl.schema import UserError
 
 
@@ -178,11 +179,13 @@ class RunDir:
         """Make the folder and write recipe.yaml, or go on with one that holds the same recipe.
 
         Raises UserError where a run exists and neither `resume` nor `overwrite` was asked, where
-        the recipe asked differs from the one that the folder holds, or where it is not writable.
+        the recipe asked differs from the one that the folder holds, where a training would be
+        overwritten while it runs, or where it is not writable.
         """
         run = RunDir(root)
         if run.recipe.exists():
             if overwrite:
+                wait_until_free(root)
                 shutil.rmtree(root)
             elif not resume:
                 raise UserError(
