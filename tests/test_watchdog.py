@@ -94,6 +94,8 @@ def test_a_stop_saves_unless_the_weights_are_lost(tmp_path: Path):
 def test_a_step_that_hangs_shows_where(tmp_path: Path):
     made, state, control, _ = dog(tmp_path, stall=0.2)
     hang_here()
+    assert [row["step"] for row in read_jsonl(ArmDir(tmp_path).alarms)] == [2]  # before it ends
+    state.global_step = 2
     made.on_step_end(None, state, control)
     made.close()
     assert "hang_here" in (tmp_path / "stall.txt").read_text()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from transformers.utils.logging import disable_progress_bar
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
-from ttc_rl.config import SERVER_URL, Recipe
+from ttc_rl.config import Recipe
 from ttc_rl.curriculum import Curriculum, Plan, micro_batch
 from ttc_rl.prompts import as_messages, render
 from ttc_rl.ranks import is_main, world
@@ -37,6 +37,7 @@ from ttc_rl.train.adapters import loading, merged, peft_config
 from ttc_rl.train.following import Director, FollowingTrainer, look_with_policy, restore
 from ttc_rl.train.ledger import Ledger
 from ttc_rl.train.ranks import barrier
+from ttc_rl.train.rollout_server import server_url, server_watched
 from ttc_rl.train.watchdog import Watchdog
 
 # P tasks a step, G rollouts a task; a step's completions arrive as P groups of G.
@@ -88,30 +89,50 @@ def train_grpo(
         "peft_config": peft_config(recipe.train.lora),
         "callbacks": [_Progress(arm, recipe.train.updates, say), _MarkComplete()],
     }
-    trainer = FollowingTrainer(director=director, **given) if director else GRPOTrainer(**given)
-    if isinstance(trainer, FollowingTrainer) and recipe.train.curriculum.reembed:
-        look_with_policy(trainer, base, recipe.embed)
-    if dev is not None:
-        if trainer.accelerator.num_processes > 1:
-            raise UserError("train.dev: evaluates in one process only; leave it out of this run")
-        trainer.add_callback(_Evaluate(dev, arm, tokenizer, recipe, say))
-    trainer.remove_callback(PrinterCallback)
+    url = server_url(recipe) if is_main() else None  # one rank speaks with it
+    with server_watched(url, lambda: _newest_checkpoint(arm)[1] // recipe.train.updates, say):
+        trainer = FollowingTrainer(director=director, **given) if director else GRPOTrainer(**given)
+        if isinstance(trainer, FollowingTrainer) and recipe.train.curriculum.reembed:
+            look_with_policy(trainer, base, recipe.embed)
+        if dev is not None:
+            if trainer.accelerator.num_processes > 1:
+                raise UserError(
+                    "train.dev: evaluates in one process only; leave it out of this run"
+                )
+            trainer.add_callback(_Evaluate(dev, arm, tokenizer, recipe, say))
+        trainer.remove_callback(PrinterCallback)
+        _watched(trainer, recipe, arm, checkpoint, say)
+        with _full_disk_told(arm):
+            _save_model(trainer, tokenizer, recipe, base, arm)
+
+
+def _watched(
+    trainer: GRPOTrainer,
+    recipe: Recipe,
+    arm: ArmDir,
+    checkpoint: Path | None,
+    say: Callable[[str], None],
+) -> None:
+    """All steps. Raises UserError where the watchdog stopped it, and where the disk is full."""
     watchdog = Watchdog(recipe.train.watchdog, arm, say, recipe.train.updates)
     trainer.add_callback(watchdog)
-    try:
+    with closing(watchdog), _full_disk_told(arm):
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-        if watchdog.stopped:
-            raise UserError(
-                f"{arm.root}: stopped by the watchdog, {watchdog.stopped}; --resume goes on from "
-                "the last checkpoint until it happens again, train.watchdog.stop: [] never stops"
-            )
-        _save_model(trainer, tokenizer, recipe, base, arm)
+    if watchdog.stopped:
+        raise UserError(
+            f"{arm.root}: stopped by the watchdog, {watchdog.stopped}; --resume goes on from "
+            "the last checkpoint until it happens again, train.watchdog.stop: [] never stops"
+        )
+
+
+@contextmanager
+def _full_disk_told(arm: ArmDir) -> Iterator[None]:
+    try:
+        yield
     except (OSError, RuntimeError, SafetensorError) as error:
         if not is_full_disk(error):
             raise
         raise UserError(f"{arm.root}: {FULL_DISK} ({error})") from None
-    finally:
-        watchdog.close()
 
 
 def _save_model(
@@ -209,7 +230,7 @@ def _grpo_config(recipe: Recipe, plan: Plan, arm: ArmDir, track: bool) -> GRPOCo
             "vllm_enable_sleep_mode": train.vllm.sleep and train.vllm.mode == "colocate" and cuda,
             "vllm_gpu_memory_utilization": train.vllm.gpu_memory_utilization,
             "vllm_tensor_parallel_size": train.vllm.tensor_parallel_size,
-            "vllm_server_base_url": train.vllm.server_base_url or os.environ.get(SERVER_URL),
+            "vllm_server_base_url": server_url(recipe),
         }
     if loaded := loading(train.lora):
         ours["model_init_kwargs"] = loaded
