@@ -103,6 +103,21 @@ def test_a_step_that_hangs_shows_where(tmp_path: Path):
     assert not control.should_training_stop
 
 
+def test_quick_steps_do_not_set_the_timer_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    set_to: list[float] = []
+    monkeypatch.setattr(
+        "faulthandler.dump_traceback_later", lambda seconds, **_: set_to.append(seconds)
+    )
+    made, state, control, _ = dog(tmp_path, stall=1000)
+    for _ in range(20):
+        made.on_step_end(None, state, control)
+    assert set_to == [pytest.approx(1100)]
+    made.set_at -= 101
+    made.on_step_end(None, state, control)
+    assert len(set_to) == 2
+    made.close()
+
+
 def hang_here() -> None:
     time.sleep(0.5)
 

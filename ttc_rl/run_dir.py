@@ -255,13 +255,24 @@ def write_jsonl(path: Path, rows: Iterable[Any]) -> None:
     _write(path, ((json.dumps(row, ensure_ascii=False) + "\n").encode() for row in rows))
 
 
-def append_jsonl(path: Path, rows: Iterable[Any]) -> None:
-    """Rows at the end of a file, in one write; see `read_jsonl` for a line cut by a kill."""
+def append_jsonl(path: Path, rows: Iterable[Any], *, to_disk: bool = True) -> None:
+    """Rows at the end of a file, in one write; see `read_jsonl` for a line cut by a kill.
+
+    No kill loses what was written; without `to_disk` a power cut does, until `sync`.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
         file.write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
         file.flush()
-        os.fsync(file.fileno())
+        if to_disk:
+            os.fsync(file.fileno())
+
+
+def sync(path: Path) -> None:
+    """What was appended, to disk; nothing where there is no file."""
+    if path.exists():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
 
 
 def read_json(path: Path) -> Any:

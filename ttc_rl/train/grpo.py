@@ -23,7 +23,7 @@ from ttc_rl.config import Recipe
 from ttc_rl.curriculum import Curriculum, Plan, micro_batch
 from ttc_rl.prompts import as_messages, render
 from ttc_rl.ranks import is_main, world
-from ttc_rl.run_dir import ArmDir, append_jsonl, read_jsonl, write_json, write_jsonl
+from ttc_rl.run_dir import ArmDir, append_jsonl, read_jsonl, sync, write_json, write_jsonl
 from ttc_rl.sampling import Decoding
 from ttc_rl.sampling.generate import GenerateCompleter
 from ttc_rl.schema import (
@@ -87,7 +87,7 @@ def train_grpo(
         "train_dataset": _dataset(plan, prompt),
         "processing_class": tokenizer,
         "peft_config": peft_config(recipe.train.lora),
-        "callbacks": [_Progress(arm, recipe.train.updates, say), _MarkComplete()],
+        "callbacks": [_Progress(arm, recipe.train.updates, say), _MarkComplete(arm)],
     }
     url = server_url(recipe) if is_main() else None  # one rank speaks with it
     with server_watched(url, lambda: _newest_checkpoint(arm)[1] // recipe.train.updates, say):
@@ -261,7 +261,7 @@ class _Progress(TrainerCallback):
             return
 
         step, steps = state.global_step // self.updates, state.max_steps // self.updates
-        append_jsonl(self.arm.metrics, [{"step": step, **logs}])
+        append_jsonl(self.arm.metrics, [{"step": step, **logs}], to_disk=False)
         done = state.global_step == state.max_steps
         if done or time.monotonic() - self.last_said > 5:
             self.last_said = time.monotonic()
@@ -310,9 +310,13 @@ class _Evaluate(TrainerCallback):
 
 
 class _MarkComplete(TrainerCallback):
+    def __init__(self, arm: ArmDir) -> None:
+        self.arm = arm
+
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         barrier()  # every rank has written its state of random numbers
         if state.is_world_process_zero:
+            sync(self.arm.metrics)  # a checkpoint stands for the steps before it
             folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
             write_json(folder / COMPLETE, {"step": state.global_step})
 

@@ -32,6 +32,9 @@ from ttc_rl.run_dir import ArmDir, append_jsonl
 
 WATCHED, MOST = 8, 1_000_000
 """Tensors whose first so many numbers tell whether weights moved."""
+LATER = 1.1
+"""Times `stall` until stacks are written and told of: the timer, a thread of its own each time, is
+set anew once a tenth of `stall` has passed and not at every step."""
 GAP = "sampling/sampling_logp_difference/mean"
 
 
@@ -110,6 +113,7 @@ class Watchdog(TrainerCallback):
         """Why the training was stopped; empty where it was not."""
         self.began, self.told_of = time.monotonic(), -math.inf
         """Of the step that runs; and of the last step that stalled and was told of."""
+        self.set_at = -math.inf
         self.stacks: IO[str] | None = None
         self.over = threading.Event()
 
@@ -138,7 +142,7 @@ class Watchdog(TrainerCallback):
         while not self.over.wait(min(5.0, self.config.stall / 4)):
             began = self.began
             took = time.monotonic() - began
-            if took > self.config.stall and self.told_of != began:
+            if took > LATER * self.config.stall and self.told_of != began:
                 self.told_of = began
                 where = "what it does is in stall.txt"
                 self._tell(state.global_step // self.updates + 1, "stall", f"{took:.0f} s; {where}")
@@ -162,9 +166,10 @@ class Watchdog(TrainerCallback):
             stall.unlink()
 
     def _wait(self) -> None:
-        self.began = time.monotonic()
-        if self.stacks is not None:
-            faulthandler.dump_traceback_later(self.config.stall, repeat=True, file=self.stacks)
+        self.began, stall = time.monotonic(), self.config.stall
+        if self.stacks is not None and self.began - self.set_at > (LATER - 1) * stall:
+            self.set_at = self.began
+            faulthandler.dump_traceback_later(LATER * stall, repeat=True, file=self.stacks)
 
     def _alarm(
         self, state: Any, control: Any, found: Mapping[str, str], *, told_before: bool = False
