@@ -21,10 +21,11 @@ check: .venv/ready
 	$(BIN)/lint-imports
 
 # Real vLLM, by its CPU build, in an environment of its own (2.3 GB): evaluation, and training whose
-# weights are seen to arrive. What torchvision and triton would bring is CUDA's and breaks a CPU torch.
+# weights are seen to arrive, colocated and with a server, which is killed too. What torchvision and
+# triton would bring is CUDA's and breaks a CPU torch.
 test-vllm: .venv-vllm/ready
 	VLLM_CPU_KVCACHE_SPACE=1 TORCHDYNAMO_DISABLE=1 PYTHONPATH=. .venv-vllm/bin/python -m pytest \
-	    tests/test_vllm_engine.py tests/test_vllm_training.py
+	    tests/test_vllm_engine.py tests/test_vllm_training.py tests/test_vllm_server.py
 
 .venv-vllm/ready: pyproject.toml tests/vllm-overrides.txt
 	$(PYTHON) -m venv .venv-vllm

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow.parquet as pq
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from ttc_rl.config import load_recipe
 from ttc_rl.curriculum import plan
 from ttc_rl.run_dir import RunDir, read_json, read_jsonl
+from ttc_rl.train.ledger import ROLLOUTS
 
 RECIPE = Path(__file__).parent / "tiny.yaml"
 
@@ -85,6 +87,7 @@ def test_trl_executed_exactly_the_curriculum(undisturbed: Path):
 
 def test_every_reward_is_the_verdict(undisturbed: Path):
     for file in (undisturbed / "arms" / "sift" / "rollouts").glob("*.parquet"):
+        assert pq.read_schema(file).equals(ROLLOUTS)
         for row in pq.read_table(file).to_pylist():
             assert row["reward"] == float(row["correct"])
             assert row["finish_reason"] in ("stop", "length")
@@ -132,6 +135,21 @@ def test_a_checkpoint_cut_by_a_kill_is_not_resumed_from(tmp_path: Path):
     for step in (3, 6):
         (arm.checkpoints / f"checkpoint-{step}" / COMPLETE).write_text(json.dumps({"step": step}))
     assert _newest_checkpoint(arm) == (arm.checkpoints / "checkpoint-6", 6)
+
+
+def test_metrics_are_on_the_disk_before_a_checkpoint_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from ttc_rl.run_dir import ArmDir
+    from ttc_rl.train import grpo
+
+    arm, order = ArmDir(tmp_path), list[Path]()
+    monkeypatch.setattr(grpo, "sync", order.append)
+    monkeypatch.setattr(grpo, "write_json", lambda path, _: order.append(path))
+    args = SimpleNamespace(output_dir=arm.checkpoints)
+    state = SimpleNamespace(global_step=3, is_world_process_zero=True)
+    grpo._MarkComplete(arm).on_save(args, state, None)
+    assert order == [arm.metrics, arm.checkpoints / "checkpoint-3" / grpo.COMPLETE]
 
 
 def test_an_existing_run_is_refused_and_another_recipe_is_not_resumed(undisturbed: Path):

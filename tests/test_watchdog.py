@@ -94,11 +94,28 @@ def test_a_stop_saves_unless_the_weights_are_lost(tmp_path: Path):
 def test_a_step_that_hangs_shows_where(tmp_path: Path):
     made, state, control, _ = dog(tmp_path, stall=0.2)
     hang_here()
+    assert [row["step"] for row in read_jsonl(ArmDir(tmp_path).alarms)] == [2]  # before it ends
+    state.global_step = 2
     made.on_step_end(None, state, control)
     made.close()
     assert "hang_here" in (tmp_path / "stall.txt").read_text()
     assert [row["alarm"] for row in read_jsonl(ArmDir(tmp_path).alarms)] == ["stall"]
     assert not control.should_training_stop
+
+
+def test_quick_steps_do_not_set_the_timer_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    set_to: list[float] = []
+    monkeypatch.setattr(
+        "faulthandler.dump_traceback_later", lambda seconds, **_: set_to.append(seconds)
+    )
+    made, state, control, _ = dog(tmp_path, stall=1000)
+    for _ in range(20):
+        made.on_step_end(None, state, control)
+    assert set_to == [pytest.approx(1100)]
+    made.set_at -= 101
+    made.on_step_end(None, state, control)
+    assert len(set_to) == 2
+    made.close()
 
 
 def hang_here() -> None:

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from ttc_rl.ranks import is_main
 from ttc_rl.schema import FULL_DISK, UserError, is_full_disk
+from ttc_rl.tether import follow_launch
 
 if TYPE_CHECKING:
     from ttc_rl.config import Recipe
@@ -64,6 +65,7 @@ Data = Annotated[str | None, typer.Option(help="Folder of task files that stand 
 def main() -> None:
     """Entry point: an error the user can mend is one line on stderr and exit code 2."""
     try:
+        follow_launch()
         app()
     except UserError as error:
         _fail(str(error))

@@ -16,6 +16,7 @@ from ttc_rl.config import Recipe
 from ttc_rl.job import Job, check_extras, starting_model
 from ttc_rl.ranks import alone, is_main
 from ttc_rl.run_dir import RunDir, read_json, write_json
+from ttc_rl.run_lock import training
 from ttc_rl.schema import Task, UserError
 from ttc_rl.verifiers.majority import VOTING
 
@@ -48,7 +49,15 @@ def select(job: Job) -> None:
 
 
 def train(job: Job) -> None:
-    """The curriculum of every arm, or of every expert of one, to a trained model."""
+    """The curriculum of every arm, or of every expert of one, to a trained model.
+
+    One training at a time in a run folder.
+    """
+    with training(job.run.root) if is_main() else nullcontext():
+        _train_all(job)
+
+
+def _train_all(job: Job) -> None:
     if all(map(job.trained, job.recipe.arm_names)):
         job.say("training: done already")
         return

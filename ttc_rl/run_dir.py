@@ -29,6 +29,7 @@ from typing import Any
 from uuid import uuid4
 
 from ttc_rl.config import Recipe, dump_recipe, load_recipe
+from ttc_rl.run_lock import wait_until_free
 from ttc_rl.schema import UserError
 
 
@@ -218,11 +219,13 @@ class RunDir:
         """Make the folder and write recipe.yaml, or go on with one that holds the same recipe.
 
         Raises UserError where a run exists and neither `resume` nor `overwrite` was asked, where
-        the recipe asked differs from the one that the folder holds, or where it is not writable.
+        the recipe asked differs from the one that the folder holds, where a training would be
+        overwritten while it runs, or where it is not writable.
         """
         run = RunDir(root)
         if run.recipe.exists():
             if overwrite:
+                wait_until_free(root)
                 shutil.rmtree(root)
             elif not resume:
                 raise UserError(
@@ -292,13 +295,24 @@ def write_jsonl(path: Path, rows: Iterable[Any]) -> None:
     _write(path, ((json.dumps(row, ensure_ascii=False) + "\n").encode() for row in rows))
 
 
-def append_jsonl(path: Path, rows: Iterable[Any]) -> None:
-    """Rows at the end of a file, in one write; see `read_jsonl` for a line cut by a kill."""
+def append_jsonl(path: Path, rows: Iterable[Any], *, to_disk: bool = True) -> None:
+    """Rows at the end of a file, in one write; see `read_jsonl` for a line cut by a kill.
+
+    No kill loses what was written; without `to_disk` a power cut does, until `sync`.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
         file.write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
         file.flush()
-        os.fsync(file.fileno())
+        if to_disk:
+            os.fsync(file.fileno())
+
+
+def sync(path: Path) -> None:
+    """What was appended, to disk; nothing where there is no file."""
+    if path.exists():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
 
 
 def read_json(path: Path) -> Any:

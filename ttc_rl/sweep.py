@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from typing import Any
 from ttc_rl.config import Recipe, dump_recipe, with_keys
 from ttc_rl.run_dir import RunDir, write_text
 from ttc_rl.schema import UserError
+from ttc_rl.tether import LAUNCH
 
 
 def cells(recipe: Recipe) -> Iterator[tuple[str, Recipe]]:
@@ -48,7 +50,11 @@ def _run_cell(root: Path, name: str, cell: Recipe, say: Callable[[str], None]) -
     command = [sys.executable, "-m", "ttc_rl", "run", str(asked), "--run-dir", str(root / name)]
     with (root / f"{name}.log").open("a") as log:
         done = subprocess.run(
-            [*command, "--resume"], stdout=log, stderr=subprocess.STDOUT, check=False
+            [*command, "--resume"],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=os.environ | {LAUNCH: str(os.getpid())},
+            check=False,
         )
     say(f"{name}: {'done' if done.returncode == 0 else f'failed, see {name}.log'}")
     return done.returncode

@@ -18,10 +18,11 @@ from ruamel.yaml import YAML
 
 from ttc_rl.config import Recipe, load_recipe
 from ttc_rl.curriculum import plan
-from ttc_rl.launch import CONFIGS, Launch, Parallel, check, config_file, run_local
+from ttc_rl.launch import CONFIGS, Launch, Parallel, check, config_file, local, run_local
 from ttc_rl.launch.cluster import options, sky_task, slurm_script
 from ttc_rl.run_dir import read_jsonl
 from ttc_rl.schema import UserError
+from ttc_rl.tether import LAUNCH
 
 ROOT = Path(__file__).parent.parent.parent
 TINY = ROOT / "tests" / "tiny.yaml"
@@ -103,25 +104,94 @@ def assert_went_by_plan(run: Path) -> None:
         assert not (folder / "checkpoints").exists()
 
 
-def test_launched_on_two_ranks_killed_and_launched_again(cache: Path, tmp_path: Path):
-    run = tmp_path / "two"
-    command = ["launch", str(TINY), "--parallel", "cpu", "--gpus", "2", "--run-dir", str(run)]
+def two_ranks(run: Path) -> list[str]:
+    return ["launch", str(TINY), "--parallel", "cpu", "--gpus", "2", "--run-dir", str(run)]
+
+
+def launched(run: Path, metrics: Path, lines: int) -> "subprocess.Popen[str]":
+    """`ttc-rl launch` alive, with so many steps trained."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "ttc_rl", *command],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        [sys.executable, "-m", "ttc_rl", *two_ranks(run)],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
-    metrics = run / "arms" / "sift" / "metrics.jsonl"
-    while not (metrics.exists() and len(metrics.read_text().splitlines()) >= 5):
-        assert process.poll() is None
+    while not (metrics.exists() and len(metrics.read_text().splitlines()) >= lines):
+        assert process.poll() is None, process.communicate()[0]
         time.sleep(0.01)
-    for one in [process, *psutil.Process(process.pid).children(recursive=True)]:
-        one.kill()  # ranks have process groups of their own
-    process.wait()
-    assert "training goes on after step 3" in ttc_rl(*command)
+    return process
+
+
+def weights(run: Path, arm: str) -> bytes:
+    return (run / "arms" / arm / "model" / "model.safetensors").read_bytes()
+
+
+def assert_takes_all_with_it(process: "subprocess.Popen[str]", ends: signal.Signals) -> None:
+    below = psutil.Process(process.pid).children(recursive=True)
+    ranks = [one for one in below if "RANK" in one.environ() and "train" in one.cmdline()]
+    assert len(ranks) == 2
+    process.send_signal(ends)
+    said = process.communicate(timeout=60)[0]
+    assert psutil.wait_procs(below, timeout=10)[1] == []
+    if ends != signal.SIGKILL:
+        assert process.returncode == 128 + ends
+        assert f"ended by {ends.name}; the same command goes on from there" in said
+
+
+def test_a_launch_takes_its_ranks_with_it_and_ends_the_same_when_launched_again(
+    cache: Path, tmp_path: Path
+):
+    run, alone = tmp_path / "two", tmp_path / "undisturbed"
+    random, sift = (run / "arms" / arm / "metrics.jsonl" for arm in ("random", "sift"))
+    assert_takes_all_with_it(launched(run, random, 5), signal.SIGTERM)
+    assert_takes_all_with_it(launched(run, sift, 5), signal.SIGKILL)
+    assert "training goes on after step 3" in ttc_rl(*two_ranks(run))
     assert_went_by_plan(run)
     for model in ("base", "random", "sift"):
         assert (run / "eval" / "count" / f"{model}.json").exists()
     assert "Plan and outcome" in (run / "report.html").read_text()
+    select, train, _ = local(Launch(TINY, [], alone, "cpu", 2))
+    for command in (select, train):
+        subprocess.run(command, capture_output=True, timeout=300, check=True)
+    for arm in ("random", "sift"):
+        assert executed(run / "arms" / arm) == executed(alone / "arms" / arm)
+        assert weights(run, arm) == weights(alone, arm)
+
+
+SLOW_TO_END = """
+trap 'sleep 0.3; echo "the child has ended"; exit 3' INT TERM
+echo begun
+while true; do sleep 0.01; done
+"""
+LAUNCHING = """
+import sys
+from ttc_rl.launch import _run
+_run(["bash", "-c", sys.argv[1]], print)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_is_passed_on_and_the_child_waited_for(number: signal.Signals):
+    process = subprocess.Popen(
+        [sys.executable, "-uc", LAUNCHING, SLOW_TO_END], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begun\n"
+    process.send_signal(number)
+    said = process.communicate(timeout=60)[0].splitlines()
+    assert said[0] == "the child has ended"
+    assert said[1].startswith(f"ended by {number.name}")
+    assert process.returncode == 128 + number
+
+
+def test_a_rank_whose_launch_has_ended_does_not_begin(tmp_path: Path):
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    done = subprocess.run(
+        [sys.executable, "-m", "ttc_rl", "train", str(TINY), "--run-dir", str(tmp_path)],
+        env={**os.environ, LAUNCH: str(ended.pid)},
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert f"process {ended.pid}, has ended" in done.stderr
 
 
 @pytest.mark.parametrize("keys", [(), FOLLOWING], ids=["static", "following"])

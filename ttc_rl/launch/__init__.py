@@ -10,10 +10,13 @@ same script again. How many GPUs there are is no part of the recipe: a run may g
 
 from __future__ import annotations
 
+import os
 import shlex
+import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -21,7 +24,9 @@ from typing import Literal
 
 from ttc_rl.config import SERVER_URL, Recipe
 from ttc_rl.curriculum import micro_batch
+from ttc_rl.run_lock import wait_until_free
 from ttc_rl.schema import UserError
+from ttc_rl.tether import LAUNCH, with_parent
 
 __all__ = ["CONFIGS", "Launch", "Parallel", "config_file", "local", "run_local", "serve"]
 
@@ -123,22 +128,59 @@ def local(launch: Launch) -> list[list[str]]:
 
 def run_local(launch: Launch, recipe: Recipe, say: Callable[[str], None]) -> None:
     """Run them in turn. Raises UserError where one fails, and where a server is not named."""
-    import os
-
     named = recipe.train.vllm and recipe.train.vllm.server_base_url
     if serves(recipe) and not (named or os.environ.get(SERVER_URL)):
         raise UserError(
             "train.vllm.mode: server needs server_base_url; start one on GPUs of its own: "
             f"VLLM_SERVER_DEV_MODE=1 {shlex.join(serve(recipe))}"
         )
+    wait_until_free(launch.run_dir)
     for command in local(launch):
         say(shlex.join(command))
-        done = subprocess.run(command, check=False)
-        if done.returncode:
+        if code := _run(command, say):
             raise UserError(
-                f"{shlex.join(command[:4])} ... ended with {done.returncode}; "
+                f"{shlex.join(command[:4])} ... ended with {code}; "
                 "the same command goes on from there"
             )
+
+
+def _run(command: Sequence[str], say: Callable[[str], None]) -> int:
+    """Its exit status. All of it dies with this process; SIGTERM and SIGINT end both, it first.
+
+    The command has a process group of its own, so that a terminal's Ctrl-C reaches it once.
+    """
+    child = subprocess.Popen(
+        command,
+        env={**os.environ, LAUNCH: str(os.getpid())},
+        stdin=subprocess.DEVNULL,
+        process_group=0,
+        preexec_fn=with_parent(),
+    )
+    with _passed_on(child) as received:
+        code = child.wait()
+    if received:
+        name = signal.Signals(received[0]).name
+        say(f"ended by {name}; the same command goes on from there")
+        sys.exit(128 + received[0])
+    return code
+
+
+@contextmanager
+def _passed_on(child: subprocess.Popen[bytes]) -> Iterator[list[int]]:
+    """What this process is told, its child's process group is told; the signals so far."""
+    received: list[int] = []
+
+    def pass_on(number: int, _: object) -> None:
+        received.append(number)
+        if child.returncode is None:
+            os.killpg(child.pid, number)
+
+    before = {number: signal.signal(number, pass_on) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def serve(recipe: Recipe) -> list[str]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,11 @@ from transformers.utils.logging import disable_progress_bar
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
-from ttc_rl.config import SERVER_URL, Recipe
+from ttc_rl.config import Recipe
 from ttc_rl.curriculum import Curriculum, Plan, micro_batch
 from ttc_rl.prompts import as_messages, render
 from ttc_rl.ranks import is_main, world
-from ttc_rl.run_dir import ArmDir, append_jsonl, read_jsonl, write_json, write_jsonl
+from ttc_rl.run_dir import ArmDir, append_jsonl, read_jsonl, sync, write_json, write_jsonl
 from ttc_rl.sampling import Decoding
 from ttc_rl.sampling.generate import GenerateCompleter
 from ttc_rl.schema import (
@@ -41,6 +41,7 @@ from ttc_rl.train.masks import only_masked
 from ttc_rl.train.patches import make_patch
 from ttc_rl.train.ranks import barrier
 from ttc_rl.train.reporting import own_reporters, report_dev, told_to_trl
+from ttc_rl.train.rollout_server import server_url, server_watched
 from ttc_rl.train.watchdog import Watchdog
 
 # P tasks a step, G rollouts a task; a step's completions arrive as P groups of G.
@@ -92,37 +93,57 @@ def train_grpo(
         "callbacks": [
             *own_reporters(recipe.train, arm, update),
             _Progress(arm, recipe.train.updates, say),
-            _MarkComplete(),
+            _MarkComplete(arm),
         ],
     }
-    trainer = FollowingTrainer(director=director, **given) if director else GRPOTrainer(**given)
-    if isinstance(trainer, FollowingTrainer) and recipe.train.curriculum.reembed:
-        look_with_policy(trainer, base, recipe.embed)
-    if recipe.train.mask is not None:
-        only_masked(trainer, Path(recipe.train.mask))
-    if dev is not None:
-        if trainer.accelerator.num_processes > 1:
-            raise UserError("train.dev: evaluates in one process only; leave it out of this run")
-        trainer.add_callback(
-            _Evaluate(dev, arm, tokenizer, recipe, say, trainer.callback_handler.callbacks)
-        )
-    trainer.remove_callback(PrinterCallback)
+    url = server_url(recipe) if is_main() else None  # one rank speaks with it
+    with server_watched(url, lambda: _newest_checkpoint(arm)[1] // recipe.train.updates, say):
+        trainer = FollowingTrainer(director=director, **given) if director else GRPOTrainer(**given)
+        if isinstance(trainer, FollowingTrainer) and recipe.train.curriculum.reembed:
+            look_with_policy(trainer, base, recipe.embed)
+        if recipe.train.mask is not None:
+            only_masked(trainer, Path(recipe.train.mask))
+        if dev is not None:
+            if trainer.accelerator.num_processes > 1:
+                raise UserError(
+                    "train.dev: evaluates in one process only; leave it out of this run"
+                )
+            trainer.add_callback(
+                _Evaluate(dev, arm, tokenizer, recipe, say, trainer.callback_handler.callbacks)
+            )
+        trainer.remove_callback(PrinterCallback)
+        _watched(trainer, recipe, arm, checkpoint, say)
+        with _full_disk_told(arm):
+            _save_model(trainer, tokenizer, recipe, base, arm)
+
+
+def _watched(
+    trainer: GRPOTrainer,
+    recipe: Recipe,
+    arm: ArmDir,
+    checkpoint: Path | None,
+    say: Callable[[str], None],
+) -> None:
+    """All steps. Raises UserError where the watchdog stopped it, and where the disk is full."""
     watchdog = Watchdog(recipe.train.watchdog, arm, say, recipe.train.updates)
     trainer.add_callback(watchdog)
-    try:
+    with closing(watchdog), _full_disk_told(arm):
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-        if watchdog.stopped:
-            raise UserError(
-                f"{arm.root}: stopped by the watchdog, {watchdog.stopped}; --resume goes on from "
-                "the last checkpoint until it happens again, train.watchdog.stop: [] never stops"
-            )
-        _save_model(trainer, tokenizer, recipe, base, arm)
+    if watchdog.stopped:
+        raise UserError(
+            f"{arm.root}: stopped by the watchdog, {watchdog.stopped}; --resume goes on from "
+            "the last checkpoint until it happens again, train.watchdog.stop: [] never stops"
+        )
+
+
+@contextmanager
+def _full_disk_told(arm: ArmDir) -> Iterator[None]:
+    try:
+        yield
     except (OSError, RuntimeError, SafetensorError) as error:
         if not is_full_disk(error):
             raise
         raise UserError(f"{arm.root}: {FULL_DISK} ({error})") from None
-    finally:
-        watchdog.close()
 
 
 def _save_model(
@@ -232,7 +253,7 @@ def _grpo_config(recipe: Recipe, plan: Plan, arm: ArmDir, track: bool) -> GRPOCo
             "vllm_enable_sleep_mode": train.vllm.sleep and train.vllm.mode == "colocate" and cuda,
             "vllm_gpu_memory_utilization": train.vllm.gpu_memory_utilization,
             "vllm_tensor_parallel_size": train.vllm.tensor_parallel_size,
-            "vllm_server_base_url": train.vllm.server_base_url or os.environ.get(SERVER_URL),
+            "vllm_server_base_url": server_url(recipe),
         }
     if loaded := loading(train.lora):
         ours["model_init_kwargs"] = loaded
@@ -264,7 +285,7 @@ class _Progress(TrainerCallback):
             return
 
         step, steps = state.global_step // self.updates, state.max_steps // self.updates
-        append_jsonl(self.arm.metrics, [{"step": step, **logs}])
+        append_jsonl(self.arm.metrics, [{"step": step, **logs}], to_disk=False)
         done = state.global_step == state.max_steps
         if done or time.monotonic() - self.last_said > 5:
             self.last_said = time.monotonic()
@@ -316,9 +337,13 @@ class _Evaluate(TrainerCallback):
 
 
 class _MarkComplete(TrainerCallback):
+    def __init__(self, arm: ArmDir) -> None:
+        self.arm = arm
+
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         barrier()  # every rank has written its state of random numbers
         if state.is_world_process_zero:
+            sync(self.arm.metrics)  # a checkpoint stands for the steps before it
             folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
             write_json(folder / COMPLETE, {"step": state.global_step})
 

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 
 from ttc_rl.config import Recipe, RewardName
@@ -20,6 +22,22 @@ from ttc_rl.run_dir import ArmDir, read_jsonl
 from ttc_rl.schema import Rollout, Task, Verdict
 from ttc_rl.verifiers import check_infra_errors, verify_many
 from ttc_rl.verifiers.majority import label_accuracy, verify_groups
+
+ROLLOUTS = pa.schema(
+    [
+        ("step", pa.int64()),
+        ("task_id", pa.string()),
+        ("completion", pa.string()),
+        ("finish_reason", pa.string()),
+        ("tokens", pa.int64()),
+        ("correct", pa.bool_()),
+        ("answer", pa.string()),
+        ("status", pa.string()),
+        ("reason", pa.string()),
+        ("reward", pa.float64()),
+    ]
+)
+"""Of rollouts/*.parquet, the same where a step has no answer or no reward at all."""
 
 
 class Order(Protocol):
@@ -160,25 +178,20 @@ def _generated(arm: ArmDir, step: int) -> int:
 
 
 def _write_rollouts(folder: Path, step: int, rollouts: Sequence[Rollout]) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    rows = [
-        {
-            "step": step,
-            "task_id": r.task_id,
-            "completion": r.completion,
-            "finish_reason": r.finish_reason,
-            "tokens": r.tokens,
-            "correct": r.verdict.correct,
-            "answer": r.verdict.answer,
-            "status": r.verdict.status,
-            "reason": r.verdict.reason,
-            "reward": r.reward,
-        }
-        for r in rollouts
+    verdicts = [r.verdict for r in rollouts]
+    columns: list[Sequence[Any]] = [
+        [step] * len(rollouts),
+        [r.task_id for r in rollouts],
+        [r.completion for r in rollouts],
+        [r.finish_reason for r in rollouts],
+        [r.tokens for r in rollouts],
+        [v.correct for v in verdicts],
+        [v.answer for v in verdicts],
+        [v.status for v in verdicts],
+        [v.reason for v in verdicts],
+        [r.reward for r in rollouts],
     ]
     folder.mkdir(parents=True, exist_ok=True)
     beside = folder / f"step-{step:05d}-{rank()}.part"
-    pq.write_table(pa.Table.from_pylist(rows), beside)
+    pq.write_table(pa.table(columns, schema=ROLLOUTS), beside)
     beside.replace(beside.with_suffix(".parquet"))

@@ -6,7 +6,8 @@
                     (TRL #5312 was such a case, and silent)
     collapse        mean reward over a window fell below a share of its best window
     zero_variance   nearly all groups of a window have one reward only: nothing to learn from
-    stall           a step took longer than `stall` seconds; stall.txt has every thread's stack
+    stall           a step takes longer than `stall` seconds: told while it does, since it may not
+                    end; stall.txt has every thread's stack
 
 A stop saves a checkpoint first, but for `nan`, whose weights are lost: then the last one stands.
 """
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import faulthandler
 import math
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -30,6 +32,9 @@ from ttc_rl.run_dir import ArmDir, append_jsonl
 
 WATCHED, MOST = 8, 1_000_000
 """Tensors whose first so many numbers tell whether weights moved."""
+LATER = 1.1
+"""Times `stall` until stacks are written and told of: the timer, a thread of its own each time, is
+set anew once a tenth of `stall` has passed and not at every step."""
 GAP = "sampling/sampling_logp_difference/mean"
 
 
@@ -106,8 +111,11 @@ class Watchdog(TrainerCallback):
         self.moved: bool | None = None
         self.stopped = ""
         """Why the training was stopped; empty where it was not."""
-        self.began = time.monotonic()
+        self.began, self.told_of = time.monotonic(), -math.inf
+        """Of the step that runs; and of the last step that stalled and was told of."""
+        self.set_at = -math.inf
         self.stacks: IO[str] | None = None
+        self.over = threading.Event()
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         trained = [p for p in given["model"].parameters() if p.requires_grad and p.numel()]
@@ -115,6 +123,8 @@ class Watchdog(TrainerCallback):
         self.before = [(p, _start(p)) for p in some] or None
         self.stacks = (self.arm.root / "stall.txt").open("a")
         self._wait()
+        if state.is_world_process_zero:
+            threading.Thread(target=self._look, args=(state,), daemon=True).start()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         if self.before is not None:
@@ -124,8 +134,18 @@ class Watchdog(TrainerCallback):
         took = time.monotonic() - self.began
         if took > self.config.stall:
             told = f"the step took {took:.0f} s; what it did then is in stall.txt"
-            self._alarm(state, control, {"stall": told})
+            self._alarm(state, control, {"stall": told}, told_before=self.told_of == self.began)
         self._wait()
+
+    def _look(self, state: Any) -> None:
+        """Tell of a step that may never end, from a thread of its own."""
+        while not self.over.wait(min(5.0, self.config.stall / 4)):
+            began = self.began
+            took = time.monotonic() - began
+            if took > LATER * self.config.stall and self.told_of != began:
+                self.told_of = began
+                where = "what it does is in stall.txt"
+                self._tell(state.global_step // self.updates + 1, "stall", f"{took:.0f} s; {where}")
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
         if "reward" in (logs or {}):
@@ -136,6 +156,7 @@ class Watchdog(TrainerCallback):
         self.close()
 
     def close(self) -> None:
+        self.over.set()
         faulthandler.cancel_dump_traceback_later()
         if self.stacks is not None:
             self.stacks.close()
@@ -145,23 +166,28 @@ class Watchdog(TrainerCallback):
             stall.unlink()
 
     def _wait(self) -> None:
-        self.began = time.monotonic()
-        if self.stacks is not None:
-            faulthandler.dump_traceback_later(self.config.stall, repeat=True, file=self.stacks)
+        self.began, stall = time.monotonic(), self.config.stall
+        if self.stacks is not None and self.began - self.set_at > (LATER - 1) * stall:
+            self.set_at = self.began
+            faulthandler.dump_traceback_later(LATER * stall, repeat=True, file=self.stacks)
 
-    def _alarm(self, state: Any, control: Any, found: Mapping[str, str]) -> None:
+    def _alarm(
+        self, state: Any, control: Any, found: Mapping[str, str], *, told_before: bool = False
+    ) -> None:
         if not state.is_world_process_zero:
             found = {alarm: told for alarm, told in found.items() if alarm in self.config.stop}
         step, amid = divmod(state.global_step, self.updates)
         for alarm, told in found.items():
-            if state.is_world_process_zero:
-                self.say(f"ALARM at step {step}: {alarm}: {told}")
-                row = {"step": step, "alarm": alarm, "told": told}
-                append_jsonl(self.arm.alarms, [row])
+            if state.is_world_process_zero and not told_before:
+                self._tell(step, alarm, told)
             if alarm in self.config.stop:
                 self.stopped = f"{alarm} at step {step}: {told}"
                 control.should_training_stop = True
                 control.should_save = alarm != "nan" and not amid  # those weights are lost
+
+    def _tell(self, step: int, alarm: str, told: str) -> None:
+        self.say(f"ALARM at step {step}: {alarm}: {told}")
+        append_jsonl(self.arm.alarms, [{"step": step, "alarm": alarm, "told": told}])
 
 
 def _start(parameter: torch.Tensor) -> torch.Tensor:

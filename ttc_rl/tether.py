@@ -1,0 +1,58 @@
+"""Processes that end when the one that started them ends, by whatever signal; Linux.
+
+The kernel sends SIGKILL to a process that asked for it when its parent dies (prctl(2),
+PR_SET_PDEATHSIG; an exec keeps that). `ttc-rl launch` asks for its children between fork and exec.
+Processes that accelerate and torchrun start in turn are ours again, and ask for themselves: the
+launch leaves its process id in the environment. Elsewhere than on Linux nothing is asked for.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from ttc_rl.schema import UserError
+
+LAUNCH = "TTC_RL_LAUNCH"
+"""Variable with the process id of the launch that all this belongs to."""
+_PR_SET_PDEATHSIG = 1
+
+
+def with_parent() -> Callable[[], None] | None:
+    """For `preexec_fn` of a Popen: the child dies with the thread that starts it."""
+    if sys.platform != "linux":
+        return None
+    parent, prctl = os.getpid(), ctypes.CDLL(None).prctl  # looked up before the fork
+
+    def ask() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it died in between
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return ask
+
+
+def follow_launch() -> None:
+    """In a process of a launch: die with the parent from now on, and at once if the launch did."""
+    launch = os.environ.get(LAUNCH)
+    if launch is None or sys.platform != "linux":
+        return
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if int(launch) not in ancestors():
+        raise UserError(f"the launch that started this, process {launch}, has ended")
+
+
+def ancestors() -> Iterator[int]:
+    """Process ids from the parent up."""
+    pid = os.getppid()
+    while pid > 0:
+        yield pid
+        try:
+            stat = Path(f"/proc/{pid}/stat").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            return
+        pid = int(stat.rpartition(")")[2].split()[1])
