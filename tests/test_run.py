@@ -127,29 +127,29 @@ def test_killed_in_every_stage_and_resumed_it_ends_the_same(
 
 def test_a_checkpoint_cut_by_a_kill_is_not_resumed_from(tmp_path: Path):
     from ttc_rl.run_dir import ArmDir
-    from ttc_rl.train.grpo import COMPLETE, _newest_checkpoint
+    from ttc_rl.train.checkpoints import COMPLETE, newest_checkpoint
 
     arm = ArmDir(tmp_path)
     for step in (3, 6, 9):
         (arm.checkpoints / f"checkpoint-{step}").mkdir(parents=True)
     for step in (3, 6):
         (arm.checkpoints / f"checkpoint-{step}" / COMPLETE).write_text(json.dumps({"step": step}))
-    assert _newest_checkpoint(arm) == (arm.checkpoints / "checkpoint-6", 6)
+    assert newest_checkpoint(arm) == (arm.checkpoints / "checkpoint-6", 6)
 
 
 def test_metrics_are_on_the_disk_before_a_checkpoint_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     from ttc_rl.run_dir import ArmDir
-    from ttc_rl.train import grpo
+    from ttc_rl.train import callbacks
 
     arm, order = ArmDir(tmp_path), list[Path]()
-    monkeypatch.setattr(grpo, "sync", order.append)
-    monkeypatch.setattr(grpo, "write_json", lambda path, _: order.append(path))
+    monkeypatch.setattr(callbacks, "sync", order.append)
+    monkeypatch.setattr(callbacks, "write_json", lambda path, _: order.append(path))
     args = SimpleNamespace(output_dir=arm.checkpoints)
     state = SimpleNamespace(global_step=3, is_world_process_zero=True)
-    grpo._MarkComplete(arm).on_save(args, state, None)
-    assert order == [arm.metrics, arm.checkpoints / "checkpoint-3" / grpo.COMPLETE]
+    callbacks.MarkComplete(arm).on_save(args, state, None)
+    assert order == [arm.metrics, arm.checkpoints / "checkpoint-3" / callbacks.COMPLETE]
 
 
 def test_an_existing_run_is_refused_and_another_recipe_is_not_resumed(undisturbed: Path):

@@ -13,8 +13,8 @@ from ttc_rl.job import Job, starting_model
 from ttc_rl.pipeline import select, train
 from ttc_rl.run_dir import RunDir, read_jsonl
 from ttc_rl.schema import UserError
-from ttc_rl.train import grpo
 from ttc_rl.train.adapters import peft_config
+from ttc_rl.train.callbacks import Progress
 from ttc_rl.train.svf import SvfLayer, SvfPeftConfig
 
 TINY = Path(__file__).with_name("tiny.yaml")
@@ -97,7 +97,7 @@ def test_a_run_leaves_the_merged_model_and_goes_on_after_a_stop(
 ):
     whole, stopped = job(tmp_path / "whole"), job(tmp_path / "stopped")
     train(whole)
-    log = grpo._Progress.on_log
+    log = Progress.on_log
 
     def stop_at_five(self: Any, args: Any, state: Any, *given: Any, **more: Any) -> None:
         log(self, args, state, *given, **more)
@@ -105,7 +105,7 @@ def test_a_run_leaves_the_merged_model_and_goes_on_after_a_stop(
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(grpo._Progress, "on_log", stop_at_five)
+        patched.setattr(Progress, "on_log", stop_at_five)
         with pytest.raises(KeyboardInterrupt):
             train(stopped)
     train(stopped)

@@ -86,25 +86,25 @@ def ours(base: Path, steps: int) -> tuple[list[float], float]:
     kept = ledger.Ledger.verified_reward, ledger.verify_many
     ledger.Ledger.verified_reward = meter.around(kept[0])  # type: ignore[method-assign]
     ledger.verify_many = inside.around(kept[1])
-    hooks = [(c, n) for c in (grpo._Progress, grpo.Watchdog) for n in ("on_log", "on_step_end")]
+    hooks = [(c, n) for c in (grpo.Progress, grpo.Watchdog) for n in ("on_log", "on_step_end")]
     before = [getattr(c, n) for c, n in hooks]
     for (owner, name), function in zip(hooks, before, strict=True):
         setattr(owner, name, meter.around(function))
     folder = Path(tempfile.mkdtemp())
     arm = ArmDir(folder)
 
-    class Ticking(grpo._Progress):
+    class Ticking(grpo.Progress):
         def on_step_end(self, *_: Any, **__: Any) -> None:
             clock.on_step_end()
 
-    progress, grpo._Progress = grpo._Progress, Ticking  # type: ignore[misc]
+    progress, grpo.Progress = grpo.Progress, Ticking  # type: ignore[misc]
     try:
         grpo.train_grpo(
             made, plan([t.id for t in tasks], made.train), by_id, base, arm,
             track=False, say=lambda _: None,
         )  # fmt: skip
     finally:
-        grpo._Progress = progress  # type: ignore[misc]
+        grpo.Progress = progress  # type: ignore[misc]
         ledger.Ledger.verified_reward, ledger.verify_many = kept  # type: ignore[method-assign]
         for (owner, name), function in zip(hooks, before, strict=True):
             setattr(owner, name, function)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import torch
 from datasets import Dataset
 from safetensors import SafetensorError
-from transformers import AutoTokenizer, TrainerCallback, set_seed
+from transformers import AutoTokenizer, set_seed
 from transformers.trainer_callback import PrinterCallback
 from transformers.utils.logging import disable_progress_bar
 from trl.trainer.grpo_config import GRPOConfig
@@ -22,33 +21,28 @@ from ttc_rl.config import Recipe
 from ttc_rl.curriculum import Curriculum, Plan, micro_batch
 from ttc_rl.prompts import as_messages, render
 from ttc_rl.ranks import is_main, world
-from ttc_rl.run_dir import ArmDir, append_jsonl, read_jsonl, sync, write_json, write_jsonl
-from ttc_rl.sampling import Decoding
-from ttc_rl.sampling.generate import GenerateCompleter
+from ttc_rl.run_dir import ArmDir
 from ttc_rl.schema import (
     FULL_DISK,
-    Completer,
     Task,
     UserError,
     is_full_disk,
 )
 from ttc_rl.tracking import run_name
 from ttc_rl.train.adapters import by_old_name, loading, merged, peft_config
+from ttc_rl.train.callbacks import Dev, Evaluate, MarkComplete, Progress
+from ttc_rl.train.checkpoints import forget_after, newest_checkpoint
 from ttc_rl.train.experts import local_folder
 from ttc_rl.train.following import Director, FollowingTrainer, look_with_policy, restore
 from ttc_rl.train.ledger import Ledger
 from ttc_rl.train.masks import only_masked
 from ttc_rl.train.patches import make_patch
 from ttc_rl.train.ranks import barrier
-from ttc_rl.train.reporting import own_reporters, report_dev, told_to_trl
+from ttc_rl.train.reporting import own_reporters, told_to_trl
 from ttc_rl.train.rollout_server import server_url, server_watched
 from ttc_rl.train.watchdog import Watchdog
 
 # P tasks a step, G rollouts a task; a step's completions arrive as P groups of G.
-Dev = Callable[[Callable[[Decoding], Completer], int], Mapping[str, float] | None]
-"""What scores the model after a step, given a way to draw from it; None where none is due."""
-COMPLETE = "complete.json"
-"""Written into a checkpoint after everything else: without it, the checkpoint was cut by a kill."""
 
 
 def train_grpo(
@@ -71,10 +65,10 @@ def train_grpo(
     without the interruption. Raises UserError where TRL refuses the recipe's `train.trl`.
     """
     disable_progress_bar()
-    checkpoint, update = _newest_checkpoint(arm)
+    checkpoint, update = newest_checkpoint(arm)
     step = update // recipe.train.updates
     if is_main():
-        _forget_after(arm, step)
+        forget_after(arm, step)
     if checkpoint:
         say(f"training goes on after step {step}")
     tokenizer = AutoTokenizer.from_pretrained(base, padding_side="left")
@@ -92,12 +86,12 @@ def train_grpo(
         "peft_config": peft_config(recipe.train.adapter),
         "callbacks": [
             *own_reporters(recipe.train, arm, update),
-            _Progress(arm, recipe.train.updates, say),
-            _MarkComplete(arm),
+            Progress(arm, recipe.train.updates, say),
+            MarkComplete(arm),
         ],
     }
     url = server_url(recipe) if is_main() else None  # one rank speaks with it
-    with server_watched(url, lambda: _newest_checkpoint(arm)[1] // recipe.train.updates, say):
+    with server_watched(url, lambda: newest_checkpoint(arm)[1] // recipe.train.updates, say):
         trainer = FollowingTrainer(director=director, **given) if director else GRPOTrainer(**given)
         if isinstance(trainer, FollowingTrainer) and recipe.train.curriculum.reembed:
             look_with_policy(trainer, base, recipe.embed)
@@ -109,7 +103,7 @@ def train_grpo(
                     "train.dev: evaluates in one process only; leave it out of this run"
                 )
             trainer.add_callback(
-                _Evaluate(dev, arm, tokenizer, recipe, say, trainer.callback_handler.callbacks)
+                Evaluate(dev, arm, tokenizer, recipe, say, trainer.callback_handler.callbacks)
             )
         trainer.remove_callback(PrinterCallback)
         _watched(trainer, recipe, arm, checkpoint, say)
@@ -268,111 +262,3 @@ def _checkpointing_key() -> str:
     """transformers renamed the field in 5.23; the old name warns there and the new fails before."""
     new = "activation_checkpointing"
     return new if new in GRPOConfig.__dataclass_fields__ else "gradient_checkpointing"
-
-
-# --------------------------------------------------------------------------- what TRL calls back
-
-
-class _Progress(TrainerCallback):
-    """metrics.jsonl, one line a step, and a line on the console now and then."""
-
-    def __init__(self, arm: ArmDir, updates: int, say: Callable[[str], None]) -> None:
-        self.arm, self.updates, self.say = arm, updates, say
-        self.last_said = time.monotonic()
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
-        if not state.is_world_process_zero or "reward" not in logs:
-            return
-
-        step, steps = state.global_step // self.updates, state.max_steps // self.updates
-        append_jsonl(self.arm.metrics, [{"step": step, **logs}], to_disk=False)
-        done = state.global_step == state.max_steps
-        if done or time.monotonic() - self.last_said > 5:
-            self.last_said = time.monotonic()
-            flat = logs.get("frac_reward_zero_std", 0.0)
-            self.say(
-                f"step {step}/{steps}  reward {logs['reward']:.3f}  "
-                f"groups without spread {flat:.0%}"
-            )
-
-
-class _Evaluate(TrainerCallback):
-    """dev.jsonl: the model as it is, on the dev tasks. Takes no random number of the training's."""
-
-    def __init__(
-        self,
-        dev: Dev,
-        arm: ArmDir,
-        tokenizer: Any,
-        recipe: Recipe,
-        say: Callable[[str], None],
-        reporters: list[TrainerCallback],
-    ) -> None:
-        self.dev, self.arm, self.say, self.reporters = dev, arm, say, reporters
-        self.tokenizer, self.templates = tokenizer, recipe.prompts
-        self.updates = recipe.train.updates
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
-        if state.global_step == 0:
-            self._evaluate(given["model"], 0, (args, state, control))
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
-        if state.global_step % self.updates == 0:
-            step = state.global_step // self.updates
-            self._evaluate(given["model"], step, (args, state, control))
-
-    def _evaluate(self, model: Any, step: int, now: tuple[Any, Any, Any]) -> None:
-        def completer(decoding: Decoding) -> Completer:
-            return GenerateCompleter(model, self.tokenizer, decoding, self.templates)
-
-        training = model.training
-        model.eval()
-        found = self.dev(completer, step)
-        model.train(training)
-        if found is not None:
-            append_jsonl(self.arm.dev, [{"step": step, **found}])
-            report_dev(self.reporters, found, *now)
-            told = ", ".join(f"{k} {v:.3f}" for k, v in found.items() if "@" in k)
-            self.say(f"step {step}: dev {told}")
-
-
-class _MarkComplete(TrainerCallback):
-    def __init__(self, arm: ArmDir) -> None:
-        self.arm = arm
-
-    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        barrier()  # every rank has written its state of random numbers
-        if state.is_world_process_zero:
-            sync(self.arm.metrics)  # a checkpoint stands for the steps before it
-            folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-            write_json(folder / COMPLETE, {"step": state.global_step})
-
-
-# --------------------------------------------------------------------------- resuming
-
-
-def _newest_checkpoint(arm: ArmDir) -> tuple[Path | None, int]:
-    """The newest checkpoint that was written to its end, and its number: optimiser updates."""
-    found = {
-        int(path.parent.name.removeprefix("checkpoint-")): path.parent
-        for path in arm.checkpoints.glob(f"checkpoint-*/{COMPLETE}")
-    }
-    return (found[max(found)], max(found)) if found else (None, 0)
-
-
-def _forget_after(arm: ArmDir, step: int) -> None:
-    """Drop what an interrupted run recorded after the checkpoint: those steps are run again."""
-    if arm.metrics.exists():
-        write_jsonl(arm.metrics, [row for row in read_jsonl(arm.metrics) if row["step"] <= step])
-    for path in (arm.dev, arm.alarms):
-        if path.exists():
-            write_jsonl(path, [row for row in read_jsonl(path) if row["step"] <= step])
-    for path in arm.dev_samples(0).parent.glob("step-*.jsonl"):
-        if int(path.name.partition(".")[0].removeprefix("step-")) > step:
-            path.unlink()
-    for path in arm.rollouts.glob("step-*.parquet"):
-        if int(path.name.split("-")[1]) > step:
-            path.unlink()
-    for path in arm.checkpoints.glob("checkpoint-*"):
-        if not (path / COMPLETE).exists():
-            shutil.rmtree(path)

@@ -1,0 +1,99 @@
+"""What TRL's trainer calls back: progress, dev evaluations, the mark of a whole checkpoint."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback
+
+from ttc_rl.config import Recipe
+from ttc_rl.run_dir import ArmDir, append_jsonl, sync, write_json
+from ttc_rl.sampling import Decoding
+from ttc_rl.sampling.generate import GenerateCompleter
+from ttc_rl.schema import Completer
+from ttc_rl.train.checkpoints import COMPLETE
+from ttc_rl.train.ranks import barrier
+from ttc_rl.train.reporting import report_dev
+
+Dev = Callable[[Callable[[Decoding], Completer], int], Mapping[str, float] | None]
+"""What scores the model after a step, given a way to draw from it; None where none is due."""
+
+
+class Progress(TrainerCallback):
+    """metrics.jsonl, one line a step, and a line on the console now and then."""
+
+    def __init__(self, arm: ArmDir, updates: int, say: Callable[[str], None]) -> None:
+        self.arm, self.updates, self.say = arm, updates, say
+        self.last_said = time.monotonic()
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+        if not state.is_world_process_zero or "reward" not in logs:
+            return
+
+        step, steps = state.global_step // self.updates, state.max_steps // self.updates
+        append_jsonl(self.arm.metrics, [{"step": step, **logs}], to_disk=False)
+        done = state.global_step == state.max_steps
+        if done or time.monotonic() - self.last_said > 5:
+            self.last_said = time.monotonic()
+            flat = logs.get("frac_reward_zero_std", 0.0)
+            self.say(
+                f"step {step}/{steps}  reward {logs['reward']:.3f}  "
+                f"groups without spread {flat:.0%}"
+            )
+
+
+class Evaluate(TrainerCallback):
+    """dev.jsonl: the model as it is, on the dev tasks. Takes no random number of the training's."""
+
+    def __init__(
+        self,
+        dev: Dev,
+        arm: ArmDir,
+        tokenizer: Any,
+        recipe: Recipe,
+        say: Callable[[str], None],
+        reporters: list[TrainerCallback],
+    ) -> None:
+        self.dev, self.arm, self.say, self.reporters = dev, arm, say, reporters
+        self.tokenizer, self.templates = tokenizer, recipe.prompts
+        self.updates = recipe.train.updates
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+        if state.global_step == 0:
+            self._evaluate(given["model"], 0, (args, state, control))
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+        if state.global_step % self.updates == 0:
+            step = state.global_step // self.updates
+            self._evaluate(given["model"], step, (args, state, control))
+
+    def _evaluate(self, model: Any, step: int, now: tuple[Any, Any, Any]) -> None:
+        def completer(decoding: Decoding) -> Completer:
+            return GenerateCompleter(model, self.tokenizer, decoding, self.templates)
+
+        training = model.training
+        model.eval()
+        found = self.dev(completer, step)
+        model.train(training)
+        if found is not None:
+            append_jsonl(self.arm.dev, [{"step": step, **found}])
+            report_dev(self.reporters, found, *now)
+            told = ", ".join(f"{k} {v:.3f}" for k, v in found.items() if "@" in k)
+            self.say(f"step {step}: dev {told}")
+
+
+class MarkComplete(TrainerCallback):
+    """Says of a checkpoint that it is whole, after everything it stands for is on disk."""
+
+    def __init__(self, arm: ArmDir) -> None:
+        self.arm = arm
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        barrier()  # every rank has written its state of random numbers
+        if state.is_world_process_zero:
+            sync(self.arm.metrics)  # a checkpoint stands for the steps before it
+            folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+            write_json(folder / COMPLETE, {"step": state.global_step})
