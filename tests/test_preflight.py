@@ -1,5 +1,6 @@
 """The look before training: each reason to say no, and that a run ends there."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,8 @@ import pytest
 
 from ttc_rl.achievability import Group
 from ttc_rl.config import PreflightConfig, Recipe
-from ttc_rl.preflight import judge, majority_gap, spread
+from ttc_rl.metrics.power import Spread
+from ttc_rl.preflight import judge, majority_gap, resolvable, spread
 from ttc_rl.run_dir import read_json
 from ttc_rl.schema import Task
 
@@ -63,6 +65,17 @@ def test_the_vote_is_worth_what_it_adds_to_one_completion():
     assert "train.majority has nothing to teach" in found.problems[0]
 
 
+def test_what_an_evaluation_resolves_falls_with_its_tasks_and_samples():
+    drawn = [group("3333"), group("3111"), group("1111"), group("3311")]
+    rates = [1, 0.25, 0, 0.5]
+    within = sum(p * (1 - p) for p in rates) / 4
+    for tasks, samples in ((30, 4), (30, 16), (120, 16)):
+        expected = Spread(0.1**2, 2 * within).resolvable(tasks, samples)
+        assert resolvable(drawn, 0.1, tasks, samples) == pytest.approx(expected)
+    assert resolvable(drawn, 0.1, 30, 4) > resolvable(drawn, 0.1, 30, 16)
+    assert resolvable(drawn, 0.1, 30, 16) > resolvable(drawn, 0.1, 120, 16)
+
+
 def test_the_tasks_looked_at_are_spread_over_the_curriculum():
     tasks = [Task("math", str(i), "1", id=str(i)) for i in range(10)]
     assert [task.id for task in spread(tasks, 4)] == ["0", "2", "5", "7"]
@@ -84,3 +97,23 @@ def test_a_run_ends_where_the_base_model_cannot_do_anything(cache: Path, tmp_pat
     done = ttc_rl(tmp_path / "yes", "preflight={tasks: 8, samples: 8}")
     assert done.returncode == 0, done.stderr
     assert 0 < read_json(tmp_path / "yes" / "preflight.json")["sift"]["numbers"]["right"] < 1
+
+
+def test_targets_that_the_corpus_cannot_teach_and_gains_too_small_to_see(
+    cache: Path, tmp_path: Path
+):
+    """12 targets x 4 samples; a limit of 0 uncovered targets, and a gain of one point."""
+    keys = ("preflight.gain=0.01", "preflight.max_flat=1", "selection.size=15")
+    done = ttc_rl(tmp_path / "run", *keys)
+    assert done.returncode == 2
+    found = read_json(tmp_path / "run" / "preflight.json")["sift"]
+    assert found["numbers"]["uncovered"] == 0
+    assert found["numbers"]["resolvable"] > 0.01
+    assert found["problems"][-1].startswith("12 targets x 4 samples resolve ")
+    selection = tmp_path / "run" / "arms" / "sift" / "selection.json"
+    told = read_json(selection)
+    for target in told["targets"][:8]:
+        target["uncertainty"]["floor"] = 0.6 * target["uncertainty"]["start"]
+    selection.write_text(json.dumps(told))
+    again = ttc_rl(tmp_path / "run", *keys, "--resume")
+    assert "67% of the targets are far from everything in the corpus" in again.stderr + again.stdout

@@ -8,6 +8,10 @@
     majority       with `train.majority`: the vote of a group is not right more often than one
                    completion is, so that rewarding agreement has nothing to teach
                    (arXiv 2412.02674: improvement comes from the gap between the two)
+    uncovered      too many targets are far from everything in the corpus (selection.json)
+    resolution     with `preflight.gain`: the evaluation has too few tasks or samples to find such
+                   a gain four times in five; accuracy, and its spread over tasks, as in the groups
+                   drawn, and gains that vary over tasks as much as their mean
 
 Only corpus tasks are looked at: a target's gold is never read. A sample of a few tasks can miss
 what is rare, so that it says no only where it is plain.
@@ -23,7 +27,8 @@ from ttc_rl.achievability import Drawing, Group, draw_groups
 from ttc_rl.config import PreflightConfig, Recipe
 from ttc_rl.curriculum import read_curriculum
 from ttc_rl.job import Job, starting_model
-from ttc_rl.run_dir import write_json
+from ttc_rl.metrics.power import assumed_spread
+from ttc_rl.run_dir import read_json, write_json
 from ttc_rl.schema import Task, UserError, content_hash
 
 
@@ -46,10 +51,11 @@ def preflight(job: Job) -> None:
     seen = {name: spread(found, config.tasks) for name, found in tasks.items()}
     drawn = _draw(job, config, {t.id: t for found in seen.values() for t in found})
     told: dict[str, Any] = {}
-    for name, (recipe, _) in arms.items():
+    for name, (recipe, folder) in arms.items():
         groups = [drawn[task.id] for task in seen[name]]
         refused = _refused_golds(tasks[name])
         found = judge(recipe, config, seen[name], groups, refused, len(tasks[name]))
+        found = _with_targets(found, recipe, config, read_json(folder.selection), groups)
         told[name] = vars(found)
         shown = ", ".join(f"{k} {v:.3f}" for k, v in found.numbers.items() if v is not None)
         job.say(f"preflight of arm {name}: {shown}")
@@ -104,6 +110,53 @@ def judge(
             shown = "no group agreed" if gap is None else f"vote minus one completion is {gap:.3f}"
             problems.append(f"train.majority has nothing to teach: {shown}")
     return Found(numbers, problems)
+
+
+def _with_targets(
+    found: Found,
+    recipe: Recipe,
+    config: PreflightConfig,
+    selection: Mapping[str, Any],
+    groups: Sequence[Group],
+) -> Found:
+    """And what selection and evaluation say: whether the corpus teaches the targets, and whether
+    their number and samples would show it.
+    """
+    from eval.benchmarks import resolve_target
+    from eval.results import resolve_sampling
+    from ttc_rl.selection.explain import uncovered
+
+    count = len(selection["targets"])
+    share = len(uncovered(selection)) / count
+    numbers, problems = {**found.numbers, "uncovered": share}, list(found.problems)
+    if share > config.max_uncovered:
+        problems.append(
+            f"{share:.0%} of the targets are far from everything in the corpus: it holds little to "
+            "teach them"
+        )
+    if config.gain is not None and count > 1:
+        samples = resolve_sampling(recipe.eval, resolve_target(recipe).sampling).samples
+        finds = resolvable(groups, config.gain, count, samples)
+        numbers["resolvable"] = finds
+        if finds > config.gain:
+            problems.append(
+                f"{count} targets x {samples} samples resolve {100 * finds:.1f} points, not the "
+                f"{100 * config.gain:.1f} expected: more samples, or another test"
+            )
+    return Found(numbers, problems)
+
+
+def resolvable(groups: Sequence[Group], gain: float, tasks: int, samples: int) -> float:
+    """The smallest gain in avg@n that so many tasks and samples find with 80 % power."""
+    rates = [_rate(group) for group in groups]
+    mean = sum(rates) / len(rates)
+    within = sum(rate * (1 - rate) for rate in rates) / len(rates)
+    over_tasks = max(mean * (1 - mean) - within, 0.0) ** 0.5
+    return assumed_spread(mean, over_tasks, gain).resolvable(tasks, samples)
+
+
+def _rate(group: Group) -> float:
+    return sum(correct is True for correct in group.correct) / len(group.correct)
 
 
 def majority_gap(

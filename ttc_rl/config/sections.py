@@ -574,6 +574,10 @@ class PreflightConfig(Section):
     """Share of groups with one verdict only."""
     max_refused_golds: float = Field(default=0.02, ge=0, le=1)
     """Share of golds that their own verifier does not accept."""
+    max_uncovered: float = Field(default=0.6, ge=0, le=1)
+    """Share of targets of which even the whole corpus would leave more than half unknown."""
+    gain: float | None = Field(default=None, gt=0, lt=1)
+    """Expected gain in avg@n: the evaluation has to resolve it. Not asked for when left out."""
     refuse: bool = True
     """End the run where something is wrong; else it is only said."""
 
