@@ -21,6 +21,7 @@ from eval.report_analysis import analysis
 from eval.report_carried import changed, retention
 from eval.report_completions import completions
 from eval.report_curriculum import curriculum, overlap
+from eval.report_experts import experts
 from eval.report_plan import audit
 from eval.report_training import training
 from eval.results import avg_name
@@ -75,6 +76,7 @@ def write_page(material: Material) -> Path:
         "retention": ("What it cost elsewhere", retention(material.summary)),
         "training": ("Training", training(run, recipe, material.arms)),
         "plan": ("Plan and outcome", audit(run, recipe, material.arms)),
+        "experts": ("Experts", experts(run, recipe)),
         "curriculum": ("Curriculum", curriculum(run, recipe, material.arms)),
         "overlap": ("Overlap with the target", overlap(run, recipe, material.arms)),
         "completions": ("Completions", completions(run, target, material.on_target)),

@@ -188,6 +188,9 @@ def test_what_all_experts_took_is_the_arms_bill(done: Job):
 def test_the_report_shows_every_expert(done: Job):
     page = done.run.report.read_text()
     assert all(part in page for part in done.parts)
+    assert "Each target is answered by its own expert" in page
+    weights = read_json(done.arm("mixed")[1].mix)["weights"].values()
+    assert all(f"{weight:+.2f}" in page for weight in weights)
 
 
 def test_dev_tasks_that_are_not_there_are_asked_for():
