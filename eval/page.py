@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
@@ -12,11 +13,13 @@ from eval.summary import ARM_ORDER
 from eval.tables import Table
 
 TEMPLATE = Path(__file__).with_name("report.html")
+HUES = (5, 285, 145, 40, 190, 325, 90, 250)
+"""Of arms that have no colour of their own, in the order in which they appear."""
 
 
 def page(title: str, body: str) -> str:
     """The template filled in one pass, so that what is put in is not read as a template again."""
-    parts = {"title": text(title), "body": body}
+    parts = {"title": text(title), "body": body, "colours": _colours(body)}
     return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], TEMPLATE.read_text())
 
 
@@ -29,8 +32,18 @@ def text(value: Any, limit: int | None = None) -> str:
 
 
 def css_class(arm: str) -> str:
-    """The class that carries an arm's colour, the same in every chart."""
-    return arm if arm in ARM_ORDER else "other"
+    """The class that carries an arm's colour, the same in every chart; experts have their arm's."""
+    name = arm.partition("/")[0]
+    return name if name in ARM_ORDER else "arm-" + re.sub(r"[^\w-]+", "-", name)
+
+
+def _colours(body: str) -> str:
+    """A rule for each arm in the page that the template does not know."""
+    arms = dict.fromkeys(re.findall(r'class="(?:[^"]* )?(arm-[\w-]+)', body))
+    return "\n".join(
+        f".{arm} {{ color: light-dark(hsl({hue} 55% 42%), hsl({hue} 65% 70%)); }}"
+        for arm, hue in zip(arms, itertools.cycle(HUES), strict=False)
+    )
 
 
 def section(name: str, title: str, *parts: str) -> str:

@@ -37,7 +37,10 @@ def training(run: RunDir, recipe: Recipe, arms: Sequence[str]) -> str:
         "other tasks, so a rise may also be easier tasks."
     )
     small = "".join(_small(key, {arm: column(rows[arm], key) for arm in trained}) for key in SMALL)
-    reward = page.figure(page.legend(trained) + large, told)
+    whose = list(dict.fromkeys(name.partition("/")[0] for name in trained))
+    if whose != trained:
+        told += " The experts of an arm have its colour."
+    reward = page.figure(page.legend(whose) + large, told)
     return (
         _alarms(run, recipe, arms)
         + reward

@@ -1,4 +1,5 @@
 import json
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -217,3 +218,11 @@ def test_a_long_cell_is_shortened_and_whole_in_its_tooltip():
     table = page.text_table(["a"], [["x" * 300]], [])
     assert f'title="{"x" * 300}"' in table
     assert "x…</td>" in table
+
+
+def test_arms_without_a_colour_of_their_own_get_different_ones_and_experts_their_arms():
+    body = "".join(f'<b class="{page.css_class(a)}"></b>' for a in ("sift", "a b", "c/e0", "c/e1"))
+    found = re.findall(r"^\.(arm-\S+) \{ color: (.*?); \}$", page.page("t", body), re.MULTILINE)
+    assert [name for name, _ in found] == ["arm-a-b", "arm-c"]
+    assert len({colour for _, colour in found}) == 2
+    assert page.css_class("sift") == "sift"
