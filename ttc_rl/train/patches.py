@@ -29,6 +29,8 @@ from ttc_rl.run_dir import read_json, write_json
 from ttc_rl.schema import UserError
 from ttc_rl.versions import model_fingerprint
 
+FORMAT = "ttc-rl patch 1"
+"""The one key of the metadata (with two, their order, and so the bytes, would be chance)."""
 TIED = "lm_head.weight"
 STEP = 255
 """The longest gap; also the mark of a gap that ends at no change."""
@@ -69,7 +71,7 @@ def make_patch(base: Path, model: Path, out: Path) -> Change:
             kept[f"{name}.whole"] = new
     out.parent.mkdir(parents=True, exist_ok=True)
     beside = out.with_name(f"{out.name}.part")
-    save_file(kept, beside, {"base": model_fingerprint(base), "format": "ttc-rl patch 1"})
+    save_file(kept, beside, {FORMAT: model_fingerprint(base)})
     beside.replace(out)
     return Change(weights, changed, out.stat().st_size)
 
@@ -80,7 +82,7 @@ def apply_patch(base: Path, patch: Path, out: Path) -> None:
     Raises UserError where the patch is another base's.
     """
     with safe_open(patch, "pt") as file:
-        told = (file.metadata() or {}).get("base")
+        told = (file.metadata() or {}).get(FORMAT)
         if told != model_fingerprint(base):
             raise UserError(f"{patch}: belongs to weights {told}, not to {base}")
         keys = set(file.keys())
