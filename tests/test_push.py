@@ -7,12 +7,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import pytest
+from http_reply import JsonHandler
 from huggingface_hub import ModelCard
 
 from ttc_rl.config import load_recipe
@@ -36,7 +37,7 @@ class Hub(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}"
 
 
-class _Answer(BaseHTTPRequestHandler):
+class _Answer(JsonHandler):
     server: Hub
 
     def do_POST(self) -> None:
@@ -75,15 +76,7 @@ class _Answer(BaseHTTPRequestHandler):
         return b"".join(pieces)
 
     def _reply(self, reply: Any, status: int = 200) -> None:
-        out = json.dumps(reply).encode()
-        self.send_response(max(status, self.server.status))
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(out)))
-        self.end_headers()
-        self.wfile.write(out)
-
-    def log_message(self, *args: Any) -> None:
-        pass
+        self.reply(reply, max(status, self.server.status))
 
 
 @pytest.fixture

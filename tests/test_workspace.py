@@ -3,12 +3,13 @@
 import inspect
 import json
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import pytest
+from http_reply import JsonHandler
 from trl.trainer import grpo_trainer
 from typer.testing import CliRunner
 from wandb_records import logged
@@ -115,7 +116,7 @@ class Wandb(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Answer)
 
 
-class _Answer(BaseHTTPRequestHandler):
+class _Answer(JsonHandler):
     server: Wandb
 
     def do_POST(self) -> None:
@@ -128,15 +129,7 @@ class _Answer(BaseHTTPRequestHandler):
             reply = {"data": {"upsertView": saved}}
             if self.server.refuses:
                 reply = {"errors": [{"message": "permission denied", "path": ["upsertView"]}]}
-        out = json.dumps(reply).encode()
-        self.send_response(200)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(out)))
-        self.end_headers()
-        self.wfile.write(out)
-
-    def log_message(self, *args: Any) -> None:
-        pass
+        self.reply(reply)
 
 
 @pytest.fixture

@@ -16,13 +16,16 @@ from ttc_rl.run_dir import read_jsonl
 
 HERE = Path(__file__).parent
 TINY = HERE.parent / "tiny.yaml"
+ONE_ARM = "arms.random=null"
 KEYS = {
-    "all": ("arms.random=null",),
-    "guard": ("arms.random=null", "train.guard={min_successes: 1}", "train.pass_at_k=2"),
-    "following": ("arms.random=null", "train.curriculum.method=beta", "train.curriculum.every=2"),
-    "lora": ("arms.random=null", "train.lora={rank: 4}"),
-    "svf": ("arms.random=null", "train.svf={}", "train.trl.learning_rate=1e-2"),
-}
+    "all": (ONE_ARM,),
+    "following": (
+        ONE_ARM, "train.curriculum.method=beta", "train.curriculum.every=2",
+        "train.guard={min_successes: 1}", "train.pass_at_k=2",
+    ),
+    "lora": (ONE_ARM, "train.lora={rank: 4}"),
+    "svf": (ONE_ARM, "train.svf={}", "train.trl.learning_rate=1e-2"),
+}  # fmt: skip
 
 
 def config(folder: Path) -> str:
