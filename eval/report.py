@@ -16,7 +16,7 @@ import numpy as np
 
 from eval import charts, page
 from eval.analysis import curve_points
-from eval.benchmarks import target_name
+from eval.benchmarks import target_name, target_names
 from eval.report_analysis import analysis
 from eval.report_carried import changed, retention
 from eval.report_completions import completions
@@ -51,6 +51,10 @@ class Material:
     def arms(self) -> list[str]:
         """What was trained by itself; an arm of several experts is each of them."""
         return in_order(self.run.parts(self.recipe))
+
+    @property
+    def targets(self) -> list[str]:
+        return target_names(self.recipe)
 
     @property
     def on_target(self) -> Mapping[str, Result]:
@@ -97,7 +101,7 @@ def head(material: Material) -> str:
     first, *others = headline(material.summary)
     lead = f'<p class="lead">{page.text(first)}</p>'
     return (
-        f"<h1>Test-time curriculum for {page.text(material.target)}: "
+        f"<h1>Test-time curriculum for {page.text(' and '.join(material.targets))}: "
         f"{page.text(material.run.root.name)}</h1>{lead}"
         + "".join(page.paragraph(sentence) for sentence in others)
     )
@@ -163,10 +167,10 @@ def results_section(material: Material) -> str:
     pictures = ""
     if material.on_target:
         pictures = f'<div class="pair">{_averages(material)}{_pass_curve(material)}</div>'
-    own = _tables(material.summary, lambda name: name == material.target, every_k=False)
-    whole = _tables(material.summary, lambda name: name == material.target)
-    rest = _tables(material.summary, lambda name: name != material.target, every_k=False)
-    others = len(material.results) - (material.target in material.results)
+    own = _tables(material.summary, lambda name: name in material.targets, every_k=False)
+    whole = _tables(material.summary, lambda name: name in material.targets)
+    rest = _tables(material.summary, lambda name: name not in material.targets, every_k=False)
+    others = len(material.results.keys() - set(material.targets))
     more = page.details(f"{others} other benchmarks", rest) if rest else ""
     told = page.paragraph(NOTE, "note") + _published(material)
     return pictures + own + told + (page.details("every k", whole) if whole else "") + more

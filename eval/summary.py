@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from eval.analysis import analyse, arm_spending, equal_compute
-from eval.benchmarks import target_name
+from eval.benchmarks import target_name, target_names
 from eval.carried import changed, retained
 from eval.results import Row, avg_name, read_tasks
 from ttc_rl.config import Recipe
@@ -91,7 +91,12 @@ def summary_of(run: RunDir, recipe: Recipe, results: Mapping[str, Mapping[str, R
     rows = {n: {m: r.tasks for m, r in models.items()} for n, models in results.items()}
     averages = {n: avg_name(next(iter(m.values())).summary) for n, m in results.items()}
     asked = target_name(recipe), rows, averages
-    carried = {"changed": changed(*asked), "retention": retained(*asked)}
+    more = target_names(recipe)[1:]
+    elsewhere = {name: found for name, found in rows.items() if name not in more}
+    carried = {
+        "changed": changed(*asked),
+        "retention": retained(target_name(recipe), elsewhere, averages),
+    }
     return whole | carried | {"analysis": analyses(run, recipe, results)}
 
 

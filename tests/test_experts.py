@@ -208,3 +208,18 @@ def test_the_adapter_of_an_expert_has_a_card_of_its_own(done: Job):
     assert "| count |" in text  # with results, as the report has left it
     mixed = (done.arm("mixed")[1].model / "README.md").read_text()
     assert "A mixture of several experts" in mixed
+
+
+def test_two_targets_stand_side_by_side_in_the_report(cache: Path, tmp_path: Path):
+    keys = ["target=[skills/count@10, skills/sort@6]", "arms.random=null", "eval.greedy=false"]
+    recipe = load_recipe(TINY, [*keys, "eval.retention=[skills/reverse@4]"])
+    made = Job(recipe, RunDir.open(tmp_path / "run", recipe), lambda _: None)
+    for stage in (select, train, evaluate, report):
+        stage(made)
+    page = made.run.report.read_text()
+    assert "<h1>Test-time curriculum for skills/count@10 and skills/sort@6" in page
+    summary = read_json(made.run.summary)
+    assert summary["target"] == "skills/count@10"
+    assert list(summary["retention"]["sift"]["benchmarks"]) == ["skills/reverse@4"]
+    card = (made.arm("sift")[1].model / "README.md").read_text()
+    assert "**Specialised on one test: skills/count@10 and skills/sort@6.**" in card
