@@ -17,6 +17,7 @@ from ttc_rl.sources import catalog, resolve_source
 ROOT = Path(__file__).parent.parent / "recipes"
 ALL = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.yaml"))
 PAPER = [name for name in ALL if re.match(r"paper|qwen3", name)]
+EXPERTS = "experts/aime25.yaml"
 LORA = [name for name in ALL if name.startswith("lora/")]
 
 
@@ -82,7 +83,20 @@ def test_the_adapters_fit_one_gpu_of_24_gb(name: str):
     assert target_size(recipe) == 500
 
 
-@pytest.mark.parametrize("name", [*PAPER, *LORA])
+def test_an_expert_a_question_costs_what_its_recipe_says():
+    recipe, flat = load_recipe(ROOT / EXPERTS), _flat(EXPERTS)
+    assert recipe.arm_names == ["one", "each"]
+    assumed = Assumed("h100", 4, "fsdp2", tokens=2000, target_tasks=30)
+    for arm, said in zip(recipe.arm_names, re.findall(r"(\d+) to (\d+) hours", flat), strict=True):
+        made = budget(recipe.arm(arm), assumed)
+        best, worst = ((made.experts or 0) * hours / 4 for hours in made.cost.gpu_hours)
+        assert int(said[0]) <= best < int(said[0]) + 1
+        assert worst <= int(said[1]) < worst + 1
+        assert made.fits
+    assert target_size(recipe) == 30
+
+
+@pytest.mark.parametrize("name", [*PAPER, *LORA, EXPERTS])
 def test_it_can_be_launched(name: str):
     recipe, one = load_recipe(ROOT / name), name in LORA
     config, gpus = ("single", 1) if one else ("fsdp2", 4)

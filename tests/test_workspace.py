@@ -30,7 +30,7 @@ FOLLOWING = Path(__file__).parent / "curricula" / "following.yaml"
 METHODS = ["achievable", "beta", "discover", "difficulty"]
 RESULTS = {"count": ["avg@4", "pass@4"]}
 CUDA_ONLY = {"train/memory/peak_gb"}
-pytestmark = pytest.mark.filterwarnings("default")  # wandb's own
+pytestmark = pytest.mark.filterwarnings("ignore")  # wandb's own
 
 
 def named(recipe: Recipe, results: dict[str, list[str]] | None = None) -> set[str]:
