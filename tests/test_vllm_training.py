@@ -61,8 +61,11 @@ def job(folder: Path, *overrides: str) -> Job:
     return made
 
 
-def test_the_sampler_has_the_weights_that_were_trained(tmp_path: Path, cache: Path):
-    made = job(tmp_path / "run", RATE, "train.watchdog.stop=[drift, unmoved, nan]")
+@pytest.mark.parametrize("trained", ["", "train.lora={rank: 4}", "train.svf={}"])
+def test_the_sampler_has_the_weights_that_were_trained(tmp_path: Path, cache: Path, trained: str):
+    """Of an adapter those that it is merged into."""
+    keys = [trained] if trained else []
+    made = job(tmp_path / "run", RATE, "train.watchdog.stop=[drift, unmoved, nan]", *keys)
     train(made)
     rows = list(read_jsonl(made.arm("sift")[1].metrics))
     assert len(rows) == 8
