@@ -19,6 +19,7 @@ from ttc_rl.job import Job, starting_model
 from ttc_rl.pipeline import evaluate, report, select, train
 from ttc_rl.run_dir import RunDir, read_json, read_jsonl
 from ttc_rl.sampling import Decoding
+from ttc_rl.sampling.engine import Adapters
 from ttc_rl.sampling.generate import GenerateCompleter
 from ttc_rl.schema import Task, UserError
 from ttc_rl.selection import select as sift
@@ -223,3 +224,13 @@ def test_two_targets_stand_side_by_side_in_the_report(cache: Path, tmp_path: Pat
     assert list(summary["retention"]["sift"]["benchmarks"]) == ["skills/reverse@4"]
     card = (made.arm("sift")[1].model / "README.md").read_text()
     assert "**Specialised on one test: skills/count@10 and skills/sort@6.**" in card
+
+
+def test_what_vllm_is_told_of_the_adapters_it_holds(tmp_path: Path):
+    """tests/test_vllm_engine.py asks a real engine."""
+    paths = {f"e{i}": tmp_path for i in range(30)}
+    told = Adapters(paths, lambda tasks: [], rank=20).options()
+    assert told == {"enable_lora": True, "max_lora_rank": 32, "max_loras": 8, "max_cpu_loras": 30}
+    assert Adapters({"e0": tmp_path}, lambda tasks: [], rank=8).options()["max_loras"] == 1
+    with pytest.raises(UserError, match="vLLM takes 512 at most"):
+        Adapters(paths, lambda tasks: [], rank=513).options()

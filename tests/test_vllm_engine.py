@@ -1,15 +1,22 @@
 """Completions by a real vLLM engine, on a GPU or by its CPU build; skipped where there is none."""
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 
-from ttc_rl.config import EngineConfig, PretrainConfig, SkillsConfig
-from ttc_rl.run_dir import read_jsonl
+from eval.benchmarks import resolve_target
+from ttc_rl.config import EngineConfig, PretrainConfig, SkillsConfig, load_recipe
+from ttc_rl.experts import folders, route, routed
+from ttc_rl.job import Job, starting_model
+from ttc_rl.pipeline import select, train
+from ttc_rl.run_dir import RunDir, read_jsonl
 from ttc_rl.sampling import Decoding, ModelCompleter, load_completer
+from ttc_rl.sampling.engine import EngineCompleter
 from ttc_rl.schema import Task
 from ttc_rl.sources.skills import make_skills
+from ttc_rl.train.experts import whole_model
 
 pytest.importorskip("vllm")
 pytestmark = pytest.mark.filterwarnings("default")  # vLLM's own
@@ -73,3 +80,30 @@ def test_the_harness_draws_grades_and_resumes(completer: ModelCompleter, tmp_pat
     cut.path.write_text("".join(lines[:9]) + lines[9][:20])
     evaluate(completer, cut, batch=8)
     assert list(read_jsonl(cut.path)) == rows
+
+
+def test_adapters_in_one_engine_write_what_each_expert_writes_alone(cache: Path, tmp_path: Path):
+    """LoRA experts by vLLM, every task with its own, beside transformers on the merged models."""
+    arms = {"random": None, "sift": None, "each": {"experts": {"groups": 2}}}
+    lora = ["train.lora={rank: 2}", "train.trl.learning_rate=1e-2", "selection.size=8"]
+    keys = [f"arms={json.dumps(arms)}", *lora, "eval.engine={backend: vllm, max_model_len: 64}"]
+    recipe = load_recipe(Path(__file__).with_name("tiny.yaml"), keys)
+    made = Job(recipe, RunDir.open(tmp_path / "run", recipe), print)
+    select(made)
+    train(made)
+    tasks, greedy = resolve_target(recipe).tasks, Decoding(max_tokens=8, temperature=0)
+    base = starting_model(recipe, print)
+    together = routed(made, "each", base)
+    assert isinstance(together, EngineCompleter)
+    ours = together.decoding_with(greedy)(tasks, 1, seed=0)
+    together.close()
+    sure = [one.confidence for (one,) in ours]
+    for part, folder in folders(made, "each").items():
+        whole_model(base, folder, tmp_path / part)
+        slow = load_completer(tmp_path / part, recipe.prompts, EngineConfig(backend="transformers"))
+        mine = [i for i, task in enumerate(tasks) if route(made, "each")([task]) == [part]]
+        theirs = slow.decoding_with(greedy)([tasks[i] for i in mine], 1, seed=0)
+        for i, (one,) in zip(mine, theirs, strict=True):
+            assert ours[i][0].text.strip() == one.text.strip()
+            assert sure[i] == pytest.approx(one.confidence, rel=0.02)
+    assert len(set(sure)) > 2

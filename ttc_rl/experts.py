@@ -60,11 +60,20 @@ def fingerprint(job: Job, name: str, base: Path | str) -> str:
 
 
 def routed(job: Job, name: str, base: Path | str) -> ModelCompleter:
-    """The arm as one completer; an expert is made whole in the run folder while it is loaded."""
+    """The arm as one completer: LoRA adapters together in one engine of vLLM, others one at a time,
+    each made whole in the run folder while it is loaded.
+    """
+    experts, lora = folders(job, name), job.recipe.arm(name).train.lora
+    if job.recipe.engine.backend == "vllm" and lora is not None:
+        from ttc_rl.sampling.engine import Adapters, EngineCompleter
+
+        adapters = {part: folder.adapter for part, folder in experts.items()}
+        return EngineCompleter.load(
+            base, Decoding(max_tokens=1), job.recipe.prompts, job.recipe.engine,
+            Adapters(adapters, route(job, name), lora.rank),
+        )  # fmt: skip
     from ttc_rl.sampling.routed import Routed
     from ttc_rl.train.experts import whole_model
-
-    experts = folders(job, name)
 
     def load(part: str) -> ModelCompleter:
         with tempfile.TemporaryDirectory(dir=job.run.root, prefix=".expert-") as folder:

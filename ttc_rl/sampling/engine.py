@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,41 @@ ON_CPU: Mapping[str, Any] = {
 vLLM 0.31 takes back the draw of a seeded request after part of a prefill, which CPUs cannot."""
 
 
+LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
+"""For which vLLM 0.31 has kernels."""
+AT_ONCE = 8
+"""Adapters that a batch may mix."""
+
+
+@dataclass(frozen=True)
+class Adapters:
+    """LoRA adapters over one base, all in one engine."""
+
+    paths: Mapping[str, Path]
+    route: Callable[[Sequence[Task]], Sequence[str]]
+    """The name of each task's adapter."""
+    rank: int
+
+    def options(self) -> dict[str, Any]:
+        """What the engine is told when it is made. Raises UserError for a rank it cannot have."""
+        if self.rank > LORA_RANKS[-1]:
+            raise UserError(f"train.lora.rank: vLLM takes {LORA_RANKS[-1]} at most")
+        return {
+            "enable_lora": True,
+            "max_lora_rank": next(rank for rank in LORA_RANKS if rank >= self.rank),
+            "max_loras": min(len(self.paths), AT_ONCE),
+            "max_cpu_loras": len(self.paths),
+        }
+
+    def requests(self, tasks: Sequence[Task]) -> list[Any]:
+        from vllm.lora.request import LoRARequest  # pyright: ignore[reportMissingImports]
+
+        number = {name: 1 + i for i, name in enumerate(self.paths)}
+        return [
+            LoRARequest(name, number[name], str(self.paths[name])) for name in self.route(tasks)
+        ]
+
+
 @dataclass
 class EngineCompleter:
     """One request a task with `n` samples, so that samples of a task share the prompt's prefill.
@@ -31,6 +66,7 @@ class EngineCompleter:
     engine: Any
     decoding: Decoding
     templates: Mapping[str, str]
+    adapters: Adapters | None = None
 
     @classmethod
     def load(
@@ -39,6 +75,7 @@ class EngineCompleter:
         decoding: Decoding,
         templates: Mapping[str, str],
         config: EngineConfig,
+        adapters: Adapters | None = None,
     ) -> EngineCompleter:
         try:
             from vllm import LLM  # pyright: ignore[reportMissingImports]
@@ -53,8 +90,9 @@ class EngineCompleter:
             max_model_len=config.max_model_len,
             enable_prefix_caching=True,
             **({} if torch.cuda.is_available() else ON_CPU),
+            **(adapters.options() if adapters else {}),
         )
-        return cls(engine, decoding, templates)
+        return cls(engine, decoding, templates, adapters)
 
     def decoding_with(self, decoding: Decoding) -> EngineCompleter:
         """The same engine under other sampling parameters."""
@@ -76,6 +114,9 @@ class EngineCompleter:
             [{"prompt_token_ids": prompts[i]} for i in fitting],
             [self._parameters(num_samples, sample_seed(seed, tasks[i].id, first)) for i in fitting],
             use_tqdm=False,
+            lora_request=self.adapters.requests([tasks[i] for i in fitting])
+            if self.adapters
+            else None,
         )
         for i, output in zip(fitting, outputs, strict=True):
             found[i] = [_completion(one, len(prompts[i])) for one in output.outputs]
