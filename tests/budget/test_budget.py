@@ -193,6 +193,10 @@ def test_experts_are_many_trainings_and_their_votes_are_the_dearer():
     assert votes[0] < votes[1] < votes[2]
     assert votes[2] == pytest.approx(30 * votes[0], abs=30)
     assert ("experts", "one a target") in [row[:2] for row in arm_rows(many, Assumed())[0][1]]
+    priced = Assumed(target_tasks=30, price=2.0)
+    shown = {row[0]: row[1] for row in arm_rows(few, priced)[0][1]}
+    best, worst = (6 * hours for hours in budget(few, priced).cost.gpu_hours)
+    assert shown["all experts: price"] == f"{best:,.2f} to {worst:,.2f}"
 
 
 def test_what_an_adapter_trains_is_what_peft_makes_trainable():

@@ -104,6 +104,18 @@ def _time(recipe: Recipe, made: Budget) -> list[Row]:
     else:
         told = f"at {made.assumed.price:g} a GPU hour (--price)"
         found.append(("price", f"{made.price[0]:,.2f} to {made.price[1]:,.2f}", told))
+    return [*found, *_of_all_experts(made)]
+
+
+def _of_all_experts(made: Budget) -> list[Row]:
+    count = made.experts
+    if count is None or count == 1:
+        return []
+    best, worst = (count * hours for hours in made.cost.gpu_hours)
+    found = [("all experts: GPU hours", f"{best:,.1f} to {worst:,.1f}", f"{count} times the above")]
+    if made.price is not None:
+        low, high = (count * price for price in made.price)
+        found.append(("all experts: price", f"{low:,.2f} to {high:,.2f}", ""))
     return found
 
 
