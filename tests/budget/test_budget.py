@@ -156,7 +156,7 @@ def test_arms_that_cost_the_same_share_a_table():
         }
     )
     titles = [title for title, _ in arm_rows(made, Assumed())]
-    assert titles == ["each of random, sift", "each of long"]
+    assert titles == ["each of arms random, sift", "arm long"]
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,10 @@ def arm_rows(recipe: Recipe, assumed: Assumed) -> list[tuple[str, list[Row]]]:
     for name in recipe.arm_names:
         arm = recipe.arm(name)
         groups.setdefault(tuple(rows(arm, budget(arm, assumed))), []).append(name)
-    return [(f"each of {', '.join(names)}", list(found)) for found, names in groups.items()]
+    return [
+        (f"{'arm' if len(names) == 1 else 'each of arms'} {', '.join(names)}", list(found))
+        for found, names in groups.items()
+    ]
 
 
 def rows(recipe: Recipe, made: Budget) -> list[Row]:
