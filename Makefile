@@ -6,7 +6,7 @@ BIN = .venv/bin
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: quickstart test test-vllm check study selectors curricula selection clean
+.PHONY: quickstart test test-vllm check study selectors curricula experts selection clean
 
 quickstart: .venv/ready
 	$(BIN)/ttc-rl run recipes/quickstart.yaml --overwrite
@@ -46,6 +46,10 @@ selectors: .venv/ready
 # Curricula that follow the model beside picks made before: docs/curricula.md.
 curricula: .venv/ready
 	$(BIN)/ttc-rl run recipes/tiny/curricula.yaml --resume --jobs 2
+
+# One model for all targets beside one for each group of them: docs/experts.md.
+experts: .venv/ready
+	$(BIN)/ttc-rl run recipes/tiny/experts.yaml --resume --jobs 2
 
 # Six benchmarks against every local corpus: the tables of docs/selection.md.
 selection: .venv/ready
