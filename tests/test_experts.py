@@ -12,16 +12,17 @@ from safetensors.torch import load_file
 
 from eval.analysis.spending import arm_spending
 from eval.benchmarks import resolve_target
+from ttc_rl import experts
 from ttc_rl.config import Recipe, load_recipe
 from ttc_rl.embed import embed
-from ttc_rl.experts import POPULATION, cross_entropy, fingerprint, folders, route
+from ttc_rl.experts import POPULATION, check_mix, cross_entropy, fingerprint, folders, route
 from ttc_rl.job import Job, starting_model
 from ttc_rl.pipeline import evaluate, report, select, train
 from ttc_rl.run_dir import RunDir, read_json, read_jsonl
 from ttc_rl.sampling import Decoding
 from ttc_rl.sampling.engine import Adapters
 from ttc_rl.sampling.generate import GenerateCompleter
-from ttc_rl.schema import Task, UserError
+from ttc_rl.schema import Completion, Task, UserError, Verdict
 from ttc_rl.selection import select as sift
 from ttc_rl.selection.groups import target_groups
 from ttc_rl.sources import load_corpus
@@ -234,3 +235,22 @@ def test_what_vllm_is_told_of_the_adapters_it_holds(tmp_path: Path):
     assert Adapters({"e0": tmp_path}, lambda tasks: [], rank=8).options()["max_loras"] == 1
     with pytest.raises(UserError, match="vLLM takes 512 at most"):
         Adapters(paths, lambda tasks: [], rank=513).options()
+
+
+def test_targets_that_cannot_vote_are_told_of_before_anything_is_trained(tmp_path: Path):
+    path = tmp_path / "programs.jsonl"
+    path.write_text('{"kind": "code", "prompt": "print 1", "tests": [{"output": "1"}]}\n')
+    keys = [f"target={path}", "arms={random: null, sift: null, mixed: {experts: {mix: votes}}}"]
+    recipe = load_recipe(TINY, keys)
+    made = Job(recipe, RunDir.open(tmp_path / "run", recipe), pytest.fail)
+    with pytest.raises(UserError, match=r"experts\.mix: answers of kind code cannot vote"):
+        check_mix(made)
+
+
+def test_a_mixture_is_not_weighed_by_answers_that_could_not_be_graded(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    failed = Verdict(None, status="infra_error")
+    monkeypatch.setattr(experts, "verify_many", lambda tasks, texts: [failed] * len(texts))
+    with pytest.raises(UserError, match=r"experts\.mix"):
+        experts._right([Task("math", "1", "1")], [[Completion("1", "stop", 1)]], 0.1)

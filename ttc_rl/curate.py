@@ -25,8 +25,11 @@ if TYPE_CHECKING:
 def select(job: Job) -> None:
     """Corpus and target to curriculum.jsonl and selection.json of every arm, and overlap.jsonl."""
     alone("select")
-    parts = {name for name in job.parts if not job.arm(name)[1].selection.exists()}
-    arms = [name for name in job.recipe.arm_names if any(_of(part, name) for part in parts)]
+
+    def selected(part: str) -> bool:
+        return job.arm(part)[1].selection.exists()
+
+    arms = [name for name in job.recipe.arm_names if not all(map(selected, job.parts_of(name)))]
     if not arms:
         job.say("curriculum: there already")
         return
@@ -77,7 +80,7 @@ def select(job: Job) -> None:
     }
     for name in arms:
         for part, rows in _groups(job, name, target.tasks, target_MD).items():
-            if job.arm(part)[1].selection.exists():
+            if selected(part):
                 continue
             seconds, theirs = time.perf_counter() - started, [target.tasks[row] for row in rows]
             about = common | {"tasks": {"corpus": _hash(corpus), "target": _hash(theirs)}}
@@ -87,10 +90,6 @@ def select(job: Job) -> None:
             )
 
 
-def _of(part: str, arm: str) -> bool:
-    return part.partition("/")[0] == arm
-
-
 def _groups(job: Job, name: str, targets: list[Task], target_MD: Any) -> dict[str, list[int]]:
     """The rows of the targets that each part of an arm is for: all, or each expert's own."""
     from ttc_rl.selection.groups import target_groups
@@ -98,20 +97,20 @@ def _groups(job: Job, name: str, targets: list[Task], target_MD: Any) -> dict[st
     recipe, folder = job.arm(name)
     if recipe.experts is None:
         return {name: list(range(len(targets)))}
-    if folder.experts.exists():
-        row_of = {task.id: row for row, task in enumerate(targets)}
-        known = read_json(folder.experts)
-        groups = [[row_of[task_id] for task_id in expert["targets"]] for expert in known]
-    else:
+    if not folder.experts.exists():
         groups = target_groups(target_MD, recipe.experts.groups, recipe.seed)
-    names = [f"e{i:0{len(str(len(groups) - 1))}d}" for i in range(len(groups))]
-    told = [
-        {"name": expert, "targets": [targets[row].id for row in rows]}
-        for expert, rows in zip(names, groups, strict=True)
-    ]
-    write_json(folder.experts, told)
-    job.say(f"{name}: {len(groups)} experts for {len(targets)} targets")
-    return {f"{name}/{e}": rows for e, rows in zip(names, groups, strict=True)}
+        digits = len(str(len(groups) - 1))
+        told = [
+            {"name": f"e{i:0{digits}d}", "targets": [targets[row].id for row in rows]}
+            for i, rows in enumerate(groups)
+        ]
+        write_json(folder.experts, told)
+        job.say(f"{name}: {len(groups)} experts for {len(targets)} targets")
+    row_of = {task.id: row for row, task in enumerate(targets)}
+    return {
+        f"{name}/{expert['name']}": [row_of[task_id] for task_id in expert["targets"]]
+        for expert in read_json(folder.experts)
+    }
 
 
 def _select_arm(
@@ -253,7 +252,8 @@ def _weights(
     key, shared = recipe.selection.weight_by, len(recipe.targets) > 1
     if recipe.selection.shares and not shared:
         raise UserError("selection.shares: there is one target only; name several, or leave it out")
-    if key is None and (not shared or recipe.selection.objective == "max"):
+    plain_max = recipe.selection.objective == "max" and not recipe.selection.shares
+    if key is None and (not shared or plain_max):
         return None
     share_of = shares(recipe) if shared else dict[str, float]()
     return [_weight(task, key) * share_of.get(task.id, 1.0) for task in targets]

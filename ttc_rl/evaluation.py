@@ -30,7 +30,7 @@ from ttc_rl.job import Job, starting_model
 from ttc_rl.run_dir import read_jsonl
 from ttc_rl.sampling import Decoding, ModelCompleter, load_completer
 from ttc_rl.schema import Completer, Task, UserError
-from ttc_rl.tether import LAUNCH
+from ttc_rl.tether import environment
 from ttc_rl.tracking import log_dev
 from ttc_rl.versions import model_fingerprint, versions
 
@@ -278,7 +278,7 @@ def _start(job: Job, gpus: str | None, log: IO[bytes]) -> subprocess.Popen[bytes
         [*command, str(job.run.root), "--worker"],
         stdout=log,
         stderr=subprocess.STDOUT,
-        env=os.environ | own | {LAUNCH: str(os.getpid())},
+        env=environment() | own,
     )
 
 

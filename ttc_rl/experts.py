@@ -12,6 +12,7 @@ are candidates as well, so that by its own measure the mixture is never below th
 
 from __future__ import annotations
 
+import functools
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,8 +24,8 @@ from ttc_rl.job import Job, starting_model
 from ttc_rl.run_dir import ArmDir, read_json, read_jsonl, write_json
 from ttc_rl.sampling import Decoding, ModelCompleter, load_completer
 from ttc_rl.schema import Completer, Task, UserError, content_hash
-from ttc_rl.verifiers import verify_many
-from ttc_rl.verifiers.majority import VOTING, majority
+from ttc_rl.verifiers import check_infra_errors, verify_many
+from ttc_rl.verifiers.majority import check_voting, majority
 from ttc_rl.versions import model_fingerprint
 
 # E experts, K candidates a generation, M targets.
@@ -39,12 +40,10 @@ def is_routed(job: Job, name: str) -> bool:
 
 def folders(job: Job, name: str) -> dict[str, ArmDir]:
     """The experts of an arm. Raises UserError where they are not all trained."""
-    found = {part: job.arm(part)[1] for part in job.parts if part.startswith(f"{name}/")}
-    lacking = [part for part in found if not job.trained(part)]
-    if lacking or not found:
-        what = lacking[0] if lacking else f"the experts of {name}"
-        raise UserError(f"{what}: not trained yet; `ttc-rl train RECIPE` does it")
-    return found
+    for part in (parts := job.parts_of(name)):
+        if not job.trained(part):
+            raise UserError(f"{part}: not trained yet; `ttc-rl train RECIPE` does it")
+    return {part: job.arm(part)[1] for part in parts}
 
 
 def fingerprint(job: Job, name: str, base: Path | str) -> str:
@@ -92,31 +91,44 @@ def route(job: Job, name: str) -> Callable[[Sequence[Task]], list[str]]:
         for task_id in expert["targets"]
     }
 
+    @functools.cache
+    def targets() -> tuple[list[Task], np.ndarray]:
+        from eval.benchmarks import resolve_target
+
+        tasks = resolve_target(job.recipe).tasks
+        return tasks, _embedded(job, tasks)
+
     def of(tasks: Sequence[Task]) -> list[str]:
         strange = [task for task in tasks if task.id not in owner]
         if strange:
-            owner.update(_nearest(job, owner, strange))
+            known, target_MD = targets()
+            # The largest cosine, the first target in a tie.
+            nearest_N = (_embedded(job, strange) @ target_MD.T).argmax(axis=1)
+            near = zip(strange, nearest_N, strict=True)
+            owner.update({task.id: owner[known[m].id] for task, m in near})
         return [owner[task.id] for task in tasks]
 
     return of
 
 
-def _nearest(job: Job, owner: dict[str, str], tasks: Sequence[Task]) -> dict[str, str]:
-    """Each task's expert: that of the target with the largest cosine, the first one in a tie."""
-    from eval.benchmarks import resolve_target
+def _embedded(job: Job, tasks: Sequence[Task]) -> np.ndarray:
     from ttc_rl.embed import POLICY, embed
 
     config = job.recipe.embed
     policy = starting_model(job.recipe, job.say) if config.model == POLICY else None
-    targets = [task for task in resolve_target(job.recipe).tasks if task.id in owner]
-    target_MD, tasks_ND = (
-        embed(one, config, job.say, policy=policy)[:] for one in (targets, tasks)
-    )
-    nearest_N = (tasks_ND @ target_MD.T).argmax(axis=1)
-    return {task.id: owner[targets[m].id] for task, m in zip(tasks, nearest_N, strict=True)}
+    return np.asarray(embed(tasks, config, job.say, policy=policy)[:])
 
 
 # --------------------------------------------------------------------------- one of all
+
+
+def check_mix(job: Job) -> None:
+    """Raise UserError, before anything is trained, where the targets cannot vote on a mixture."""
+    from eval.benchmarks import resolve_target
+
+    experts = [job.recipe.arm(name).experts for name in job.recipe.arm_names]
+    if any(one is not None and one.mix == "votes" for one in experts):
+        check_voting(resolve_target(job.recipe).tasks, "experts.mix")
 
 
 def mix(job: Job, name: str) -> None:
@@ -157,19 +169,21 @@ def _measure(job: Job, name: str) -> Callable[[Completer], float]:
         assert recipe.train.dev is not None
         tasks = [Task(**row) for row in read_jsonl(job.run.dev_tasks)]
         samples = recipe.train.dev.samples
-        return lambda ask: _right(tasks, ask(tasks, samples, seed=recipe.seed))
+        most = recipe.train.max_infra_errors
+        return lambda ask: _right(tasks, ask(tasks, samples, seed=recipe.seed), most)
     from eval.benchmarks import resolve_target
 
     targets = resolve_target(job.recipe).tasks
-    if cannot := {task.kind for task in targets} - set(VOTING):
-        raise UserError(f"experts.mix: votes: {cannot.pop()} cannot vote; {VOTING} can")
     samples = recipe.train.rollouts_per_task
     return lambda ask: _agreed(targets, ask(targets, samples, seed=recipe.seed))
 
 
-def _right(tasks: Sequence[Task], groups: Sequence[Sequence[Any]]) -> float:
+def _right(tasks: Sequence[Task], groups: Sequence[Sequence[Any]], most: float) -> float:
+    """Share of right completions. Raises UserError where more than `most` could not be graded."""
     asked = [task for task, group in zip(tasks, groups, strict=True) for _ in group]
     verdicts = verify_many(asked, [one.text for group in groups for one in group])
+    failed = sum(verdict.status == "infra_error" for verdict in verdicts)
+    check_infra_errors(failed, len(verdicts), most, "experts.mix")
     return float(np.mean([verdict.correct is True for verdict in verdicts]))
 
 

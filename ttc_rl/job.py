@@ -36,6 +36,9 @@ class Job:
         """What is trained by itself: arms, and experts as ARM/EXPERT."""
         return self.run.parts(self.recipe)
 
+    def parts_of(self, arm: str) -> list[str]:
+        return self.run.parts_of(arm, self.recipe)
+
     def trained(self, name: str) -> bool:
         """Whether training of an arm, or of one expert, came to its end."""
         recipe, folder = self.arm(name)
@@ -43,10 +46,9 @@ class Job:
             return folder.model.exists()
         if "/" in name:
             return (folder.adapter if recipe.train.adapter else folder.patch).exists()
-        experts = [part for part in self.parts if part.startswith(f"{name}/")]
         if recipe.experts.mix:
             return folder.model.exists()
-        return bool(experts) and all(map(self.trained, experts))
+        return folder.experts.exists() and all(map(self.trained, self.parts_of(name)))
 
 
 def check_extras(recipe: Recipe) -> None:

@@ -18,7 +18,7 @@ from ttc_rl.ranks import alone, is_main
 from ttc_rl.run_dir import RunDir, read_json, write_json
 from ttc_rl.run_lock import training
 from ttc_rl.schema import Task, UserError
-from ttc_rl.verifiers.majority import VOTING
+from ttc_rl.verifiers.majority import check_voting
 
 __all__ = ["draw", "evaluate", "read_summary", "report", "run_all", "select", "train"]
 
@@ -63,13 +63,13 @@ def _train_all(job: Job) -> None:
         return
     check_extras(job.recipe)
     from eval.model_card import write_cards
+    from ttc_rl.experts import check_mix, mix
 
+    check_mix(job)
     _train([name for name in job.parts if not job.trained(name)], job)
     for name in job.recipe.arm_names:
         experts = job.arm(name)[0].experts
         if experts and experts.mix and not job.trained(name) and is_main():
-            from ttc_rl.experts import mix
-
             mix(job, name)
             write_cards(job.run, job.recipe, name)
 
@@ -128,9 +128,7 @@ def _voting(recipe: Recipe) -> dict[str, Task]:
     from eval.benchmarks import resolve_target
 
     targets = resolve_target(recipe).tasks
-    cannot = {task.kind for task in targets} - set(VOTING)
-    if cannot:
-        raise UserError(f"train.ttrl: answers of kind {cannot.pop()} cannot vote; {VOTING} can")
+    check_voting(targets, "train.ttrl")
     return {task.id: replace(task, gold=None, tests=()) for task in targets}
 
 

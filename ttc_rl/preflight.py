@@ -51,11 +51,12 @@ def preflight(job: Job) -> None:
     seen = {name: spread(found, config.tasks) for name, found in tasks.items()}
     drawn = _draw(job, config, {t.id: t for found in seen.values() for t in found})
     told: dict[str, Any] = {}
+    size = _evaluation_size(job.recipe) if config.gain is not None else (0, 0)
     for name, (recipe, folder) in arms.items():
         groups = [drawn[task.id] for task in seen[name]]
         refused = _refused_golds(tasks[name])
         found = judge(recipe, config, seen[name], groups, refused, len(tasks[name]))
-        found = _with_targets(found, recipe, config, read_json(folder.selection), groups)
+        found = _with_targets(found, config, read_json(folder.selection), groups, size)
         told[name] = vars(found)
         shown = ", ".join(f"{k} {v:.3f}" for k, v in found.numbers.items() if v is not None)
         job.say(f"preflight of arm {name}: {shown}")
@@ -114,28 +115,25 @@ def judge(
 
 def _with_targets(
     found: Found,
-    recipe: Recipe,
     config: PreflightConfig,
     selection: Mapping[str, Any],
     groups: Sequence[Group],
+    size: tuple[int, int],
 ) -> Found:
     """And what selection and evaluation say: whether the corpus teaches the targets, and whether
-    their number and samples would show it.
+    so many tasks and samples would show it.
     """
-    from eval.benchmarks import resolve_target
-    from eval.results import resolve_sampling
     from ttc_rl.selection.explain import uncovered
 
-    count = len(selection["targets"])
-    share = len(uncovered(selection)) / count
+    share = len(uncovered(selection)) / len(selection["targets"])
     numbers, problems = {**found.numbers, "uncovered": share}, list(found.problems)
     if share > config.max_uncovered:
         problems.append(
             f"{share:.0%} of the targets are far from everything in the corpus: it holds little to "
             "teach them"
         )
+    count, samples = size
     if config.gain is not None and count > 1:
-        samples = resolve_sampling(recipe.eval, resolve_target(recipe).sampling).samples
         finds = resolvable(groups, config.gain, count, samples)
         numbers["resolvable"] = finds
         if finds > config.gain:
@@ -144,6 +142,15 @@ def _with_targets(
                 f"{100 * config.gain:.1f} expected: more samples, or another test"
             )
     return Found(numbers, problems)
+
+
+def _evaluation_size(recipe: Recipe) -> tuple[int, int]:
+    """Tasks and samples of the target, the first of several."""
+    from eval.benchmarks import resolve_targets
+    from eval.results import resolve_sampling
+
+    target = resolve_targets(recipe)[0]
+    return len(target.tasks), resolve_sampling(recipe.eval, target.sampling).samples
 
 
 def resolvable(groups: Sequence[Group], gain: float, tasks: int, samples: int) -> float:

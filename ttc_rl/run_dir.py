@@ -182,14 +182,14 @@ class RunDir:
 
     def parts(self, recipe: Recipe) -> list[str]:
         """What is selected for and trained by itself: every arm, or each expert of one."""
-        found: list[str] = []
-        for arm in recipe.arm_names:
-            known = self.arm(arm, recipe).experts
-            if recipe.arm(arm).experts is None or not known.exists():
-                found.append(arm)
-            else:
-                found += [f"{arm}/{expert['name']}" for expert in read_json(known)]
-        return found
+        return [part for arm in recipe.arm_names for part in self.parts_of(arm, recipe)]
+
+    def parts_of(self, arm: str, recipe: Recipe) -> list[str]:
+        """The experts of an arm as ARM/EXPERT; the arm itself without, or before there are any."""
+        known = self.arm(arm, recipe).experts
+        if recipe.arm(arm).experts is None or not known.exists():
+            return [arm]
+        return [f"{arm}/{expert['name']}" for expert in read_json(known)]
 
     def samples(self, benchmark: str, model: str) -> Path:
         return self.root / "eval" / benchmark / f"{model}.samples.jsonl"

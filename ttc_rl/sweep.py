@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,7 +13,7 @@ from typing import Any
 from ttc_rl.config import Recipe, dump_recipe, with_keys
 from ttc_rl.run_dir import RunDir, write_text
 from ttc_rl.schema import UserError
-from ttc_rl.tether import LAUNCH
+from ttc_rl.tether import environment
 
 
 def cells(recipe: Recipe) -> Iterator[tuple[str, Recipe]]:
@@ -53,7 +52,7 @@ def _run_cell(root: Path, name: str, cell: Recipe, say: Callable[[str], None]) -
             [*command, "--resume"],
             stdout=log,
             stderr=subprocess.STDOUT,
-            env=os.environ | {LAUNCH: str(os.getpid())},
+            env=environment(),
             check=False,
         )
     say(f"{name}: {'done' if done.returncode == 0 else f'failed, see {name}.log'}")

@@ -36,6 +36,11 @@ def with_parent() -> Callable[[], None] | None:
     return ask
 
 
+def environment() -> dict[str, str]:
+    """For a child that calls `follow_launch`: this process's own, and who it belongs to."""
+    return {**os.environ, LAUNCH: str(os.getpid())}
+
+
 def follow_launch() -> None:
     """In a process of a launch: die with the parent from now on, and at once if the launch did."""
     launch = os.environ.get(LAUNCH)

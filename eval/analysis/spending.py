@@ -17,9 +17,7 @@ def arm_spending(run: RunDir, recipe: Recipe, name: str) -> Spending:
     """
     arm, parameters = recipe.arm(name), num_parameters(run.arm(name, recipe).model)
     tokens, flops = list[int](), 0.0
-    for part in run.parts(recipe):
-        if part.partition("/")[0] != name:
-            continue
+    for part in run.parts_of(name, recipe):
         folder = run.arm(part, recipe)
         counted = [r["num_tokens"] for r in read_jsonl(folder.metrics) if "num_tokens" in r]
         tokens += [int(counted[-1])] if counted else []

@@ -125,3 +125,15 @@ def test_targets_of_unequal_size_share_a_curriculum(cache, tmp_path: Path):
         found[arm] = [row["task"]["meta"]["family"] for row in read_jsonl(folder.curriculum)]
     assert min(found["even"].count("count"), found["even"].count("sort")) >= 4
     assert found["tilted"].count("count") > found["even"].count("count")
+
+
+def test_shares_of_the_worst_target_are_refused_not_ignored(cache, tmp_path: Path):
+    path = tmp_path / "r.yaml"
+    target = "target: [skills/count, skills/sort@4]\nselection: {objective: max, size: 5, shares: "
+    path.write_text(RECIPE[: RECIPE.index("target:")] + target + "{skills/count: 2}}\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "ttc_rl", "select", str(path), "--run-dir", str(tmp_path / "run")],
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "weights count in the sum and the mean" in done.stderr

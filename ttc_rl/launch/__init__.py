@@ -26,7 +26,7 @@ from ttc_rl.config import SERVER_URL, Recipe
 from ttc_rl.curriculum import micro_batch
 from ttc_rl.run_lock import wait_until_free
 from ttc_rl.schema import UserError
-from ttc_rl.tether import LAUNCH, with_parent
+from ttc_rl.tether import environment, with_parent
 
 __all__ = ["CONFIGS", "Launch", "Parallel", "config_file", "local", "run_local", "serve"]
 
@@ -151,7 +151,7 @@ def _run(command: Sequence[str], say: Callable[[str], None]) -> int:
     """
     child = subprocess.Popen(
         command,
-        env={**os.environ, LAUNCH: str(os.getpid())},
+        env=environment(),
         stdin=subprocess.DEVNULL,
         process_group=0,
         preexec_fn=with_parent(),

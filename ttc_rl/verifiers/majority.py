@@ -14,10 +14,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from ttc_rl.schema import Task, Verdict
+from ttc_rl.schema import Task, UserError, Verdict
 from ttc_rl.verifiers import choices, equivalence_classes, exact, maths, verify_many
 
 VOTING = ("math", "exact", "choice")
+
+
+def check_voting(tasks: Sequence[Task], key: str) -> None:
+    """Raise UserError where the answers of a task cannot vote; `key` of the recipe asks for it."""
+    if cannot := {task.kind for task in tasks} - set(VOTING):
+        raise UserError(f"{key}: answers of kind {cannot.pop()} cannot vote; {VOTING} can")
 
 
 @dataclass(frozen=True)
