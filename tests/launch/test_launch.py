@@ -168,11 +168,26 @@ _run(["bash", "-c", sys.argv[1]], print)
 """
 
 
+def launching(script: str, sigint: signal.Handlers) -> "subprocess.Popen[str]":
+    """With SIGINT as a terminal has it, or as a background shell does, wherever the tests run."""
+    return subprocess.Popen(
+        [sys.executable, "-uc", LAUNCHING, script], stdout=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, sigint),
+    )  # fmt: skip
+
+
+def test_a_signal_that_is_ignored_stays_ignored():
+    process = launching("echo begun; sleep 1; echo done", signal.SIG_IGN)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begun\n"
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=60)[0] == "done\n"
+    assert process.returncode == 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_is_passed_on_and_the_child_waited_for(number: signal.Signals):
-    process = subprocess.Popen(
-        [sys.executable, "-uc", LAUNCHING, SLOW_TO_END], stdout=subprocess.PIPE, text=True
-    )
+    process = launching(SLOW_TO_END, signal.SIG_DFL)
     assert process.stdout is not None
     assert process.stdout.readline() == "begun\n"
     process.send_signal(number)

@@ -175,7 +175,9 @@ def _passed_on(child: subprocess.Popen[bytes]) -> Iterator[list[int]]:
         if child.returncode is None:
             os.killpg(child.pid, number)
 
-    before = {number: signal.signal(number, pass_on) for number in (signal.SIGTERM, signal.SIGINT)}
+    # What a shell in the background, or nohup, has us ignore stays ignored, here and in the child.
+    heeded = [n for n in (signal.SIGTERM, signal.SIGINT) if signal.getsignal(n) != signal.SIG_IGN]
+    before = {number: signal.signal(number, pass_on) for number in heeded}
     try:
         yield received
     finally:
