@@ -20,9 +20,10 @@ from eval.benchmark_config import (
     load_config,
 )
 from eval.parts import Address, address, narrowed, worded
-from ttc_rl.config import Recipe, SamplingConfig, SourceConfig
+from ttc_rl.config import ORIGINS, Recipe, SamplingConfig, SourceConfig
 from ttc_rl.schema import Task, UserError, content_hash
 from ttc_rl.sources import Loaded, load_source
+from ttc_rl.sources.everyday import FAMILIES
 from ttc_rl.sources.files import read_files
 from ttc_rl.sources.skills import SKILLS
 
@@ -112,7 +113,7 @@ def _from_file(path: str, source: SourceConfig | None) -> SourceConfig:
     row = first.value if first is not None else None
     if source is None or (isinstance(row, Mapping) and "kind" in row):
         return SourceConfig(path=path, meta=source.meta if source else {})
-    return source.model_copy(update={"path": path, "hub": None, "skills": None})
+    return source.model_copy(update=dict.fromkeys(ORIGINS) | {"path": path})
 
 
 def _stand_in(where: Address, file: str, data: str) -> Path:
@@ -214,8 +215,8 @@ def is_prompt(target: str | SourceConfig) -> bool:
 
 
 def _source_name(source: SourceConfig) -> str:
-    if source.skills is not None:
-        return "-".join(source.skills.families or ["skills"])
+    if source.generated is not None:
+        return "-".join(source.generated.families or ["skills" if source.skills else "everyday"])
     return re.sub(r"(\.jsonl|\.gz|\.parquet)+$", "", Path(source.path or source.hub or "").name)
 
 
@@ -276,11 +277,14 @@ def retention(recipe: Recipe, target: Benchmark) -> list[str]:
     if recipe.eval.retention is not None:
         return recipe.eval.retention
     families = {str(task.meta["family"]) for task in target.tasks if "family" in task.meta}
+    worlds = {task.source.partition("/")[0] for task in target.tasks}
     kinds = {task.kind for task in target.tasks}
     if recipe.eval.benchmarks or not kinds:
         return []
-    if families:
-        return [f"skills/not-{'+'.join(sorted(families))}@96"] if families < set(SKILLS) else []
+    for world, every in {"skills": SKILLS, "everyday": FAMILIES}.items():
+        if worlds == {world}:
+            others = f"{world}/not-{'+'.join(sorted(families))}@96"
+            return [others] if families < set(every) else []
     if kinds == {"math"}:
         return ["mmlu-pro@200"]
     return ["math500@100"] if kinds <= {"code", "choice"} else []

@@ -16,6 +16,7 @@ from eval.benchmarks import target_name
 from eval.flips import flips
 from eval.matrix import specialisation
 from eval.results import avg_name
+from eval.sigma import sigma_against_gain
 from eval.summary import (
     Json,
     Result,
@@ -209,6 +210,7 @@ def _target(target: str, trials: Sequence[Trial]) -> Json:
         "seeds": sorted({trial.seed for trial in trials}),
         "benchmarks": {name: _benchmark(_by_seed(trials, name)) for name in names},
         "retention": _retention(target, trials),
+        "sigma": sigma_against_gain([(t.run, t.results.get(target, {})) for t in trials]),
     }
 
 

@@ -45,7 +45,7 @@ def kind(config: BenchmarkConfig) -> str:
     source = config.source
     if source is None:
         return "-"
-    if source.skills is not None:
+    if source.generated is not None:
         return "exact"
     return kind_of(source.shape) if source.shape else source.kind or "-"
 

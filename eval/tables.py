@@ -214,7 +214,7 @@ def comparison_tables(
                 tables.append(_flips_table(what, cells["flips"]))
         if part["retention"]:
             tables.append(_retention_table(target, part["retention"]))
-    return tables
+    return tables + _sigma_tables(comparison["targets"])
 
 
 def changed_tasks_tables(comparison: Mapping[str, Any]) -> list[Table]:
@@ -271,6 +271,24 @@ def _retention_table(target: str, retention: Mapping[str, Any]) -> Table:
     ]
     title = f"trained for {target}: change against base on the other benchmarks, avg@n, points"
     return Table(title, ["arm", "mean", "worst"], rows)
+
+
+def _sigma_tables(targets: Mapping[str, Any]) -> list[Table]:
+    """Target by arm: does what selection left unknown tell the gain? None without selections."""
+    found = {target: part["sigma"] for target, part in targets.items() if part["sigma"]}
+    arms = list(dict.fromkeys(arm for row in found.values() for arm in row))
+    rows = [
+        [target, *(_correlation(row[arm]) if arm in row else "" for arm in arms)]
+        for target, row in found.items()
+    ]
+    note = "Spearman's rho over the target's tasks; below 0: more was gained where less was unknown"
+    title = "sigma left by selection, before training, against gain in avg@n after it"
+    return [Table(title, ["target", *arms], rows, note)] if rows else []
+
+
+def _correlation(estimate: Estimated) -> str:
+    value, lo, hi = (estimate[key] for key in ("value", "lo", "hi"))
+    return f"{value:+.2f} [n/a]" if lo is None else f"{value:+.2f} [{lo:+.2f}, {hi:+.2f}]"
 
 
 def _matrix_table(arm: str, matrix: Mapping[str, Any]) -> Table:

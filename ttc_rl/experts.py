@@ -69,7 +69,7 @@ def routed(job: Job, name: str, base: Path | str) -> ModelCompleter:
         adapters = {part: folder.adapter for part, folder in experts.items()}
         return EngineCompleter.load(
             base, Decoding(max_tokens=1), job.recipe.prompts, job.recipe.engine,
-            Adapters(adapters, route(job, name), lora.rank),
+            Adapters(adapters, route(job, name), lora.rank), job.recipe.model.dtype,
         )  # fmt: skip
     from ttc_rl.sampling.routed import Routed
     from ttc_rl.train.experts import whole_model
@@ -78,7 +78,9 @@ def routed(job: Job, name: str, base: Path | str) -> ModelCompleter:
         with tempfile.TemporaryDirectory(dir=job.run.root, prefix=".expert-") as folder:
             whole = Path(folder) / "model"
             whole_model(base, experts[part], whole)
-            return load_completer(whole, job.recipe.prompts, job.recipe.engine)
+            return load_completer(
+                whole, job.recipe.prompts, job.recipe.engine, job.recipe.model.dtype
+            )
 
     return Routed(route(job, name), load, Decoding(max_tokens=1))
 

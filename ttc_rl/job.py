@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ttc_rl.config import Recipe
 from ttc_rl.endpoint import Unreachable
 from ttc_rl.run_dir import ArmDir, RunDir, cache_dir
 from ttc_rl.schema import Completer, UserError
+from ttc_rl.train.packaged import packaged_model
 from ttc_rl.verifiers.judge import Judge, from_completer, use_judge
+
+if TYPE_CHECKING:
+    from ttc_rl.train.supervised import Reply
 
 JUDGE_TOKENS = 1024
 """The most a judge in this process may write before its verdict."""
@@ -76,10 +82,31 @@ def _check_integrations(recipe: Recipe) -> None:
 
 
 def starting_model(recipe: Recipe, say: Callable[[str], None]) -> str | Path:
-    """The model that training starts from: an id or folder, or one trained from scratch now."""
+    """Return the model that training starts from: an id or a folder.
+
+    One trained from scratch, read out of a package, or warmed up is made now, if it is not cached.
+    """
+    model = recipe.model
+    base = _unwarmed(recipe, say)
+    if model.warmup is None:
+        return base
+    from ttc_rl.train.supervised import warmed_up
+
+    return warmed_up(
+        base,
+        _warmup_replies(recipe),
+        model.warmup,
+        recipe.seed,
+        recipe.prompts,
+        dtype=model.dtype,
+        say=say,
+    )
+
+
+def _unwarmed(recipe: Recipe, say: Callable[[str], None]) -> str | Path:
     model = recipe.model
     if model.path is not None:
-        return model.path
+        return packaged_model(model.path, say) or model.path
     assert model.pretrain is not None
     import torch
 
@@ -88,6 +115,24 @@ def starting_model(recipe: Recipe, say: Callable[[str], None]) -> str | Path:
     # Matrices this small run slower on two threads than on one, and one thread repeats exactly.
     torch.set_num_threads(1)
     return base_model(model.pretrain, recipe.seed, recipe.prompts, say)
+
+
+def _warmup_replies(recipe: Recipe) -> list[Reply]:
+    """Right replies to tasks of the warm-up's source, none of which overlaps a target."""
+    from eval.benchmarks import resolve_targets, together
+    from ttc_rl.overlap.cleaning import clean
+    from ttc_rl.sources import load_corpus
+    from ttc_rl.train.examples import gold_reply
+    from ttc_rl.train.supervised import Reply
+
+    config = recipe.model.warmup
+    assert config is not None
+    entries = recipe.corpus if config.source is None else [config.source]
+    tasks = load_corpus(entries, recipe.data).tasks
+    order = random.Random(f"warm-up {recipe.seed}").sample(tasks, len(tasks))[: config.tasks]
+    targets = together(resolve_targets(recipe)).tasks
+    kept = clean(order, targets, recipe.overlap).tasks
+    return [Reply(task, gold_reply(task)) for task in kept]
 
 
 def _local_judge(recipe: Recipe) -> Judge:

@@ -22,11 +22,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
+
+from filelock import FileLock
 
 from ttc_rl.config import Recipe, dump_recipe, load_recipe
 from ttc_rl.run_lock import wait_until_free
@@ -338,6 +340,22 @@ def drop_cut_line(path: Path) -> None:
     if end != len(content):
         with path.open("r+b") as file:
             file.truncate(end)
+
+
+def made_once(folder: Path, last: str, make: Callable[[Path], None]) -> Path:
+    """Return the folder, made by `make` unless it is there whole: `last` is its file written last.
+
+    One process makes it, others wait; a kill leaves nothing that would be taken for it.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(f"{folder.name}.lock")):
+        if not (folder / last).exists():
+            beside = folder.with_name(f"{folder.name}.part")
+            shutil.rmtree(beside, ignore_errors=True)
+            make(beside)
+            shutil.rmtree(folder, ignore_errors=True)
+            beside.replace(folder)
+    return folder
 
 
 def cache_dir() -> Path:

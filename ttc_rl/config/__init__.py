@@ -5,6 +5,7 @@ Precedence: command line, then the recipe, then its parent (`extends:`, one leve
 
 from ttc_rl.config.loading import dump_recipe, load_recipe, make_recipe, with_keys
 from ttc_rl.config.sections import (
+    ORIGINS,
     SERVER_URL,
     AdapterConfig,
     ConditionConfig,
@@ -15,6 +16,7 @@ from ttc_rl.config.sections import (
     EmbedConfig,
     EngineConfig,
     EvalConfig,
+    EverydayConfig,
     ExpertsConfig,
     GuardConfig,
     JudgeConfig,
@@ -35,11 +37,13 @@ from ttc_rl.config.sections import (
     TrackConfig,
     TrainConfig,
     VllmConfig,
+    WarmupConfig,
     WatchdogConfig,
 )
 from ttc_rl.config.trl_fields import grpo_config_fields
 
 __all__ = [
+    "ORIGINS",
     "SERVER_URL",
     "AdapterConfig",
     "ConditionConfig",
@@ -50,6 +54,7 @@ __all__ = [
     "EmbedConfig",
     "EngineConfig",
     "EvalConfig",
+    "EverydayConfig",
     "ExpertsConfig",
     "GuardConfig",
     "JudgeConfig",
@@ -70,6 +75,7 @@ __all__ = [
     "TrackConfig",
     "TrainConfig",
     "VllmConfig",
+    "WarmupConfig",
     "WatchdogConfig",
     "dump_recipe",
     "grpo_config_fields",

@@ -29,6 +29,19 @@ class SkillsConfig(Section):
     seed: int = 0
 
 
+class EverydayConfig(Section):
+    """Everyday questions made by the procedural source `ttc_rl.sources.everyday`."""
+
+    families: list[str] | None = None
+    """Families of questions; all of them when left out."""
+    split: Literal["warmup", "train", "test"] = "train"
+    tasks_per_family: int = Field(default=128, gt=0)
+    """Different contents of each family; echoes come on top."""
+    echoes: int = Field(default=0, ge=0, le=4)
+    """Near-duplicates of every fourth content: the same question behind another opening."""
+    seed: int = 0
+
+
 Shape = Literal[
     "humaneval", "mbpp", "mbppplus", "leetcode", "livecodebench", "codeforces", "codeelo",
     "code_contests", "taco", "primeintellect", "gpqa", "mmlu_pro", "olympiadbench",
@@ -46,14 +59,18 @@ class ConditionConfig(Section):
     contains: str | None = None
 
 
+ORIGINS = ("path", "hub", "skills", "everyday")
+
+
 class SourceConfig(Section):
-    """Where tasks come from: exactly one of `path`, `hub` and `skills`."""
+    """Where tasks come from: exactly one of `path`, `hub`, `skills` and `everyday`."""
 
     path: str | None = None
     """A .jsonl, .jsonl.gz or .parquet file, or a glob of them."""
     hub: str | None = None
     """A Hugging Face dataset id."""
     skills: SkillsConfig | None = None
+    everyday: EverydayConfig | None = None
     config: str | None = None
     split: str = "train"
     revision: str | None = None
@@ -73,11 +90,16 @@ class SourceConfig(Section):
     """Programs with fewer tests are not part of it, unless the first one's input is long."""
     limit: int | None = Field(default=None, gt=0)
 
+    @property
+    def generated(self) -> SkillsConfig | EverydayConfig | None:
+        """The settings of a procedural source; None where rows are read."""
+        return self.skills or self.everyday
+
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
-        given = [name for name in ("path", "hub", "skills") if getattr(self, name) is not None]
+        given = [name for name in ORIGINS if getattr(self, name) is not None]
         if len(given) != 1:
-            raise ValueError(f"needs exactly one of path, hub, skills; got {given or 'none'}")
+            raise ValueError(f"needs exactly one of {', '.join(ORIGINS)}; got {given or 'none'}")
         if self.shape and (self.columns or self.kind):
             raise ValueError(f"shape {self.shape} knows kind and columns; leave them out")
         return self
@@ -101,10 +123,34 @@ class PretrainConfig(Section):
     """The recipe's seed when left out."""
 
 
+class WarmupConfig(Section):
+    """A short supervised training of the base model, so that it knows the form of an answer.
+
+    It is part of the model: every arm, and `base`, starts from it."""
+
+    source: str | SourceConfig | None = None
+    """Labelled tasks; the recipe's corpus when left out. Tasks that overlap a target are removed
+    by the rules of `overlap:`."""
+    tasks: int = Field(default=320, gt=0)
+    """At random; all of the source where it has no more."""
+    epochs: int = Field(default=1, gt=0)
+    batch: int = Field(default=8, gt=0)
+    """Tasks a step."""
+    learning_rate: float = Field(default=1e-4, gt=0)
+    """Of AdamW; falls linearly to 0."""
+    seed: int | None = None
+    """The recipe's seed when left out."""
+
+
 class ModelConfig(Section):
     path: str | None = None
     """A Hugging Face model id or a local folder."""
     pretrain: PretrainConfig | None = None
+    warmup: WarmupConfig | None = None
+    """Train it on a few labelled tasks first; not at all when left out."""
+    dtype: Literal["float32", "bfloat16"] | None = None
+    """Of the numbers that completions are drawn with and that training computes with; trained
+    weights stay in float32. When left out, bfloat16 on a CUDA card and float32 elsewhere."""
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
@@ -608,8 +654,8 @@ class EvalConfig(SamplingConfig):
     """Benchmarks besides the target, which is always evaluated."""
     retention: list[str] | None = None
     """Benchmarks unlike the target, to see what training on it cost. When left out and no other
-    benchmark is named: other families for skills, 200 tasks of MMLU-Pro for maths, 100 of MATH-500
-    for programs and choices."""
+    benchmark is named: other families for skills and everyday questions, 200 tasks of MMLU-Pro for
+    maths, 100 of MATH-500 for programs and choices."""
     perturbed: list[str] = []
     """Changes under which the target is evaluated as well: reworded, distracted, reordered (choice
     options), one-fewer (skills), or `my_package.my_module:function`."""

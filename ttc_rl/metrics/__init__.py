@@ -5,6 +5,7 @@ intervals    N tasks: a share, a paired difference, and which population each sp
 resampling   N tasks: any other quantity
 student      m seeds
 families     many differences
+ranks        do two lists rise together?
 power        which difference could be seen at all
 rating       Elo on rated problems
 """
@@ -22,6 +23,7 @@ from ttc_rl.metrics.estimate import Difference, Estimate
 from ttc_rl.metrics.families import holm
 from ttc_rl.metrics.intervals import mean_interval, paired_difference, same_tasks_interval
 from ttc_rl.metrics.power import Spread, assumed_spread, measured_spread
+from ttc_rl.metrics.ranks import rank_correlation
 from ttc_rl.metrics.rating import Elo, elo
 from ttc_rl.metrics.resampling import bootstrap_mean, bootstrap_means, resampled_means
 from ttc_rl.metrics.student import t_difference, t_interval, t_quantile, t_two_sided_p
@@ -45,6 +47,7 @@ __all__ = [
     "mg_pass_at_k",
     "paired_difference",
     "pass_at_k",
+    "rank_correlation",
     "resampled_means",
     "same_tasks_interval",
     "t_difference",

@@ -37,9 +37,14 @@ class ModelCompleter(Completer, Protocol):
 
 
 def load_completer(
-    model: Path | str, templates: Mapping[str, str], engine: EngineConfig
+    model: Path | str,
+    templates: Mapping[str, str],
+    engine: EngineConfig,
+    dtype: str | None = None,
 ) -> ModelCompleter:
     """A completer for a model id or folder, or for a model of that name at an endpoint.
+
+    `dtype` is the recipe's `model.dtype`; an endpoint has its own.
 
     Raises UserError where an extra is missing.
     """
@@ -51,7 +56,7 @@ def load_completer(
     if engine.backend == "vllm":
         from ttc_rl.sampling.engine import EngineCompleter
 
-        return EngineCompleter.load(model, start, templates, engine)
+        return EngineCompleter.load(model, start, templates, engine, dtype=dtype)
     from ttc_rl.sampling.generate import GenerateCompleter
 
-    return GenerateCompleter.load(model, start, templates)
+    return GenerateCompleter.load(model, start, templates, dtype)

@@ -76,6 +76,7 @@ class EngineCompleter:
         templates: Mapping[str, str],
         config: EngineConfig,
         adapters: Adapters | None = None,
+        dtype: str | None = None,
     ) -> EngineCompleter:
         try:
             from vllm import LLM  # pyright: ignore[reportMissingImports]
@@ -88,6 +89,7 @@ class EngineCompleter:
             tensor_parallel_size=config.tensor_parallel_size,
             gpu_memory_utilization=config.gpu_memory_utilization,
             max_model_len=config.max_model_len,
+            dtype=dtype or "auto",
             enable_prefix_caching=True,
             **({} if torch.cuda.is_available() else ON_CPU),
             **(adapters.options() if adapters else {}),

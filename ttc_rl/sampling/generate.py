@@ -37,11 +37,15 @@ class GenerateCompleter:
 
     @classmethod
     def load(
-        cls, path: Path | str, decoding: Decoding, templates: Mapping[str, str]
+        cls,
+        path: Path | str,
+        decoding: Decoding,
+        templates: Mapping[str, str],
+        dtype: str | None = None,
     ) -> GenerateCompleter:
         disable_progress_bar()
         cuda = torch.cuda.is_available()
-        dtype = "auto" if cuda else torch.float32
+        dtype = dtype or ("auto" if cuda else "float32")
         model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=dtype)
         model = model.to("cuda" if cuda else "cpu").eval()
         tokenizer = AutoTokenizer.from_pretrained(path, padding_side="left")

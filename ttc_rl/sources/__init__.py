@@ -89,7 +89,7 @@ def load_source(config: SourceConfig, *, repeats: bool = False) -> Loaded:
     With `repeats`, equal tasks are all kept, the later ones under ids of their own: a benchmark's
     published size counts them. Raises UserError where not one task could be read.
     """
-    name = config.path or config.hub or "skills"
+    name = config.path or config.hub or ("skills" if config.skills else "everyday")
     problems: list[str] = []
     gather = _numbered if repeats else _distinct
     found, repeated = gather(_good_tasks(config, problems), config.limit)
@@ -170,6 +170,11 @@ def _good_tasks(config: SourceConfig, problems: list[str]) -> Iterator[Task]:
         from ttc_rl.sources.skills import make_skills
 
         yield from make_skills(config.skills)
+        return
+    if config.everyday is not None:
+        from ttc_rl.sources.everyday import make_everyday
+
+        yield from make_everyday(config.everyday)
         return
     name = config.hub or Path(config.path or "").name.partition(".")[0]
     reader = RowReader(config.columns, config.kind, name, config.gold_after, config.meta)

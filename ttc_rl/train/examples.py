@@ -18,8 +18,8 @@ def gold_reply(task: Task) -> str:
     """
     if task.kind == "code" or not task.gold:
         raise UserError(
-            f"selection.less: {task.kind} task {task.id} of {task.source or 'the corpus'} has no "
-            "gold reply to take a gradient of; `labels: policy` needs none"
+            f"{task.kind} task {task.id} of {task.source or 'the corpus'} has no gold reply to "
+            "learn from; `selection.less: {labels: policy}` needs none, a warm-up another source"
         )
     return str(task.meta.get("solution") or answer_reply(task.kind, task.gold))
 

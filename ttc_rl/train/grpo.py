@@ -34,6 +34,7 @@ from ttc_rl.train.callbacks import Dev, Evaluate, MarkComplete, Progress
 from ttc_rl.train.checkpoints import forget_after, newest_checkpoint
 from ttc_rl.train.experts import local_folder
 from ttc_rl.train.following import Director, FollowingTrainer, look_with_policy, restore
+from ttc_rl.train.hardware import hardware_fields
 from ttc_rl.train.ledger import Ledger
 from ttc_rl.train.masks import only_masked
 from ttc_rl.train.patches import make_patch
@@ -235,11 +236,7 @@ def _grpo_config(recipe: Recipe, plan: Plan, arm: ArmDir, track: bool) -> GRPOCo
         "project": recipe.track.project,
         "run_name": run_name(arm.root),
         "disable_tqdm": True,
-        "bf16": cuda,
-        "use_cpu": not cuda,
-        "dataloader_pin_memory": cuda,
-        _checkpointing_key(): cuda,
-    }
+    } | hardware_fields(GRPOConfig, recipe.model.dtype)
     if train.vllm:
         ours |= {
             "use_vllm": True,
@@ -256,9 +253,3 @@ def _grpo_config(recipe: Recipe, plan: Plan, arm: ArmDir, track: bool) -> GRPOCo
         return GRPOConfig(**(ours | train.trl | reported))
     except (TypeError, ValueError) as error:
         raise UserError(f"train.trl: TRL's GRPOConfig says: {error}") from None
-
-
-def _checkpointing_key() -> str:
-    """transformers renamed the field in 5.23; the old name warns there and the new fails before."""
-    new = "activation_checkpointing"
-    return new if new in GRPOConfig.__dataclass_fields__ else "gradient_checkpointing"

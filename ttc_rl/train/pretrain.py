@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import random
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from ttc_rl.config import PretrainConfig
 from ttc_rl.prompts import render
-from ttc_rl.run_dir import cache_dir, write_json
+from ttc_rl.run_dir import cache_dir, made_once, write_json
 from ttc_rl.sampling import Decoding
 from ttc_rl.sampling.generate import GenerateCompleter
 from ttc_rl.schema import Task, content_hash
@@ -59,18 +58,21 @@ def base_model(
             dict(templates),
         ]
     )
-    folder = cache_dir() / "models" / key
-    if (folder / "pretrain.json").exists():
+    folder, made = cache_dir() / "models" / key, False
+
+    def make(beside: Path) -> None:
+        nonlocal made
+        made = True
+        disable_progress_bar()
+        model, tokenizer, log = _train(config, seed, templates, say)
+        model.save_pretrained(beside)
+        tokenizer.save_pretrained(beside)
+        about = {"config": config.model_dump(), "seed": seed, "log": log}
+        write_json(beside / "pretrain.json", about)
+
+    made_once(folder, "pretrain.json", make)
+    if not made:
         say(f"base model {key}: cached")
-        return folder
-    shutil.rmtree(folder, ignore_errors=True)
-    beside = folder.with_name(folder.name + ".part")
-    disable_progress_bar()
-    model, tokenizer, log = _train(config, seed, templates, say)
-    model.save_pretrained(beside)
-    tokenizer.save_pretrained(beside)
-    write_json(beside / "pretrain.json", {"config": config.model_dump(), "seed": seed, "log": log})
-    beside.replace(folder)
     return folder
 
 

@@ -1,0 +1,57 @@
+"""Does what selection leaves unknown about a target tell what training will gain on it?
+
+sigma of a target is the posterior standard deviation that the curriculum leaves of it, known before
+a single step is trained. The gain is the arm's mean correctness on that task minus the base's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from eval.summary import Json, Result
+from ttc_rl.metrics import rank_correlation, t_interval
+from ttc_rl.run_dir import RunDir, read_json
+
+BASE = "base"
+
+
+def sigma_against_gain(runs: Sequence[tuple[RunDir, Mapping[str, Result]]]) -> Json:
+    """Arm -> Spearman's correlation over a target's tasks of sigma before and gain after.
+
+    `runs` are seeds of one target, each with its models' results on it. One seed has an interval
+    over tasks, several have Student's over seeds. Arms of experts are left out: each expert has a
+    curriculum of its own.
+    """
+    found: dict[str, list[Any]] = {}
+    for run, results in runs:
+        recipe = run.load_recipe()
+        for arm in recipe.arm_names:
+            selection = run.arm(arm, recipe).selection
+            if arm in results and BASE in results and selection.exists():
+                sigma = {
+                    target["task_id"]: math.sqrt(max(0.0, target["uncertainty"]["after"]))
+                    for target in read_json(selection)["targets"]
+                }
+                correlation = _correlation(sigma, results[arm], results[BASE])
+                if correlation is not None:
+                    found.setdefault(arm, []).append(correlation)
+    return {arm: _over_seeds(estimates) for arm, estimates in found.items()}
+
+
+def _correlation(sigma: Mapping[str, float], arm: Result, base: Result) -> Any:
+    before = {row["task_id"]: value for row, value in zip(base.tasks, base.avg, strict=True)}
+    pairs = [
+        (sigma[row["task_id"]], value - before[row["task_id"]])
+        for row, value in zip(arm.tasks, arm.avg, strict=True)
+        if row["task_id"] in sigma
+    ]
+    return rank_correlation(*zip(*pairs, strict=True)) if pairs else None
+
+
+def _over_seeds(estimates: Iterable[Any]) -> Json:
+    several = list(estimates)
+    one = several[0] if len(several) == 1 else t_interval([e.value for e in several])
+    return asdict(one) | {"seeds": len(several)}

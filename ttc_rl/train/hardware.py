@@ -1,0 +1,43 @@
+"""What a TRL trainer is told of the machine: where it runs and in which numbers it computes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+Dtype = str | None
+
+
+def hardware_fields(config_class: Any, dtype: Dtype) -> dict[str, Any]:
+    """Return fields of a TRL config for this machine; `dtype` is the recipe's `model.dtype`.
+
+    With bfloat16 the weights stay float32 and each product is computed in bfloat16 (autocast):
+    an update of 1e-5 would be rounded away in a bfloat16 weight.
+    """
+    cuda = torch.cuda.is_available()
+    return {
+        "bf16": cuda if dtype is None else dtype == "bfloat16",
+        "use_cpu": not cuda,
+        "dataloader_pin_memory": cuda,
+        _checkpointing_key(config_class): cuda,
+    }
+
+
+def has_bfloat16() -> bool:
+    """Whether this machine multiplies bfloat16 numbers by instructions of its own.
+
+    On processors other than x86 nothing is asked, and the answer is yes.
+    """
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported()
+    capability = torch.backends.cpu.get_cpu_capability()
+    return not capability.startswith(("AVX", "DEFAULT")) or bool(
+        torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    )
+
+
+def _checkpointing_key(config_class: Any) -> str:
+    """transformers renamed the field in 5.23; the old name warns there and the new fails before."""
+    new = "activation_checkpointing"
+    return new if new in config_class.__dataclass_fields__ else "gradient_checkpointing"
