@@ -553,7 +553,8 @@ def _check_golds(tasks: list[Task]) -> None:
 
 
 def _resolved(recipe: Path, overrides: list[str] | None, dry_run: bool) -> Recipe:
-    """The recipe with everything folded in. A dry run shows it, with its arithmetic, and ends."""
+    """The recipe with everything folded in. A dry run shows it, with its arithmetic, looks for the
+    files that it names, and ends."""
     from ttc_rl.config import dump_recipe, load_recipe
     from ttc_rl.curriculum import arithmetic
 
@@ -563,8 +564,17 @@ def _resolved(recipe: Path, overrides: list[str] | None, dry_run: bool) -> Recip
         for name in resolved.arm_names:
             line = f"{name}: {arithmetic(resolved.arm(name))}"
             console.print(line, markup=False, soft_wrap=True)
+        _check_files(resolved)
         raise typer.Exit
     return resolved
+
+
+def _check_files(recipe: Recipe) -> None:
+    from ttc_rl.checks import check_files
+    from ttc_rl.sweep import cells
+
+    for _, cell in cells(recipe):
+        check_files(cell)
 
 
 def _one_run(recipe: Recipe) -> Recipe:
@@ -621,6 +631,7 @@ def _select_sweep(recipe: Recipe, root: Path, resume: bool, overwrite: bool, exp
     from ttc_rl.run_dir import RunDir, write_text
     from ttc_rl.sweep import cells
 
+    _check_files(recipe)
     RunDir.open(root, recipe, resume=resume, overwrite=overwrite)
     jobs = [_open(cell, root / name, resume=True) for name, cell in cells(recipe)]
     for job in jobs:

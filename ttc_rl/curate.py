@@ -34,6 +34,7 @@ def select(job: Job) -> None:
         job.say("curriculum: there already")
         return
     from eval.benchmarks import resolve_targets, target_shares, together
+    from ttc_rl.checks import check_run
     from ttc_rl.embed import POLICY, embed
     from ttc_rl.holdout import hold_out
     from ttc_rl.inputs import NEEDS_MODEL
@@ -45,6 +46,7 @@ def select(job: Job) -> None:
 
     if any(job.arm(name)[0].selection.method in NEEDS_MODEL for name in arms):
         check_extras(job.recipe)
+    check_run(job.recipe, job.run, ["select"])
     started = time.perf_counter()
     loaded = load_corpus(job.recipe.corpus, job.recipe.data)
     targets = resolve_targets(job.recipe)

@@ -24,10 +24,13 @@ __all__ = ["draw", "evaluate", "read_summary", "report", "run_all", "select", "t
 
 
 def run_all(job: Job) -> None:
-    """Everything, from the corpus to the report; what will be evaluated is read before it."""
+    """Everything, from the corpus to the report; what can be checked is checked before it."""
     from eval.variants import eval_benchmarks
+    from ttc_rl.checks import check_run
 
     alone("run")
+    if not all(map(job.trained, job.recipe.arm_names)):
+        check_run(job.recipe, job.run)
     eval_benchmarks(job.recipe)
     for stage in (select, train, evaluate, report):
         stage(job)
@@ -93,8 +96,10 @@ def _train(arms: Sequence[str], job: Job) -> None:
         voting = _voting(recipe) if recipe.train.ttrl else {}
         tasks[name] |= voting
         plans[name] = charged(plan(order, recipe.train, list(voting)), recipe.train, compute)
+    from ttc_rl.checks import check_run
     from ttc_rl.train.ranks import main_first
 
+    check_run(job.recipe, job.run, ["train"])
     with main_first() if job.recipe.model.pretrain else nullcontext():
         base = starting_model(job.recipe, job.say)
     from ttc_rl.evaluation import dev_evaluation
