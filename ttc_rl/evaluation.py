@@ -29,6 +29,7 @@ from ttc_rl.config.places import did_you_mean
 from ttc_rl.experts import fingerprint, is_routed, routed
 from ttc_rl.job import Job, starting_model
 from ttc_rl.run_dir import read_jsonl
+from ttc_rl.same_tasks import check_evaluated, check_targets
 from ttc_rl.sampling import Decoding, ModelCompleter, load_completer
 from ttc_rl.schema import Completer, Task, UserError
 from ttc_rl.tether import environment
@@ -159,6 +160,8 @@ def metric_names(recipe: Recipe) -> dict[str, list[str]]:
 def evaluations(job: Job, models: Models) -> Iterator[Evaluation]:
     recipe = job.recipe
     benchmarks = eval_benchmarks(recipe)
+    check_targets(job, benchmarks)
+    check_evaluated(job.run, benchmarks)
     for benchmark in benchmarks:
         for problem in benchmark.problems[:5]:
             job.say(f"{benchmark.name}: {problem}")

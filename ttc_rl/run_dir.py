@@ -9,6 +9,7 @@
          metrics.jsonl  alarms.jsonl  dev.jsonl  dev/  rollouts/  checkpoints/  model/
          model/README.md  model/recipe.yaml  adapter/  tensorboard/
          trackio/  eval/BENCHMARK/MODEL.samples.jsonl  eval/BENCHMARK/MODEL.json
+         eval/BENCHMARK/tasks.jsonl
 
 The lines from curriculum.jsonl to model/, but for dev.tasks.jsonl, belong to an arm. A recipe with
 several `arms:` keeps one such set for each, under arms/ARM/. README.md is the model's card. An arm
@@ -200,6 +201,10 @@ class RunDir:
 
     def samples(self, benchmark: str, model: str) -> Path:
         return self.root / "eval" / benchmark / f"{model}.samples.jsonl"
+
+    def evaluated_tasks(self, benchmark: str) -> Path:
+        """Ids of the tasks that every model is evaluated on."""
+        return self.root / "eval" / benchmark / "tasks.jsonl"
 
     def result(self, benchmark: str, model: str) -> Path:
         return self.root / "eval" / benchmark / f"{model}.json"
