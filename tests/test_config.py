@@ -44,8 +44,8 @@ def test_a_parent_has_no_parent(tmp_path: Path):
 
 
 def test_yaml_1_2_reads_exponents_as_numbers_and_no_as_a_word(tmp_path: Path):
-    path = write(tmp_path, MINIMAL + "train: {trl: {learning_rate: 1e-6, optim: no}}\n")
-    assert load_recipe(path).train.trl == {"learning_rate": 1e-6, "optim": "no"}
+    path = write(tmp_path, MINIMAL + "train: {trl: {learning_rate: 1e-6, run_name: no}}\n")
+    assert load_recipe(path).train.trl == {"learning_rate": 1e-6, "run_name": "no"}
 
 
 def test_variables_expand_and_a_missing_one_is_named(tmp_path: Path, monkeypatch):
@@ -105,3 +105,32 @@ def test_the_fields_read_from_source_are_those_of_the_class():
     from trl.trainer.grpo_config import GRPOConfig
 
     assert grpo_config_fields() >= set(GRPOConfig.__dataclass_fields__) - {"_n_gpu"}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("learning_rate", "1e-6x", "train.trl.learning_rate: takes a number (got '1e-6x')"),
+        ("num_iterations", "1.5", "takes a whole number (got 1.5)"),
+        ("bf16", "'yes'", "takes true or false or null (got 'yes')"),
+        ("epsilon", "null", "takes a number (got None)"),
+        ("lr_scheduler_type", "cosin", "there is no 'cosin'; did you mean cosine?"),
+        ("optim", "adamw_torhc", "there is no 'adamw_torhc'; did you mean adamw_torch?"),
+        ("loss_type", "x", "there is no 'x'; one of bnpo, cispo, dapo, dr_grpo, grpo,"),
+        ("scale_rewards", "groups", "did you mean group?"),
+        ("importance_sampling_level", "tokens", "did you mean token?"),
+    ],
+)
+def test_a_value_that_trl_would_refuse_later_is_named_with_its_line(
+    tmp_path: Path, key: str, value: str, said: str
+):
+    path = write(tmp_path, MINIMAL + f"train:\n  trl:\n    {key}: {value}\n")
+    assert error(path).startswith(f"{path}:6: train.trl.{key}: ")
+    assert said in error(path)
+    swept = write(tmp_path, MINIMAL + f"sweep:\n  train.trl.{key}: [{value}]\n")
+    assert f":5: sweep.train.trl.{key}: " in error(swept)
+
+
+def test_values_that_trl_takes_are_left_alone(tmp_path: Path):
+    trl = "{learning_rate: 1, warmup_steps: 0.1, scale_rewards: false, delta: null, top_k: 5.0}"
+    assert load_recipe(write(tmp_path, MINIMAL + f"train: {{trl: {trl}}}\n"))

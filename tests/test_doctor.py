@@ -1,10 +1,21 @@
-"""What `ttc-rl doctor` finds: programs really run in each sandbox."""
+"""What `ttc-rl doctor` finds: programs really run in each sandbox, a model really draws."""
 
 import importlib.util
+import shutil
+from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+import typer
+from transformers import AutoTokenizer
 
-from ttc_rl import doctor
+from ttc_rl import cli, doctor, doctor_model
+from ttc_rl.config import PretrainConfig
+from ttc_rl.doctor_model import model_findings
+from ttc_rl.train.pretrain import base_model
+
+SMALL = PretrainConfig(hidden=16, layers=1, heads=2, mlp=16, skills=None, max_steps=0)
 
 
 def test_every_sandbox_is_tried_and_one_that_does_not_work_comes_with_a_fix():
@@ -27,3 +38,74 @@ def test_versions_that_do_not_go_together_are_named():
     assert (pair.works, pair.fix) == (False, "pip install 'vllm<=0.31.0'")
     (pair,) = doctor._pairs({"trl": "1.16.0", "vllm": "0.31.0", "torch": "2.13.0"})
     assert pair.works is True
+
+
+@pytest.fixture
+def model(cache: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(base_model(SMALL, 0, {}, lambda _: None), tmp_path / "model")
+
+
+def test_a_model_is_told_by_its_parts_and_by_a_completion(model: Path):
+    found = {one.what: one for one in model_findings(str(model))}
+    assert all(one.works for one in found.values())
+    assert found["chat template"].seen == "none"
+    assert found["a task as it reads it"].seen.startswith("'What is 17 + 25?\\n\\nThink it through")
+    assert found["context"].seen.startswith("4,096 tokens")
+    assert (found["end tokens"].seen, found["pad token"].seen) == ("'<end>' (1)", "'<pad>' (0)")
+    size = sum(p.numel() for p in _weights(model).values())
+    assert f"Qwen3ForCausalLM, {size:,} parameters" in found["architecture"].seen
+    assert " tokens/s), loaded in " in found["32 tokens drawn"].seen
+
+
+def _weights(model: Path) -> dict[str, torch.Tensor]:
+    from safetensors.torch import load_file
+
+    return load_file(model / "model.safetensors")
+
+
+def test_what_a_model_makes_of_a_prompt_is_shown_as_it_stands(
+    model: Path, capsys: pytest.CaptureFixture[str]
+):
+    tokenizer: Any = AutoTokenizer.from_pretrained(model)
+    tokenizer.chat_template = "[bold]:smile:\x1b[31m{{ messages[0]['content'] }}[/red]"
+    tokenizer.save_pretrained(model)
+    cli.doctor(str(model))
+    shown = capsys.readouterr().out
+    assert r"'[bold]:smile:\x1b[31mWhat is 17 + 25?\n\nThink" in shown
+
+
+def test_without_a_pad_token_an_end_token_pads_and_what_does_not_fit_is_told(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+):
+    tokenizer: Any = AutoTokenizer.from_pretrained(model)
+    tokenizer.pad_token = None
+    tokenizer.save_pretrained(model)
+    monkeypatch.setattr(doctor_model, "memory_here", lambda: (100, "a small card"))
+    found = {one.what: one for one in model_findings(str(model))}
+    assert found["pad token"].seen == "none of its own; an end token stands in for it"
+    assert found["weights"].works is False
+    assert found["training all of them"].fix.startswith("train.lora")
+    assert "32 tokens drawn" not in found
+
+
+def test_a_broken_model_is_a_finding_with_a_fix_and_exit_code_1(
+    model: Path, capsys: pytest.CaptureFixture[str]
+):
+    (model / "model.safetensors").unlink()
+    with pytest.raises(typer.Exit) as ended:
+        cli.doctor(str(model))
+    assert ended.value.exit_code == 1
+    assert "holds no weights" in capsys.readouterr().out
+    for name in (str(model / "nowhere"), "nobody/nothing"):
+        (one,) = model_findings(name)
+        assert one.works is False
+        assert one.fix
+
+
+def test_weights_of_other_shapes_are_a_finding_too(model: Path):
+    import json
+
+    config = model / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"hidden_size": 32}))
+    *_, drawn = model_findings(str(model))
+    assert drawn.works is False

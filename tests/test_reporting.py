@@ -16,8 +16,8 @@ from ttc_rl.run_dir import ArmDir, RunDir, read_jsonl
 from ttc_rl.schema import UserError
 from ttc_rl.tracking import run_name
 from ttc_rl.train import ledger
-from ttc_rl.train.grpo import _grpo_config
 from ttc_rl.train.reporting import own_reporters
+from ttc_rl.train.trl_config import grpo_config
 
 TINY = Path(__file__).with_name("tiny.yaml")
 DEV = "train.dev={every: 4, tasks: 4, samples: 1}"
@@ -115,7 +115,7 @@ def test_trackio_keeps_its_database_in_the_run(
 
 def test_wandb_and_the_others_are_told_to_trl_and_tensorboard_is_ours(tmp_path: Path):
     recipe = load_recipe(TINY, ["train.trl.report_to=[tensorboard, mlflow]"])
-    made = _grpo_config(recipe, plan(list("abcd"), recipe.train), ArmDir(tmp_path), track=True)
+    made = grpo_config(recipe, plan(list("abcd"), recipe.train).steps, ArmDir(tmp_path), track=True)
     assert made.report_to == ["wandb", "mlflow"]
     assert (made.run_name, made.project) == (tmp_path.name, "ttc-rl")
     (ours,) = own_reporters(recipe.train, ArmDir(tmp_path), 0)

@@ -10,7 +10,12 @@ GRID = {"target": ["skills/cipher", "skills/ends"], "seed": [0, 1]}
 
 
 def recipe() -> Recipe:
-    tree = {"model": "m", "corpus": "c.jsonl", "target": "t.jsonl", "sweep": GRID}
+    tree = {
+        "model": {"pretrain": {"max_steps": 0}},
+        "corpus": "c.jsonl",
+        "target": "t.jsonl",
+        "sweep": GRID,
+    }
     return Recipe.model_validate(tree)
 
 
@@ -36,6 +41,17 @@ def test_finished_cells_are_left_alone_and_failed_ones_are_named(tmp_path: Path,
     assert said[0] == "sweep: 4 runs, 1 finished before, 2 at a time"
     assert "c.jsonl" in (tmp_path / "target=skills-ends,seed=1.log").read_text()
     assert load_recipe(tmp_path / "target=skills-ends,seed=1.yaml").seed == 1
+
+
+def test_a_cell_that_cannot_run_is_told_before_any_cell_begins(tmp_path: Path):
+    path = tmp_path / "r.yaml"
+    tree = "model: {pretrain: {max_steps: 0}}\ncorpus: c.jsonl\ntarget: t.jsonl\n"
+    path.write_text(tree + "sweep: {train.mask: [null, gone.safetensors]}\n")
+    with pytest.raises(
+        UserError, match=r"r\.yaml:4: sweep\.train\.mask: gone\.safetensors: no such"
+    ):
+        sweep.run_cells(load_recipe(path), tmp_path / "runs", 2, lambda _: None)
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize(

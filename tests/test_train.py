@@ -14,9 +14,9 @@ from ttc_rl.sampling import Decoding
 from ttc_rl.sampling.generate import GenerateCompleter, _SeededDraws
 from ttc_rl.schema import Task, UserError
 from ttc_rl.sources.skills import make_skills
-from ttc_rl.train.grpo import _grpo_config
 from ttc_rl.train.ledger import Ledger
 from ttc_rl.train.pretrain import base_model, byte_tokenizer, word_tokenizer
+from ttc_rl.train.trl_config import grpo_config
 from ttc_rl.verifiers import verify_many
 from ttc_rl.verifiers.judge import use_judge
 
@@ -37,7 +37,7 @@ def model(cache: Path) -> Path:
 
 def test_trl_is_given_a_step_as_the_recipe_counts_it(tmp_path: Path):
     made = recipe(micro_batch=2, trl={"learning_rate": 1e-3, "epsilon_high": 0.28})
-    config = _grpo_config(made, plan(list("abcd"), made.train), ArmDir(tmp_path), track=False)
+    config = grpo_config(made, plan(list("abcd"), made.train).steps, ArmDir(tmp_path), track=False)
     assert (config.per_device_train_batch_size, config.gradient_accumulation_steps) == (2, 2)
     assert (config.num_generations, config.max_steps, config.shuffle_dataset) == (2, 2, False)
     assert (config.learning_rate, config.epsilon_high) == (1e-3, 0.28)
@@ -47,7 +47,7 @@ def test_trl_is_given_a_step_as_the_recipe_counts_it(tmp_path: Path):
 def test_a_value_that_trl_refuses_is_one_line(tmp_path: Path):
     made = recipe(trl={"lr_scheduler_type": "zigzag"})
     with pytest.raises(UserError, match=r"train\.trl: TRL's GRPOConfig says"):
-        _grpo_config(made, plan(list("abcd"), made.train), ArmDir(tmp_path), track=False)
+        grpo_config(made, plan(list("abcd"), made.train).steps, ArmDir(tmp_path), track=False)
 
 
 def test_rollouts_out_of_order_stop_the_training(tmp_path: Path):

@@ -13,8 +13,8 @@ from ttc_rl.job import Job
 from ttc_rl.pipeline import select, train
 from ttc_rl.run_dir import ArmDir, RunDir, read_jsonl
 from ttc_rl.schema import Task, UserError
-from ttc_rl.train.grpo import _grpo_config
 from ttc_rl.train.ledger import Ledger
+from ttc_rl.train.trl_config import grpo_config
 
 TINY = Path(__file__).with_name("tiny.yaml")
 
@@ -40,7 +40,9 @@ def test_a_group_that_votes_is_on_one_device(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("WORLD_SIZE", "2")
     made = recipe()
     with pytest.raises(UserError, match=r"train\.ttrl: a group's vote is counted on one device"):
-        _grpo_config(made, plan(list("abcd"), made.train, ["X"]), ArmDir(tmp_path), track=False)
+        grpo_config(
+            made, plan(list("abcd"), made.train, ["X"]).steps, ArmDir(tmp_path), track=False
+        )
 
 
 def test_targets_are_graded_by_vote_and_the_rest_by_gold(tmp_path: Path):

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from ttc_rl.config import Recipe, TrainConfig, load_recipe
 from ttc_rl.curriculum import plan
 from ttc_rl.run_dir import ArmDir, read_json, read_jsonl
-from ttc_rl.train.grpo import _grpo_config
+from ttc_rl.train.trl_config import grpo_config
 
 TINY = str(Path(__file__).parent / "tiny.yaml")
 UPDATES = "train.updates_per_step=4"
@@ -36,7 +36,9 @@ def test_trl_generates_once_a_step_and_updates_as_often_as_asked(
     sections = {"model": "m", "corpus": "c.jsonl", "target": "t.jsonl"}
     train = {"tasks_per_step": 4, "rollouts_per_task": 4, "updates_per_step": 4, "save_steps": 3}
     made = Recipe.model_validate({**sections, "train": {**train, "micro_batch": micro}})
-    config = _grpo_config(made, plan(list("abcdefgh"), made.train), ArmDir(tmp_path), track=False)
+    config = grpo_config(
+        made, plan(list("abcdefgh"), made.train).steps, ArmDir(tmp_path), track=False
+    )
     assert config.generation_batch_size == 16
     assert config.gradient_accumulation_steps == passes
     assert config.per_device_train_batch_size * passes * 4 == 16

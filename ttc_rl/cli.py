@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -17,6 +18,7 @@ from ttc_rl.tether import follow_launch
 
 if TYPE_CHECKING:
     from ttc_rl.config import Recipe
+    from ttc_rl.doctor import Finding
     from ttc_rl.job import Job
     from ttc_rl.schema import Task
 
@@ -519,25 +521,47 @@ def embed(
 
 
 @app.command()
-def doctor() -> None:
-    """What works here: versions, GPU, sandboxes (with a real program each), disk; and the fixes."""
-    from rich.markup import escape
-    from rich.table import Table
+def doctor(
+    model: Annotated[
+        str | None, typer.Argument(metavar="[MODEL]", help="A model's id or folder")
+    ] = None,
+) -> None:
+    """What works here: versions, GPU, sandboxes (with a real program each), disk; and the fixes.
 
-    from ttc_rl.doctor import findings
+    With a model, what the tool will do with that one: the prompt that it reads, its end and pad
+    tokens, the memory that it takes, and 32 tokens drawn.
+    """
+    if model is None:
+        from ttc_rl.doctor import findings
 
-    table = Table("", "", "seen", "fix")
-    found = list(findings())
-    for one in found:
-        mark = {True: "ok", False: "BROKEN", None: "-"}[one.works]
-        table.add_row(one.what, mark, escape(one.seen), escape(one.fix))
-    console.print(table)
-    sandboxes = [one.works for one in found if one.what.startswith("sandbox: ")]
-    if not any(sandboxes):
-        raise UserError("no sandbox works here, so programs cannot be graded; see the fixes above")
+        found = list(findings())
+        _print_findings(found)
+        if not any(one.works for one in found if one.what.startswith("sandbox: ")):
+            raise UserError(
+                "no sandbox works here, so programs cannot be graded; see the fixes above"
+            )
+        return
+    from ttc_rl.doctor_model import model_findings
+
+    found = list(model_findings(model))
+    _print_findings(found)
+    if any(one.works is False for one in found):
+        raise typer.Exit(1)
 
 
 # --------------------------------------------------------------------------- helpers
+
+
+def _print_findings(found: Sequence[Finding]) -> None:
+    """A row each; what a model wrote is shown as it stands, without markup or emoji."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("", "", "seen", "fix")
+    for one in found:
+        mark = {True: "ok", False: "BROKEN", None: "-"}[one.works]
+        table.add_row(*map(Text, (one.what, mark, one.seen, one.fix)))
+    console.print(table)
 
 
 def _check_golds(tasks: list[Task]) -> None:
@@ -553,7 +577,8 @@ def _check_golds(tasks: list[Task]) -> None:
 
 
 def _resolved(recipe: Path, overrides: list[str] | None, dry_run: bool) -> Recipe:
-    """The recipe with everything folded in. A dry run shows it, with its arithmetic, and ends."""
+    """The recipe with everything folded in. A dry run shows it, with its arithmetic, looks for the
+    files that it names, and ends."""
     from ttc_rl.config import dump_recipe, load_recipe
     from ttc_rl.curriculum import arithmetic
 
@@ -563,8 +588,17 @@ def _resolved(recipe: Path, overrides: list[str] | None, dry_run: bool) -> Recip
         for name in resolved.arm_names:
             line = f"{name}: {arithmetic(resolved.arm(name))}"
             console.print(line, markup=False, soft_wrap=True)
+        _check_files(resolved)
         raise typer.Exit
     return resolved
+
+
+def _check_files(recipe: Recipe) -> None:
+    from ttc_rl.checks import check_files
+    from ttc_rl.sweep import cells
+
+    for _, cell in cells(recipe):
+        check_files(cell)
 
 
 def _one_run(recipe: Recipe) -> Recipe:
@@ -621,6 +655,7 @@ def _select_sweep(recipe: Recipe, root: Path, resume: bool, overwrite: bool, exp
     from ttc_rl.run_dir import RunDir, write_text
     from ttc_rl.sweep import cells
 
+    _check_files(recipe)
     RunDir.open(root, recipe, resume=resume, overwrite=overwrite)
     jobs = [_open(cell, root / name, resume=True) for name, cell in cells(recipe)]
     for job in jobs:

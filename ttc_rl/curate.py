@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 from ttc_rl.job import Job, check_extras, starting_model
 from ttc_rl.ranks import alone
 from ttc_rl.run_dir import read_json, write_json, write_jsonl, write_text
-from ttc_rl.schema import Task, UserError, content_hash
+from ttc_rl.schema import Task, UserError
 from ttc_rl.unfinished import Unfinished
-from ttc_rl.versions import versions
 
 if TYPE_CHECKING:
     from ttc_rl.config import Recipe
@@ -26,28 +25,32 @@ def select(job: Job) -> None:
     """Corpus and target to curriculum.jsonl and selection.json of every arm, and overlap.jsonl."""
     alone("select")
 
-    def selected(part: str) -> bool:
-        return job.arm(part)[1].selection.exists()
+    from ttc_rl.same_tasks import check_corpus, hash_of, read_targets, record, selected
 
-    arms = [name for name in job.recipe.arm_names if not all(map(selected, job.parts_of(name)))]
+    def whole(arm: str) -> bool:
+        return all(selected(job, part) for part in job.parts_of(arm))
+
+    arms = [name for name in job.recipe.arm_names if not whole(name)]
     if not arms:
         job.say("curriculum: there already")
         return
-    from eval.benchmarks import resolve_targets, target_shares, together
+    from eval.benchmarks import target_shares, together
+    from ttc_rl.checks import check_run
     from ttc_rl.embed import POLICY, embed
     from ttc_rl.holdout import hold_out
     from ttc_rl.inputs import NEEDS_MODEL
     from ttc_rl.overlap.cleaning import clean, clean_near, needs_embeddings
     from ttc_rl.selection.duplication import duplication
     from ttc_rl.sources import load_corpus
-    from ttc_rl.sources.manifest import manifest
     from ttc_rl.vectors import rows_of
 
     if any(job.arm(name)[0].selection.method in NEEDS_MODEL for name in arms):
         check_extras(job.recipe)
+    check_run(job.recipe, job.run, ["select"])
     started = time.perf_counter()
     loaded = load_corpus(job.recipe.corpus, job.recipe.data)
-    targets = resolve_targets(job.recipe)
+    check_corpus(job, loaded)
+    targets = read_targets(job)
     target, shares = together(targets), functools.partial(target_shares, targets=targets)
     _say_problems(job, [*loaded.problems, *target.problems])
     job.say(
@@ -57,11 +60,7 @@ def select(job: Job) -> None:
     cleaned = clean(loaded.tasks, target.tasks, job.recipe.overlap)
     _write_overlap(job, cleaned, loaded.tasks, target.tasks)
     corpus = cleaned.tasks
-    write_json(
-        job.run.versions,
-        versions() | {"corpus": _hash(loaded.tasks), "target": _hash(target.tasks)},
-    )
-    write_json(job.run.corpus, manifest(job.recipe.corpus, job.recipe.data, loaded))
+    record(job, loaded, targets)
     config = job.recipe.embed
     policy = starting_model(job.recipe, job.say) if config.model == POLICY else None
     corpus_ND = embed(corpus, config, job.say, policy=policy)
@@ -80,10 +79,10 @@ def select(job: Job) -> None:
     }
     for name in arms:
         for part, rows in _groups(job, name, target.tasks, target_MD).items():
-            if selected(part):
+            if selected(job, part):
                 continue
             seconds, theirs = time.perf_counter() - started, [target.tasks[row] for row in rows]
-            about = common | {"tasks": {"corpus": _hash(corpus), "target": _hash(theirs)}}
+            about = common | {"tasks": {"corpus": hash_of(corpus), "target": hash_of(theirs)}}
             weights = _weights(theirs, job.arm(part)[0], shares)
             _select_arm(
                 job, part, corpus, theirs, corpus_ND, target_MD[rows], weights, about, seconds
@@ -309,10 +308,6 @@ def _say_problems(job: Job, problems: list[str]) -> None:
         job.say(f"bad row left out: {line}")
     if len(problems) > 5:
         job.say(f"... and {len(problems) - 5:,} more bad rows; all are in selection.json")
-
-
-def _hash(tasks: list[Task]) -> dict[str, Any]:
-    return {"tasks": len(tasks), "hash": content_hash([task.id for task in tasks])}
 
 
 def _counts(names: list[str]) -> dict[str, int]:

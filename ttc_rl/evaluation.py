@@ -23,11 +23,13 @@ from eval.harness import Drawing, drawings, evaluate_model, gather, share
 from eval.results import Sampling, complete_rows, resolve_sampling, summarise
 from eval.variants import eval_benchmarks
 from eval.work import Queue
+from ttc_rl.checks import check_run
 from ttc_rl.config import Recipe
-from ttc_rl.config.mistakes import did_you_mean
+from ttc_rl.config.places import did_you_mean
 from ttc_rl.experts import fingerprint, is_routed, routed
 from ttc_rl.job import Job, starting_model
 from ttc_rl.run_dir import read_jsonl
+from ttc_rl.same_tasks import check_evaluated, check_targets
 from ttc_rl.sampling import Decoding, ModelCompleter, load_completer
 from ttc_rl.schema import Completer, Task, UserError
 from ttc_rl.tether import environment
@@ -131,6 +133,8 @@ def evaluate(job: Job, *, join: bool = False) -> dict[str, dict[str, Any]]:
             "--join: an endpoint is asked by one process; raise its concurrency instead"
         )
     found = list(evaluations(job, models))
+    if _lacking(found):
+        check_run(job.recipe, job.run, ["eval"])
     if engine.processes > 1:
         _with_engines(job, found)
     elif join:
@@ -158,6 +162,8 @@ def metric_names(recipe: Recipe) -> dict[str, list[str]]:
 def evaluations(job: Job, models: Models) -> Iterator[Evaluation]:
     recipe = job.recipe
     benchmarks = eval_benchmarks(recipe)
+    check_targets(job, benchmarks)
+    check_evaluated(job.run, benchmarks)
     for benchmark in benchmarks:
         for problem in benchmark.problems[:5]:
             job.say(f"{benchmark.name}: {problem}")

@@ -20,8 +20,10 @@ from typing import Any
 
 import numpy as np
 
+from eval.benchmarks import together
 from ttc_rl.job import Job, starting_model
 from ttc_rl.run_dir import ArmDir, read_json, read_jsonl, write_json
+from ttc_rl.same_tasks import read_targets
 from ttc_rl.sampling import Decoding, ModelCompleter, load_completer
 from ttc_rl.schema import Completer, Task, UserError, content_hash
 from ttc_rl.verifiers import check_infra_errors, verify_many
@@ -95,9 +97,7 @@ def route(job: Job, name: str) -> Callable[[Sequence[Task]], list[str]]:
 
     @functools.cache
     def targets() -> tuple[list[Task], np.ndarray]:
-        from eval.benchmarks import resolve_target
-
-        tasks = resolve_target(job.recipe).tasks
+        tasks = together(read_targets(job)).tasks
         return tasks, _embedded(job, tasks)
 
     def of(tasks: Sequence[Task]) -> list[str]:
@@ -126,11 +126,9 @@ def _embedded(job: Job, tasks: Sequence[Task]) -> np.ndarray:
 
 def check_mix(job: Job) -> None:
     """Raise UserError, before anything is trained, where the targets cannot vote on a mixture."""
-    from eval.benchmarks import resolve_target
-
     experts = [job.recipe.arm(name).experts for name in job.recipe.arm_names]
     if any(one is not None and one.mix == "votes" for one in experts):
-        check_voting(resolve_target(job.recipe).tasks, "experts.mix")
+        check_voting(together(read_targets(job)).tasks, "experts.mix")
 
 
 def mix(job: Job, name: str) -> None:
@@ -173,9 +171,7 @@ def _measure(job: Job, name: str) -> Callable[[Completer], float]:
         samples = recipe.train.dev.samples
         most = recipe.train.max_infra_errors
         return lambda ask: _right(tasks, ask(tasks, samples, seed=recipe.seed), most)
-    from eval.benchmarks import resolve_target
-
-    targets = resolve_target(job.recipe).tasks
+    targets = together(read_targets(job)).tasks
     samples = recipe.train.rollouts_per_task
     return lambda ask: _agreed(targets, ask(targets, samples, seed=recipe.seed))
 

@@ -13,6 +13,7 @@ from ttc_rl.config import Recipe
 from ttc_rl.job import Job
 from ttc_rl.overlap.cleaning import clean
 from ttc_rl.run_dir import write_jsonl
+from ttc_rl.same_tasks import check_dev
 from ttc_rl.schema import Task, UserError
 from ttc_rl.selection.problem import Problem
 from ttc_rl.selection.rivals import nearest
@@ -51,6 +52,7 @@ def hold_out(
     left = np.array([row for row, task in enumerate(corpus) if task.id not in ids], dtype=int)
     if not len(left):
         raise UserError("train.dev: takes the whole corpus; lower train.dev.tasks")
+    check_dev(job, dev)
     write_jsonl(job.run.dev_tasks, map(asdict, dev))
     whose = "the test's own tasks, golds read" if config.source == TARGET else "held out"
     job.say(f"dev: {len(dev)} tasks, {whose}, every {config.every} steps")

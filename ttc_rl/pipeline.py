@@ -12,7 +12,6 @@ from dataclasses import replace
 from typing import Any
 
 from ttc_rl import curate
-from ttc_rl.config import Recipe
 from ttc_rl.job import Job, check_extras, starting_model
 from ttc_rl.ranks import alone, is_main
 from ttc_rl.run_dir import RunDir, read_json, write_json
@@ -24,11 +23,15 @@ __all__ = ["draw", "evaluate", "read_summary", "report", "run_all", "select", "t
 
 
 def run_all(job: Job) -> None:
-    """Everything, from the corpus to the report; what will be evaluated is read before it."""
+    """Everything, from the corpus to the report; what can be checked is checked before it."""
     from eval.variants import eval_benchmarks
+    from ttc_rl.checks import check_run
+    from ttc_rl.same_tasks import check_targets
 
     alone("run")
-    eval_benchmarks(job.recipe)
+    if not all(map(job.trained, job.recipe.arm_names)):
+        check_run(job.recipe, job.run)
+    check_targets(job, eval_benchmarks(job.recipe))
     for stage in (select, train, evaluate, report):
         stage(job)
 
@@ -90,11 +93,13 @@ def _train(arms: Sequence[str], job: Job) -> None:
         if pool := pools[name]:
             tasks[name] |= {task.id: task for task in pool.tasks}
         compute = read_json(folder.selection).get("compute")
-        voting = _voting(recipe) if recipe.train.ttrl else {}
+        voting = _voting(job) if recipe.train.ttrl else {}
         tasks[name] |= voting
         plans[name] = charged(plan(order, recipe.train, list(voting)), recipe.train, compute)
+    from ttc_rl.checks import check_run
     from ttc_rl.train.ranks import main_first
 
+    check_run(job.recipe, job.run, ["train"])
     with main_first() if job.recipe.model.pretrain else nullcontext():
         base = starting_model(job.recipe, job.say)
     from ttc_rl.evaluation import dev_evaluation
@@ -123,11 +128,12 @@ def _train(arms: Sequence[str], job: Job) -> None:
                 log_training(folder)
 
 
-def _voting(recipe: Recipe) -> dict[str, Task]:
+def _voting(job: Job) -> dict[str, Task]:
     """The target prompts by id, without gold or tests: nothing after this could read them."""
-    from eval.benchmarks import resolve_target
+    from eval.benchmarks import together
+    from ttc_rl.same_tasks import read_targets
 
-    targets = resolve_target(recipe).tasks
+    targets = together(read_targets(job)).tasks
     check_voting(targets, "train.ttrl")
     return {task.id: replace(task, gold=None, tests=()) for task in targets}
 

@@ -51,7 +51,7 @@ def preflight(job: Job) -> None:
     seen = {name: spread(found, config.tasks) for name, found in tasks.items()}
     drawn = _draw(job, config, {t.id: t for found in seen.values() for t in found})
     told: dict[str, Any] = {}
-    size = _evaluation_size(job.recipe) if config.gain is not None else (0, 0)
+    size = _evaluation_size(job) if config.gain is not None else (0, 0)
     for name, (recipe, folder) in arms.items():
         groups = [drawn[task.id] for task in seen[name]]
         refused = _refused_golds(tasks[name])
@@ -144,13 +144,13 @@ def _with_targets(
     return Found(numbers, problems)
 
 
-def _evaluation_size(recipe: Recipe) -> tuple[int, int]:
+def _evaluation_size(job: Job) -> tuple[int, int]:
     """Tasks and samples of the target, the first of several."""
-    from eval.benchmarks import resolve_targets
     from eval.results import resolve_sampling
+    from ttc_rl.same_tasks import read_targets
 
-    target = resolve_targets(recipe)[0]
-    return len(target.tasks), resolve_sampling(recipe.eval, target.sampling).samples
+    target = read_targets(job)[0]
+    return len(target.tasks), resolve_sampling(job.recipe.eval, target.sampling).samples
 
 
 def resolvable(groups: Sequence[Group], gain: float, tasks: int, samples: int) -> float:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from eval.model_card import RECIPE, write_cards
 from ttc_rl.config import Recipe
-from ttc_rl.config.mistakes import did_you_mean
+from ttc_rl.config.places import did_you_mean
 from ttc_rl.run_dir import ArmDir, RunDir, read_json
 from ttc_rl.schema import UserError
 

@@ -9,6 +9,7 @@
          metrics.jsonl  alarms.jsonl  dev.jsonl  dev/  rollouts/  checkpoints/  model/
          model/README.md  model/recipe.yaml  adapter/  tensorboard/
          trackio/  eval/BENCHMARK/MODEL.samples.jsonl  eval/BENCHMARK/MODEL.json
+         eval/BENCHMARK/tasks.jsonl
 
 The lines from curriculum.jsonl to model/, but for dev.tasks.jsonl, belong to an arm. A recipe with
 several `arms:` keeps one such set for each, under arms/ARM/. README.md is the model's card. An arm
@@ -30,8 +31,8 @@ from uuid import uuid4
 
 from filelock import FileLock
 
+from ttc_rl import run_lock
 from ttc_rl.config import Recipe, dump_recipe, load_recipe
-from ttc_rl.run_lock import wait_until_free
 from ttc_rl.schema import UserError
 
 
@@ -137,6 +138,13 @@ class RunDir:
         return self.root / "recipe.yaml"
 
     @property
+    def begun(self) -> bool:
+        """Whether any stage has left something; one that was refused leaves the recipe alone."""
+        return self.recipe.exists() and any(
+            path.name not in (self.recipe.name, run_lock.NAME) for path in self.root.iterdir()
+        )
+
+    @property
     def versions(self) -> Path:
         return self.root / "versions.json"
 
@@ -196,6 +204,10 @@ class RunDir:
     def samples(self, benchmark: str, model: str) -> Path:
         return self.root / "eval" / benchmark / f"{model}.samples.jsonl"
 
+    def evaluated_tasks(self, benchmark: str) -> Path:
+        """Ids of the tasks that every model is evaluated on."""
+        return self.root / "eval" / benchmark / "tasks.jsonl"
+
     def result(self, benchmark: str, model: str) -> Path:
         return self.root / "eval" / benchmark / f"{model}.json"
 
@@ -220,14 +232,15 @@ class RunDir:
     ) -> RunDir:
         """Make the folder and write recipe.yaml, or go on with one that holds the same recipe.
 
+        A folder that holds a recipe and nothing besides is no run yet: any recipe may begin there.
         Raises UserError where a run exists and neither `resume` nor `overwrite` was asked, where
         the recipe asked differs from the one that the folder holds, where a training would be
         overwritten while it runs, or where it is not writable.
         """
         run = RunDir(root)
-        if run.recipe.exists():
+        if run.begun:
             if overwrite:
-                wait_until_free(root)
+                run_lock.wait_until_free(root)
                 shutil.rmtree(root)
             elif not resume:
                 raise UserError(
@@ -237,7 +250,7 @@ class RunDir:
             else:
                 _same_recipe(run, recipe)
                 return run
-        elif root.exists() and (not root.is_dir() or any(root.iterdir())):
+        elif root.exists() and not run.recipe.exists() and not _empty_folder(root):
             raise UserError(f"{root}: exists and is not a run folder; --run-dir names another")
         try:
             write_text(run.recipe, dump_recipe(recipe))
@@ -246,6 +259,10 @@ class RunDir:
                 f"{root}: cannot be written ({error.strerror}); see --run-dir"
             ) from None
         return run
+
+
+def _empty_folder(path: Path) -> bool:
+    return path.is_dir() and not any(path.iterdir())
 
 
 def _same_recipe(run: RunDir, recipe: Recipe) -> None:

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from ttc_rl.checks import check_run
 from ttc_rl.config import Recipe, dump_recipe, with_keys
 from ttc_rl.run_dir import RunDir, write_text
 from ttc_rl.schema import UserError
@@ -30,6 +31,8 @@ def run_cells(recipe: Recipe, root: Path, jobs: int, say: Callable[[str], None])
     A cell that was interrupted goes on; its output is in NAME.log beside its folder.
     """
     todo = [(name, cell) for name, cell in cells(recipe) if not RunDir(root / name).report.exists()]
+    for name, cell in todo:
+        check_run(cell, RunDir(root / name))
     total = len(list(cells(recipe)))
     say(f"sweep: {total} runs, {total - len(todo)} finished before, {jobs} at a time")
     with ThreadPoolExecutor(jobs) as pool:

@@ -30,6 +30,7 @@ from ttc_rl.run_dir import ArmDir
 from ttc_rl.sources.skills import make_skills
 from ttc_rl.train import grpo, ledger
 from ttc_rl.train.pretrain import base_model
+from ttc_rl.train.trl_config import grpo_config
 from ttc_rl.verifiers import verify_many
 
 PROMPTS = {"exact": "{prompt} =>"}
@@ -123,7 +124,7 @@ def bare(base: Path, steps: int) -> list[float]:
         verdicts = verify_many([by_id[i] for i in task_id], completions)
         return [float(verdict.correct is True) for verdict in verdicts]
 
-    config = grpo._grpo_config(made, order, ArmDir(folder), track=False)
+    config = grpo_config(made, order.steps, ArmDir(folder), track=False)
     trainer = GRPOTrainer(
         model=str(base),
         reward_funcs=reward,

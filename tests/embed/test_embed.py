@@ -129,7 +129,7 @@ def test_a_killed_run_goes_on_from_the_last_chunk():
 
 @pytest.mark.parametrize("name", ["no/such-model", "no-such-model", "./no/such/folder"])
 def test_an_unknown_model_is_one_line(name: str):
-    with pytest.raises(UserError, match=rf"embed\.model '.*{name}' cannot be loaded: .+") as error:
+    with pytest.raises(UserError, match=rf"the encoder '.*{name}' cannot be loaded: .+") as error:
         embed(TEXTS, EmbedConfig(model=name), quiet)
     assert "\n" not in str(error.value)
 

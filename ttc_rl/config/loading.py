@@ -13,9 +13,10 @@ from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from ttc_rl.config.mistakes import Places, did_you_mean, explain, near_file
+from ttc_rl.config.mistakes import explain, near_file
+from ttc_rl.config.places import Places, did_you_mean
 from ttc_rl.config.sections import Recipe, merge, named
-from ttc_rl.config.trl_fields import SAID_ELSEWHERE, grpo_config_fields, integrations
+from ttc_rl.config.trl_fields import SAID_ELSEWHERE, grpo_config_fields, integrations, unfit
 from ttc_rl.schema import UserError
 
 Tree = dict[str, Any]
@@ -48,7 +49,7 @@ def _resolved(tree: Tree, places: Places, overrides: Sequence[str]) -> Recipe:
             cell = merge(_without(tree, "sweep"), nested(key, value))
             _checked(cell, places, at=f"sweep.{key}")
     _check_trl_keys(recipe, places)
-    return recipe
+    return recipe.placed(places)
 
 
 def with_keys(recipe: Recipe, keys: Mapping[str, Any]) -> Recipe:
@@ -60,7 +61,7 @@ def with_keys(recipe: Recipe, keys: Mapping[str, Any]) -> Recipe:
         for part in path:
             node = node[part]
         node[last] = value
-    return Recipe.model_validate(tree)
+    return Recipe.model_validate(tree).placed(recipe.places)
 
 
 def dump_recipe(recipe: Recipe) -> str:
@@ -196,11 +197,16 @@ def _checked(tree: Tree, places: Places, prefix: str = "", at: str | None = None
 
 
 def _check_trl_keys(recipe: Recipe, places: Places) -> None:
-    blocks = {"train.trl": recipe.train.trl}
+    blocks = [("train.trl", recipe.train.trl)]
     for name, change in recipe.arms.items():
-        blocks[f"arms.{name}.train.trl"] = change.get("train", {}).get("trl", {})
+        blocks.append((f"arms.{name}.train.trl", change.get("train", {}).get("trl", {})))
+    for key, values in recipe.sweep.items():
+        if key == "train.trl":
+            blocks += [("sweep.train.trl", value) for value in values]
+        elif (field := key.removeprefix("train.trl.")) != key:
+            blocks += [("sweep.train.trl", {field: value}) for value in values]
     known = grpo_config_fields()
-    for prefix, block in blocks.items():
+    for prefix, block in blocks:
         for key in block:
             at = f"{places.of(f'{prefix}.{key}')}: {prefix}.{key}"
             if key in SAID_ELSEWHERE:
@@ -208,6 +214,8 @@ def _check_trl_keys(recipe: Recipe, places: Places) -> None:
             if known and key not in known:
                 hint = did_you_mean(key, known)
                 raise UserError(f"{at}: TRL's GRPOConfig has no such field{hint}")
+            if problem := unfit(key, block[key]):
+                raise UserError(f"{at}: {problem}")
             if key == "report_to":
                 _check_report_to(named(block[key]), at)
 

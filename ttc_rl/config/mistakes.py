@@ -2,37 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from ttc_rl.config.places import Places, did_you_mean
 from ttc_rl.config.sections import Recipe
 from ttc_rl.config.trl_fields import grpo_config_fields
 from ttc_rl.schema import UserError
-
-
-@dataclass(frozen=True)
-class Places:
-    """Where each dotted key stands: `file:line`, or the command line."""
-
-    file: str
-    at: dict[str, str]
-
-    def of(self, key: str) -> str:
-        """The place of a key, of one inside it, or of the nearest enclosing one."""
-        inside = next((at for known, at in self.at.items() if known.startswith(f"{key}.")), None)
-        if inside and key not in self.at:
-            return inside
-        parts = key.split(".")
-        while parts:
-            if ".".join(parts) in self.at:
-                return self.at[".".join(parts)]
-            parts.pop()
-        return self.file
 
 
 def explain(error: ValidationError, places: Places, prefix: str, at: str | None) -> UserError:
@@ -56,11 +35,6 @@ def _rank(problem: Any) -> int:
     if problem["type"] == "extra_forbidden":
         return 0
     return 2 if problem["type"] == "string_type" and isinstance(problem["input"], dict) else 1
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(word, sorted(known), n=1)
-    return f"; did you mean {close[0]}?" if close else ""
 
 
 def near_file(path: Path) -> str:

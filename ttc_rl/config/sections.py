@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, cast
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    model_validator,
+)
 
+from ttc_rl.config.places import Places
 from ttc_rl.config.plugins import register
 
 
@@ -748,6 +757,17 @@ class Recipe(Section):
     arm that is null is left out: `arms.random=null`."""
     sweep: dict[str, list[Any]] = {}
     """Dotted key -> values: one run for each combination."""
+    _places: Places = PrivateAttr(default_factory=Places)
+
+    @property
+    def places(self) -> Places:
+        """Where its keys stand; unknown of a recipe that no file holds."""
+        return self._places
+
+    def placed(self, places: Places) -> Self:
+        """Return the same recipe, which now knows where its keys stand."""
+        self._places = places
+        return self
 
     @property
     def engine(self) -> EngineConfig:
@@ -759,7 +779,8 @@ class Recipe(Section):
         """The recipe of one arm, with its differences folded in; also of ARM/EXPERT."""
         name = name.partition("/")[0]
         plain = self.model_dump(exclude={"arms", "sweep"})
-        return Recipe.model_validate(merge(plain, self.arms.get(name, {})))
+        arm = Recipe.model_validate(merge(plain, self.arms.get(name, {})))
+        return arm.placed(self.places.of_arm(name))
 
     @model_validator(mode="after")
     def _mix_has_its_tasks(self) -> Self:

@@ -1,11 +1,15 @@
-"""The field names of TRL's GRPOConfig, without importing TRL."""
+"""The fields of TRL's GRPOConfig and what they take, without importing TRL."""
 
 from __future__ import annotations
 
 import ast
 import functools
 import importlib.util
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+from ttc_rl.config.places import did_you_mean
 
 SAID_ELSEWHERE = {
     "num_generations": "train.rollouts_per_task",
@@ -36,11 +40,8 @@ SAID_ELSEWHERE = {
 @functools.cache
 def integrations() -> frozenset[str]:
     """What transformers can report to, read from its source; empty without transformers."""
-    spec = importlib.util.find_spec("transformers")
-    if spec is None or not spec.submodule_search_locations:
-        return frozenset()
-    source = Path(spec.submodule_search_locations[0]) / "integrations" / "integration_utils.py"
-    for node in ast.parse(source.read_text()).body if source.exists() else []:
+    tree = _parsed("transformers", "integrations/integration_utils.py")
+    for node in tree.body if tree else []:
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict):
             names = [target.id for target in node.targets if isinstance(target, ast.Name)]
             if names == ["INTEGRATION_TO_CALLBACK"]:
@@ -48,28 +49,119 @@ def integrations() -> frozenset[str]:
     return frozenset()
 
 
-@functools.cache
-def grpo_config_fields() -> frozenset[str]:
-    """Field names of the installed TRL's GRPOConfig, read from its source; empty without TRL.
+CONFIG_FILES = (
+    ("transformers", "training_args.py"),
+    ("trl", "trainer/base_config.py"),
+    ("trl", "trainer/grpo_config.py"),
+)
+"""Where GRPOConfig and its parents are, parents first."""
+TRAINER_FILE = ("trl", "trainer/grpo_trainer.py")
+ENUM_FILES = (("transformers", "trainer_utils.py"), ("transformers", "training_args.py"))
+NUMBERS = {"bool": "true or false", "int": "a whole number", "float": "a number", "None": "null"}
 
-    Importing GRPOConfig takes many seconds; a misspelt key should be told in a fraction of one.
+
+def grpo_config_fields() -> frozenset[str]:
+    """Field names of the installed TRL's GRPOConfig; empty without TRL."""
+    return frozenset(_annotations())
+
+
+def unfit(field: str, value: Any) -> str | None:
+    """Return what a field of GRPOConfig takes, where `value` is nothing of the kind.
+
+    GRPOConfig itself lets `learning_rate: 1e-6x` and `loss_type: grop` pass; the trainer fails on
+    them at its first step. Numbers, flags and names are looked at; None means that nothing is
+    known to be wrong.
     """
-    fields: set[str] = set()
-    for package, file in (
-        ("trl", "trainer/grpo_config.py"),
-        ("trl", "trainer/base_config.py"),
-        ("transformers", "training_args.py"),
-    ):
-        spec = importlib.util.find_spec(package)
-        if spec is None or not spec.submodule_search_locations:
-            return frozenset()
-        source = Path(spec.submodule_search_locations[0]) / file
-        if source.exists():
-            fields |= {
-                item.target.id
-                for node in ast.parse(source.read_text()).body
-                if isinstance(node, ast.ClassDef)
-                for item in node.body
-                if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)
-            }
-    return frozenset(fields)
+    types = _annotations().get(field, frozenset())
+    if types and types <= NUMBERS.keys() and not _is_of(value, types):
+        taken = " or ".join(text for name, text in NUMBERS.items() if name in types)
+        return f"takes {taken} (got {value!r})"
+    if not isinstance(value, str):
+        return None
+    known = _names().get(field) or next((_enums()[t] for t in types if t in _enums()), None)
+    if known and value not in known:
+        hint = did_you_mean(value, known) or f"; one of {', '.join(sorted(known))}"
+        return f"there is no {value!r}{hint}"
+    return None
+
+
+def _is_of(value: Any, types: frozenset[str]) -> bool:
+    if value is None or isinstance(value, bool):
+        return ("None" if value is None else "bool") in types
+    if isinstance(value, int):
+        return bool(types & {"int", "float"})
+    return isinstance(value, float) and ("float" in types or value.is_integer())
+
+
+# --------------------------------------------------------------------------- from the sources
+#
+# Importing GRPOConfig takes many seconds; a wrong key or value should be told in a fraction of one.
+
+
+def _parsed(package: str, file: str) -> ast.Module | None:
+    """A source file of an installed package; None without it."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    source = Path(spec.submodule_search_locations[0]) / file
+    return ast.parse(source.read_text()) if source.exists() else None
+
+
+@functools.cache
+def _annotations() -> Mapping[str, frozenset[str]]:
+    """Field -> names of the types that its annotation joins; empty without TRL."""
+    if importlib.util.find_spec("trl") is None:
+        return {}
+    return {
+        item.target.id: frozenset(part.strip() for part in ast.unparse(item.annotation).split("|"))
+        for package, file in CONFIG_FILES
+        for node in getattr(_parsed(package, file), "body", [])
+        if isinstance(node, ast.ClassDef)
+        for item in node.body
+        if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)
+    }
+
+
+@functools.cache
+def _enums() -> Mapping[str, frozenset[str]]:
+    """transformers' class of names -> those names."""
+    return {
+        node.name: frozenset(
+            str(item.value.value)
+            for item in node.body
+            if isinstance(item, ast.Assign) and isinstance(item.value, ast.Constant)
+        )
+        for package, file in ENUM_FILES
+        for node in getattr(_parsed(package, file), "body", [])
+        if isinstance(node, ast.ClassDef) and "ExplicitEnum" in map(ast.unparse, node.bases)
+    }
+
+
+@functools.cache
+def _names() -> Mapping[str, frozenset[str]]:
+    """Field -> names that the trainer takes: those it asks for before it gives up with an error."""
+    tree = _parsed(*TRAINER_FILE)
+    found: dict[str, frozenset[str]] = {}
+    for node in ast.walk(tree) if tree else []:
+        field, names, last = _cases(node)
+        if field and any(isinstance(statement, ast.Raise) for statement in last):
+            found.setdefault(field, names)
+    return found
+
+
+def _cases(node: ast.AST) -> tuple[str | None, frozenset[str], list[ast.stmt]]:
+    """Of `if self.FIELD == "a": ... elif self.FIELD in ["b", "c"]: ... else: ...` the field, the
+    names, and what is done with any other name."""
+    field, names, last = None, set[str](), list[ast.stmt]()
+    while isinstance(node, ast.If):
+        test = node.test
+        if not (isinstance(test, ast.Compare) and isinstance(test.left, ast.Attribute)):
+            return None, frozenset(), []
+        if field not in (None, test.left.attr) or not isinstance(test.ops[0], ast.Eq | ast.In):
+            return None, frozenset(), []
+        field = test.left.attr
+        asked = ast.walk(test.comparators[0])
+        names |= {str(part.value) for part in asked if isinstance(part, ast.Constant)}
+        last = node.orelse
+        node = last[0] if len(last) == 1 else ast.Pass()
+    return field, frozenset(names), last

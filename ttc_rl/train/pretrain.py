@@ -76,6 +76,23 @@ def base_model(
     return folder
 
 
+def architecture(config: PretrainConfig, vocabulary: int) -> Qwen3Config:
+    return Qwen3Config(
+        vocab_size=vocabulary,
+        hidden_size=config.hidden,
+        intermediate_size=config.mlp,
+        num_hidden_layers=config.layers,
+        num_attention_heads=config.heads,
+        num_key_value_heads=config.heads,
+        head_dim=config.hidden // config.heads,
+        max_position_embeddings=4096,
+        tie_word_embeddings=True,
+        pad_token_id=PAD_ID,
+        eos_token_id=END_ID,
+        bos_token_id=None,
+    )
+
+
 def _train(
     config: PretrainConfig, seed: int, templates: Mapping[str, str], say: Callable[[str], None]
 ) -> tuple[Qwen3ForCausalLM, PreTrainedTokenizerFast, list[dict[str, float]]]:
@@ -83,22 +100,7 @@ def _train(
     texts = [(render(task, templates), f" {task.meta['solution']} {END}") for task in tasks]
     tokenizer = word_tokenizer(texts) if texts else byte_tokenizer()
     set_seed(seed)
-    model = Qwen3ForCausalLM(
-        Qwen3Config(
-            vocab_size=len(tokenizer),
-            hidden_size=config.hidden,
-            intermediate_size=config.mlp,
-            num_hidden_layers=config.layers,
-            num_attention_heads=config.heads,
-            num_key_value_heads=config.heads,
-            head_dim=config.hidden // config.heads,
-            max_position_embeddings=4096,
-            tie_word_embeddings=True,
-            pad_token_id=PAD_ID,
-            eos_token_id=END_ID,
-            bos_token_id=None,
-        )
-    )
+    model = Qwen3ForCausalLM(architecture(config, len(tokenizer)))
     model.generation_config = GenerationConfig(eos_token_id=END_ID, pad_token_id=PAD_ID)
     size = sum(p.numel() for p in model.parameters())
     say(f"base model: {size:,} parameters, {len(tasks)} tasks to learn from")
