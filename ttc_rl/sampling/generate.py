@@ -21,9 +21,12 @@ from transformers import (
 )
 from transformers.utils.logging import disable_progress_bar
 
-from ttc_rl.prompts import prompt_text
+from ttc_rl.prompts import context_length, end_ids, prompt_text
 from ttc_rl.sampling import Decoding, confidence
 from ttc_rl.schema import Completion, Task, sample_seed
+
+PAD = 0
+"""Any id does: the attention mask hides it, and what follows an end token is cut off."""
 
 
 @dataclass
@@ -44,7 +47,7 @@ class GenerateCompleter:
         dtype = "auto" if cuda else torch.float32
         model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=dtype)
         model = model.to("cuda" if cuda else "cpu").eval()
-        tokenizer = AutoTokenizer.from_pretrained(path, padding_side="left")
+        tokenizer = AutoTokenizer.from_pretrained(path)
         return cls(model, tokenizer, decoding, templates)
 
     def decoding_with(self, decoding: Decoding) -> GenerateCompleter:
@@ -70,24 +73,22 @@ class GenerateCompleter:
         # A chat template has written the special tokens already.
         special = self.tokenizer.chat_template is None
         prompts = self.tokenizer(texts, add_special_tokens=special)["input_ids"]
-        limit = self._context()
+        limit = context_length(self.model.config)
         rooms = [limit - len(ids) if limit else self.decoding.max_tokens for ids in prompts]
         fitting = [i for i, room in enumerate(rooms) if room > 0]
         found = [Completion("", "prompt_too_long", 0, len(ids)) for ids in prompts]
         if not fitting:
             return found
         allowed = [min(self.decoding.max_tokens, rooms[i]) for i in fitting]
-        batch = self.tokenizer.pad(
-            {"input_ids": [prompts[i] for i in fitting]}, return_tensors="pt"
-        ).to(self.model.device)
+        batch = _padded([prompts[i] for i in fitting], self.model.device)
         draws = _SeededDraws([seeds[i] for i in fitting], self.decoding, max(allowed))
         output = self.model.generate(
             **batch,
             generation_config=GenerationConfig(
                 do_sample=False,
                 max_new_tokens=max(allowed),
-                pad_token_id=self.tokenizer.pad_token_id,
-                eos_token_id=sorted(self._end_ids()),
+                pad_token_id=PAD,
+                eos_token_id=sorted(self._end_ids()) or None,
             ),
             logits_processor=LogitsProcessorList([draws]),
         )
@@ -97,10 +98,6 @@ class GenerateCompleter:
             found[i] = self._read(row[:room], told, len(prompts[i]))
         return found
 
-    def _context(self) -> int | None:
-        """The most tokens of prompt and completion; None where the model's config names none."""
-        return getattr(self.model.config, "max_position_embeddings", None)
-
     def _read(self, ids: list[int], logprobs: list[float], prompt_tokens: int) -> Completion:
         ends = self._end_ids()
         length = next((i for i, token in enumerate(ids) if token in ends), None)
@@ -109,10 +106,19 @@ class GenerateCompleter:
         sure = confidence(sum(logprobs[:tokens]), tokens)
         return Completion(text, finish, tokens, prompt_tokens, sure)
 
-    def _end_ids(self) -> set[int]:
-        ids = self.model.generation_config.eos_token_id
-        ids = ids if isinstance(ids, list) else [ids]
-        return {i for i in [*ids, self.tokenizer.eos_token_id] if i is not None}
+    def _end_ids(self) -> frozenset[int]:
+        return end_ids(self.model.generation_config, self.tokenizer)
+
+
+def _padded(prompts: Sequence[Sequence[int]], device: Any) -> dict[str, torch.Tensor]:
+    """Prompts of several lengths, padded on the left; not every tokenizer has a token for it."""
+    width = max(map(len, prompts))
+    ids = torch.full((len(prompts), width), PAD)
+    mask = torch.zeros_like(ids)
+    for row, prompt in enumerate(prompts):
+        ids[row, width - len(prompt) :] = torch.tensor(prompt)
+        mask[row, width - len(prompt) :] = 1
+    return {"input_ids": ids.to(device), "attention_mask": mask.to(device)}
 
 
 class _SeededDraws(LogitsProcessor):
