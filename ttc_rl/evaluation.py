@@ -95,7 +95,9 @@ class Models:
             if self._routed(name):
                 self.loaded = name, routed(self.job, name, path)
             else:
-                made = load_completer(path, self.recipe.prompts, self.recipe.engine)
+                made = load_completer(
+                    path, self.recipe.prompts, self.recipe.engine, say=self.job.say
+                )
                 self.loaded = name, made
         return self.loaded[1].decoding_with(decoding)
 

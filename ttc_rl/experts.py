@@ -78,7 +78,7 @@ def routed(job: Job, name: str, base: Path | str) -> ModelCompleter:
         with tempfile.TemporaryDirectory(dir=job.run.root, prefix=".expert-") as folder:
             whole = Path(folder) / "model"
             whole_model(base, experts[part], whole)
-            return load_completer(whole, job.recipe.prompts, job.recipe.engine)
+            return load_completer(whole, job.recipe.prompts, job.recipe.engine, say=job.say)
 
     return Routed(route(job, name), load, Decoding(max_tokens=1))
 
@@ -141,7 +141,9 @@ def mix(job: Job, name: str) -> None:
     experts = folders(job, name)
     mixture = Mixture(starting_model(job.recipe, job.say), list(experts.values()))
     decoding = Decoding(recipe.train.max_completion_tokens)
-    completer = GenerateCompleter(mixture.model, mixture.tokenizer, decoding, recipe.prompts)
+    completer = GenerateCompleter(
+        mixture.model, mixture.tokenizer, decoding, recipe.prompts, job.say
+    )
     measure = _measure(job, name)
 
     def score(alphas_E: np.ndarray) -> float:

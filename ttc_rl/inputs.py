@@ -120,7 +120,7 @@ class _Drawer:
 
         @functools.cache
         def loaded() -> ModelCompleter:
-            model = load_completer(self.base, self.templates, train.engine)
+            model = load_completer(self.base, self.templates, train.engine, say=ask.say)
             return model.decoding_with(self.decoding)
 
         def completer(

@@ -1,9 +1,9 @@
-"""Tasks in, completions out: transformers' generate, vLLM or an endpoint, as `schema.Completer`."""
+"""Tasks in, completions out: transformers, vLLM or an endpoint, as `schema.Completer`."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self
@@ -37,9 +37,15 @@ class ModelCompleter(Completer, Protocol):
 
 
 def load_completer(
-    model: Path | str, templates: Mapping[str, str], engine: EngineConfig
+    model: Path | str,
+    templates: Mapping[str, str],
+    engine: EngineConfig,
+    *,
+    say: Callable[[str], None] | None = None,
 ) -> ModelCompleter:
     """A completer for a model id or folder, or for a model of that name at an endpoint.
+
+    `say` is given a line every few seconds while transformers works on a batch.
 
     Raises UserError where an extra is missing.
     """
@@ -54,4 +60,4 @@ def load_completer(
         return EngineCompleter.load(model, start, templates, engine)
     from ttc_rl.sampling.generate import GenerateCompleter
 
-    return GenerateCompleter.load(model, start, templates)
+    return GenerateCompleter.load(model, start, templates, say=say)

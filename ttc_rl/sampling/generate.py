@@ -55,8 +55,8 @@ class GenerateCompleter:
         path: Path | str,
         decoding: Decoding,
         templates: Mapping[str, str],
-        *,
         dtype: str | None = None,
+        *,
         say: Callable[[str], None] | None = None,
     ) -> GenerateCompleter:
         """Weights are of `dtype`; left out, as they are saved on a GPU, and float32 on a CPU."""
