@@ -4,14 +4,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import torch
 
 from ttc_rl.config import PretrainConfig, Recipe, SkillsConfig
 from ttc_rl.curriculum import plan
 from ttc_rl.job import Job
 from ttc_rl.run_dir import ArmDir, RunDir
 from ttc_rl.sampling import Decoding
-from ttc_rl.sampling.generate import GenerateCompleter, _SeededDraws
+from ttc_rl.sampling.generate import GenerateCompleter
 from ttc_rl.schema import Task, UserError
 from ttc_rl.sources.skills import make_skills
 from ttc_rl.train.ledger import Ledger
@@ -95,16 +94,6 @@ def test_a_sample_does_not_depend_on_what_is_drawn_beside_it(model: Path):
     assert completer(tasks[7:8], 1, seed=3, first=4) == [[together[7][4]]]
     assert completer(tasks[:2], 2, seed=3, first=1) == [group[1:3] for group in together[:2]]
     assert len({tuple(group) for group in together}) > 6
-
-
-def test_a_token_is_drawn_as_often_as_it_is_likely():
-    scores = torch.tensor([[1.0, 0.0, -1.0, 2.0, 0.5]])
-    draws = _SeededDraws(range(4000), Decoding(1, temperature=0.7, top_p=0.8), 1)
-    tokens = draws(None, scores.repeat(4000, 1)).argmax(dim=1)
-    likely = torch.softmax(scores[0] / 0.7, dim=0)[[3, 0]]  # the two that reach 0.8
-    shares = torch.bincount(tokens, minlength=5) / 4000
-    assert shares[[1, 2, 4]].sum() == 0
-    assert shares[[3, 0]].tolist() == pytest.approx((likely / likely.sum()).tolist(), abs=0.02)
 
 
 def test_a_prompt_that_fills_the_context_is_told_and_room_ends_a_completion(model: Path):

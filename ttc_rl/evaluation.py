@@ -98,7 +98,11 @@ class Models:
                 self.loaded = name, routed(self.job, name, path)
             else:
                 made = load_completer(
-                    path, self.recipe.prompts, self.recipe.engine, self.recipe.model.dtype
+                    path,
+                    self.recipe.prompts,
+                    self.recipe.engine,
+                    dtype=self.recipe.model.dtype,
+                    say=self.job.say,
                 )
                 self.loaded = name, made
         return self.loaded[1].decoding_with(decoding)

@@ -71,7 +71,7 @@ def routed(job: Job, name: str, base: Path | str) -> ModelCompleter:
         adapters = {part: folder.adapter for part, folder in experts.items()}
         return EngineCompleter.load(
             base, Decoding(max_tokens=1), job.recipe.prompts, job.recipe.engine,
-            Adapters(adapters, route(job, name), lora.rank), job.recipe.model.dtype,
+            Adapters(adapters, route(job, name), lora.rank), dtype=job.recipe.model.dtype,
         )  # fmt: skip
     from ttc_rl.sampling.routed import Routed
     from ttc_rl.train.experts import whole_model
@@ -80,8 +80,9 @@ def routed(job: Job, name: str, base: Path | str) -> ModelCompleter:
         with tempfile.TemporaryDirectory(dir=job.run.root, prefix=".expert-") as folder:
             whole = Path(folder) / "model"
             whole_model(base, experts[part], whole)
+            recipe = job.recipe
             return load_completer(
-                whole, job.recipe.prompts, job.recipe.engine, job.recipe.model.dtype
+                whole, recipe.prompts, recipe.engine, dtype=recipe.model.dtype, say=job.say
             )
 
     return Routed(route(job, name), load, Decoding(max_tokens=1))
@@ -141,7 +142,9 @@ def mix(job: Job, name: str) -> None:
     experts = folders(job, name)
     mixture = Mixture(starting_model(job.recipe, job.say), list(experts.values()))
     decoding = Decoding(recipe.train.max_completion_tokens)
-    completer = GenerateCompleter(mixture.model, mixture.tokenizer, decoding, recipe.prompts)
+    completer = GenerateCompleter(
+        mixture.model, mixture.tokenizer, decoding, recipe.prompts, job.say
+    )
     measure = _measure(job, name)
 
     def score(alphas_E: np.ndarray) -> float:

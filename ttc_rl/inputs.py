@@ -120,7 +120,10 @@ class _Drawer:
 
         @functools.cache
         def loaded() -> ModelCompleter:
-            model = load_completer(self.base, self.templates, train.engine, ask.recipe.model.dtype)
+            dtype = ask.recipe.model.dtype
+            model = load_completer(
+                self.base, self.templates, train.engine, dtype=dtype, say=ask.say
+            )
             return model.decoding_with(self.decoding)
 
         def completer(

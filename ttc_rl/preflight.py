@@ -205,7 +205,9 @@ def _draw(job: Job, config: PreflightConfig, tasks: Mapping[str, Task]) -> dict[
 
     recipe, base = job.recipe, starting_model(job.recipe, job.say)
     decoding = Decoding(recipe.train.max_completion_tokens)
-    model = load_completer(base, recipe.prompts, recipe.train.engine, recipe.model.dtype)
+    model = load_completer(
+        base, recipe.prompts, recipe.train.engine, dtype=recipe.model.dtype, say=job.say
+    )
     drawing = Drawing(
         model.decoding_with(decoding),
         config.samples,

@@ -1,4 +1,4 @@
-"""What the policy reads: the problem, and how to give the answer so that it can be graded."""
+"""What the policy reads, and where it stops: prompts, end tokens, the room in the context."""
 
 from __future__ import annotations
 
@@ -55,3 +55,20 @@ def prompt_text(task: Task, templates: Mapping[str, str], tokenizer: Any) -> str
     return tokenizer.apply_chat_template(
         as_messages(text), tokenize=False, add_generation_prompt=True
     )
+
+
+def end_ids(generation_config: Any, tokenizer: Any) -> frozenset[int]:
+    """Return every token that ends a completion: those of the model's generation config, which
+    names none, one or several, and the tokenizer's own."""
+    ids = generation_config.eos_token_id
+    ids = ids if isinstance(ids, list) else [ids]
+    return frozenset(i for i in [*ids, tokenizer.eos_token_id] if i is not None)
+
+
+def context_length(config: Any) -> int | None:
+    """Return the most tokens of prompt and completion, None where the model's config sets no limit.
+
+    A sliding window is no limit. A model with an image encoder keeps its text model's config inside
+    its own; GPT-2's `n_positions` goes by the same name.
+    """
+    return getattr(config.get_text_config(decoder=True), "max_position_embeddings", None)

@@ -1,9 +1,9 @@
-"""Tasks in, completions out: transformers' generate, vLLM or an endpoint, as `schema.Completer`."""
+"""Tasks in, completions out: transformers, vLLM or an endpoint, as `schema.Completer`."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self
@@ -40,11 +40,14 @@ def load_completer(
     model: Path | str,
     templates: Mapping[str, str],
     engine: EngineConfig,
+    *,
     dtype: str | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> ModelCompleter:
     """A completer for a model id or folder, or for a model of that name at an endpoint.
 
-    `dtype` is the recipe's `model.dtype`; an endpoint has its own.
+    `dtype` is the recipe's `model.dtype`; an endpoint has its own. `say` is given a line every few
+    seconds while transformers works on a batch.
 
     Raises UserError where an extra is missing.
     """
@@ -59,4 +62,4 @@ def load_completer(
         return EngineCompleter.load(model, start, templates, engine, dtype=dtype)
     from ttc_rl.sampling.generate import GenerateCompleter
 
-    return GenerateCompleter.load(model, start, templates, dtype)
+    return GenerateCompleter.load(model, start, templates, dtype, say=say)

@@ -1,39 +1,53 @@
-"""Completions by transformers' `generate`: every machine has it, GPU or not.
+"""Completions by a transformers model in this process: every machine has it, GPU or not.
 
-R rows of a batch, T tokens, V words of the vocabulary.
+P prompts, R rows of a batch (one a completion), T tokens, V words of the vocabulary.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import inspect
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from transformers import (
-    AutoModelForCausalLM,
-    AutoTokenizer,
-    GenerationConfig,
-    LogitsProcessor,
-    LogitsProcessorList,
-)
+from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache, GenerationMixin
 from transformers.utils.logging import disable_progress_bar
 
-from ttc_rl.prompts import prompt_text
+from ttc_rl.prompts import context_length, end_ids, prompt_text
 from ttc_rl.sampling import Decoding, confidence
+from ttc_rl.sampling.draws import draw
 from ttc_rl.schema import Completion, Task, sample_seed
+
+PAD = 0
+"""Any id does: the attention mask hides it."""
+SLACK = 64
+"""Prompts are padded to one length where it is at most twice the shortest, and so many tokens."""
+EVERY = 5.0
+"""Seconds between two lines about a batch under way."""
+_step: Any = GenerationMixin.prepare_inputs_for_generation
+CACHE = "cache" if "cache" in inspect.signature(_step).parameters else "past_key_values"
+"""What a model calls its cache, which transformers has renamed within version 5."""
 
 
 @dataclass
 class GenerateCompleter:
-    """One call is one batch: `len(tasks) * num_samples` completions are generated together."""
+    """One call is one batch: `len(tasks) * num_samples` completions are written together.
+
+    Every prompt is read once, whatever the number of its samples, and a row that is finished leaves
+    the batch. Nothing but `decoding` shapes the draws: penalties that a model's generation config
+    recommends are not applied, as vLLM does not either when it is given sampling parameters.
+    """
 
     model: Any
     tokenizer: Any
     decoding: Decoding
     templates: Mapping[str, str]
+    say: Callable[[str], None] | None = None
+    """Told every few seconds how far a batch is."""
 
     @classmethod
     def load(
@@ -42,14 +56,16 @@ class GenerateCompleter:
         decoding: Decoding,
         templates: Mapping[str, str],
         dtype: str | None = None,
+        *,
+        say: Callable[[str], None] | None = None,
     ) -> GenerateCompleter:
+        """Weights are of `dtype`; left out, as they are saved on a GPU, and float32 on a CPU."""
         disable_progress_bar()
-        cuda = torch.cuda.is_available()
-        dtype = dtype or ("auto" if cuda else "float32")
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        dtype = dtype or ("auto" if device == "cuda" else "float32")
         model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=dtype)
-        model = model.to("cuda" if cuda else "cpu").eval()
-        tokenizer = AutoTokenizer.from_pretrained(path, padding_side="left")
-        return cls(model, tokenizer, decoding, templates)
+        model = model.to(device).eval()
+        return cls(model, AutoTokenizer.from_pretrained(path), decoding, templates, say)
 
     def decoding_with(self, decoding: Decoding) -> GenerateCompleter:
         """The same model under other sampling parameters."""
@@ -62,92 +78,125 @@ class GenerateCompleter:
         self, tasks: Sequence[Task], num_samples: int, *, seed: int, first: int = 0
     ) -> list[list[Completion]]:
         texts = [prompt_text(task, self.templates, self.tokenizer) for task in tasks]
-        samples = range(first, first + num_samples)
-        rows = self._generate(
-            [text for text in texts for _ in samples],
-            [sample_seed(seed, task.id, sample) for task in tasks for sample in samples],
-        )
-        return [rows[i : i + num_samples] for i in range(0, len(rows), num_samples)]
-
-    @torch.inference_mode()
-    def _generate(self, texts: list[str], seeds: list[int]) -> list[Completion]:
         # A chat template has written the special tokens already.
         special = self.tokenizer.chat_template is None
         prompts = self.tokenizer(texts, add_special_tokens=special)["input_ids"]
-        limit = self._context()
-        rooms = [limit - len(ids) if limit else self.decoding.max_tokens for ids in prompts]
-        fitting = [i for i, room in enumerate(rooms) if room > 0]
-        found = [Completion("", "prompt_too_long", 0, len(ids)) for ids in prompts]
-        if not fitting:
-            return found
-        allowed = [min(self.decoding.max_tokens, rooms[i]) for i in fitting]
-        batch = self.tokenizer.pad(
-            {"input_ids": [prompts[i] for i in fitting]}, return_tensors="pt"
-        ).to(self.model.device)
-        draws = _SeededDraws([seeds[i] for i in fitting], self.decoding, max(allowed))
-        output = self.model.generate(
-            **batch,
-            generation_config=GenerationConfig(
-                do_sample=False,
-                max_new_tokens=max(allowed),
-                pad_token_id=self.tokenizer.pad_token_id,
-                eos_token_id=sorted(self._end_ids()),
-            ),
-            logits_processor=LogitsProcessorList([draws]),
+        limit, most = context_length(self.model.config), self.decoding.max_tokens
+        rooms = [min(most, limit - len(ids)) if limit else most for ids in prompts]
+        groups = [[Completion("", "prompt_too_long", 0, len(ids))] * num_samples for ids in prompts]
+        for alike in _alike([i for i, room in enumerate(rooms) if room > 0], prompts):
+            rows = [
+                _Row(rooms[i], sample_seed(seed, tasks[i].id, sample))
+                for i in alike
+                for sample in range(first, first + num_samples)
+            ]
+            self._write([prompts[i] for i in alike], rows)
+            completions = iter(rows)
+            for i in alike:
+                groups[i] = [self._read(next(completions), len(prompts[i])) for _ in groups[i]]
+        return groups
+
+    @torch.inference_mode()
+    def _write(self, prompts: Sequence[Sequence[int]], rows: Sequence[_Row]) -> None:
+        """Write every row's completion; as many rows follow one another as a prompt has samples."""
+        device, ends = self.model.device, end_ids(self.model.generation_config, self.tokenizer)
+        most, began = max(row.room for row in rows), time.monotonic()
+        said = began
+        ids_PT, mask_PT = (t.to(device) for t in _padded(prompts))
+        cache = DynamicCache(config=self.model.config)
+        scores = self._scores(ids_PT, mask_PT, (mask_PT.cumsum(1) - 1).clamp(min=0), cache)
+        prompt_R = torch.arange(len(prompts), device=device)
+        prompt_R = prompt_R.repeat_interleave(len(rows) // len(prompts))
+        cache.reorder_cache(prompt_R)  # pyright: ignore[reportArgumentType]  any long tensor does
+        scores, mask_RT = scores[prompt_R], mask_PT[prompt_R]
+        position_R1 = mask_RT.sum(dim=1, keepdim=True)
+        mask_RT = torch.cat([mask_RT, mask_RT.new_ones(len(rows), most)], dim=1)
+        uniform_RT = torch.stack([row.uniform(most) for row in rows]).to(device)
+        writing = list(rows)
+        for step in range(most):
+            token_R, logprob_R = draw(scores, uniform_RT[:, step], self.decoding)
+            drawn = zip(writing, token_R.tolist(), logprob_R.tolist(), strict=True)
+            on = [i for i, (row, t, logprob) in enumerate(drawn) if row.goes_on(t, logprob, ends)]
+            if not on:
+                return
+            if self.say and time.monotonic() - said > EVERY:
+                said = time.monotonic()
+                self.say(_pace(rows, len(on), said - began))
+            if len(on) < len(writing):
+                writing = [writing[i] for i in on]
+                on_R = torch.tensor(on, device=device)
+                cache.reorder_cache(on_R)  # pyright: ignore[reportArgumentType]
+                token_R, position_R1 = token_R[on_R], position_R1[on_R]
+                mask_RT, uniform_RT = mask_RT[on_R], uniform_RT[on_R]
+            seen = ids_PT.shape[1] + step + 1
+            scores = self._scores(
+                token_R.unsqueeze(1), mask_RT[:, :seen], position_R1 + step, cache
+            )
+
+    def _scores(self, ids: Any, mask: Any, positions: Any, cache: Any) -> torch.Tensor:
+        """Return the scores of every row's next token; shape (R, V)."""
+        output = self.model(
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=positions,
+            use_cache=True,
+            logits_to_keep=1,
+            **{CACHE: cache},
         )
-        written = output[:, batch["input_ids"].shape[1] :].tolist()
-        logprobs = torch.stack(draws.logprobs, dim=1).tolist()
-        for i, row, room, told in zip(fitting, written, allowed, logprobs, strict=True):
-            found[i] = self._read(row[:room], told, len(prompts[i]))
-        return found
+        return output.logits[:, -1].float()
 
-    def _context(self) -> int | None:
-        """The most tokens of prompt and completion; None where the model's config names none."""
-        return getattr(self.model.config, "max_position_embeddings", None)
-
-    def _read(self, ids: list[int], logprobs: list[float], prompt_tokens: int) -> Completion:
-        ends = self._end_ids()
-        length = next((i for i, token in enumerate(ids) if token in ends), None)
-        text = self.tokenizer.decode(ids[:length], skip_special_tokens=True)
-        finish, tokens = ("length", len(ids)) if length is None else ("stop", length + 1)
-        sure = confidence(sum(logprobs[:tokens]), tokens)
-        return Completion(text, finish, tokens, prompt_tokens, sure)
-
-    def _end_ids(self) -> set[int]:
-        ids = self.model.generation_config.eos_token_id
-        ids = ids if isinstance(ids, list) else [ids]
-        return {i for i in [*ids, self.tokenizer.eos_token_id] if i is not None}
+    def _read(self, row: _Row, prompt_tokens: int) -> Completion:
+        ids = row.ids[:-1] if row.stopped else row.ids
+        text = self.tokenizer.decode(ids, skip_special_tokens=True)
+        finish, tokens = "stop" if row.stopped else "length", len(row.ids)
+        return Completion(text, finish, tokens, prompt_tokens, confidence(row.logprob, tokens))
 
 
-class _SeededDraws(LogitsProcessor):
-    """Leaves each row the one token that its own stream of random numbers draws, the most likely
-    one at temperature 0, and keeps its log-probability under the model as it is.
+class _Row:
+    """A completion under way."""
 
-    By the inverse of the distribution function: token j of the nucleus, the fewest most likely
-    tokens that reach `top_p`, where the cumulative probability first exceeds u times its whole.
-    One number a row and token, from numpy, so that device and neighbours do not matter.
-    """
+    def __init__(self, room: int, seed: int) -> None:
+        self.room, self.seed = room, seed
+        self.ids: list[int] = []
+        self.logprob, self.stopped = 0.0, False
 
-    def __init__(self, seeds: Sequence[int], decoding: Decoding, max_tokens: int) -> None:
-        self.draws_RT = np.stack([np.random.default_rng(s).random(max_tokens) for s in seeds])
-        self.decoding, self.step = decoding, 0
-        self.logprobs: list[torch.Tensor] = []
+    def uniform(self, count: int) -> torch.Tensor:
+        """One number a token, from numpy, so that device and neighbours do not matter."""
+        return torch.from_numpy(np.random.default_rng(self.seed).random(count))
 
-    def __call__(self, input_ids: Any, scores: Any) -> Any:
-        greedy = self.decoding.temperature == 0
-        token_R1 = scores.argmax(dim=-1, keepdim=True) if greedy else self._drawn(scores)
-        self.logprobs.append(scores.log_softmax(dim=-1).gather(1, token_R1).squeeze(1).float())
-        return torch.full_like(scores, -torch.inf).scatter(1, token_R1, 0.0)
+    def goes_on(self, token: int, logprob: float, ends: frozenset[int]) -> bool:
+        """Take the next token; False where it was the last."""
+        self.ids.append(token)
+        self.logprob += logprob
+        self.stopped = token in ends
+        return not self.stopped and len(self.ids) < self.room
 
-    def _drawn(self, scores: Any) -> Any:
-        probs_RV = torch.softmax(scores.double() / self.decoding.temperature, dim=-1)
-        probs_RV, tokens_RV = probs_RV.sort(dim=-1, descending=True, stable=True)
-        below_RV = probs_RV.cumsum(dim=-1) - probs_RV
-        probs_RV = probs_RV * (below_RV < self.decoding.top_p)
-        reached_RV = probs_RV.cumsum(dim=-1)
-        draw_R = torch.from_numpy(self.draws_RT[:, self.step]).to(scores.device)
-        self.step += 1
-        wanted_R1 = (draw_R * reached_RV[:, -1]).unsqueeze(1)
-        place_R1 = torch.searchsorted(reached_RV, wanted_R1, right=True)
-        last_R1 = (probs_RV > 0).sum(dim=-1, keepdim=True) - 1
-        return tokens_RV.gather(1, torch.minimum(place_R1, last_R1))
+
+def _alike(indices: Sequence[int], prompts: Sequence[Sequence[int]]) -> list[list[int]]:
+    """Cut into groups of like length, so that one long prompt does not pad all others."""
+    groups: list[list[int]] = []
+    for i in sorted(indices, key=lambda i: len(prompts[i])):
+        if groups and len(prompts[i]) <= 2 * len(prompts[groups[-1][0]]) + SLACK:
+            groups[-1].append(i)
+        else:
+            groups.append([i])
+    return [sorted(group) for group in groups]
+
+
+def _padded(prompts: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Ids padded on the left, and the mask of what is no padding; not every tokenizer can."""
+    width = max(map(len, prompts))
+    ids_PT = torch.full((len(prompts), width), PAD)
+    mask_PT = torch.zeros_like(ids_PT)
+    for row, prompt in enumerate(prompts):
+        ids_PT[row, width - len(prompt) :] = torch.tensor(prompt)
+        mask_PT[row, width - len(prompt) :] = 1
+    return ids_PT, mask_PT
+
+
+def _pace(rows: Sequence[_Row], writing: int, seconds: float) -> str:
+    tokens = sum(len(row.ids) for row in rows)
+    return (
+        f"this batch: {len(rows) - writing} of {len(rows)} completions finished, "
+        f"{tokens:,} tokens, {tokens / seconds:,.0f} tokens/s"
+    )

@@ -72,7 +72,7 @@ class Evaluate(TrainerCallback):
 
     def _evaluate(self, model: Any, step: int, now: tuple[Any, Any, Any]) -> None:
         def completer(decoding: Decoding) -> Completer:
-            return GenerateCompleter(model, self.tokenizer, decoding, self.templates)
+            return GenerateCompleter(model, self.tokenizer, decoding, self.templates, self.say)
 
         training = model.training
         model.eval()
