@@ -90,6 +90,7 @@ def test_the_same_seed_draws_the_same_completions(model: Path):
 def test_a_sample_does_not_depend_on_what_is_drawn_beside_it(model: Path):
     tasks = make_skills(SkillsConfig(split="test", tasks_per_family=2))[:12]
     completer = GenerateCompleter.load(model, Decoding(max_tokens=6), PROMPTS)
+    completer.model.double()  # in float32 the rounding of another batch shape can turn a draw
     together = completer(tasks, 5, seed=3)
     assert completer(tasks[7:8], 1, seed=3, first=4) == [[together[7][4]]]
     assert completer(tasks[:2], 2, seed=3, first=1) == [group[1:3] for group in together[:2]]
