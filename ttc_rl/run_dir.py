@@ -28,9 +28,12 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from ttc_rl.config import Recipe, dump_recipe, load_recipe
+from ttc_rl.config import Recipe, differences, dump_recipe, load_recipe
 from ttc_rl.run_lock import wait_until_free
 from ttc_rl.schema import UserError
+
+NAMED = 5
+"""Changed keys that a refused resume names."""
 
 
 @dataclass(frozen=True)
@@ -218,6 +221,8 @@ class RunDir:
     ) -> RunDir:
         """Make the folder and write recipe.yaml, or go on with one that holds the same recipe.
 
+        A resumed run may change the keys that cannot change a result; recipe.yaml has the new ones.
+
         Raises UserError where a run exists and neither `resume` nor `overwrite` was asked, where
         the recipe asked differs from the one that the folder holds, where a training would be
         overwritten while it runs, or where it is not writable.
@@ -233,8 +238,10 @@ class RunDir:
                     "--run-dir names another folder"
                 )
             else:
-                _same_recipe(run, recipe)
-                return run
+                before = run.load_recipe()
+                _check_resumed(root, before, recipe)
+                if recipe == before:
+                    return run
         elif root.exists() and (not root.is_dir() or any(root.iterdir())):
             raise UserError(f"{root}: exists and is not a run folder; --run-dir names another")
         try:
@@ -246,14 +253,17 @@ class RunDir:
         return run
 
 
-def _same_recipe(run: RunDir, recipe: Recipe) -> None:
-    old, new = run.load_recipe().model_dump(), recipe.model_dump()
-    for key in old:
-        if old[key] != new[key]:
-            raise UserError(
-                f"{run.root}: was started with another `{key}:` ({_short(old[key])}, now "
-                f"{_short(new[key])}); resume with the same recipe, or --overwrite"
-            )
+def _check_resumed(root: Path, before: Recipe, recipe: Recipe) -> None:
+    changed = [
+        f"{key} (was {_short(old)}, now {_short(new)})"
+        for key, old, new in differences(before, recipe)
+    ]
+    if changed:
+        more = f" and {len(changed) - NAMED} more" if len(changed) > NAMED else ""
+        raise UserError(
+            f"{root}: this run's recipe differs in {', '.join(changed[:NAMED])}{more}; resume "
+            "with the same recipe, or --overwrite"
+        )
 
 
 def _short(value: Any) -> str:
