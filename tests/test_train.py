@@ -4,6 +4,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from whole_replies import END, WholeReplies
 
 from ttc_rl.config import PretrainConfig, Recipe, SkillsConfig
 from ttc_rl.curriculum import plan
@@ -52,11 +53,14 @@ def test_a_value_that_trl_refuses_is_one_line(tmp_path: Path):
 def test_rollouts_out_of_order_stop_the_training(tmp_path: Path):
     made = recipe()
     tasks = {i: Task(kind="exact", prompt=i, gold="1", id=i) for i in "abcd"}
-    ledger = Ledger(made, plan(list("abcd"), made.train), tasks, ArmDir(tmp_path), eos=1)
+    replies = WholeReplies()
+    ids = replies.ids("answer 1", "answer 2", "", "answer 1")
+    order = plan(list("abcd"), made.train)
+    ledger = Ledger(made, order, tasks, ArmDir(tmp_path), replies, [END])
     arguments = {
         "prompts": [""] * 4,
-        "completions": ["answer 1", "answer 2", "", "answer 1"],
-        "completion_ids": [[5, 1], [5, 1], [1], [5, 6]],
+        "completions": [""] * 4,
+        "completion_ids": ids,
         "log_metric": lambda *_: None,
     }
     second = SimpleNamespace(global_step=1)

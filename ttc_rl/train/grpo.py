@@ -19,7 +19,7 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 
 from ttc_rl.config import Recipe
 from ttc_rl.curriculum import Curriculum, Plan, micro_batch
-from ttc_rl.prompts import as_messages, render
+from ttc_rl.prompts import chat_turns, render
 from ttc_rl.ranks import is_main, world
 from ttc_rl.run_dir import ArmDir
 from ttc_rl.schema import (
@@ -35,6 +35,7 @@ from ttc_rl.train.checkpoints import forget_after, newest_checkpoint
 from ttc_rl.train.experts import local_folder
 from ttc_rl.train.following import Director, FollowingTrainer, look_with_policy, restore
 from ttc_rl.train.ledger import Ledger
+from ttc_rl.train.limits import ends
 from ttc_rl.train.masks import only_masked
 from ttc_rl.train.patches import make_patch
 from ttc_rl.train.ranks import barrier
@@ -75,7 +76,9 @@ def train_grpo(
     by_old_name()
     prompt = _prompts(recipe, tasks, tokenizer)
     director = _director(recipe, curriculum, prompt, checkpoint, step) if curriculum else None
-    ledger = Ledger(recipe, director or plan, tasks, arm, tokenizer.eos_token_id, after=step)
+    ledger = Ledger(
+        recipe, director or plan, tasks, arm, tokenizer, ends(base, tokenizer), after=step
+    )
     set_seed(recipe.seed)  # an adapter is drawn before TRL sets the seed
     given: dict[str, Any] = {
         "model": str(base),
@@ -178,7 +181,7 @@ def _prompts(
 
     def prompt(task_id: str) -> str | list[dict[str, str]]:
         text = render(tasks[task_id], recipe.prompts)
-        return as_messages(text) if chat else text
+        return chat_turns(text, tokenizer) if chat else text
 
     return prompt
 
