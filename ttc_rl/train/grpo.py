@@ -29,7 +29,7 @@ from ttc_rl.schema import (
     is_full_disk,
 )
 from ttc_rl.tracking import run_name
-from ttc_rl.train.adapters import by_old_name, loading, merged, peft_config
+from ttc_rl.train.adapters import ignore_warnings_of_peft, loading, merged, peft_config
 from ttc_rl.train.callbacks import Dev, Evaluate, MarkComplete, Progress
 from ttc_rl.train.checkpoints import forget_after, newest_checkpoint
 from ttc_rl.train.experts import local_folder
@@ -73,7 +73,7 @@ def train_grpo(
     if checkpoint:
         say(f"training goes on after step {step}")
     tokenizer = AutoTokenizer.from_pretrained(base, padding_side="left")
-    by_old_name()
+    ignore_warnings_of_peft()
     prompt = _prompts(recipe, tasks, tokenizer)
     director = _director(recipe, curriculum, prompt, checkpoint, step) if curriculum else None
     ledger = Ledger(
@@ -129,7 +129,7 @@ def _watched(
     if watchdog.stopped:
         raise UserError(
             f"{arm.root}: stopped by the watchdog, {watchdog.stopped}; --resume goes on from "
-            "the last checkpoint until it happens again, train.watchdog.stop: [] never stops"
+            "the last checkpoint until it happens again, with train.watchdog.stop=[] it never stops"
         )
 
 
