@@ -158,7 +158,7 @@ def test_an_existing_run_is_refused_and_another_recipe_is_not_resumed(undisturbe
     assert process.returncode == 2
     process = start(undisturbed, "--resume", "seed=1")
     said = process.communicate(timeout=60)[0]
-    assert "was started with another `seed:` (0, now 1)" in said
+    assert "this run's recipe differs in seed (was 0, now 1); resume with" in said
     assert RunDir(undisturbed).load_recipe().seed == 0
 
 

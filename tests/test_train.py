@@ -4,6 +4,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from whole_replies import END, WholeReplies
 
 from ttc_rl.config import PretrainConfig, Recipe, SkillsConfig
 from ttc_rl.curriculum import plan
@@ -52,11 +53,14 @@ def test_a_value_that_trl_refuses_is_one_line(tmp_path: Path):
 def test_rollouts_out_of_order_stop_the_training(tmp_path: Path):
     made = recipe()
     tasks = {i: Task(kind="exact", prompt=i, gold="1", id=i) for i in "abcd"}
-    ledger = Ledger(made, plan(list("abcd"), made.train), tasks, ArmDir(tmp_path), eos=1)
+    replies = WholeReplies()
+    ids = replies.ids("answer 1", "answer 2", "", "answer 1")
+    order = plan(list("abcd"), made.train)
+    ledger = Ledger(made, order, tasks, ArmDir(tmp_path), replies, [END])
     arguments = {
         "prompts": [""] * 4,
-        "completions": ["answer 1", "answer 2", "", "answer 1"],
-        "completion_ids": [[5, 1], [5, 1], [1], [5, 6]],
+        "completions": [""] * 4,
+        "completion_ids": ids,
         "log_metric": lambda *_: None,
     }
     second = SimpleNamespace(global_step=1)
@@ -90,6 +94,7 @@ def test_the_same_seed_draws_the_same_completions(model: Path):
 def test_a_sample_does_not_depend_on_what_is_drawn_beside_it(model: Path):
     tasks = make_skills(SkillsConfig(split="test", tasks_per_family=2))[:12]
     completer = GenerateCompleter.load(model, Decoding(max_tokens=6), PROMPTS)
+    completer.model.double()  # in float32 the rounding of another batch shape can turn a draw
     together = completer(tasks, 5, seed=3)
     assert completer(tasks[7:8], 1, seed=3, first=4) == [[together[7][4]]]
     assert completer(tasks[:2], 2, seed=3, first=1) == [group[1:3] for group in together[:2]]

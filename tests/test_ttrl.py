@@ -6,6 +6,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from whole_replies import END, WholeReplies
 
 from ttc_rl.config import Recipe, SelectionConfig, load_recipe
 from ttc_rl.curriculum import arithmetic, plan, steps_and_padding
@@ -49,12 +50,13 @@ def test_targets_are_graded_by_vote_and_the_rest_by_gold(tmp_path: Path):
     made = recipe()
     tasks = {t.id: t for t in [Task("exact", i, g, id=i) for i, g in (("a", "1"), ("X", None))]}
     order = SimpleNamespace(step=lambda _: ("a", "X"))
-    ledger = Ledger(made, order, tasks, ArmDir(tmp_path), eos=1)
+    replies = WholeReplies()
+    ledger = Ledger(made, order, tasks, ArmDir(tmp_path), replies, [END])
     logged: dict[str, float] = {}
     rewards = ledger.verified_reward(
         prompts=[""] * 8,
-        completions=[f"answer {w}" for w in ["1", "2", "1", "2", "5", "5", "5", "6"]],
-        completion_ids=[[5, 1]] * 8,
+        completions=[""] * 8,
+        completion_ids=replies.ids(*(f"answer {digit}" for digit in "12125556")),
         task_id=["a"] * 4 + ["X"] * 4,
         trainer_state=SimpleNamespace(global_step=0),
         log_metric=logged.__setitem__,

@@ -60,30 +60,89 @@ def test_groups_that_all_agree_are_told_once_a_window():
     assert read(config, *flat) == ["zero_variance"] * 2  # after steps 3 and 6
 
 
-def dog(folder: Path, **changes: Any) -> tuple[Watchdog, Any, Any, torch.nn.Module]:
-    model = torch.nn.Linear(3, 3)
+def dog(folder: Path, **changes: Any) -> tuple[Watchdog, Any, Any]:
     state = SimpleNamespace(global_step=1, is_world_process_zero=True)
     control = SimpleNamespace(should_save=False, should_training_stop=False)
     made = Watchdog(WatchdogConfig(**changes), ArmDir(folder), lambda _: None)
-    made.on_train_begin(None, state, control, model=model)
-    return made, state, control, model
+    made.on_train_begin(None, state, control)
+    return made, state, control
+
+
+def moved(folder: Path, optimizer: Any, *rates: float, gradient: Any = 1.0) -> bool | None:
+    """What the watchdog saw of updates at these learning rates."""
+    made, state, control = dog(folder)
+    (group,) = optimizer.param_groups
+    for group["lr"] in rates:
+        for weight in group["params"]:
+            weight.grad = torch.zeros_like(weight) + gradient
+        made.on_pre_optimizer_step(None, state, control, optimizer=optimizer)
+        optimizer.step()
+        made.on_optimizer_step(None, state, control, optimizer=optimizer)
+        made.on_step_end(None, state, control)
+    made.close()
+    assert not (folder / "stall.txt").exists()
+    return made.moved
+
+
+class Idle(torch.optim.SGD):
+    def step(self, closure: Any = None) -> None:
+        """Leave every weight where it is."""
+
+
+def weights(*shape: int) -> list[torch.nn.Parameter]:
+    return [torch.nn.Parameter(torch.ones(*shape))]
 
 
 def test_it_looks_at_the_weights_themselves(tmp_path: Path):
-    made, state, control, model = dog(tmp_path)
-    made.on_step_end(None, state, control)
-    assert made.moved is False
-    with torch.no_grad():
-        model.weight[2, 2] += 1e-6
-    made.on_step_end(None, state, control)
-    assert made.moved is True
-    made.close()
-    assert not (tmp_path / "stall.txt").exists()
+    assert moved(tmp_path, torch.optim.SGD(weights(3, 3), lr=0.1), 0.1) is True
+    assert moved(tmp_path, Idle(weights(3, 3), lr=0.1), 0.1, 0.1) is False
+
+
+def test_a_step_that_has_no_learning_rate_yet_is_not_judged(tmp_path: Path):
+    for kind in (torch.optim.SGD, Idle):
+        assert moved(tmp_path, kind(weights(3), lr=0.1), 0.0) is None
+    bfloat16 = [torch.nn.Parameter(torch.ones(3, dtype=torch.bfloat16))]
+    optimizer = torch.optim.SGD(bfloat16, lr=0.1)
+    torch.optim.lr_scheduler.LambdaLR(optimizer, lambda _: 1.0)  # as transformers: the peak is kept
+    assert moved(tmp_path, optimizer, 1e-6) is None  # too small a step from 1
+    assert moved(tmp_path, optimizer, 1e-6, 0.1) is True
+    assert moved(tmp_path, Idle(weights(3), lr=0.1), 0.0, 0.1, 0.0) is False
+
+
+def test_only_weights_that_have_a_gradient_are_expected_to_move(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("ttc_rl.train.watchdog.SLICE", 4)
+    last = torch.zeros(9)
+    last[-1] = 1.0  # as of a mask
+    assert moved(tmp_path, torch.optim.SGD(weights(9), lr=0.1), 0.1, gradient=last) is True
+    assert moved(tmp_path, Idle(weights(9), lr=0.1), 0.1, gradient=last) is False
+    assert moved(tmp_path, Idle(weights(9), lr=0.1), 0.1, gradient=0.0) is None
+
+
+def test_lora_moves_whatever_its_depth(tmp_path: Path):
+    """Of A and B in turn, A stays: its gradient is 0 while B is."""
+    for layers in (1, 6, 24):
+        pairs = [
+            torch.nn.Parameter(torch.full((2, 2), float(i % 2 == 0))) for i in range(2 * layers)
+        ]
+        x = torch.ones(1, 2)
+        for a, b in zip(pairs[::2], pairs[1::2], strict=True):
+            x = x + x @ a @ b
+        x.sum().backward()
+        made, state, control = dog(tmp_path)
+        optimizer = torch.optim.AdamW(pairs, lr=0.1, weight_decay=0.0)
+        made.on_pre_optimizer_step(None, state, control, optimizer=optimizer)
+        optimizer.step()
+        made.on_optimizer_step(None, state, control, optimizer=optimizer)
+        made.close()
+        assert made.moved is True
+        assert torch.equal(pairs[0], torch.ones(2, 2))
 
 
 def test_a_stop_saves_unless_the_weights_are_lost(tmp_path: Path):
     for alarm, logs, saved in (("drift", {GAP: 0.4}, True), ("nan", {"loss": math.nan}, False)):
-        made, state, control, _ = dog(tmp_path)
+        made, state, control = dog(tmp_path)
         made.on_log(None, state, control, logs=FINE | logs)
         assert (control.should_training_stop, control.should_save) == (True, saved)
         assert made.stopped.startswith(f"{alarm} at step 1")
@@ -92,7 +151,7 @@ def test_a_stop_saves_unless_the_weights_are_lost(tmp_path: Path):
 
 
 def test_a_step_that_hangs_shows_where(tmp_path: Path):
-    made, state, control, _ = dog(tmp_path, stall=0.2)
+    made, state, control = dog(tmp_path, stall=0.2)
     hang_here()
     assert [row["step"] for row in read_jsonl(ArmDir(tmp_path).alarms)] == [2]  # before it ends
     state.global_step = 2
@@ -108,7 +167,7 @@ def test_quick_steps_do_not_set_the_timer_anew(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(
         "faulthandler.dump_traceback_later", lambda seconds, **_: set_to.append(seconds)
     )
-    made, state, control, _ = dog(tmp_path, stall=1000)
+    made, state, control = dog(tmp_path, stall=1000)
     for _ in range(20):
         made.on_step_end(None, state, control)
     assert set_to == [pytest.approx(1100)]

@@ -134,7 +134,7 @@ class _Drawer:
         self.completer = completer
 
     def groups(self, tasks: Sequence[Task], samples: int, *, grade: bool) -> list[Group]:
-        from ttc_rl.train.gradients import count_prompt_tokens
+        from ttc_rl.prompts import prompt_ids
 
         drawing = Drawing(
             self.completer,
@@ -147,7 +147,7 @@ class _Drawer:
         )
         found = draw_groups(tasks, drawing, self.ask.say, grade=grade)
         for task, group in zip(tasks, found, strict=True):
-            prompt = count_prompt_tokens(task, self.templates, self.tokenizer)
+            prompt = len(prompt_ids(task, self.templates, self.tokenizer))
             for tokens in group.tokens:
                 self.spent.drawn(prompt, tokens)
         return found

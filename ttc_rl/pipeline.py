@@ -104,7 +104,11 @@ def _train(arms: Sequence[str], job: Job) -> None:
         base = starting_model(job.recipe, job.say)
     from ttc_rl.evaluation import dev_evaluation
     from ttc_rl.train.grpo import train_grpo
+    from ttc_rl.train.limits import check_room
 
+    for name in arms:
+        recipe = job.arm(name)[0]
+        check_room(base, tasks[name].values(), recipe.prompts, recipe.train)
     for name in arms:
         recipe, folder = job.arm(name)
         less = f" ({n} charged for selection)" if (n := plans[name].charged) else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ttc_rl.schema import Task, UserError
@@ -47,14 +47,44 @@ def as_messages(text: str) -> list[dict[str, str]]:
     return [{"role": "user", "content": text}]
 
 
+def chat_turns(text: str, tokenizer: Any) -> list[dict[str, str]]:
+    """Return one user turn, behind an empty system turn where the chat template demands one.
+
+    Raises UserError where the template takes neither.
+    """
+    from jinja2 import TemplateError
+
+    user, refused = as_messages(text), ""
+    for turns in (user, [{"role": "system", "content": ""}, *user]):
+        try:
+            tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        except TemplateError as error:
+            refused = refused or str(error)
+        else:
+            return turns
+    raise UserError(
+        f"{tokenizer.name_or_path}: its chat template does not take a single user turn, with an "
+        f"empty system turn or without: {refused}"
+    )
+
+
 def prompt_text(task: Task, templates: Mapping[str, str], tokenizer: Any) -> str:
     """What the model reads: through the tokenizer's chat template, where it has one."""
     text = render(task, templates)
     if tokenizer.chat_template is None:
         return text
     return tokenizer.apply_chat_template(
-        as_messages(text), tokenize=False, add_generation_prompt=True
+        chat_turns(text, tokenizer), tokenize=False, add_generation_prompt=True
     )
+
+
+def prompt_ids(task: Task, templates: Mapping[str, str], tokenizer: Any) -> list[int]:
+    """Return the token ids of what the model reads.
+
+    A chat template has written the special tokens already: no second BOS.
+    """
+    text = prompt_text(task, templates, tokenizer)
+    return tokenizer(text, add_special_tokens=tokenizer.chat_template is None)["input_ids"]
 
 
 def end_ids(generation_config: Any, tokenizer: Any) -> frozenset[int]:
@@ -72,3 +102,9 @@ def context_length(config: Any) -> int | None:
     its own; GPT-2's `n_positions` goes by the same name.
     """
     return getattr(config.get_text_config(decoder=True), "max_position_embeddings", None)
+
+
+def read_completion(ids: Sequence[int], ends: Collection[int], tokenizer: Any) -> tuple[str, bool]:
+    """Return what a completion says before its first end token, and whether it has one."""
+    length = next((i for i, token in enumerate(ids) if token in ends), None)
+    return tokenizer.decode(ids[:length], skip_special_tokens=True), length is not None

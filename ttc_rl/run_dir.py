@@ -32,8 +32,11 @@ from uuid import uuid4
 from filelock import FileLock
 
 from ttc_rl import run_lock
-from ttc_rl.config import Recipe, dump_recipe, load_recipe
+from ttc_rl.config import Recipe, differences, dump_recipe, load_recipe
 from ttc_rl.schema import UserError
+
+NAMED = 5
+"""Changed keys that a refused resume names."""
 
 
 @dataclass(frozen=True)
@@ -233,6 +236,8 @@ class RunDir:
         """Make the folder and write recipe.yaml, or go on with one that holds the same recipe.
 
         A folder that holds a recipe and nothing besides is no run yet: any recipe may begin there.
+        A resumed run may change the keys that cannot change a result; recipe.yaml has the new ones.
+
         Raises UserError where a run exists and neither `resume` nor `overwrite` was asked, where
         the recipe asked differs from the one that the folder holds, where a training would be
         overwritten while it runs, or where it is not writable.
@@ -248,8 +253,10 @@ class RunDir:
                     "--run-dir names another folder"
                 )
             else:
-                _same_recipe(run, recipe)
-                return run
+                before = run.load_recipe()
+                _check_resumed(root, before, recipe)
+                if recipe == before:
+                    return run
         elif root.exists() and not run.recipe.exists() and not _empty_folder(root):
             raise UserError(f"{root}: exists and is not a run folder; --run-dir names another")
         try:
@@ -265,14 +272,17 @@ def _empty_folder(path: Path) -> bool:
     return path.is_dir() and not any(path.iterdir())
 
 
-def _same_recipe(run: RunDir, recipe: Recipe) -> None:
-    old, new = run.load_recipe().model_dump(), recipe.model_dump()
-    for key in old:
-        if old[key] != new[key]:
-            raise UserError(
-                f"{run.root}: was started with another `{key}:` ({_short(old[key])}, now "
-                f"{_short(new[key])}); resume with the same recipe, or --overwrite"
-            )
+def _check_resumed(root: Path, before: Recipe, recipe: Recipe) -> None:
+    changed = [
+        f"{key} (was {_short(old)}, now {_short(new)})"
+        for key, old, new in differences(before, recipe)
+    ]
+    if changed:
+        more = f" and {len(changed) - NAMED} more" if len(changed) > NAMED else ""
+        raise UserError(
+            f"{root}: this run's recipe differs in {', '.join(changed[:NAMED])}{more}; resume "
+            "with the same recipe, or --overwrite"
+        )
 
 
 def _short(value: Any) -> str:

@@ -1,7 +1,7 @@
 """ttc-rl on processes that accelerate takes for GPUs', so that it shares their weights out (FSDP2).
 
 accelerate refuses FSDP without GPUs, PyTorch does not: its DTensors go over gloo as well. With
-SAME_DRAWS in the environment every completion has random numbers of its own; see same_draws.py.
+DRAWN in the environment they train on completions that one rank has drawn; see same_draws.py.
 """
 
 import os
@@ -9,7 +9,7 @@ from typing import Any
 
 from accelerate import PartialState
 from accelerate.utils import DistributedType
-from same_draws import with_own_draws
+from same_draws import with_same_draws
 from transformers import GenerationMixin
 from trl.trainer.grpo_trainer import GRPOTrainer
 
@@ -34,6 +34,6 @@ def on_shards(self: Any, model: Any, *given: Any, **more: Any) -> Any:
 if __name__ == "__main__":
     PartialState.__init__ = as_on_gpus  # type: ignore[method-assign]
     GRPOTrainer.training_step = on_shards
-    if "SAME_DRAWS" in os.environ:
-        GenerationMixin.generate = with_own_draws
+    if "DRAWN" in os.environ:
+        GenerationMixin.generate = with_same_draws
     main()

@@ -1,46 +1,57 @@
-"""ttc-rl, where every completion has random numbers of its own, whichever rank draws it.
+"""ttc-rl, where several ranks train on the completions that one rank has drawn.
 
-The ranks of a training draw with seeds of their own, so that two runs over different numbers of
-ranks see different completions. With these draws they see the same, and may be compared.
+The ranks of a training draw with seeds of their own. Even with the same seeds they would not draw
+the same: batches of other shapes round differently, and now and then that turns a draw. So one rank
+alone keeps what it draws in the folder $DRAWN. Several ranks read it there, each its own rows, and
+check that the prompts are theirs and that their weights find every token as likely.
 """
 
+import os
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from transformers import GenerationMixin, LogitsProcessor, LogitsProcessorList
+from transformers import GenerationMixin
 
 from ttc_rl.cli import main
-from ttc_rl.ranks import rank
-from ttc_rl.sampling import Decoding
-from ttc_rl.sampling.draws import draw
+from ttc_rl.ranks import rank, world
 
-LENGTH = 12
+CLOSE = 1e-2
+"""Nats that rounding may move a token's log-probability by; 2e-3 was the most seen."""
 generate: Any = GenerationMixin.generate
 calls = iter(range(10**6))
 
 
-class SeededDraws(LogitsProcessor):
-    """Leaves each row the one token that its own stream of random numbers draws."""
+def with_same_draws(self: Any, *arguments: Any, **given: Any) -> Any:
+    call, prompts = next(calls), given["input_ids"]
+    file = Path(os.environ["DRAWN"]) / f"{call}.pt"
+    if world() == 1:
+        output = generate(self, *arguments, **given)
+        completions = output[:, prompts.shape[1] :]
+        file.parent.mkdir(exist_ok=True)
+        torch.save((unpadded(given), completions, logprobs(self, given, completions)), file)
+        return output
+    first = rank() * len(prompts)
+    theirs, completions, likely = (rows[first : first + len(prompts)] for rows in torch.load(file))
+    assert unpadded(given) == theirs
+    gap = (logprobs(self, given, completions) - likely).abs().max()
+    assert gap < CLOSE, f"call {call}: {gap} nats apart"
+    return torch.cat([prompts, completions], dim=1)
 
-    def __init__(self, seeds: list[int]) -> None:
-        numbers_TR = np.stack(
-            [np.random.default_rng(seed).random(LENGTH) for seed in seeds], axis=1
-        )
-        self.numbers = iter(torch.from_numpy(numbers_TR))
 
-    def __call__(self, input_ids: Any, scores: Any) -> Any:
-        token_R, _ = draw(scores, next(self.numbers), Decoding(LENGTH))
-        return torch.full_like(scores, -torch.inf).scatter(1, token_R.unsqueeze(1), 0.0)
+def unpadded(given: Any) -> list[list[int]]:
+    pairs = zip(given["input_ids"], given["attention_mask"], strict=True)
+    return [ids[mask.bool()].tolist() for ids, mask in pairs]
 
 
-def with_own_draws(self: Any, *arguments: Any, **given: Any) -> Any:
-    rows, call = len(given["input_ids"]), next(calls)
-    seeds = [1000 * call + rank() * rows + row for row in range(rows)]
-    draws = LogitsProcessorList([SeededDraws(seeds)])
-    return generate(self, *arguments, logits_processor=draws, **given)
+def logprobs(model: Any, given: Any, completions: torch.Tensor) -> torch.Tensor:
+    """Of every token of the completions, under the model as it is."""
+    ids = torch.cat([given["input_ids"], completions], dim=1)
+    mask = torch.cat([given["attention_mask"], torch.ones_like(completions)], dim=1)
+    logits = model(input_ids=ids, attention_mask=mask).logits[:, -completions.shape[1] - 1 : -1]
+    return logits.log_softmax(dim=-1).gather(2, completions.unsqueeze(2)).squeeze(2)
 
 
 if __name__ == "__main__":
-    GenerationMixin.generate = with_own_draws
+    GenerationMixin.generate = with_same_draws
     main()

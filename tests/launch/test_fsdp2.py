@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pyarrow.parquet as pq
 import pytest
-from safetensors.torch import load_file
+from alike import assert_trained_alike
 
 from ttc_rl.launch import config_file
 from ttc_rl.run_dir import read_jsonl
@@ -39,7 +39,7 @@ def config(folder: Path) -> str:
 
 
 def start(
-    folder: Path, run: Path, keys: tuple[str, ...], *, same_draws: bool = False
+    folder: Path, run: Path, keys: tuple[str, ...], *, drawn: Path | None = None
 ) -> "subprocess.Popen[str]":
     ranks = [
         "-m", "accelerate.commands.launch", "--config_file", config(folder),
@@ -49,7 +49,7 @@ def start(
     return subprocess.Popen(
         [sys.executable, *ranks, *script],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        env=os.environ | ({"SAME_DRAWS": "1"} if same_draws else {}),
+        env=os.environ | ({"DRAWN": str(drawn)} if drawn else {}),
     )  # fmt: skip
 
 
@@ -65,12 +65,6 @@ def selected(run: Path, keys: tuple[str, ...]) -> Path:
     return run
 
 
-def weights(run: Path) -> dict:
-    found = load_file(run / "arms" / "sift" / "model" / "model.safetensors")
-    found.pop("lm_head.weight", None)  # tied to the embedding, which FSDP2 writes twice
-    return found
-
-
 def tasks(run: Path) -> list[str]:
     files = sorted((run / "arms" / "sift" / "rollouts").glob("*.parquet"))
     return [task for file in files for task in pq.read_table(file)["task_id"].to_pylist()]
@@ -78,10 +72,7 @@ def tasks(run: Path) -> list[str]:
 
 def assert_same(one: Path, other: Path) -> None:
     assert tasks(one) == tasks(other)
-    mine, theirs = weights(one), weights(other)
-    assert mine.keys() == theirs.keys()
-    for name, weight in mine.items():
-        assert (weight - theirs[name]).abs().max() < 1e-4, name
+    assert_trained_alike(*(run / "arms" / "sift" for run in (one, other)))
 
 
 @pytest.mark.parametrize("what", list(KEYS))
@@ -91,8 +82,11 @@ def test_two_ranks_that_share_the_weights_train_the_model_of_one(
     keys = KEYS[what]
     alone, two = (selected(tmp_path / name, keys) for name in ("alone", "two"))
     script = [str(HERE / "same_draws.py"), "train", str(TINY), *keys, "--run-dir", str(alone)]
-    subprocess.run([sys.executable, *script], check=True, capture_output=True, timeout=300)
-    finish(start(tmp_path, two, keys, same_draws=True))
+    subprocess.run(
+        [sys.executable, *script], check=True, capture_output=True, timeout=300,
+        env={**os.environ, "DRAWN": str(tmp_path / "drawn")},
+    )  # fmt: skip
+    finish(start(tmp_path, two, keys, drawn=tmp_path / "drawn"))
     assert_same(alone, two)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from whole_replies import END, WholeReplies
 
 from eval.harness import Drawing, evaluate
 from ttc_rl import verify_many
@@ -79,11 +80,12 @@ def test_many_stop_the_training_after_the_rollouts_are_written(broken: set[str],
     sections = {"model": "m", "corpus": "c", "target": "t", "train": train}
     recipe = Recipe.model_validate(sections)
     tasks = {task.id: task for task in TASKS}
-    ledger = Ledger(recipe, plan(["t0", "t1"], recipe.train), tasks, ArmDir(tmp_path), eos=1)
+    replies, order = WholeReplies(), plan(["t0", "t1"], recipe.train)
+    ledger = Ledger(recipe, order, tasks, ArmDir(tmp_path), replies, [END])
     arguments = {
         "prompts": [""] * 4,
-        "completions": ["a"] * 4,
-        "completion_ids": [[1]] * 4,
+        "completions": [""] * 4,
+        "completion_ids": replies.ids(*["a"] * 4),
         "log_metric": lambda *_: None,
         "task_id": ["t0", "t0", "t1", "t1"],
         "trainer_state": SimpleNamespace(global_step=0),

@@ -4,6 +4,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from whole_replies import END, WholeReplies
 
 from ttc_rl.schema import Task
 from ttc_rl.verifiers.majority import label_accuracy, majority, verify_groups
@@ -72,11 +73,12 @@ def test_a_recipe_trains_on_the_vote(tmp_path: Path):
     sections = {"model": "m", "corpus": "c", "target": "t", "train": train}
     recipe = Recipe.model_validate(sections)
     task, logged = Task("exact", "?", "7", id="a"), {}
-    ledger = Ledger(recipe, plan(["a"], recipe.train), {"a": task}, ArmDir(tmp_path), eos=1)
+    replies, order = WholeReplies(), plan(["a"], recipe.train)
+    ledger = Ledger(recipe, order, {"a": task}, ArmDir(tmp_path), replies, [END])
     rewards = ledger.verified_reward(
         prompts=[""] * 3,
-        completions=["answer 6", "answer 6", "answer 7"],
-        completion_ids=[[1]] * 3,
+        completions=[""] * 3,
+        completion_ids=replies.ids("answer 6", "answer 6", "answer 7"),
         task_id=["a"] * 3,
         trainer_state=SimpleNamespace(global_step=0),
         log_metric=logged.__setitem__,

@@ -4,6 +4,7 @@ Precedence: command line, then the recipe, then its parent (`extends:`, one leve
 """
 
 from ttc_rl.config.loading import dump_recipe, load_recipe, make_recipe, with_keys
+from ttc_rl.config.resuming import differences
 from ttc_rl.config.sections import (
     ORIGINS,
     SERVER_URL,
@@ -77,6 +78,7 @@ __all__ = [
     "VllmConfig",
     "WarmupConfig",
     "WatchdogConfig",
+    "differences",
     "dump_recipe",
     "grpo_config_fields",
     "load_recipe",

@@ -15,7 +15,7 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import InputModule
 from transformers import AutoModel, AutoTokenizer
 
-from ttc_rl.prompts import as_messages
+from ttc_rl.prompts import chat_turns
 
 # B prompts of a batch, T tokens, D hidden size.
 
@@ -45,7 +45,7 @@ def chat_tokens(tokenizer: Any, texts: list[str], limit: int | None, **more: Any
     if not plain:
         texts = [
             tokenizer.apply_chat_template(
-                as_messages(text), tokenize=False, add_generation_prompt=False
+                chat_turns(text, tokenizer), tokenize=False, add_generation_prompt=False
             )
             for text in texts
         ]

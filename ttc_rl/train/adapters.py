@@ -18,9 +18,12 @@ from ttc_rl.config import AdapterConfig, SvfConfig
 from ttc_rl.schema import UserError
 
 
-def by_old_name() -> None:
-    """peft and TRL ask transformers by a name it warns of; nothing a user could change."""
+def ignore_warnings_of_peft() -> None:
+    """Leave out what no user could change: an old name that peft and TRL ask transformers by, and
+    that GPT-2's matrices lie transposed, which peft sees and heeds by itself.
+    """
     warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")
+    warnings.filterwarnings("ignore", message="fan_in_fan_out is set to False but")
 
 
 def peft_config(config: AdapterConfig | SvfConfig | None) -> Any:
@@ -72,6 +75,6 @@ def merged(base: Path | str, adapter: Path) -> Any:
 
     import ttc_rl.train.svf  # noqa: F401  peft then knows it
 
-    by_old_name()
+    ignore_warnings_of_peft()
     model: Any = AutoModelForCausalLM.from_pretrained(base, dtype="auto")
     return PeftModel.from_pretrained(model, adapter).merge_and_unload()

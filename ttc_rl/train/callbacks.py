@@ -38,11 +38,14 @@ class Progress(TrainerCallback):
         done = state.global_step == state.max_steps
         if done or time.monotonic() - self.last_said > 5:
             self.last_said = time.monotonic()
-            flat = logs.get("frac_reward_zero_std", 0.0)
-            self.say(
-                f"step {step}/{steps}  reward {logs['reward']:.3f}  "
-                f"groups without spread {flat:.0%}"
-            )
+            reward = _shown(logs["reward"], ".3f", "undecided")
+            flat = _shown(logs.get("frac_reward_zero_std"), ".0%", "unknown")
+            self.say(f"step {step}/{steps}  reward {reward}  groups without spread {flat}")
+
+
+def _shown(value: float | None, form: str, missing: str) -> str:
+    """Write a number that TRL logs, or the word for None: no completion of the step had one."""
+    return missing if value is None else format(value, form)
 
 
 class Evaluate(TrainerCallback):

@@ -17,7 +17,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ttc_rl.run_dir import ArmDir
-from ttc_rl.train.adapters import by_old_name, merged
+from ttc_rl.train.adapters import ignore_warnings_of_peft, merged
 from ttc_rl.train.patches import apply_patch, changed_values
 from ttc_rl.train.svf import SvfLayer, scaled
 
@@ -96,7 +96,7 @@ class Mixture:
         from peft import PeftModel
         from peft.tuners.tuners_utils import BaseTunerLayer
 
-        by_old_name()
+        ignore_warnings_of_peft()
         names = [f"expert{i}" for i in range(len(adapters))]
         model: Any = PeftModel.from_pretrained(self.model, adapters[0], adapter_name=names[0])
         for name, adapter in zip(names[1:], adapters[1:], strict=True):

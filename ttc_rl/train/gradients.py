@@ -22,7 +22,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils.logging import disable_progress_bar
 
-from ttc_rl.prompts import prompt_text
+from ttc_rl.prompts import prompt_ids
 from ttc_rl.schema import Task, content_hash
 
 # n examples, F features of the sketch, p parameters that have a gradient.
@@ -104,7 +104,7 @@ class Differentiable:
         return (surprise * weights[:, 1:].flatten()).sum()
 
     def prompt_ids(self, task: Task) -> tuple[int, ...]:
-        return tuple(_prompt_ids(task, self.templates, self.tokenizer))
+        return tuple(prompt_ids(task, self.templates, self.tokenizer))
 
     def reply_ids(self, text: str, *, finished: bool = True) -> tuple[int, ...]:
         """Tokens of a reply; the end token where the policy stopped by itself.
@@ -147,16 +147,6 @@ def load_tokenizer(base: Path | str) -> Any:
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
-
-
-def count_prompt_tokens(task: Task, templates: Mapping[str, str], tokenizer: Any) -> int:
-    return len(_prompt_ids(task, templates, tokenizer))
-
-
-def _prompt_ids(task: Task, templates: Mapping[str, str], tokenizer: Any) -> list[int]:
-    text = prompt_text(task, templates, tokenizer)
-    # A chat template has written the special tokens already.
-    return tokenizer(text, add_special_tokens=tokenizer.chat_template is None)["input_ids"]
 
 
 def num_parameters(base: Path | str) -> int:

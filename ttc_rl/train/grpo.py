@@ -17,7 +17,7 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 
 from ttc_rl.config import Recipe
 from ttc_rl.curriculum import Curriculum, Plan
-from ttc_rl.prompts import as_messages, render
+from ttc_rl.prompts import chat_turns, render
 from ttc_rl.ranks import is_main
 from ttc_rl.run_dir import ArmDir
 from ttc_rl.schema import (
@@ -26,12 +26,13 @@ from ttc_rl.schema import (
     UserError,
     is_full_disk,
 )
-from ttc_rl.train.adapters import by_old_name, merged, peft_config
+from ttc_rl.train.adapters import ignore_warnings_of_peft, merged, peft_config
 from ttc_rl.train.callbacks import Dev, Evaluate, MarkComplete, Progress
 from ttc_rl.train.checkpoints import forget_after, newest_checkpoint
 from ttc_rl.train.experts import local_folder
 from ttc_rl.train.following import Director, FollowingTrainer, look_with_policy, restore
 from ttc_rl.train.ledger import Ledger
+from ttc_rl.train.limits import ends
 from ttc_rl.train.masks import only_masked
 from ttc_rl.train.patches import make_patch
 from ttc_rl.train.ranks import barrier
@@ -70,10 +71,12 @@ def train_grpo(
     if checkpoint:
         say(f"training goes on after step {step}")
     tokenizer = AutoTokenizer.from_pretrained(base, padding_side="left")
-    by_old_name()
+    ignore_warnings_of_peft()
     prompt = _prompts(recipe, tasks, tokenizer)
     director = _director(recipe, curriculum, prompt, checkpoint, step) if curriculum else None
-    ledger = Ledger(recipe, director or plan, tasks, arm, tokenizer.eos_token_id, after=step)
+    ledger = Ledger(
+        recipe, director or plan, tasks, arm, tokenizer, ends(base, tokenizer), after=step
+    )
     set_seed(recipe.seed)  # an adapter is drawn before TRL sets the seed
     given: dict[str, Any] = {
         "model": str(base),
@@ -124,7 +127,7 @@ def _watched(
     if watchdog.stopped:
         raise UserError(
             f"{arm.root}: stopped by the watchdog, {watchdog.stopped}; --resume goes on from "
-            "the last checkpoint until it happens again, train.watchdog.stop: [] never stops"
+            "the last checkpoint until it happens again, with train.watchdog.stop=[] it never stops"
         )
 
 
@@ -176,7 +179,7 @@ def _prompts(
 
     def prompt(task_id: str) -> str | list[dict[str, str]]:
         text = render(tasks[task_id], recipe.prompts)
-        return as_messages(text) if chat else text
+        return chat_turns(text, tokenizer) if chat else text
 
     return prompt
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import torch
 
 from ttc_rl.config import Recipe, RewardName
+from ttc_rl.prompts import read_completion
 from ttc_rl.ranks import rank, world
 from ttc_rl.rewards import reward, shuffled_golds
 from ttc_rl.run_dir import ArmDir, read_jsonl
@@ -57,12 +58,15 @@ class Ledger:
         plan: Order,
         tasks: Mapping[str, Task],
         arm: ArmDir,
-        eos: int,
+        tokenizer: Any,
+        ends: Collection[int],
         *,
         after: int = 0,
     ) -> None:
-        """`after` so many steps, where a training goes on."""
-        self.plan, self.tasks, self.arm, self.eos = plan, tasks, arm, eos
+        """`ends` are the tokens that end a completion; `after` so many steps, where a training goes
+        on."""
+        self.plan, self.tasks, self.arm = plan, tasks, arm
+        self.tokenizer, self.ends = tokenizer, ends
         self.reward: RewardName = recipe.train.reward
         self.malformed = recipe.train.malformed
         if self.reward == "shuffled":
@@ -87,15 +91,19 @@ class Ledger:
         """One reward a completion: 1 or 0 by the verifier's verdict, or None where undecided."""
         step = trainer_state.global_step // self.updates + 1
         self._check_order(step, task_id)
-        texts = [c if isinstance(c, str) else c[0]["content"] for c in completions]
+        # Read as an evaluation reads them: TRL may have cut out what a template calls thought.
+        read = [read_completion(ids, self.ends, self.tokenizer) for ids in completion_ids]
+        texts = [text for text, _ in read]
         started = time.perf_counter()
         verdicts = self._verdicts([self.tasks[i] for i in task_id], texts, log_metric)
         log_metric("time/verify", time.perf_counter() - started)
         if torch.cuda.is_available():
             log_metric("memory/peak_gb", torch.cuda.max_memory_allocated() / 1e9)
         rollouts = [
-            self._rollout(i, text, ids, verdict)
-            for i, text, ids, verdict in zip(task_id, texts, completion_ids, verdicts, strict=True)
+            self._rollout(i, text, len(ids), verdict, truncated=not ended)
+            for i, (text, ended), ids, verdict in zip(
+                task_id, read, completion_ids, verdicts, strict=True
+            )
         ]
         self.generated += sum(map(len, completion_ids)) * world()  # TRL logs the ranks' mean
         log_metric("tokens/generated", float(self.generated))
@@ -107,11 +115,12 @@ class Ledger:
         check_infra_errors(failed, len(verdicts), self.max_infra_errors, f"step {step}")
         return [rollout.reward for rollout in rollouts]
 
-    def _rollout(self, task_id: str, text: str, ids: Sequence[int], verdict: Verdict) -> Rollout:
-        truncated = not ids or ids[-1] != self.eos
+    def _rollout(
+        self, task_id: str, text: str, tokens: int, verdict: Verdict, *, truncated: bool
+    ) -> Rollout:
         paid = reward(verdict, self.reward, truncated=truncated, malformed=self.malformed)
         finish = "length" if truncated else "stop"
-        return Rollout(task_id, text, finish, len(ids), verdict, paid)
+        return Rollout(task_id, text, finish, tokens, verdict, paid)
 
     def _verdicts(
         self, tasks: Sequence[Task], texts: Sequence[str], log_metric: Callable[[str, float], None]

@@ -1,7 +1,8 @@
 """Alarms while training: what has gone wrong, said at once, written down, and if asked a full stop.
 
     nan             loss, gradient norm or reward is not a number
-    unmoved         a gradient was there, and no weight moved
+    unmoved         a gradient and a learning rate were there, and no weight with one moved.
+                    Not seen under DeepSpeed, which keeps its gradients to itself
     drift           sampler and trainer differ in log-probabilities: the sampler has other weights
                     (TRL #5312 was such a case, and silent)
     collapse        mean reward over a window fell below a share of its best window
@@ -30,8 +31,10 @@ from ttc_rl.config import WatchdogConfig
 from ttc_rl.ranks import is_main
 from ttc_rl.run_dir import ArmDir, append_jsonl
 
-WATCHED, MOST = 8, 1_000_000
-"""Tensors whose first so many numbers tell whether weights moved."""
+WATCHED = 8_000_000
+"""Numbers with a gradient, shared out over all tensors, that tell whether weights moved."""
+SLICE = 1_000_000
+"""Numbers of a gradient that are looked through at once."""
 LATER = 1.1
 """Times `stall` until stacks are written and told of: the timer, a thread of its own each time, is
 set anew once a tenth of `stall` has passed and not at every step."""
@@ -75,7 +78,9 @@ class Signs:
                 found.append(("nan", f"{key} is {value}"))
         norm = logs.get("grad_norm")
         if moved is False and isinstance(norm, int | float) and norm > 0:
-            found.append(("unmoved", f"the gradient's norm is {norm:.3g}, but no weight moved"))
+            rate = logs.get("learning_rate", math.nan)
+            told = f"gradient's norm {norm:.3g}, learning rate {rate:.3g}, but no weight moved"
+            found.append(("unmoved", told))
         gap = logs.get(GAP)
         if isinstance(gap, int | float) and gap > self.config.drift:
             found.append(
@@ -107,7 +112,8 @@ class Watchdog(TrainerCallback):
         self.updates = updates
         """Of the optimiser, a step: a checkpoint between them could not be gone on from."""
         self.signs = Signs(config)
-        self.before: list[tuple[torch.nn.Parameter, torch.Tensor]] | None = None
+        self.before: list[tuple[torch.nn.Parameter, torch.Tensor, torch.Tensor]] = []
+        """Before an update: parameters, places in them that have a gradient, what stands there."""
         self.moved: bool | None = None
         self.stopped = ""
         """Why the training was stopped; empty where it was not."""
@@ -118,19 +124,23 @@ class Watchdog(TrainerCallback):
         self.over = threading.Event()
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
-        trained = [p for p in given["model"].parameters() if p.requires_grad and p.numel()]
-        some = trained[:: max(1, len(trained) // WATCHED)]
-        self.before = [(p, _start(p)) for p in some] or None
         self.stacks = (self.arm.root / "stall.txt").open("a")
         self._wait()
         if state.is_world_process_zero:
             threading.Thread(target=self._look, args=(state,), daemon=True).start()
 
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+        self.before = [] if self.moved else _about_to_move(given["optimizer"])  # once is enough
+
+    def on_optimizer_step(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+        if self.before:
+            self.moved = any(
+                not torch.equal(_numbers(parameter)[places], old)
+                for parameter, places, old in self.before
+            )
+            self.before = []
+
     def on_step_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
-        if self.before is not None:
-            self.moved = any(not torch.equal(_start(p), old) for p, old in self.before)
-            if self.moved:
-                self.before = None  # once is enough
         took = time.monotonic() - self.began
         if took > self.config.stall:
             told = f"the step took {took:.0f} s; what it did then is in stall.txt"
@@ -190,6 +200,34 @@ class Watchdog(TrainerCallback):
         append_jsonl(self.arm.alarms, [{"step": step, "alarm": alarm, "told": told}])
 
 
-def _start(parameter: torch.Tensor) -> torch.Tensor:
-    local = getattr(parameter, "to_local", parameter.detach)()  # of FSDP2: this rank's shard
-    return local.detach().flatten()[:MOST].clone()
+def _about_to_move(optimizer: Any) -> list[tuple[torch.nn.Parameter, torch.Tensor, torch.Tensor]]:
+    """Return what an update has to change: parameters, places with a gradient, and their numbers.
+
+    LoRA's A has no gradient while B is 0, a mask leaves few. At less than half of its highest
+    learning rate, as in a warm-up, a step may be too small for bfloat16 and is not looked at.
+    """
+    trained = [
+        parameter
+        for group in optimizer.param_groups
+        if group["lr"] > 0 and group["lr"] >= group.get("initial_lr", 0) / 2
+        for parameter in group["params"]
+        if parameter.grad is not None
+    ]
+    most = WATCHED // max(1, len(trained))
+    found = [(parameter, _with_gradient(parameter.grad, most)) for parameter in trained]
+    return [(p, places, _numbers(p)[places]) for p, places in found if len(places)]
+
+
+def _with_gradient(gradient: torch.Tensor, most: int) -> torch.Tensor:
+    """Return at most `most` places where the gradient is not 0, of the first slice that has any."""
+    numbers = _numbers(gradient)
+    for start in range(0, len(numbers), SLICE):
+        places = numbers[start : start + SLICE].nonzero().flatten()[:most]
+        if len(places):
+            return start + places
+    return torch.empty(0, dtype=torch.long)
+
+
+def _numbers(tensor: torch.Tensor) -> torch.Tensor:
+    local = getattr(tensor, "to_local", tensor.detach)()  # of FSDP2: this rank's shard
+    return local.detach().flatten()

@@ -1,0 +1,55 @@
+"""What a resumed run may change, and how a refusal names what it may not."""
+
+from pathlib import Path
+
+import pytest
+
+from ttc_rl.config import Recipe
+from ttc_rl.run_dir import RunDir
+from ttc_rl.schema import UserError
+
+TREE = {"model": "m", "corpus": "c.jsonl", "target": "t.jsonl"}
+START = {"train": {"epochs": 2}, "arms": {"sift": {}, "random": {"selection": {"size": 5}}}}
+
+
+def recipe(**sections: object) -> Recipe:
+    return Recipe.model_validate({**TREE, **START, **sections})
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    return RunDir.open(tmp_path / "run", recipe()).root
+
+
+def test_keys_that_cannot_change_a_result_may_change_and_are_kept(run: Path):
+    changed = recipe(
+        train={"epochs": 2, "micro_batch": 4, "watchdog": {"stop": []}},
+        eval={"batch": 7, "engine": {"processes": 2}},
+        arms={**START["arms"], "sift": {"train": {"watchdog": {"window": 3}}}},
+    )
+    assert RunDir.open(run, changed, resume=True).load_recipe() == changed
+
+
+@pytest.mark.parametrize(
+    ("sections", "named"),
+    [
+        ({"seed": 1}, "differs in seed (was 42, now 1); resume with the same recipe"),
+        (
+            {"train": {"epochs": 3, "trl": {"beta": 0.1}, "micro_batch": 2}},
+            "differs in train.epochs (was 2, now 3), train.trl.beta (was unset, now 0.1); resume",
+        ),
+        ({"train": {"epochs": 2, "svf": {}}}, "train.svf.target_modules (was unset, now all-lin"),
+        ({"arms": {"sift": {}}}, "differs in arms.random.selection.size (was 5, now unset)"),
+        (
+            {"arms": {"sift": {"train": {"svf": None}}, "random": {"selection": {"size": 5}}}},
+            "differs in arms.sift.train.svf (was unset, now None)",
+        ),
+        ({"selection": {"method": "qp", "size": 3, "noise": 1, "weight_by": "w", "group_by": "g",
+                        "repeat": True}}, "and 1 more; resume"),
+    ],
+)  # fmt: skip
+def test_any_other_key_is_named(run: Path, sections: dict, named: str):
+    with pytest.raises(UserError) as refused:
+        RunDir.open(run, recipe(**sections), resume=True)
+    assert named in str(refused.value)
+    assert RunDir(run).load_recipe() == recipe()
