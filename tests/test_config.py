@@ -82,7 +82,7 @@ def test_null_is_kept_where_it_is_not_the_default(tmp_path: Path):
         ("sweep={selection.siz: [3]}", "sweep.selection.siz: unknown key; did you mean size?"),
         ("train={micro_batch: 100}", "micro_batch 100 does not divide the 128 completions"),
         ("corpus=[]", "corpus: List should have at least 1 item"),
-        ("target={path: a, hub: b}", "exactly one of path, hub, skills"),
+        ("target={path: a, hub: b}", "exactly one of path, hub, skills, everyday"),
         ("seed", "write key=value"),
     ],
 )

@@ -53,7 +53,9 @@ def test_a_run_in_training_is_not_overwritten(
 ):
     recipe = Recipe.model_validate({"model": "m", "corpus": "c", "target": "t"})
     (tmp_path / "recipe.yaml").write_text("seed: 0\n")
-    monkeypatch.setattr("ttc_rl.run_dir.wait_until_free", lambda root: wait_until_free(root, 0.1))
+    monkeypatch.setattr(
+        "ttc_rl.run_dir.run_lock.wait_until_free", lambda root: wait_until_free(root, 0.1)
+    )
     with pytest.raises(UserError, match="trains in this run folder"):
         RunDir.open(tmp_path, recipe, overwrite=True)
     assert (tmp_path / "recipe.yaml").exists()

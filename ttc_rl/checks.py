@@ -20,6 +20,7 @@ from ttc_rl.inputs import NEEDS_MODEL
 from ttc_rl.model_files import check_folder, check_place
 from ttc_rl.run_dir import RunDir
 from ttc_rl.schema import UserError
+from ttc_rl.train.packaged import packaged_model
 
 if TYPE_CHECKING:
     from torch.nn import Module
@@ -116,7 +117,9 @@ def _check_model(
     path = recipe.model.path
     assert path is not None
     with _at(recipe, "model.path"):
-        model = inspected[path] = inspected.get(path) or inspect_model(path)
+        model = inspected[path] = inspected.get(path) or inspect_model(
+            packaged_model(path, lambda _: None) or path
+        )
         model.check_tokens(recipe.prompts)
     limits = {
         "train.max_completion_tokens": recipe.train.max_completion_tokens,

@@ -14,6 +14,8 @@ from ttc_rl.model_files import Unusable
 from ttc_rl.sampling import Decoding
 from ttc_rl.sampling.generate import GenerateCompleter
 from ttc_rl.sampling.inspect_model import SAMPLE, Inspected, first_line, inspect_model
+from ttc_rl.schema import UserError
+from ttc_rl.train.packaged import packaged_model, packaged_origin
 
 TOKENS = 32
 GIB = 2**30
@@ -22,6 +24,9 @@ GIB = 2**30
 def model_findings(path: str) -> Iterator[Finding]:
     """One for each part of an id or folder; where one is broken, what rests on it is left out."""
     try:
+        if origin := packaged_origin(path):
+            yield Finding("weights from", True, origin["note"])
+        path = str(packaged_model(path, lambda _: None) or path)
         model = inspect_model(path)
         parameters = sum(p.numel() for p in model.skeleton.parameters())
         yield Finding("files", True, "config, weights and tokenizer are there")
@@ -36,6 +41,9 @@ def model_findings(path: str) -> Iterator[Finding]:
         yield _pad(model)
     except Unusable as error:
         yield Finding("model", False, error.seen, error.fix)
+        return
+    except UserError as error:
+        yield Finding("model", False, str(error))
         return
     room, where = memory_here()
     yield from _memory(parameters, room, where)

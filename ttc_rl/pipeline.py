@@ -42,6 +42,8 @@ def run_all(job: Job) -> None:
 def select(job: Job) -> None:
     """The curriculum of every arm, and with `preflight:` a look at the base model on it."""
     curate.select(job)
+    if job.recipe.model.warmup is not None:
+        starting_model(job.recipe, job.say)  # by this one process, before any ranks are started
     if job.recipe.preflight is not None and not all(map(job.trained, job.parts)):
         from ttc_rl.preflight import preflight
 

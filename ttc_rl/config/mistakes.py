@@ -44,7 +44,7 @@ def near_file(path: Path) -> str:
 
 
 def _meant(loc: Sequence[str]) -> str:
-    """A near key at the same place, or the same word anywhere else in a recipe."""
+    """A near key at the same place, or the same word elsewhere, in the same section if it is."""
     keys = list(_all_keys(Recipe, ""))
     siblings = [key.split(".")[-1] for key in keys if key.split(".")[:-1] == list(loc[:-1])]
     word = {"lr": "learning_rate"}.get(loc[-1], loc[-1])
@@ -55,7 +55,9 @@ def _meant(loc: Sequence[str]) -> str:
     if word in grpo_config_fields():
         elsewhere.append(f"train.trl.{word}")
     if elsewhere:
-        return f"; did you mean {elsewhere[0]}?"
+        section = ".".join(loc[:-1])
+        nearest = max(elsewhere, key=lambda key: bool(section) and key.startswith(f"{section}."))
+        return f"; did you mean {nearest}?"
     return f"; known here: {', '.join(siblings)}" if siblings else ""
 
 

@@ -28,7 +28,7 @@ from transformers.models.auto.modeling_auto import (
 )
 
 from ttc_rl.model_files import Unusable, check_folder, check_place
-from ttc_rl.prompts import prompt_text
+from ttc_rl.prompts import context_length, end_ids, prompt_ids, prompt_text
 from ttc_rl.schema import Task
 
 SAMPLE = Task(kind="math", prompt="What is 17 + 25?", gold="42")
@@ -47,16 +47,15 @@ class Inspected:
     def end_ids(self) -> list[int]:
         """Ids that end a completion: those of its generation config, and the tokenizer's own."""
         try:
-            ids = GenerationConfig.from_pretrained(self.path).eos_token_id
+            config = GenerationConfig.from_pretrained(self.path)
         except OSError:
-            ids = GenerationConfig.from_model_config(self.config).eos_token_id
-        ids = ids if isinstance(ids, list) else [ids]
-        return sorted({i for i in [*ids, self.tokenizer.eos_token_id] if i is not None})
+            config = GenerationConfig.from_model_config(self.config)
+        return sorted(end_ids(config, self.tokenizer))
 
     @property
     def context(self) -> int | None:
         """The most tokens of prompt and completion; None where the config names none."""
-        return getattr(self.config.get_text_config(), "max_position_embeddings", None)
+        return context_length(self.config)
 
     @property
     def vocabulary(self) -> int:
@@ -78,11 +77,6 @@ class Inspected:
                 "mend chat_template.jinja, or chat_template in tokenizer_config.json",
             ) from None
 
-    def prompt_ids(self, text: str) -> list[int]:
-        # A chat template has written the special tokens already.
-        special = self.tokenizer.chat_template is None
-        return self.tokenizer(text, add_special_tokens=special)["input_ids"]
-
     def check_tokens(self, templates: Mapping[str, str]) -> None:
         """Raise Unusable where prompts or completions would hold tokens that the model has not."""
         if not self.end_ids:
@@ -92,7 +86,8 @@ class Inspected:
             )
         known = set(self.tokenizer.added_tokens_decoder)
         words = {i for i in self.tokenizer.get_vocab().values() if i not in known}
-        used = [*self.prompt_ids(self.prompt(templates)), *self.end_ids]
+        self.prompt(templates)  # a template that refuses is told first
+        used = [*prompt_ids(SAMPLE, templates, self.tokenizer), *self.end_ids]
         largest = max([*words, *used])
         if largest >= self.vocabulary:
             raise Unusable(

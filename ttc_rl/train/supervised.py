@@ -14,9 +14,10 @@ from typing import Any
 
 from ttc_rl.compute import Spent
 from ttc_rl.config import WarmupConfig
-from ttc_rl.prompts import prompt_text
+from ttc_rl.prompts import prompt_ids
+from ttc_rl.ranks import world
 from ttc_rl.run_dir import cache_dir, made_once, read_json, write_json
-from ttc_rl.schema import Task, content_hash
+from ttc_rl.schema import Task, UserError, content_hash
 from ttc_rl.train.packaged import ORIGIN
 from ttc_rl.versions import model_fingerprint
 
@@ -67,6 +68,8 @@ def warmed_up(
     folder = cache_dir() / "models" / f"warmup-{key}"
     if (folder / WARMUP).exists():
         say(f"warm-up {key}: cached")
+    elif world() > 1:
+        raise UserError("model.warmup: is made by one process; `ttc-rl select RECIPE` does it")
 
     def make(beside: Path) -> None:
         say(f"warm-up {key}: {len(replies)} labelled tasks, {config.epochs} times")
@@ -153,9 +156,7 @@ def _train(
 
 def _row(reply: Reply, templates: Mapping[str, str], tokenizer: Any) -> dict[str, list[int]]:
     """Token ids of prompt and reply as generation sees them, and labels of the reply alone."""
-    text = prompt_text(reply.task, templates, tokenizer)
-    # A chat template has written the special tokens already.
-    prompt = tokenizer(text, add_special_tokens=tokenizer.chat_template is None)["input_ids"]
+    prompt = prompt_ids(reply.task, templates, tokenizer)
     written = tokenizer(reply.text, add_special_tokens=False)["input_ids"]
     written = [*written, tokenizer.eos_token_id]
     return {"input_ids": [*prompt, *written], "labels": [-100] * len(prompt) + written}
