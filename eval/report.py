@@ -16,6 +16,7 @@ import numpy as np
 
 from eval import charts, page
 from eval.analysis import curve_points
+from eval.base_model import base_facts
 from eval.benchmarks import target_name, target_names
 from eval.report_analysis import analysis
 from eval.report_carried import changed, retention
@@ -100,6 +101,8 @@ def write_page(material: Material) -> Path:
 def head(material: Material) -> str:
     first, *others = headline(material.summary)
     lead = f'<p class="lead">{page.text(first)}</p>'
+    run = material.run
+    others += base_facts(read_json(run.versions) if run.versions.exists() else {})
     return (
         f"<h1>Test-time curriculum for {page.text(' and '.join(material.targets))}: "
         f"{page.text(material.run.root.name)}</h1>{lead}"

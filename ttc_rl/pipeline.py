@@ -42,12 +42,27 @@ def run_all(job: Job) -> None:
 def select(job: Job) -> None:
     """The curriculum of every arm, and with `preflight:` a look at the base model on it."""
     curate.select(job)
-    if job.recipe.model.warmup is not None:
-        starting_model(job.recipe, job.say)  # by this one process, before any ranks are started
+    _note_base(job)
     if job.recipe.preflight is not None and not all(map(job.trained, job.parts)):
         from ttc_rl.preflight import preflight
 
         preflight(job)
+
+
+def _note_base(job: Job) -> None:
+    """Say in versions.json what the base model is made of; a warm-up is made, if it is not yet.
+
+    That is done here by one process, before any ranks are started.
+    """
+    from ttc_rl.train.packaged import packaged_origin
+    from ttc_rl.train.supervised import warmup_of
+
+    model, versions = job.recipe.model, read_json(job.run.versions)
+    origin = packaged_origin(model.path) if model.path else None
+    warmup = warmup_of(starting_model(job.recipe, job.say)) if model.warmup else None
+    about = {name: fact for name, fact in (("origin", origin), ("warmup", warmup)) if fact}
+    if about and versions.get("base") != about:
+        write_json(job.run.versions, versions | {"base": about})
 
 
 # --------------------------------------------------------------------------- train

@@ -86,6 +86,8 @@ def _shown(node: Any) -> Any:
         }
     if isinstance(node, list):
         return [_shown(item) for item in cast(list[Any], node)]
+    if isinstance(node, dict):
+        return {key: _shown(value) for key, value in cast(Tree, node).items()}
     return node
 
 

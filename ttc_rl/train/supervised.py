@@ -7,6 +7,7 @@ everything that determines it, and all arms of a run start from it.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,7 +74,10 @@ def warmed_up(
 
     def make(beside: Path) -> None:
         say(f"warm-up {key}: {len(replies)} labelled tasks, {config.epochs} times")
-        log, spent = _train(base, replies, config, seed, templates, dtype, beside, say)
+        with tempfile.TemporaryDirectory() as scratch:
+            log, spent = _train(
+                base, replies, config, seed, templates, dtype, beside, Path(scratch), say
+            )
         if (Path(base) / ORIGIN).exists():
             write_json(beside / ORIGIN, read_json(Path(base) / ORIGIN))
         about = {"config": config.model_dump(), "seed": seed, "tasks": len(replies)}
@@ -96,6 +100,7 @@ def _train(
     templates: Mapping[str, str],
     dtype: str | None,
     folder: Path,
+    scratch: Path,
     say: Callable[[str], None],
 ) -> tuple[list[dict[str, float]], Spent]:
     from datasets import Dataset
@@ -123,7 +128,7 @@ def _train(
     trainer = SFTTrainer(
         model=str(base),
         args=SFTConfig(
-            output_dir=str(folder.with_name(f"{folder.name}.trainer")),
+            output_dir=str(scratch),
             per_device_train_batch_size=config.batch,
             num_train_epochs=config.epochs,
             learning_rate=config.learning_rate,
