@@ -87,6 +87,8 @@ def starting_model(recipe: Recipe, say: Callable[[str], None]) -> str | Path:
     One trained from scratch, read out of a package, or warmed up is made now, if it is not cached.
     """
     model = recipe.model
+    if model.dtype == "bfloat16":
+        _say_slow(say)
     base = _unwarmed(recipe, say)
     if model.warmup is None:
         return base
@@ -101,6 +103,14 @@ def starting_model(recipe: Recipe, say: Callable[[str], None]) -> str | Path:
         dtype=model.dtype,
         say=say,
     )
+
+
+@functools.cache
+def _say_slow(say: Callable[[str], None]) -> None:
+    from ttc_rl.train.hardware import has_bfloat16
+
+    if not has_bfloat16():
+        say("model.dtype bfloat16: this processor has no instructions for it; float32 is faster")
 
 
 def _unwarmed(recipe: Recipe, say: Callable[[str], None]) -> str | Path:
