@@ -203,9 +203,9 @@ def test_what_an_adapter_trains_is_what_peft_makes_trainable():
     from peft import get_peft_model
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
-    from ttc_rl.train.adapters import by_old_name, peft_config
+    from ttc_rl.train.adapters import ignore_warnings_of_peft, peft_config
 
-    by_old_name()
+    ignore_warnings_of_peft()
     shape = shape_of(ModelConfig(pretrain=PretrainConfig()))
     config = Qwen3Config(
         vocab_size=shape.vocabulary, hidden_size=shape.hidden, intermediate_size=shape.mlp,
