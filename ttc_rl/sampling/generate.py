@@ -28,7 +28,7 @@ SLACK = 64
 """Prompts are padded to one length where it is at most twice the shortest, and so many tokens."""
 EVERY = 5.0
 """Seconds between two lines about a batch under way."""
-_step: Any = GenerationMixin.prepare_inputs_for_generation
+_step: Any = GenerationMixin.prepare_inputs_for_generation  # pyright: ignore[reportAttributeAccessIssue]
 CACHE = "cache" if "cache" in inspect.signature(_step).parameters else "past_key_values"
 """What a model calls its cache, which transformers has renamed within version 5."""
 

@@ -34,7 +34,7 @@ MONTHS = (
     "January", "February", "March", "April", "May", "June",
     "July", "August", "September", "October", "November", "December",
 )  # fmt: skip
-WORDS = (
+WORDS: Sequence[str] = (
     "apple", "bread", "chair", "dress", "engine", "flower", "garden", "hammer", "island",
     "jacket", "kitchen", "lemon", "mirror", "needle", "orange", "pencil", "queen", "river",
     "spoon", "table", "umbrella", "village", "window", "yellow", "zebra", "bottle", "candle",
