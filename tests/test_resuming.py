@@ -18,7 +18,9 @@ def recipe(**sections: object) -> Recipe:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    return RunDir.open(tmp_path / "run", recipe()).root
+    run = RunDir.open(tmp_path / "run", recipe())
+    run.versions.write_text("{}")  # with the recipe alone it would be no run yet
+    return run.root
 
 
 def test_keys_that_cannot_change_a_result_may_change_and_are_kept(run: Path):

@@ -15,7 +15,6 @@ from typing import Any
 import torch
 from huggingface_hub import constants, try_to_load_from_cache
 from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
-from jinja2 import TemplateError
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -29,7 +28,7 @@ from transformers.models.auto.modeling_auto import (
 
 from ttc_rl.model_files import Unusable, check_folder, check_place
 from ttc_rl.prompts import context_length, end_ids, prompt_ids, prompt_text
-from ttc_rl.schema import Task
+from ttc_rl.schema import Task, UserError
 
 SAMPLE = Task(kind="math", prompt="What is 17 + 25?", gold="42")
 """The task that a prompt is rendered of."""
@@ -71,11 +70,9 @@ class Inspected:
         """The sample task as the model would read it."""
         try:
             return prompt_text(SAMPLE, templates, self.tokenizer)
-        except TemplateError as error:
-            raise Unusable(
-                f"{self.path}: its chat template refuses a prompt ({first_line(error)})",
-                "mend chat_template.jinja, or chat_template in tokenizer_config.json",
-            ) from None
+        except UserError as error:
+            fix = "mend chat_template.jinja, or chat_template in tokenizer_config.json"
+            raise Unusable(str(error), fix) from None
 
     def check_tokens(self, templates: Mapping[str, str]) -> None:
         """Raise Unusable where prompts or completions would hold tokens that the model has not."""
