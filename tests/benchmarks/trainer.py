@@ -159,7 +159,8 @@ def bare(case: Case, steps: int) -> list[float]:
     order = plan([task.id for task in tasks], made.train)
 
     def reward(completions: Any, task_id: Any, **_: Any) -> list[float]:
-        verdicts = verify_many([by_id[i] for i in task_id], completions)
+        texts = [c if isinstance(c, str) else c[0]["content"] for c in completions]
+        verdicts = verify_many([by_id[i] for i in task_id], texts)
         return [float(verdict.correct is True) for verdict in verdicts]
 
     config = grpo_config(made, order.steps, ArmDir(folder), track=False)
