@@ -40,8 +40,8 @@ _LOOSE = re.compile(
 )
 """Says so too, where nothing says it firmly."""
 _TURNED = re.compile(
-    r"(?:(?P<round>[(\[][A-Za-z][)\]])|(?<![A-Za-z'])(?P<bare>[A-Z]))[*_]*\s+is\s+"
-    r"(?:clearly |therefore )?(?:the\s+)?(?:correct|right|best)(?:\s+(?:answer|option|choice|one))?\b(?!\s*\?)",
+    r"(?:(?P<round>[(\[][A-Za-z][)\]])|(?<![A-Za-z'])(?P<bare>[A-Z]))[*_]*\s+is\s+(?:clearly )?"
+    r"(?:the\s+)?(?:correct|right|best)(?:\s+(?:answer|option|choice|one))?\b(?!\s*\?)",
 )
 """`B is the correct answer`."""
 MAX_MARKERS = 50
