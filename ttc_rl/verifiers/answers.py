@@ -30,39 +30,39 @@ class Shape(NamedTuple):
     texts: tuple[str, ...] = ()
 
 
+FAILURES = (
+    *(ArithmeticError, AssertionError, AttributeError, LookupError, NotImplementedError),
+    *(RecursionError, TypeError, ValueError),
+)
+"""What a comparison of ours may run into: undecided, never wrong."""
+
+
 def equal(gold: str, answer: str, tolerance: float) -> bool | None:
     """Whether two tidy texts mean the same; None for a gold that cannot be read."""
     try:
         return _equal(gold, answer, tolerance)
-    except RecursionError:
+    except FAILURES:
         return None
 
 
 def is_readable(text: str) -> bool:
     """Whether a tidy text is words or something that can be compared."""
     try:
-        return _is_readable(read(text))
-    except (UnreadError, RecursionError):
+        return not latex.is_prose(text) and _is_readable(read(text))
+    except FAILURES:
         return False
 
 
-@functools.lru_cache(maxsize=4096)
-def count(text: str) -> tuple[int, str] | None:
-    """How many parts a tidy text has and their shape: (2, "items"); (1, ...) for a single answer.
-
-    A point among points is one part.
-    """
-    try:
-        shape = read(text)
-    except (UnreadError, RecursionError):
-        return None
-    if shape.kind == "tuple" and shape.texts == ("(", ")"):
-        return len(shape.parts), "tuple"
-    return (
-        (len(shape.parts), "items")
-        if shape.kind in ("items", "set") and shape.parts
-        else (1, shape.kind)
-    )
+def count(text: str) -> tuple[int, str]:
+    """How many parts a tidy text has: (2, "items"), (2, "tuple"), or (1, "one"); by its commas."""
+    text = text.strip()
+    for start, end, kind in (("(", ")", "tuple"), (r"\{", r"\}", "items")):
+        inside = text[len(start) : -len(end)]
+        if text.startswith(start) and text.endswith(end) and _balanced(inside):
+            parts = len([piece for piece in _split(inside, ",;".__contains__)[0] if piece])
+            return (parts, kind) if parts > 1 else (1, "one")
+    parts = len([piece for piece in _split(text, _is_comma)[0] if piece])
+    return (parts, "items") if parts > 1 else (2, "items") if r"\pm" in text else (1, "one")
 
 
 def is_near(gold: Fraction, answer: Fraction, tolerance: float) -> bool:
@@ -73,6 +73,8 @@ def is_near(gold: Fraction, answer: Fraction, tolerance: float) -> bool:
 def _equal(gold: str, answer: str, tolerance: float) -> bool | None:
     if _same_words(gold, answer):
         return True
+    if quantities.denials(answer) - quantities.denials(gold):
+        return False if is_readable(gold) else None
     try:
         wanted = read(gold)
     except UnreadError:
@@ -150,10 +152,12 @@ def _split(text: str, is_separator: Callable[[str], bool]) -> tuple[list[str], l
     return pieces, separators
 
 
+def _is_comma(token: str) -> bool:
+    return token in ",;" or _WORD_SEPARATOR.fullmatch(token) is not None
+
+
 def _items(text: str) -> list[str]:
-    pieces, separators = _split(
-        text, lambda t: t in ",;" or _WORD_SEPARATOR.fullmatch(t) is not None
-    )
+    pieces, separators = _split(text, _is_comma)
     if separators and not pieces[0] and separators[0] not in ",;":
         raise UnreadError("nothing before a comma")
     return [piece for piece in pieces if piece]
@@ -313,7 +317,8 @@ def _related(text: str, deeper: Reader) -> Shape | None:
         raise UnreadError("nothing beside a relation sign")
     kinds = set(signs)
     if kinds == {r"\in"} and len(signs) == 1:
-        return deeper(pieces[1])
+        inner = deeper(pieces[1])
+        return Shape("named", (inner,), (pieces[0],)) if _is_name(pieces[0]) else inner
     if kinds == {r"\equiv"} and len(signs) == 1:
         match = re.fullmatch(r"(.*?)\s*\\pmod\{\s*(.*?)\s*\}", pieces[1])
         return Shape("mod", (), (pieces[0], match[1], match[2])) if match else None
@@ -677,6 +682,8 @@ def _same_named(gold: Shape, answer: Shape, tolerance: float) -> bool | None:
     equation = _same_equation(_as_equation(gold), _as_equation(answer))
     if equation is True:
         return True
+    if names[0].casefold() == names[1].casefold():
+        return equation
     if _stem(names[0]) == _stem(names[1]) or (
         all(map(_is_function, names)) and _has_letters(gold.parts[0])
     ):
@@ -742,6 +749,9 @@ def _renamed(shape: Shape, name: str) -> Shape:
 
 def _compare_sets(gold: Shape, answer: Shape, tolerance: float) -> Finding:
     """Intervals, unions, inequalities."""
+    letters = _letter_of(gold), _letter_of(answer)
+    if None not in letters and letters[0] != letters[1]:
+        return True, False
     if gold.kind == answer.kind == "order":
         verdict = _same_order(gold, answer)
         if verdict is True:
@@ -765,6 +775,14 @@ def _compare_sets(gold: Shape, answer: Shape, tolerance: float) -> Finding:
     if gold.kind == answer.kind == "order":
         return True, _same_order(gold, answer)
     return True, False
+
+
+def _letter_of(shape: Shape) -> str | None:
+    """The letter that an inequality is about, where it stands alone."""
+    if shape.kind not in ("order", "unequal"):
+        return None
+    alone = [text for text in shape.texts if _LETTER.fullmatch(text)]
+    return alone[0] if len(alone) == 1 else None
 
 
 def _same_order(gold: Shape, answer: Shape) -> bool | None:
@@ -876,6 +894,11 @@ def _same_lists(gold: Shape, answer: Shape, tolerance: float) -> bool | None:
                 for name, part in zip(names[0], gold.parts, strict=True)
             ]
         )
+    stems = [
+        {_stem(part.texts[0]) for part in s.parts if part.kind == "named"} for s in (gold, answer)
+    ]
+    if stems[0] and stems[1] and stems[0] != stems[1]:
+        return False
     ordered = any(len({_stem(name) for name in found}) > 1 for found in names)
     wanted, given = _unnamed_parts(gold), _unnamed_parts(answer)
     return (_in_order if ordered else _same_items)(wanted, given, tolerance)

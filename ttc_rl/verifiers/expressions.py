@@ -470,7 +470,10 @@ class _Reader:
         if name in _CONSTANTS:
             return self.marked("\\" + _CONSTANTS[name])
         if name in _ACCENTS or name in _WORDS:
+            start = self.at
             inside = self.raw_argument()
+            if name not in _ACCENTS and re.search(r"\w\s+\w", self.text[start : self.at]):
+                raise UnreadError("words in a formula")
             if name in _WORDS and inside in FUNCTIONS | set(_ALIAS):
                 return self.function(_ALIAS.get(inside, inside))
             if name in ("mathrm", "text", "mathbf", "mathit", "bm", "boldsymbol") and inside in (

@@ -53,7 +53,8 @@ _SPELLINGS = [
     (re.compile(r"\\(?:R|Z|N|Q|C)(?![a-zA-Z])"), lambda m: rf"\mathbb{{{m[0][1]}}}"),
     (
         re.compile(
-            r"\^?\s*\{?\s*\^?\\(?:circ|degree)(?![a-zA-Z])\s*\}?|\\degree(?![a-zA-Z])|\\textdegree(?![a-zA-Z])"
+            r"\^?\s*\{\s*\^?\\(?:circ|degree)(?![a-zA-Z])\s*\}"
+            r"|\^?\s*\\(?:circ|degree|textdegree)(?![a-zA-Z])"
         ),
         r"^\\circ ",
     ),
@@ -121,7 +122,7 @@ def tidy(text: str) -> str:
         if text.startswith(start) and text.endswith(end) and start not in inside:
             text = inside.strip()
     text = _GROUPED.sub("", text)
-    text = _VECTOR.sub(r"\\hat{\1}", text)
+    text = _VECTOR.sub(lambda m: rf"\hat{{{m['braced'] or m['bare']}}}", text)
     text = _LONE_WRAP.sub(" ", _UNWRAPPED.sub("", text))
     text = _DROPPED.sub("", _GROUPED.sub("", text))
     for pattern, spelling in _SPELLINGS:
@@ -172,7 +173,8 @@ def is_group(text: str) -> bool:
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _GROUPED = re.compile(r"(?<=\d)(?:\\[,!;: ]|\{,\}\s?|,\\!\s?|\\,|~)+(?=\d{3}(?!\d))")
 _VECTOR = re.compile(
-    r"\\(?:mathbf|boldsymbol|bm|vec|hat|bf)\s*\{?\s*\\?([ijk])(?:math)?(?![a-zA-Z])\s*\}?"
+    r"\\(?:mathbf|boldsymbol|bm|vec|hat|bf)\s*(?:\{\s*\\?(?P<braced>[ijk])(?:math)?\s*\}"
+    r"|\\?(?P<bare>[ijk])(?:math)?(?![a-zA-Z]))"
 )
 _TEXT_NUMBER = re.compile(
     r"\\(?:text|mathrm|mbox|textbf|textit|textrm)\s*\{\s*([-+]?[\d$][^{}]*)\}"

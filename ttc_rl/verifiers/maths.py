@@ -92,13 +92,13 @@ def _one_a_part(found: list[str], gold: str) -> str | None:
     r"""Join the boxes where each holds one part of the gold: `\boxed{2}`, `\boxed{3}` for 2, 3."""
     if len(found) < 2 or len(gold) > MAX_ANSWER or any(len(text) > MAX_ANSWER for text in found):
         return None
-    wanted = answers.count(latex.tidy(gold))
-    if wanted is None or wanted[0] != len(found):
-        return None
-    if any((answers.count(latex.tidy(text)) or (1, ""))[0] != 1 for text in found):
+    parts, kind = answers.count(latex.tidy(gold))
+    counts = [answers.count(latex.tidy(text)) for text in found]
+    points = kind == "items"  # whose parts may be points
+    if parts != len(found) or any(n > 1 and not (points and k == "tuple") for n, k in counts):
         return None
     joined = ", ".join(found)
-    return f"({joined})" if wanted[1] == "tuple" else joined
+    return f"({joined})" if kind == "tuple" else joined
 
 
 def equivalence_classes(task: Task, given: Sequence[str | None]) -> list[int | None]:

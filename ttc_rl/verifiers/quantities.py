@@ -410,7 +410,7 @@ def _split(text: str, at: int, start: re.Match[str]) -> Quantity | None:
     return Quantity(number, found, bare)
 
 
-_COMMANDS = re.compile(rf"{_WRAP}[^{{}}]*\}}|\\[a-zA-Z]+")
+_COMMANDS = re.compile(rf"{_WRAP}(?:[^{{}}]|\{{[^{{}}]*\}})*\}}|\\[a-zA-Z]+")
 _VARIABLE = re.compile(r"(?<!/)(?<!/ )[a-zA-Z]")
 
 
@@ -504,6 +504,20 @@ def share(text: str) -> tuple[str, bool]:
 
 
 _WORD = re.compile(r"[a-z']+")
+
+
+DENIALS = frozenset(
+    (
+        *("not", "wrong", "incorrect", "false", "never", "no", "isn't", "neither", "nor", "either"),
+        *("maybe", "perhaps", "possibly", "unless", "except"),
+    )
+)
+"""Words that take an answer back."""
+
+
+def denials(text: str) -> frozenset[str]:
+    """The words of a text that take an answer back: `x>2 \\text{ is wrong}`."""
+    return DENIALS.intersection(_WORD.findall(text.lower())) if len(text) < 2000 else frozenset()
 
 
 def qualifiers(text: str) -> frozenset[str]:
