@@ -121,7 +121,7 @@ def tidy(text: str) -> str:
         inside = text[len(start) : -len(end)]
         if text.startswith(start) and text.endswith(end) and start not in inside:
             text = inside.strip()
-    text = _GROUPED.sub("", text)
+    text = _GROUPED.sub("", text.replace("$$", " "))
     text = _VECTOR.sub(lambda m: rf"\hat{{{m['braced'] or m['bare']}}}", text)
     text = _LONE_WRAP.sub(" ", _UNWRAPPED.sub("", text))
     text = _DROPPED.sub("", _GROUPED.sub("", text))

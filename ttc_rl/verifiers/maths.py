@@ -1,9 +1,10 @@
-r"""Final answers of mathematics: read from `\boxed{...}`, compared exactly, then by algebra.
+r"""Final answers of mathematics: read from `\boxed{...}`, compared exactly.
 
-Numbers, quantities and ratios are compared as exact fractions in this process; all else goes to
-math-verify in worker processes, where a hang or a crash costs one verdict. A task whose gold was
-rounded says so in `meta.tolerance`, the relative error allowed; `meta.answer_type: integer` keeps
-a gold exact nevertheless. Not covered: answers that hold only under an assumption on a variable.
+The same words and two numbers are decided in this process; all else goes to worker processes, where
+`answers.py` takes answers apart and `identities.py` decides on differences, and where a hang or a
+crash costs one verdict. A task whose gold was rounded says so in `meta.tolerance`, the relative
+error allowed; `meta.answer_type: integer` keeps a gold exact. Not covered: answers that
+hold only under an assumption on a variable.
 """
 
 from __future__ import annotations
@@ -104,8 +105,7 @@ def _one_a_part(found: list[str], gold: str) -> str | None:
 def equivalence_classes(task: Task, given: Sequence[str | None]) -> list[int | None]:
     """Class of each answer, numbered by first appearance; None stays None.
 
-    Answers are alike when they are the same number, or when math-verify says so of the first one
-    of a class.
+    An answer is alike to a class where it is equal to the first one of it.
     """
     classes: dict[str, int] = {}
     founders: list[str] = []
