@@ -32,6 +32,8 @@ class Scored:
     graded_before: int
     changed: list[tuple[str, int, bool | None, bool | None]]
     """task_id, sample, correct before, correct now."""
+    unboxed: bool
+    """Whether no maths completion has a box, and they were not read otherwise."""
 
 
 def score(
@@ -64,9 +66,10 @@ def score(
 
     write_jsonl(target, graded_rows())
     result_path = target.with_name(f"{stem}.rescored.json")
-    asked = {"samples_file": str(samples_path), "fallback": fallback}
+    asked = {"samples_file": str(samples_path), "fallback": fallback, **old.told()}
     result = write_measured(result_path, benchmark, measured, **asked)
-    return Scored(target, result_path, result, old.graded, old.changed)
+    unboxed = old.maths > 0 and old.silent == old.maths and not fallback
+    return Scored(target, result_path, result, old.graded, old.changed, unboxed)
 
 
 @dataclass
@@ -74,14 +77,30 @@ class _Old:
     """What the file's own verdicts were."""
 
     graded: int = 0
+    by_others: int = 0
+    """Of those, by another version of the verifier."""
+    maths: int = 0
+    silent: int = 0
+    """Of the maths completions, those without an answer."""
     changed: list[tuple[str, int, bool | None, bool | None]] = field(default_factory=list)
 
     def compare(self, before: Row, now: Row) -> None:
+        if str(now["verifier"]).startswith("math-"):
+            self.maths += 1
+            self.silent += now["status"] == "no_answer"
         if "correct" in before:
             self.graded += 1
+            self.by_others += before.get("verifier") != now["verifier"]
             if before["correct"] is not now["correct"]:
                 change = (now["task_id"], now["sample"], before["correct"], now["correct"])
                 self.changed.append(change)
+
+    def told(self) -> dict[str, Any]:
+        """What the result file says of them; nothing where there were none."""
+        if not self.graded:
+            return {}
+        counts = {"verdicts": self.graded, "moved": len(self.changed)}
+        return {"graded_before": {**counts, "by_another_verifier": self.by_others}}
 
 
 _FIELDS = "task_id sample completion answer correct status reason verifier finish_reason tokens"

@@ -352,7 +352,11 @@ def score(
     )
     console.print(result_table(scored.result))
     if scored.graded_before:
-        say(f"{len(scored.changed)} of {scored.graded_before} earlier verdicts changed")
+        before = scored.result["graded_before"]
+        others = f" ({before['by_another_verifier']} were by another version of the verifier)"
+        say(f"{len(scored.changed)} of {scored.graded_before} earlier verdicts changed{others}")
+    if scored.unboxed:
+        say(r"no completion has a \boxed{...}: --fallback reads answers without a box")
     say(f"{scored.samples_path}, {scored.result_path}")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 PACKAGES = (
     "ttc-rl", "torch", "transformers", "trl", "vllm", "accelerate", "peft", "datasets",
-    "sentence-transformers", "math-verify", "numpy", "wandb",
+    "sentence-transformers", "mpmath", "numpy", "wandb",
 )  # fmt: skip
 
 

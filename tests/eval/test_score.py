@@ -34,6 +34,27 @@ def test_a_verdict_that_changed_is_listed(sums: Benchmark, guesser: Any, tmp_pat
     assert change == (rows[3]["task_id"], 1, rows[3]["correct"], not rows[3]["correct"])
 
 
+def test_verdicts_of_another_verifier_are_counted_in_the_result(
+    sums: Benchmark, guesser: Any, tmp_path: Path
+):
+    path = tmp_path / "base.samples.jsonl"
+    evaluate(guesser, Drawing("sums", sums.tasks, 2, path))
+    rows = list(read_jsonl(path))
+    for row in rows[:3]:
+        row["verifier"] = "math-00000000"
+    rows[0]["correct"] = not rows[0]["correct"]
+    write_jsonl(path, rows)
+    before = score(path, sums).result["graded_before"]
+    assert before == {"verdicts": 8, "moved": 1, "by_another_verifier": 3}
+
+
+def test_answers_without_a_box_are_pointed_out(sums: Benchmark, tmp_path: Path):
+    rows = [{"task_id": task.meta["id"], "completion": f"#### {task.gold}"} for task in sums.tasks]
+    write_jsonl(tmp_path / "theirs.jsonl", rows)
+    assert score(tmp_path / "theirs.jsonl", sums).unboxed
+    assert not score(tmp_path / "theirs.jsonl", sums, fallback=True).unboxed
+
+
 def foreign(sums: Benchmark, samples: int) -> list[dict[str, str]]:
     return [
         {"task_id": task.meta["id"], "completion": rf"\boxed{{{task.gold if i else 0}}}"}

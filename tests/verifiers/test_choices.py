@@ -7,7 +7,7 @@ import pytest
 
 from ttc_rl import load_tasks, verify, verify_many
 from ttc_rl.schema import Task
-from ttc_rl.verifiers.choices import label, shuffle_options
+from ttc_rl.verifiers.choices import label, read_answer, shuffle_options
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 QUESTION = "Where is the Louvre?"
@@ -32,6 +32,18 @@ def test_the_table_checked_by_hand(kind: str):
             wrong.append((row, verdict))
     assert wrong == []
     assert len(rows) >= {"choices": 60, "exact": 20}[kind]
+
+
+def test_replies_as_models_write_them():
+    """Letters with reasons, tags, bold and bare ones are read; hedges choose nothing."""
+    rows = [json.loads(line) for line in (GOLDEN / "replies.jsonl").read_text().splitlines()]
+    wrong = [
+        f"{row['completion']!r}: {answer}, not {row['answer']}"
+        for row in rows
+        if (answer := read_answer(row["completion"], row["options"])) != row["answer"]
+    ]
+    assert wrong == []
+    assert len(rows) >= 80
 
 
 def test_shuffled_options_take_gold_and_prompt_along():

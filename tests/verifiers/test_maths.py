@@ -58,7 +58,9 @@ def test_what_a_verdict_says():
     )
     assert verify(task("5"), "<think> ...").reason == "the reasoning was never closed"
     assert verify(task("3/4"), boxed(r"\frac34")) == Verdict(True, r"\frac34")
-    assert verify(task("~~"), boxed("3")) == Verdict(None, "3", "gold unreadable: '~~'")
+    assert verify(task("~~"), boxed("3")) == Verdict(
+        None, "3", "cannot be compared with the gold '~~'"
+    )
     assert verify(task(None), boxed("3")).correct is None
 
 
@@ -142,7 +144,7 @@ def test_numbers_as_text_books_write_them(text: str, expected: Fraction | None):
     [
         (r"\boxed{4}, or the answer is 5", "4", ""),
         ("The answer is $\\frac{1}{2}$.", r"\frac{1}{2}", 'no box; read after "answer"'),
-        ("#### 1,250", "1,250", 'no box; read after "answer"'),
+        ("#### 1,250", "1,250", 'no box; read after "####"'),
         ("so 3 then 4 then 5", "5", "no box; read the last number"),
         ("nothing", None, r"no balanced, non-empty \boxed{...}"),
         ("<think> the answer is 5", None, "the reasoning was never closed"),
@@ -159,6 +161,48 @@ def test_one_box_for_each_part_of_the_gold():
     assert boxes(r"\boxed{2}, \fbox{x} \boxed 7") == ["2", "x", "7"]
     assert verify(task("2, 3"), r"\boxed{2} and \boxed{3}") == Verdict(True, "2, 3")
     assert verify(task("3"), r"\boxed{2} and \boxed{3}") == Verdict(True, "3")
+
+
+@pytest.mark.parametrize(
+    ("gold", "completion", "correct"),
+    [
+        ("(4,7),(2,9)", r"\boxed{(2,9)} and \boxed{(4,7)}", True),
+        ("(4,7),(2,9)", r"\boxed{(2,7)} and \boxed{(4,9)}", False),
+        ("(4,7)", r"$u=\boxed{4}$, $v=\boxed{7}$", True),
+        ("(4,7)", r"$u=\boxed{7}$, $v=\boxed{4}$", False),
+        (r"\pm 6", r"\boxed{-6}, \boxed{6}", True),
+        ("(4,7)", r"\boxed{(4,7)}, that is \boxed{(4,7)}", True),
+        ("u=1,v=8", r"\boxed{v=8}, \boxed{u=1}", True),
+        ("4", r"\boxed{4} \boxed{4,7}", False),
+    ],
+)
+def test_boxes_that_each_hold_a_part(gold: str, completion: str, correct: bool):
+    assert verify(task(gold), completion).correct is correct
+
+
+@pytest.mark.parametrize(
+    ("completion", "answer"),
+    [
+        ("Final Answer: The final answer is $8$. I hope it is correct.", "8"),
+        ("<answer> 8 </answer>", "8"),
+        ("The answer is 8 cats. #### 8", "8"),
+        (r"So the answer is $\$8$.", r"\$8"),
+        ("The answer to this puzzle is therefore 8.", "8"),
+        ("Answer: **8**</s>", "8"),
+        ("The answer is 8<|im_end|>", "8"),
+    ],
+)
+def test_what_base_models_say_without_a_box(completion: str, answer: str):
+    verdict = maths.verify(task("8"), completion, fallback=True)
+    assert (verdict.correct, verdict.answer) == (True, answer)
+
+
+def test_what_cannot_be_compared_is_undecided_and_never_wrong():
+    tower = "3^{3^{3^{3^{3}}}}"
+    assert verify(task(f"{tower}+x"), boxed(f"{tower}+x+0")).correct is None
+    assert (
+        verify(task("5"), boxed(r"\sum_{k=1}^{2000}\sum_{j=1}^{2000}\sin(jk)")).correct is not True
+    )
 
 
 def test_nested_boxes_are_read_in_one_pass():

@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from ttc_rl.sandbox import wire
-from ttc_rl.sandbox.records import WALL_FACTOR, Job, Outcome, Result, Stop
+from ttc_rl.sandbox.records import CLOCK_FACTOR, Job, Outcome, Result, Stop
 
 START_SECONDS = 30.0
 """For the driver to come up on a machine that is busy with other things."""
@@ -76,7 +76,7 @@ class Hearing:
                 self.hear(frame)
             if self.ready and not was_ready:
                 seconds = [t.seconds or self.job.limits.seconds for t in self.job.trials]
-                deadline = time.monotonic() + WALL_FACTOR * sum(seconds) + 5
+                deadline = time.monotonic() + CLOCK_FACTOR * sum(seconds) + 5
 
     def hear(self, frame: dict[str, object]) -> None:
         if "ready" in frame:

@@ -17,7 +17,7 @@ from typing import Any
 
 from ttc_rl.sandbox import wire
 from ttc_rl.sandbox.process import Hearing
-from ttc_rl.sandbox.records import WALL_FACTOR, Job, Outcome, Stop
+from ttc_rl.sandbox.records import CLOCK_FACTOR, Job, Outcome, Stop
 
 NAME = "http"
 VARIABLE = "TTC_RL_SANDBOX_URL"
@@ -37,7 +37,7 @@ def run(job: Job, stop: Stop) -> Outcome:
     endpoint = os.environ.get(VARIABLE)
     if not endpoint:
         return Outcome((), NAME, "infra_error", f"{VARIABLE} is not set")
-    seconds = WALL_FACTOR * sum(t.seconds or job.limits.seconds for t in job.trials) + 10
+    seconds = CLOCK_FACTOR * sum(t.seconds or job.limits.seconds for t in job.trials) + 10
     try:
         reply = _post(f"{endpoint.rstrip('/')}/run_code", _request(job, seconds), seconds + 20)
     except (OSError, ValueError) as error:  # URLError and time-outs are OSErrors; bad JSON is not

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ttc_rl.sandbox.inside import codec
-from ttc_rl.sandbox.records import WALL_FACTOR, Job, Result
+from ttc_rl.sandbox.records import CLOCK_FACTOR, IDLE_FACTOR, Job, Result
 
 INTERPRETER_MB = 256
 MODULES = ("standard", "codec", "streams", "confine", "program", "tester", "trials", "driver")
@@ -98,7 +98,8 @@ def pack_job(job: Job, settings: Mapping[str, Any]) -> bytes:
         "paths": packages(),
         "limits": asdict(job.limits),
         "interpreter_mb": INTERPRETER_MB,
-        "wall_factor": WALL_FACTOR,
+        "idle_factor": IDLE_FACTOR,
+        "clock_factor": CLOCK_FACTOR,
         "count_threads": False,
         "seccomp": "required",
     }

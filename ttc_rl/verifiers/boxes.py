@@ -7,6 +7,7 @@ asked to box; whoever uses it says so, since "the last number" rewards a model t
 from __future__ import annotations
 
 import re
+from collections import deque
 
 
 def after_reasoning(completion: str) -> str | None:
@@ -57,21 +58,39 @@ def last_boxed(text: str) -> str | None:
     return found[-1] if found else None
 
 
-_SPOKEN = re.compile(r"(?:####|\banswer\b(?:\s+is\b)?\s*:?)\s*(?:\*\*)?\s*(?P<said>\S[^\n]*)", re.I)
-_SENTENCE_END = re.compile(r"\.(?:\s|$)|\*\*|(?<!\\)\$\$?\s*(?:\.|$)")
+_SAYS = re.compile(
+    r"####|<answer>|\banswer\b(?:[^\n.:=$\d]{0,60}?\b(?:is|are|equals|be)\b|\**\s*[:=]|(?=\s+[-+$\\]?\d))"
+    r"(?:[\s:*]|\b(?:therefore|thus|hence|then|simply|just|exactly|equal to|given by)\b)*",
+    re.IGNORECASE,
+)
+_FORMULA = re.compile(
+    r"\s*(?:\$\$?(?P<dollars>(?:[^$\\]|\\.)+)\$|\\\((?P<round>.+?)\\\)|\\\[(?P<square>.+?)\\\])",
+    re.DOTALL,
+)
+_SENTENCE_END = re.compile(r"\.(?:\s|$)|\*\*|</answer>|<\|?/?\w+\|?>|(?<!\\)\$\$?\s*(?:\.|$)|\n")
 _NUMERAL = re.compile(_NUMBER, re.ASCII)
+_NAMES = ("####", "<answer>", "answer")
+MAX_MARKERS = 50
+"""Of the places where a completion announces an answer, the last ones are looked at."""
+MAX_SAID = 500
 
 
 def spoken_answer(tail: str) -> tuple[str, str] | None:
-    """What an answer without a box says, and how it was read; None where it holds no number."""
-    for said in reversed(list(_SPOKEN.finditer(tail))):
-        text = said["said"].strip()
-        if not text.startswith("$"):
-            text = _SENTENCE_END.split(text, maxsplit=1)[0]
-        elif "$" in text.strip("$"):
-            text = text.strip("$").partition("$")[0]
-        text = text.strip().strip("$").strip()
+    """What an answer without a box says, and how it was read; None where it holds no number.
+
+    The last `####`, `<answer>` or "answer is" that something follows counts.
+    """
+    for marker in reversed(deque(_SAYS.finditer(tail), maxlen=MAX_MARKERS)):
+        said = tail[marker.end() : marker.end() + MAX_SAID]
+        formula = _FORMULA.match(said)
+        if formula:
+            text = next(found for found in formula.groups() if found)
+        else:
+            text = _SENTENCE_END.split(said.strip(), maxsplit=1)[0]
+            text = re.sub(r"(?<!\\)\$$", "", text.strip())
+        text = text.strip().strip('`"').strip()
         if text:
-            return text, 'no box; read after "answer"'
+            name = next(name for name in _NAMES if marker.group().lower().startswith(name))
+            return text, f'no box; read after "{name}"'
     numbers = _NUMERAL.findall(tail)
     return (numbers[-1], "no box; read the last number") if numbers else None

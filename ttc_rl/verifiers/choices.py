@@ -1,8 +1,8 @@
 r"""Multiple choice, any number of options: a letter or an option's text, from a box or "answer is".
 
-A letter counts only where it stands as an answer: "the answer is a bit subtle" chooses nothing,
-and words after the box or after the letter change nothing. Beyond Z the labels go on with AA, AB,
-which count in a box only. Not covered: tasks with several right options.
+A letter counts only where it stands as an answer: "the answer is a bit subtle" chooses nothing, nor
+does "A or B", and words after the box or after the letter change nothing. Beyond Z the labels go on
+with AA, AB, which count in a box only. Not covered: tasks with several right options.
 """
 
 from __future__ import annotations
@@ -16,13 +16,53 @@ from dataclasses import replace
 
 from ttc_rl.schema import Task, Verdict
 from ttc_rl.verifiers.boxes import after_reasoning, last_boxed
-from ttc_rl.verifiers.latex import squeezed
+from ttc_rl.verifiers.expressions import UnreadError, parse
+from ttc_rl.verifiers.latex import squeezed, tidy, unwrapped
+from ttc_rl.verifiers.quantities import quantity
+from ttc_rl.verifiers.rationals import value
 
-# "answer is (c)", "Answer: **C**", "answer is C." A bare letter is upper-case and ends a phrase.
-_MARKER = re.compile(r"\banswer\b(?:\s+is\b)?\s*:?\s*(?:\*\*|\$|:|\}|\\[(\[]|\s)*", re.IGNORECASE)
+# Fillers between the word and the letter: "is therefore option (c)", "is, I think, B".
+_FILLER = (
+    r"(?:\s|[*_`\"'$:,{}]|\\[(\[]|\\,"
+    r"|\b(?:therefore|thus|hence|clearly|definitely|likely|most|probably|simply|indeed|option|choice"
+    r"|letter|the|is|I (?:think|believe|guess)|of course|Option|Choice)\b)*"
+)
+_FIRM = re.compile(
+    r"(?:<answer>|\b(?:answer|option|choice)\b"
+    rf"(?:[^\n.:=(]{{0,60}}?\b(?:is|are)\b|[*_\s]*[:=]|[*_]*\s*\n)){_FILLER}",
+    re.IGNORECASE,
+)
+"""Says what the answer is."""
+_LOOSE = re.compile(
+    r"\b(?:answer|it must be|must be|(?:would|should) be"
+    rf"|I(?:'d| would)? (?:choose|pick|select|go with))\b{_FILLER}",
+    re.IGNORECASE,
+)
+"""Says so too, where nothing says it firmly."""
+_TURNED = re.compile(
+    r"(?:(?P<round>[(\[][A-Za-z][)\]])|(?<![A-Za-z'])(?P<bare>[A-Z]))[*_]*\s+is\s+(?:clearly )?"
+    r"(?:the\s+)?(?:correct|right|best)(?:\s+(?:answer|option|choice|one))?\b(?!\s*\?)",
+)
+"""`B is the correct answer`."""
 MAX_MARKERS = 50
 """Of the places where a completion says "answer", the last ones are looked at."""
-_LETTER = re.compile(r"[(\[]([A-Za-z])[)\]]|([A-Z])(?=\s*(?:[.,;:)*$\n]|\\[)\]]|$))")
+MAX_SAID = 500
+_REASON = (
+    r"because|since|as|for|which|due|given|so|with|from|by|in|is|and this|and the|and it|and not"
+    r"|that|corresponds"
+)
+_LABELLED = re.compile(
+    r"(?:[(\[{]\s*(?P<round>[A-Za-z])\s*[)\]}]|(?P<bare>[A-Z])(?![A-Za-z]|'[A-Za-z])"
+    r"|(?P<small>[a-z])(?=[\s*.)]*(?:\n|\Z)))(?P<rest>.*)",
+    re.DOTALL,
+)
+_ENDS = re.compile(rf"[*_`$\"')\]}}\s]*(?:\Z|[.,;:!?\n<\\]|-|\s(?:{_REASON})\b)", re.IGNORECASE)
+_SECOND = re.compile(
+    r"[)\]}*\s]*(?:,|;|/|&|\bor\b|\band\b|,\s*(?:or|and)\b)[\s*]*(?:maybe |possibly |option )?"
+    r"(?:[(\[][A-Za-z][)\]]|[B-HJ-Z](?![A-Za-z'])|[AI](?=\s*(?:[).,;/&*]|\Z|\n|or\b|and\b)))",
+    re.IGNORECASE,
+)
+"""A second letter behind the first one: `A, B`, `(A) or (B)`."""
 # Options that speak of others by their place: such a task keeps its order.
 _PLACED = re.compile(
     r"\b(?:above|below|following|preceding|all of (?:these|them)|none of (?:these|them))\b"
@@ -104,6 +144,7 @@ def read_answer(completion: str, options: list[str]) -> str | None:
     """The letter chosen. A box counts before words; of several the last.
 
     After a box that holds no option (the value that was worked out), words that follow it count.
+    Two letters where one was asked for choose nothing.
     """
     tail = after_reasoning(completion)
     if tail is None:
@@ -114,30 +155,104 @@ def read_answer(completion: str, options: list[str]) -> str | None:
         if chosen is not None:
             return chosen
         tail = tail[max(tail.rfind(r"\boxed"), tail.rfind(r"\fbox")) :]
-    for marker in reversed(deque(_MARKER.finditer(tail), maxlen=MAX_MARKERS)):
-        letter = _LETTER.match(tail, marker.end())
-        if letter:
-            return _known(letter[1] or letter[2], options)
-        line = tail[marker.end() : marker.end() + 500].partition("\n")[0]
-        named = _by_text(line.strip().rstrip("*. "), options)
-        if named:
-            return named
+    tail = _plain(tail)
+    for reader in (_read_firmly, _read_loosely):
+        hedged, chosen = reader(tail, options)
+        if chosen or hedged:
+            return chosen
+    return None if boxed is not None else _read_alone(tail, options)
+
+
+Reading = tuple[bool, str | None]
+"""Whether two letters were given, and the option."""
+
+
+def _plain(text: str) -> str:
+    """Without the dressing of TeX and special tokens around letters."""
+    text = re.sub("[\u2018\u2019]", "'", re.sub("[\u201c\u201d]", '"', text))
+    text = re.sub("[\u2013\u2014]", " - ", text)
+    text = re.sub(r"</s>|<\|[^<>|\s]{1,40}\|>|<(?:eos|end_of_turn|eot_id)>", " ", text)
+    text = re.sub(r"\\(?:text|textbf|mathrm|mathbf|boldsymbol|mbox)\s*(?=\{)", "", text)
+    return (
+        re.sub(r"\{\s*(\(?[A-Za-z]\)?)\s*\}", r" (\1) ", text).replace("((", "(").replace("))", ")")
+    )
+
+
+def _read_firmly(tail: str, options: list[str]) -> Reading:
+    markers = [(m.end(), None) for m in deque(_FIRM.finditer(tail), maxlen=MAX_MARKERS)]
+    turned = [
+        (m.end(), (m["round"] or m["bare"]).strip("()[]"))
+        for m in deque(_TURNED.finditer(tail), maxlen=MAX_MARKERS)
+    ]
+    for end, letter in sorted([*markers, *turned], key=lambda found: found[0], reverse=True):
+        if letter is not None:
+            return False, _known(letter, options)
+        hedged, chosen = _read_said(tail[end : end + MAX_SAID], options)
+        if hedged or chosen:
+            return hedged, chosen
+    return False, None
+
+
+def _read_loosely(tail: str, options: list[str]) -> Reading:
+    for marker in reversed(deque(_LOOSE.finditer(tail), maxlen=MAX_MARKERS)):
+        hedged, chosen = _read_said(tail[marker.end() : marker.end() + MAX_SAID], options)
+        if hedged or chosen:
+            return hedged, chosen
+    return False, None
+
+
+def _read_said(said: str, options: list[str]) -> Reading:
+    """What stands behind a marker: a letter as an answer, or an option's words."""
+    match = _LABELLED.match(said)
+    if match:
+        letter, rest = match["round"] or match["bare"] or match["small"], match["rest"]
+        closed = match["round"] is not None
+        if _SECOND.match(rest):
+            return True, None
+        line = rest.partition("\n")[0].strip(" .*")
+        if closed or _ENDS.match(rest) or (line and _by_text(line, options) == letter.upper()):
+            return False, _known(letter, options)
+    line = re.split(r"\n|</", said, maxsplit=1)[0].strip()
+    for text in (
+        line,
+        re.split(r"\.\s|,\s|;|\s(?:because|since)\s|\s-\s", line, maxsplit=1)[0],
+    ):
+        chosen = _by_text(text.strip().rstrip("*. "), options)
+        if chosen:
+            return False, chosen
+    return False, None
+
+
+_ALONE = re.compile(r"(?:option|choice)?\s*(?:\(([A-Za-z])\)|([A-Z]))[.):]?", re.IGNORECASE)
+
+
+def _read_alone(tail: str, options: list[str]) -> str | None:
+    """A whole reply, its last or its first line, that is a letter or an option's words alone."""
+    lines = [line.strip().strip("*_`$ ").strip() for line in tail.strip().split("\n")]
+    for line in dict.fromkeys([lines[-1], lines[0]]):
+        match = _ALONE.fullmatch(line)
+        if match and (match[1] or match[2].isupper()):
+            return _known(match[1] or match[2], options)
+        chosen = _read_option(line, options) if options and len(line) > 1 else None
+        if chosen:
+            return chosen
     return None
 
 
 def _read_option(text: str, options: list[str]) -> str | None:
-    r"""The letter that `C`, `(c)`, `\text{C}`, `C. Paris` or `Paris` stands for, or None."""
-    plain = re.sub(r"\\(?:text|textbf|mathrm|mathbf|mbox)\s*\{([^{}]*)\}", r"\1", text)
-    plain = plain.strip().strip("*$ ").rstrip(".")
+    r"""The letter that `C`, `(c)`, `\text{Option C}`, `C. Paris` or `Paris` stands for, or None."""
+    words = unwrapped(text)
+    plain = tidy(words).strip("*$ ").rstrip(".")
+    plain = re.sub(r"^(?:option|choice|answer)\s+(?=\(?[A-Za-z]\b)", "", plain, flags=re.IGNORECASE)
     bare = plain.strip("()").upper()
     if len(bare) > 1 and bare in _labels(options):
         return bare
     found = _LABEL.fullmatch(plain)
     if found and (found[2] is None or not options):
-        return _known(found[1], options) or _by_text(plain, options)
+        return _known(found[1], options) or _by_text(words, options)
     if found and _by_text(found[2], options) == found[1].upper():
         return found[1].upper()
-    return _by_text(plain, options)
+    return _by_text(words, options) or _by_value(text, options)
 
 
 def _known(letter: str, options: list[str]) -> str | None:
@@ -147,13 +262,42 @@ def _known(letter: str, options: list[str]) -> str | None:
 def _by_text(text: str, options: list[str]) -> str | None:
     """The option with this very text; None where there is none, or more than one.
 
-    Letter case counts only where it tells options apart: `BB Bb` is not `Bb Bb`.
+    Letter case counts only where it tells options apart: `BB Bb` is not `Bb Bb`. An article in
+    front counts only where it tells options apart too.
     """
-    wanted = _text_key(text)
     keys = [_text_key(option) for option in options]
-    hits = [i for i, key in enumerate(keys) if key == wanted]
-    hits = hits or [i for i, key in enumerate(keys) if key.casefold() == wanted.casefold()]
-    return label(hits[0]) if len(hits) == 1 and wanted else None
+    for wanted, known in ((_text_key(text), keys), (_bare_key(text), [*map(_bare_key, options)])):
+        hits = [i for i, key in enumerate(known) if key == wanted]
+        hits = hits or [i for i, key in enumerate(known) if key.casefold() == wanted.casefold()]
+        if hits and wanted:
+            return label(hits[0]) if len(hits) == 1 else None
+    return None
+
+
+def _bare_key(text: str) -> str:
+    """A text without an article in front."""
+    return _text_key(re.sub(r"^\s*(?:the|an?)\s+", "", unwrapped(text), flags=re.IGNORECASE))
+
+
+def _by_value(text: str, options: list[str]) -> str | None:
+    """The only option with this value: `0.5` for `1/2`; a unit is a part of it."""
+    wanted = _value(text)
+    hits = [i for i, option in enumerate(options) if wanted and _value(option) == wanted]
+    return label(hits[0]) if len(hits) == 1 else None
+
+
+def _value(text: str) -> tuple[object, str] | None:
+    plain = tidy(text)
+    if len(plain) > MAX_SAID:
+        return None
+    found = quantity(plain)
+    number: object = value(found.number if found else plain)
+    if number is None:
+        try:
+            number = parse(found.number if found else plain)
+        except UnreadError:
+            return None
+    return number, str(found.unit) if found else ""
 
 
 def _text_key(text: str) -> str:

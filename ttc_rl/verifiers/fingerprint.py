@@ -15,7 +15,7 @@ _ROOMS = (Path(__file__).parent, Path(__file__).parents[1] / "sandbox")
 
 
 def fingerprint(kind: str) -> str:
-    """`math-1f3a9c02`: of this package's sources and math-verify, or of a plug-in's own file."""
+    """`math-1f3a9c02`: of this package's sources and mpmath, or of a plug-in's own file."""
     if kind in PLUGINS:
         where = inspect.getsourcefile(PLUGINS[kind])
         return f"{kind}-{content_hash(_sources([Path(where)] if where else []), length=8)}"
@@ -25,7 +25,7 @@ def fingerprint(kind: str) -> str:
 @functools.cache
 def _built_in() -> str:
     files = sorted(path for room in _ROOMS for path in room.rglob("*.py"))
-    return content_hash((*_sources(files), metadata.version("math-verify")), length=8)
+    return content_hash((*_sources(files), metadata.version("mpmath")), length=8)
 
 
 def _sources(files: list[Path]) -> tuple[str, ...]:

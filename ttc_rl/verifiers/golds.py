@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ttc_rl.schema import Task
-from ttc_rl.verifiers import VERIFIERS, algebra, latex, maths, quantities, verify_many
+from ttc_rl.verifiers import VERIFIERS, answers, latex, maths, quantities, verify_many
 from ttc_rl.verifiers.choices import label
 from ttc_rl.verifiers.rationals import value
 
@@ -71,7 +71,7 @@ def _checked(source: str, kind: str, tasks: list[Task]) -> Checked:
 def _unreadable(tasks: Sequence[Task]) -> list[Task]:
     texts = [latex.tidy(task.gold or "")[: maths.MAX_ANSWER] for task in tasks]
     hard = [i for i, text in enumerate(texts) if value(text) is None]
-    outcomes = maths.WORKERS.run(algebra.is_readable, [(texts[i],) for i in hard], seconds=5.0)
+    outcomes = maths.WORKERS.run(answers.is_readable, [(texts[i],) for i in hard], seconds=5.0)
     return [
         tasks[i] for i, outcome in zip(hard, outcomes, strict=True) if outcome.value is not True
     ]

@@ -1,9 +1,10 @@
 """Whether what a program gave is what was expected. Compared here, outside any sandbox.
 
 Printed text is compared token by token: white space and line ends count for nothing else. Tokens
-are alike when they are the same text or exactly the same number (5, 5.0, 5e0); where the test
-expects numbers with a point, a number may be off by 1e-6, absolutely or relative to the expected
-one. Values are compared as JSON: tuples are lists, floats have the same tolerance.
+are alike when they are the same text or exactly the same number (5, 5.0, 5e0). A number that the
+test expects with a point may be off by 1e-6, absolutely or relative to it; whole numbers are exact,
+and digits behind a zero (`0011`) are text. Values are compared as JSON: tuples are lists, floats
+have the same tolerance.
 
 Not covered: problems with several right outputs, unless the task brings a checker.
 """
@@ -14,12 +15,15 @@ import math
 import re
 from collections.abc import Mapping
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 TOLERANCE = 1e-6
 LONGEST_NUMBER = 10_000
 """Digits; longer tokens are alike only as text."""
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,4})?", re.ASCII)
+
+_ZEROS = re.compile(r"[+-]?0\d+\Z", re.ASCII)
 
 
 def same_text(expected: str, actual: str, tolerance: float | None = None) -> bool:
@@ -30,29 +34,36 @@ def same_text(expected: str, actual: str, tolerance: float | None = None) -> boo
     pairs = [(w, g) for w, g in zip(wanted, given, strict=True) if w != g]
     if not pairs:
         return True
-    if tolerance is None and any(_has_point(token) for token in wanted):
-        tolerance = TOLERANCE
     return all(_same_token(w, g, tolerance) for w, g in pairs)
 
 
 def same_value(expected: Any, actual: Any, tolerance: float = TOLERANCE) -> bool:
-    """As JSON would have them; True is 1, as it is in Python."""
-    if isinstance(expected, (list, tuple)) and isinstance(actual, (list, tuple)):
-        return len(expected) == len(actual) and all(
-            same_value(e, a, tolerance) for e, a in zip(expected, actual, strict=True)
-        )
-    if isinstance(expected, Mapping) and isinstance(actual, Mapping):
-        wanted = {str(key): value for key, value in expected.items()}
-        given = {str(key): value for key, value in actual.items()}
-        return wanted.keys() == given.keys() and all(
-            same_value(value, given[key], tolerance) for key, value in wanted.items()
-        )
+    """As JSON would have them; True is 1, as it is in Python. However deep they are nested."""
+    pairs = [(expected, actual)]
+    while pairs:
+        one, other = pairs.pop()
+        if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
+            if len(one) != len(other):
+                return False
+            pairs += zip(one, other, strict=True)
+        elif isinstance(one, Mapping) and isinstance(other, Mapping):
+            wanted = {str(key): value for key, value in one.items()}
+            given = {str(key): value for key, value in other.items()}
+            if wanted.keys() != given.keys():
+                return False
+            pairs += [(value, given[key]) for key, value in wanted.items()]
+        elif not _same_plain(one, other, tolerance):
+            return False
+    return True
+
+
+def _same_plain(expected: Any, actual: Any, tolerance: float) -> bool:
     if isinstance(expected, float) and isinstance(actual, (int, float)):
         return _close(expected, actual, tolerance)
+    if isinstance(expected, (int, float)) and isinstance(actual, (Fraction, Decimal)):
+        return _close(expected, float(actual), tolerance * isinstance(expected, float))
     if isinstance(expected, int) and isinstance(actual, float):
-        return expected == actual or (
-            not isinstance(expected, bool) and _close(expected, actual, tolerance)
-        )
+        return expected == actual
     return type(expected) in _PLAIN and type(actual) in _PLAIN and expected == actual
 
 
@@ -68,11 +79,15 @@ def _same_token(expected: str, actual: str, tolerance: float | None) -> bool:
         return False
     if not (_NUMBER.fullmatch(expected) and _NUMBER.fullmatch(actual)):
         return False
+    if _ZEROS.match(expected) or _ZEROS.match(actual):
+        return False
     if Decimal(expected) == Decimal(actual):
         return True
-    if tolerance is None or not (_has_point(expected) or _has_point(actual)):
+    if tolerance is None and not _has_point(expected):
         return False
-    return _close(float(expected), float(actual), tolerance)
+    if not (_has_point(expected) or _has_point(actual)):
+        return False
+    return _close(float(expected), float(actual), TOLERANCE if tolerance is None else tolerance)
 
 
 def _close(expected: float, actual: float, tolerance: float) -> bool:

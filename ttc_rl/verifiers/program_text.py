@@ -19,7 +19,14 @@ from ttc_rl.schema import Task
 from ttc_rl.verifiers.boxes import after_reasoning
 
 _FENCE = re.compile(r"^[ \t>]*(`{3,}|~{3,})[ \t]*([^\n`]*)$")
-_PYTHON = re.compile(r"(?:python|py)(?:3(?:\.\d+)?)?(?![\w+#])", re.IGNORECASE)
+_OPENED_LATE = re.compile(r"^[^\n`]*[:.\s](`{3,})[ \t]*((?:python|py)3?)[ \t]*$", re.IGNORECASE)
+_CLOSED_LATE = re.compile(r"^([^\n`]*[^\s`][^\n`]*?)[ \t]*`{3,}[ \t]*$")
+_PYTHON = re.compile(r"\{?\.?(?:python|py)(?:3(?:\.\d+)?)?(?![\w+#])", re.IGNORECASE)
+_TOKENS = re.compile(r"<\|[^<>|\s]{1,40}\|>|</s>|<(?:eos|end_of_turn|eot_id)>|\ufeff")
+_TAGS = re.compile(r"</?answer>|\[(?:BEGIN|DONE)\]")
+_TAGGED = re.compile(r"<answer>(.*?)(?:</answer>|\Z)|\[BEGIN\](.*?)(?:\[DONE\]|\Z)", re.DOTALL)
+_QUOTE = re.compile(r"^[ \t]*>[ ]?")
+_PROSE = re.compile(r"\n[ \t]*\n(?=[A-Z][a-z']*(?:[ ,][^\n=()\[\]{}]*)?[.:!?]?[ \t]*(?:\n|\Z))")
 _CODE = re.compile(
     r"^(?:import\s+\w|from\s+[\w.]+\s+import\b|(?:async\s+)?def\s+\w+|class\s+\w+\s*[:(]|@\w"
     r"|(?:for|while|if|with|try)\b[^\n]*:|print\s*\(|\w+\("
@@ -33,11 +40,14 @@ def read_program(task: Task, completion: str) -> str | None:
     tail = after_reasoning(completion)
     if tail is None:
         return None
-    name, opening = wanted_name(task), _code_of_prompt(task)
+    name, opening, tail = wanted_name(task), _code_of_prompt(task), _TOKENS.sub("", tail)
+    if "```" in tail:
+        tail = _TAGS.sub("\n", tail)
     marked, unmarked = _blocks(tail)
     code = _last(marked, name) or _last([b for b in unmarked if _looks_like_code(b)], name)
     if code is None and not marked and not unmarked:
-        code = tail if _looks_like_code(tail) or (opening and tail.strip()) else None
+        bare = _bare(tail)
+        code = bare if _looks_like_code(bare) or (opening and bare.strip()) else None
     return None if code is None else _go_on(opening, name, code)
 
 
@@ -74,21 +84,37 @@ def _go_on(opening: str, name: str | None, code: str) -> str:
     return opening + (body if body[:1] in (" ", "\t") else textwrap.indent(body, "    "))
 
 
+def _bare(text: str) -> str:
+    """A text without blocks, up to the first paragraph of words behind code; of tags the last."""
+    tagged = [found[1] or found[2] or "" for found in _TAGGED.finditer(text)]
+    if tagged:
+        text = tagged[-1]
+    prose = next((m for m in _PROSE.finditer(text) if _looks_like_code(text[: m.start()])), None)
+    prose = prose or next((m for m in _PROSE.finditer(text) if text[:1] in " \t"), None)
+    return text[: prose.start()] + "\n" if prose else text
+
+
 def _blocks(text: str) -> tuple[list[str], list[str]]:
     """Contents of the fenced blocks: those marked as Python, those not marked at all."""
     marked: list[str] = []
     unmarked: list[str] = []
     fence, mark, lines = "", "", []
+    quoted = False
     for line in [*text.split("\n"), None]:
         match = _FENCE.match(line.rstrip("\r")) if line is not None else None
         if not fence:
-            if match:
+            match = match or (_OPENED_LATE.match(line.rstrip("\r")) if line is not None else None)
+            if match and line is not None:
                 fence, mark, lines = match[1], match[2].strip(), []
+                quoted = _QUOTE.match(line) is not None
             continue
         closes = match and match[1].startswith(fence) and not match[2].strip()
         if line is not None and not closes:
-            lines.append(line)
-            continue
+            line = _QUOTE.sub("", line) if quoted else line
+            late = _CLOSED_LATE.match(line.rstrip("\r")) if _PYTHON.match(mark) else None
+            lines.append(late[1] if late else line)
+            if not late:
+                continue
         content = textwrap.dedent("\n".join(lines)) + "\n"
         if _PYTHON.match(mark):
             marked.append(content)
@@ -99,9 +125,13 @@ def _blocks(text: str) -> tuple[list[str], list[str]]:
 
 
 def _last(blocks: list[str], name: str | None) -> str | None:
-    blocks = [block for block in blocks if block.strip()]
+    blocks = [block for block in blocks if _STATEMENT.search(block)]
     defining = [block for block in blocks if name and _defines(block, name)]
     return (defining or blocks or [None])[-1]
+
+
+_STATEMENT = re.compile(r"^[ \t]*[^\s#]", re.MULTILINE)
+"""A line that is more than a comment."""
 
 
 def _defines(code: str, name: str) -> bool:

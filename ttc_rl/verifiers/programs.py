@@ -97,6 +97,8 @@ class _Grading:
     def _failure(self, result: Result) -> Verdict | None:
         case = self.todo[result.index]
         where = f"test {result.index + 1} of {len(self.todo)}: "
+        if result.status == "infra_error":
+            return Verdict(None, self.program, where + result.message, "infra_error")
         if result.status != "ok":
             reason = where + _ended(result, case)
             return Verdict(False, self.program, reason, result.status)

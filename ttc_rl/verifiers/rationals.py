@@ -1,6 +1,6 @@
 r"""Exact values: `3/4`, `1{,}250`, `2^{10}`, `1\frac12`, `6.02e23` as fractions, once tidied.
 
-Not covered: anything with a name in it, and numbers beyond MAX_BITS, which algebra.py looks at.
+Not covered: anything with a name in it, and numbers beyond MAX_BITS: identities.py does those.
 """
 
 from __future__ import annotations

@@ -64,6 +64,19 @@ class Packer:
         self.objects: dict[int, int] = {}
 
     def put(self, value: Any) -> None:
+        """Write a value and what is in it, in order; without recursion, however deep it is."""
+        waiting = [iter((value,))]
+        while waiting:
+            for value in waiting[-1]:
+                inside = self.head(value)
+                if inside:
+                    waiting.append(iter(inside))
+                    break
+            else:
+                waiting.pop()
+
+    def head(self, value: Any) -> Any:
+        """Write a value without what is in it; return the values inside."""
         kind = type(value)
         if value is None or value is True or value is False:
             self.parts.append(b"N" if value is None else b"T" if value else b"F")
@@ -81,24 +94,25 @@ class Packer:
             self.line(b"r", f"{value.start:x} {value.stop:x} {value.step:x}")
         elif kind.__name__ in standard.NAMED and (named := standard.parts(value)) is not None:
             self.line(b"n", kind.__name__)
-            self.put(named)
+            return (named,)
         elif isinstance(value, (list, tuple, set, frozenset)):
-            self.many(_letter(value), list(value))
+            return self.many(_letter(value), list(value))
         elif isinstance(value, dict):
-            self.many(b"d", [part for item in dict.items(value) for part in item])
+            return self.many(b"d", [part for item in dict.items(value) for part in item])
         elif kind.__name__ in VIEWS:
             self.line(b"v", kind.__name__)
-            self.put(list(value))
+            return (list(value),)
         elif kind.__module__ == "numpy" and hasattr(value, "item"):
-            self.put(value.item())
+            return (value.item(),)
         elif kind.__name__ in self.classes:
-            self.instance(value, kind.__name__)
+            return self.instance(value, kind.__name__)
         elif hasattr(kind, "__next__"):
-            self.many(b"I", list(value))
+            return self.many(b"I", list(value))
         elif self.keep is not None:
             self.line(b"k", f"{self.keep(value):x} {kind.__name__}")
         else:
             raise CannotTravel(kind.__name__)
+        return ()
 
     def line(self, letter: bytes, text: str) -> None:
         self.parts.append(letter + text.encode() + b"\n")
@@ -106,25 +120,28 @@ class Packer:
     def block(self, letter: bytes, data: bytes) -> None:
         self.parts.append(letter + b"%x\n" % len(data) + data)
 
-    def many(self, letter: bytes, items: list[Any]) -> None:
+    def many(self, letter: bytes, items: list[Any]) -> list[Any]:
         if letter in b"lt" and set(map(type, items)) == {int}:
             letter = b"L" if letter == b"l" else b"U"  # long lists of numbers are common
             self.line(letter, " ".join([f"{item:x}" for item in items]))
-            return
+            return []
         if letter in b"lt" and set(map(type, items)) == {float}:
             self.line(b"G" if letter == b"l" else b"H", " ".join(map(float.hex, items)))
-            return
+            return []
         self.line(letter, f"{len(items):x}")
-        for item in items:
-            self.put(item)
+        return items
 
-    def instance(self, value: Any, name: str) -> None:
+    def instance(self, value: Any, name: str) -> Any:
         if id(value) in self.objects:
             self.line(b"=", f"{self.objects[id(value)]:x}")
-            return
+            return ()
         self.objects[id(value)] = len(self.objects)
         self.line(b"o", name)
-        self.put(dict(vars(value)))
+        return (dict(vars(value)),)
+
+
+MORE: Any = object()
+"""Stands for a value whose parts are yet to come."""
 
 
 class Unpacker:
@@ -136,6 +153,24 @@ class Unpacker:
         self.objects: list[Any] = []
 
     def get(self) -> Any:
+        """Read one value and what is in it; without recursion, however deep it is."""
+        open_: list[tuple[int, list[Any], Callable[[list[Any]], Any]]] = []
+        while True:
+            value = self.head(open_)
+            if value is MORE:
+                continue
+            while open_:
+                size, items, build = open_[-1]
+                items.append(value)
+                if len(items) < size:
+                    break
+                open_.pop()
+                value = build(items)
+            else:
+                return value
+
+    def head(self, open_: list[Any]) -> Any:
+        """A value without parts; or MORE, and what to build of its parts on top of `open_`."""
         letter = self.data[self.at : self.at + 1]
         self.at += 1
         if letter in (b"N", b"T", b"F"):
@@ -155,25 +190,22 @@ class Unpacker:
             data = self.take(int(line, 16))
             return data.decode("utf-8", "surrogatepass") if letter == b"s" else data
         if letter in _MANY:
-            return _MANY[letter]([self.get() for _ in range(self.count(line))])
-        return self.rare(letter, line.decode())
+            size = self.count(line)
+            if size == 0:
+                return _MANY[letter]([])
+            open_.append((size, [], _MANY[letter]))
+            return MORE
+        return self.rare(letter, line.decode(), open_)
 
-    def rare(self, letter: bytes, line: str) -> Any:
+    def rare(self, letter: bytes, line: str, open_: list[Any]) -> Any:
         if letter == b"c":
             return complex(*map(float.fromhex, line.split()))
         if letter == b"r":
             return range(*(int(part, 16) for part in line.split()))
-        if letter == b"n":
-            parts = self.get()
-            # Outside the sandbox an array stays a list: a made-up dtype can ask for any memory.
-            outside = line == "ndarray" and self.handle is None
-            return parts[0] if outside else standard.build(line, parts)
-        if letter == b"v":
-            items = standard.expect(list, self.get())
-            whole = {"dict_items": dict, "dict_keys": dict.fromkeys}.get(line, _numbered)(items)
-            return getattr(whole, line.removeprefix("dict_"))()
-        if letter == b"o":
-            return self.instance(line)
+        if letter in (b"n", b"v", b"o"):
+            build = {b"n": self.named, b"v": self.view, b"o": self.instance}[letter]
+            open_.append((1, [], build(line)))
+            return MORE
         if letter == b"=":
             return self.objects[int(line, 16)]
         if letter == b"k" and self.handle is not None:
@@ -181,12 +213,27 @@ class Unpacker:
             return self.handle(int(number, 16), name)
         return Opaque(line.partition(" ")[2]) if letter == b"k" else _unknown(letter)
 
-    def instance(self, name: str) -> Any:
+    def named(self, name: str) -> Callable[[list[Any]], Any]:
+        # Outside the sandbox an array stays a list: a made-up dtype can ask for any memory.
+        outside = name == "ndarray" and self.handle is None
+        return lambda items: items[0][0] if outside else standard.build(name, items[0])
+
+    def view(self, name: str) -> Callable[[list[Any]], Any]:
+        whole = {"dict_items": dict, "dict_keys": dict.fromkeys}.get(name, _numbered)
+        method = name.removeprefix("dict_")
+        return lambda items: getattr(whole(standard.expect(list, items[0])), method)()
+
+    def instance(self, name: str) -> Callable[[list[Any]], Any]:
+        """The object is known before its parts, which may hold it."""
         made = self.classes[name]
         value = made.__new__(made)
         self.objects.append(value)
-        vars(value).update(self.get())
-        return value
+
+        def fill(items: list[Any]) -> Any:
+            vars(value).update(items[0])
+            return value
+
+        return fill
 
     def line(self) -> bytes:
         end = self.data.index(b"\n", self.at)

@@ -56,7 +56,6 @@ class Server:
         order, what, arguments = codec.unpack(request, known, lambda number, _: self.kept[number])
         try:
             value = self.obey(order, what, arguments)
-            sys.setrecursionlimit(100_000)
             return codec.pack([True, value], self.classes, self.keep)
         except BaseException as error:  # noqa: BLE001
             return codec.pack([False, type(error).__name__, str(error)[:300]])

@@ -57,7 +57,6 @@ class Client:
         self.over = False
 
     def request(self, order: str, what: Any, arguments: Any) -> Any:
-        sys.setrecursionlimit(100_000)
         data = codec.pack([order, what, arguments], self.classes, _number_of)
         try:
             send(self.ask, data)
@@ -84,13 +83,21 @@ class Client:
 
 
 class Handle:
-    """Something that stays with the program. It equals only itself; its parts can be asked for."""
+    """Something that stays with the program. Nothing plain equals it; its parts can be had."""
 
     def __init__(self, client: Client, number: int, name: str) -> None:
         self.__dict__.update(_client=client, _number=number, _name=name)
 
     def __repr__(self) -> str:
         return f"<{self._name} of the program>"
+
+    def __eq__(self, other: object) -> bool:
+        """Two objects of the program's are compared by the program; no other equals one."""
+        if not isinstance(other, Handle):
+            return False
+        return other is self or self.__getattr__("__eq__")(other) is True
+
+    __hash__ = object.__hash__
 
     def __getattr__(self, name: str) -> Any:
         return self._client.request("attribute", self._number, [name])
