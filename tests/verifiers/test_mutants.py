@@ -15,8 +15,8 @@ FILES = ("math_12k", "college_math", "orz_subset", "deepscaler_subset", "quasar_
 def test_real_golds_accept_every_dressing_and_refuse_every_change(data: Path):
     """A fixed slice of the golds that are no plain numbers."""
     spec = importlib.util.spec_from_file_location("mutants", ROOT / "tests/benchmarks/mutants.py")
-    assert spec
-    assert spec.loader
+    assert spec is not None
+    assert spec.loader is not None
     mutants = importlib.util.module_from_spec(spec)
     sys.modules["mutants"] = mutants
     spec.loader.exec_module(mutants)

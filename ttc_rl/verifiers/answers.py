@@ -73,6 +73,9 @@ def is_near(gold: Fraction, answer: Fraction, tolerance: float) -> bool:
 def _equal(gold: str, answer: str, tolerance: float) -> bool | None:
     if _same_words(gold, answer):
         return True
+    choices = [_CHOICE.fullmatch(latex.unwrapped(text).strip()) for text in (gold, answer)]
+    if choices[0] and choices[1] and choices[0][1].upper() == choices[1][1].upper():
+        return True
     if quantities.denials(answer) - quantities.denials(gold):
         return False if is_readable(gold) else None
     try:
@@ -107,11 +110,22 @@ def _is_readable(shape: Shape) -> bool:
 def _is_readable_text(text: str) -> bool:
     if latex.is_prose(text):
         return False
-    if latex.is_words(text) or value(text) is not None or quantities.quantity(text):
+    if (
+        latex.is_words(text)
+        or _TEXT.fullmatch(text)
+        or value(text) is not None
+        or quantities.quantity(text)
+    ):
         return True
     if clock.time(text) or clock.ratio(text) or numerals.numeral(text) or quantities.share(text)[1]:
         return True
     return _tree(text) is not None
+
+
+_TEXT = re.compile(r"\\text(?:bf|it|rm)?\s*\{[^{}]*[a-zA-Z]{2}[^{}]*\}")
+"""Words with numbers among them: `\\text{October 30}`."""
+_POINT = re.compile(r"[A-Z]'*\s*(\([^()]*,[^()]*\))")
+"""A point with its name in front: `P(1, 2)`."""
 
 
 def _tree(text: str) -> Tree | None:
@@ -192,6 +206,8 @@ def read(text: str, nesting: int = 0) -> Shape:
     if latex.is_words(text) and not re.search(r"\b(?:and|or)\b|,", text):
         return Shape("expr", (), (text,))
     text = text if not latex.is_words(text) else latex.unwrapped(text)
+    if named := _POINT.fullmatch(text):
+        text = named[1]
     deeper = functools.partial(read, nesting=nesting + 1)
     for reader in (_environment, _union, _listed, _related, _bracketed, _signed, _vector):
         shape = reader(text, deeper)
@@ -389,15 +405,15 @@ def _solved(terms: list[str], signs: list[str]) -> Shape | None:
     if len(letters) != 1:
         return None
     (letter,) = letters
-    at = [
-        identities.rational(identities.substituted(gap, {letter: ("num", Fraction(k))}))
-        for k in (0, 1, 2, 5)
+    places = [Fraction(place) for place in (0, 1, 5, -3, "1/3", "-7/2")]
+    gaps = [
+        identities.rational(identities.substituted(gap, {letter: ("num", place)}))
+        for place in places
     ]
-    if None in at:
+    if gaps[0] is None or gaps[1] is None:
         return None
-    start, one, two, five = (number or Fraction(0) for number in at)
-    slope = one - start
-    if slope == 0 or two - one != slope or five - two != 3 * slope:
+    start, slope = gaps[0], gaps[1] - gaps[0]
+    if slope == 0 or any(g != start + slope * p for g, p in zip(gaps, places, strict=True)):
         return None
     edge = read(str(-start / slope))
     closed = signs[0] == "<="
@@ -989,9 +1005,6 @@ def _leaf(gold: str, answer: str, tolerance: float) -> bool | None:
     (gold_text, gold_share), (answer_text, answer_share) = map(quantities.share, (gold, answer))
     if gold_share or answer_share:
         return _same_share(gold_text, answer_text, gold_share, answer_share, tolerance)
-    choices = [_CHOICE.fullmatch(latex.unwrapped(text).strip()) for text in (gold, answer)]
-    if choices[0] and choices[1] and choices[0][1].upper() == choices[1][1].upper():
-        return True
     verdict = _same_quantity(gold, answer, tolerance)
     if verdict is not _NO_UNITS:
         return verdict if verdict is None else bool(verdict)
@@ -1135,7 +1148,7 @@ def _determinant(rows: list[list[Tree]]) -> Tree:
 
 def _unreadable(gold: str) -> bool | None:
     """False beside a gold of words, which only its words are; None beside one nobody can read."""
-    return False if latex.is_words(gold) else None
+    return False if latex.is_words(gold) or _TEXT.fullmatch(gold) else None
 
 
 def _real(shape: Shape) -> Fraction | None:

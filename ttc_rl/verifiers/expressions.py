@@ -292,6 +292,15 @@ class _Reader:
             return self.whole(token)
         return self.atom()
 
+    def denominator(self) -> Tree:
+        tree = self.tex_argument()
+        if (
+            self.text[self.at - 1 : self.at].isdigit()
+            and self.text[self.at : self.at + 1].isdigit()
+        ):
+            raise UnreadError("three digits behind a fraction")
+        return tree
+
     @staticmethod
     def whole(digits: str) -> Tree:
         if len(digits) > MAX_DIGITS:
@@ -447,7 +456,7 @@ class _Reader:
             if derivative := _DERIVATIVE.match(self.text, self.at):
                 return self.derivative(derivative)
             top = self.tex_argument()
-            return ("mul", top, ("pow", self.tex_argument(), MINUS_ONE))
+            return ("mul", top, ("pow", self.denominator(), MINUS_ONE))
         if name == "sqrt":
             return self.root()
         if name in ("binom", "dbinom", "tbinom"):
@@ -496,7 +505,10 @@ class _Reader:
         if self.take("["):
             degree = self.sum()
             self.need("]")
-        tree = self.listed()[0] if self.peek() == "(" else self.tex_argument()
+        if self.peek() == "(":
+            tree = self.listed()[0]
+        else:  # nobody writes `\sqrt10` for ten times nought
+            tree = self.argument() if self.peek().isdigit() else self.tex_argument()
         return ("root", tree, degree)
 
     def function(self, name: str) -> Tree:

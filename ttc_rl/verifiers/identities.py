@@ -74,21 +74,14 @@ def multiple(one: Tree, other: Tree) -> Fraction | bool | None:
     if not names:
         return False
     try:
-        ratio: int | None = None
-        for index, point in enumerate(_field_points(names, PRIMES[0], 4)):
-            a, b = (_Field(PRIMES[0], point).value(tree) for tree in (one, other))
-            if a == 0 and b == 0:
-                continue
-            if a == 0 or b == 0:
-                return False
-            here = a * pow(b, -1, PRIMES[0]) % PRIMES[0]
-            if ratio is not None and ratio != here:
-                return False
-            ratio = here
-            del index
-        if ratio is None:
-            return None
-        return _sign(one, other, names)
+        points = _field_points(names, PRIMES[0], 4)
+        values = [
+            tuple(_Field(PRIMES[0], at).value(tree) for tree in (one, other)) for at in points
+        ]
+        if any(len({pair[side] for pair in values}) == 1 for side in (0, 1)):
+            return False  # an equation that holds everywhere or nowhere
+        ratios = {a * pow(b, -1, PRIMES[0]) % PRIMES[0] if b else None for a, b in values}
+        return False if len(ratios) > 1 or ratios & {None, 0} else _sign(one, other, names)
     except (UnknownError, UndefinedError):
         return _multiple_digits(one, other, names)
 
@@ -349,10 +342,10 @@ def _points(names: Sequence[str], whole: bool) -> list[tuple[bool, dict[str, Fra
     """Points, each with whether it is positive; the others have negative numbers too."""
     rng = random.Random(" ".join(names))
     points: list[tuple[bool, dict[str, Fraction]]] = []
-    for i in range(8 if whole else 6):
+    for i in range(20 if whole else 6):
         if whole:
             point = {
-                n: Fraction(rng.choice(_WHOLE_POINTS)) if i < 6 else Fraction(rng.randint(1, 9))
+                n: Fraction(rng.choice(_WHOLE_POINTS)) if i < 6 else Fraction(rng.randint(1, 12))
                 for n in names
             }
         else:
@@ -706,6 +699,7 @@ def _multiple_digits(one: Tree, other: Tree, names: Sequence[str]) -> Fraction |
     letters = [name for name in names if name not in CONSTANTS]
     ratio = None
     seen = 0
+    values: list[Any] = []
     whole = _is_whole(one) or _is_whole(other)
     for _, point in _points(letters, whole):
         with mpmath.workdps(50):
@@ -714,6 +708,7 @@ def _multiple_digits(one: Tree, other: Tree, names: Sequence[str]) -> Fraction |
                 a, b = first.value(one), second.value(other)
             except (UnknownError, UndefinedError):
                 continue
+            values.append(b)
             tiny = max(first.scale, second.scale) * mpmath.mpf(10) ** -40
             if abs(a) <= tiny and abs(b) <= tiny:
                 continue
@@ -725,4 +720,6 @@ def _multiple_digits(one: Tree, other: Tree, names: Sequence[str]) -> Fraction |
             ratio, seen = here, seen + 1
     if ratio is None or seen < 3:
         return None
+    if all(abs(value - values[0]) <= abs(values[0]) * mpmath.mpf(10) ** -25 for value in values):
+        return False  # an equation that holds nowhere
     return Fraction(1 if mpmath.re(ratio) > 0 else -1)

@@ -27,6 +27,13 @@ _UNWRAPPED = re.compile(
 )
 _LONE_WRAP = re.compile(r"\\(?:mathbf|boldsymbol|bm|mathsf|mathit|pmb)\s*(?=[a-zA-Z0-9])")
 _SPELLINGS = [
+    (  # commands that lost the space behind them, as real data has them: \\piR, \\cosx
+        re.compile(
+            r"\\(times|cdot(?!s)|pi|sin|cos|tan|arcsin|arccos|arctan|ln|log|alpha|beta|theta)"
+            r"([A-Za-gi-z])(?![a-zA-Z])"
+        ),
+        r"\\\1 \2",
+    ),
     (re.compile(r"\{\s*\\rm\s+([^{}]*)\}"), r"\\mathrm{\1}"),
     (re.compile(r"\\rm(?![a-zA-Z])\s*(?=[-+\d])"), ""),
     (re.compile(r"\\(?:dfrac|tfrac|cfrac)(?![a-zA-Z])"), r"\\frac"),
@@ -121,14 +128,16 @@ def tidy(text: str) -> str:
         inside = text[len(start) : -len(end)]
         if text.startswith(start) and text.endswith(end) and start not in inside:
             text = inside.strip()
-    text = _GROUPED.sub("", text.replace("$$", " "))
+    text = _GROUPED.sub("", _INNER.sub(" ", text))
+    if len(_DOLLAR.findall(text)) % 2 == 0:
+        text = _DOLLAR.sub(" ", text)
     text = _VECTOR.sub(lambda m: rf"\hat{{{m['braced'] or m['bare']}}}", text)
     text = _LONE_WRAP.sub(" ", _UNWRAPPED.sub("", text))
     text = _DROPPED.sub("", _GROUPED.sub("", text))
     for pattern, spelling in _SPELLINGS:
         text = pattern.sub(spelling, text)
     text = _TEXT_NUMBER.sub(r"\1", text)
-    text = _LABEL.sub("", _SIMPLE_GROUP.sub(r"\1", text.strip()))
+    text = _LABEL.sub("", _SIMPLE_GROUP.sub(r"\1\2", text.strip()))
     text = _bare(text)
     if _SPACED_LIST.fullmatch(text) and not _SPACED_THOUSANDS.fullmatch(text):
         return ", ".join(text.split())
@@ -176,10 +185,12 @@ _VECTOR = re.compile(
     r"\\(?:mathbf|boldsymbol|bm|vec|hat|bf)\s*(?:\{\s*\\?(?P<braced>[ijk])(?:math)?\s*\}"
     r"|\\?(?P<bare>[ijk])(?:math)?(?![a-zA-Z]))"
 )
+_INNER = re.compile(r"\$\$|(?<!\\)\\[()\[\]]")
+_DOLLAR = re.compile(r"(?<!\\)\$")
 _TEXT_NUMBER = re.compile(
     r"\\(?:text|mathrm|mbox|textbf|textit|textrm)\s*\{\s*([-+]?[\d$][^{}]*)\}"
 )
-_SIMPLE_GROUP = re.compile(r"(?<![\w\\^_}\]])\{\s*([-+]?[\d.]+)\s*\}", re.ASCII)
+_SIMPLE_GROUP = re.compile(r"((?:^|[=,(<>:+-])\s*)\{\s*([-+]?[\d.]+)\s*\}(?!\s*[\^_{])", re.ASCII)
 
 
 def tidy_pair(gold: str, answer: str) -> tuple[str, str]:

@@ -51,8 +51,8 @@ def numeral(text: str) -> tuple[str, int] | None:
     alphabet = string.digits + string.ascii_lowercase
     if abs(base) < 2 or any(alphabet.find(digit) >= abs(base) for digit in digits if digit != "."):
         return None
-    if not digits[0].isdigit() and abs(base) <= 10:
-        return None
+    if abs(base) > 36 or (digits.isalpha() and (abs(base) != 16 or len(digits) < 2)):
+        return None  # a letter with an index
     return match["minus"] + (digits.lstrip("0") or "0"), base
 
 
