@@ -66,7 +66,7 @@ def test_exact_answers(gold: str, completion: str, answer: str | None, correct: 
         (r"\boxed{A} no, \boxed{C}", "C"),
         ("The answer is (C).", "C"),
         ("the answer is **C**", "C"),
-        ("Answer: c", None),
+        ("Answer: c", "C"),
         ("Answer: (c)", "C"),
         ("Answer: B\n", "B"),
         ("The answer is B, as I said", "B"),
