@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from ttc_rl.sandbox import VARIABLE, Sandbox, probe
 from ttc_rl.schema import Task, UserError, Verdict
 from ttc_rl.sources import load_tasks
-from ttc_rl.verifiers import programs
+from ttc_rl.verifiers import programs, verify
 from ttc_rl.verifiers.program_tests import split_assert
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "programs.jsonl"
@@ -160,3 +161,14 @@ def test_reference_solutions_pass_silence_and_strangers_do_not(data: Path, name:
     assert [v.reason for v in grades[: len(tasks)] if not v.correct] == []
     assert {v.status for v in grades[len(tasks) : 2 * len(tasks)]} == {"no_answer"}
     assert [t.id for t, v in zip(tasks, grades[2 * len(tasks) :], strict=True) if v.correct] == []
+
+
+def test_a_benchmark_may_ask_for_the_prelude_of_its_own_runner():
+    """LiveCodeBench's runner imports the usual modules and lets programs recurse deeply."""
+    program = (
+        "```python\ndef f(n): return n and 1 + f(n - 1)\nprint(Counter('aab')['a'] + f(5000))\n```"
+    )
+    tests = ({"type": "stdin", "input": "", "output": "5002"},)
+    plain = Task("code", "p", tests=tests)
+    assert verify(plain, program).correct is False
+    assert verify(replace(plain, meta={"prelude": True}), program).correct is True

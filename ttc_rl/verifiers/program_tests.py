@@ -60,7 +60,7 @@ def job(task: Task, program: str, trials: list[Trial]) -> Job:
     meta = task.meta
     kinds = {test.get("type") for test in task.tests}
     preamble = str(meta.get("preamble") or "")
-    if not preamble and "functional" in kinds:
+    if not preamble and ("functional" in kinds or meta.get("prelude")):
         preamble = PRELUDE
     if not preamble and "check" in kinds and "```" not in task.prompt:
         preamble = import_lines(task.prompt)
