@@ -164,7 +164,7 @@ def read_answer(completion: str, options: list[str]) -> str | None:
 
 
 Reading = tuple[bool, str | None]
-"""Whether two letters were given, and the option."""
+"""Whether two letters were given or one in brackets that is no option, and the option."""
 
 
 def _plain(text: str) -> str:
@@ -211,7 +211,8 @@ def _read_said(said: str, options: list[str]) -> Reading:
             return True, None
         line = rest.partition("\n")[0].strip(" .*")
         if closed or _ENDS.match(rest) or (line and _by_text(line, options) == letter.upper()):
-            return False, _known(letter, options)
+            chosen = _known(letter, options)
+            return closed and chosen is None, chosen
     line = re.split(r"\n|</", said, maxsplit=1)[0].strip()
     for text in (
         line,
