@@ -7,12 +7,11 @@ a single step is trained. The gain is the arm's mean correctness on that task mi
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
 
 from eval.summary import Json, Result
-from ttc_rl.metrics import rank_correlation, t_interval
+from ttc_rl.metrics import Estimate, rank_correlation, t_interval
 from ttc_rl.run_dir import RunDir, read_json
 
 BASE = "base"
@@ -25,7 +24,7 @@ def sigma_against_gain(runs: Sequence[tuple[RunDir, Mapping[str, Result]]]) -> J
     over tasks, several have Student's over seeds. Arms of experts are left out: each expert has a
     curriculum of its own.
     """
-    found: dict[str, list[Any]] = {}
+    by_arm: dict[str, list[Estimate]] = {}
     for run, results in runs:
         recipe = run.load_recipe()
         for arm in recipe.arm_names:
@@ -37,11 +36,11 @@ def sigma_against_gain(runs: Sequence[tuple[RunDir, Mapping[str, Result]]]) -> J
                 }
                 correlation = _correlation(sigma, results[arm], results[BASE])
                 if correlation is not None:
-                    found.setdefault(arm, []).append(correlation)
-    return {arm: _over_seeds(estimates) for arm, estimates in found.items()}
+                    by_arm.setdefault(arm, []).append(correlation)
+    return {arm: _over_seeds(estimates) for arm, estimates in by_arm.items()}
 
 
-def _correlation(sigma: Mapping[str, float], arm: Result, base: Result) -> Any:
+def _correlation(sigma: Mapping[str, float], arm: Result, base: Result) -> Estimate | None:
     before = {row["task_id"]: value for row, value in zip(base.tasks, base.avg, strict=True)}
     pairs = [
         (sigma[row["task_id"]], value - before[row["task_id"]])
@@ -51,7 +50,7 @@ def _correlation(sigma: Mapping[str, float], arm: Result, base: Result) -> Any:
     return rank_correlation(*zip(*pairs, strict=True)) if pairs else None
 
 
-def _over_seeds(estimates: Iterable[Any]) -> Json:
-    several = list(estimates)
-    one = several[0] if len(several) == 1 else t_interval([e.value for e in several])
-    return asdict(one) | {"seeds": len(several)}
+def _over_seeds(estimates: Sequence[Estimate]) -> Json:
+    single = len(estimates) == 1
+    mean = estimates[0] if single else t_interval([estimate.value for estimate in estimates])
+    return asdict(mean) | {"seeds": len(estimates)}

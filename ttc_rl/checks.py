@@ -102,7 +102,7 @@ def _uses_model(recipe: Recipe, stages: tuple[Stage, ...]) -> bool:
     selecting = recipe.selection.method in NEEDS_MODEL or recipe.embed.model == POLICY
     drawn = recipe.eval.models is None or "base" in recipe.eval.models or recipe.experts
     uses = {
-        "select": selecting or recipe.preflight is not None,
+        "select": selecting or recipe.preflight or recipe.model.warmup,
         "train": True,
         "eval": drawn and recipe.engine.backend != "endpoint",
     }

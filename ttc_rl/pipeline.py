@@ -58,6 +58,8 @@ def _note_base(job: Job) -> None:
     from ttc_rl.train.supervised import warmup_of
 
     model, versions = job.recipe.model, read_json(job.run.versions)
+    if model.warmup is not None:
+        check_extras(job.recipe)
     origin = packaged_origin(model.path) if model.path else None
     warmup = warmup_of(starting_model(job.recipe, job.say)) if model.warmup else None
     about = {name: fact for name, fact in (("origin", origin), ("warmup", warmup)) if fact}

@@ -6,10 +6,8 @@ from typing import Any
 
 import torch
 
-Dtype = str | None
 
-
-def hardware_fields(config_class: Any, dtype: Dtype) -> dict[str, Any]:
+def hardware_fields(config_class: Any, dtype: str | None) -> dict[str, Any]:
     """Return fields of a TRL config for this machine; `dtype` is the recipe's `model.dtype`.
 
     With bfloat16 the weights stay float32 and each product is computed in bfloat16 (autocast):

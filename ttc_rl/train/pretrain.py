@@ -58,11 +58,11 @@ def base_model(
             dict(templates),
         ]
     )
-    folder, made = cache_dir() / "models" / key, False
+    folder = cache_dir() / "models" / key
+    if (folder / "pretrain.json").exists():
+        say(f"base model {key}: cached")
 
     def make(beside: Path) -> None:
-        nonlocal made
-        made = True
         disable_progress_bar()
         model, tokenizer, log = _train(config, seed, templates, say)
         model.save_pretrained(beside)
@@ -70,10 +70,7 @@ def base_model(
         about = {"config": config.model_dump(), "seed": seed, "log": log}
         write_json(beside / "pretrain.json", about)
 
-    made_once(folder, "pretrain.json", make)
-    if not made:
-        say(f"base model {key}: cached")
-    return folder
+    return made_once(folder, "pretrain.json", make)
 
 
 def architecture(config: PretrainConfig, vocabulary: int) -> Qwen3Config:
