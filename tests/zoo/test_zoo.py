@@ -19,6 +19,8 @@ from ttc_rl.job import Job
 from ttc_rl.prompts import chat_turns
 from ttc_rl.run_dir import ArmDir, RunDir, read_jsonl
 from ttc_rl.schema import Task, UserError
+from ttc_rl.train.examples import supervised
+from ttc_rl.train.gradients import load_differentiable
 from ttc_rl.train.ledger import Ledger
 from ttc_rl.train.limits import check_room, ends
 
@@ -37,6 +39,18 @@ def test_a_family_goes_all_the_way(
     walk = Walk.begin(models[name], tmp_path, adapter)
     for stage in STAGES.values():
         stage(walk)
+
+
+@pytest.mark.parametrize("name", list(FAMILIES))
+def test_the_adapter_of_gradient_features_sits_on_attention_alone(
+    models: dict[str, Path], name: str
+):
+    model = load_differentiable(models[name], {}, 2, 0)
+    task = Task("exact", "a b c", "c")
+    assert model.gradient(supervised(task, "c", model)).any()
+    touched = {n for n, p in model.model.named_parameters() if p.requires_grad}
+    assert touched
+    assert all("attn" in n and ("lora_A" in n or "lora_B" in n) for n in touched)
 
 
 # --------------------------------------------------------------------------- end tokens

@@ -20,10 +20,12 @@ from typing import Any
 import numpy as np
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers.pytorch_utils import Conv1D
 from transformers.utils.logging import disable_progress_bar
 
 from ttc_rl.prompts import prompt_ids
 from ttc_rl.schema import Task, content_hash
+from ttc_rl.train.adapters import ignore_warnings_of_peft
 
 # n examples, F features of the sketch, p parameters that have a gradient.
 CHUNK = 64
@@ -133,13 +135,23 @@ def load_differentiable(
         from peft import LoraConfig, get_peft_model
 
         torch.manual_seed(seed)
-        targets = ["q_proj", "k_proj", "v_proj", "o_proj"]
-        adapter = LoraConfig(r=lora_rank, lora_alpha=4 * lora_rank, target_modules=targets)
+        adapter = LoraConfig(
+            r=lora_rank, lora_alpha=4 * lora_rank, target_modules=attention_matrices(model)
+        )
         with warnings.catch_warnings():
-            # peft asks by the old name, as TRL does; nothing a user could change.
-            warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")
+            ignore_warnings_of_peft()
             model = get_peft_model(model, adapter)
     return Differentiable(model.eval(), load_tokenizer(base), templates)
+
+
+def attention_matrices(model: Any) -> list[str]:
+    """Return the names of the linear layers inside the model's attention, as the family calls them:
+    q_proj to o_proj, GPT-2's c_attn and c_proj, Phi-3's qkv_proj and o_proj."""
+    return [
+        name
+        for name, module in model.named_modules()
+        if "attn" in name and isinstance(module, torch.nn.Linear | Conv1D)
+    ]
 
 
 def load_tokenizer(base: Path | str) -> Any:
