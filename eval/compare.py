@@ -6,15 +6,15 @@ shown where there is one seed only, does not.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 
 from eval.benchmarks import target_name
 from eval.flips import flips
 from eval.matrix import specialisation
+from eval.pooling import variants
 from eval.results import avg_name
 from eval.sigma import sigma_against_gain
 from eval.summary import (
@@ -27,8 +27,14 @@ from eval.summary import (
     summary,
 )
 from eval.variants import MARK
-from ttc_rl.config import Recipe
-from ttc_rl.metrics import mean_interval, paired_difference, t_difference, t_interval
+from ttc_rl.metrics import (
+    Estimate,
+    mean_interval,
+    paired_difference,
+    t_difference,
+    t_interval,
+    t_share,
+)
 from ttc_rl.run_dir import RunDir
 from ttc_rl.schema import UserError
 
@@ -42,74 +48,56 @@ class Trial:
     run: RunDir
     target: str
     seed: int
-    variant: str
+    variants: Mapping[str, str]
+    """Model -> name of its variant, empty where there is only one."""
     results: Mapping[str, Mapping[str, Result]]
 
     def named(self, benchmark: str) -> dict[str, Result]:
-        """Results by the name under which several runs are shown: `sift`, or `sift [lr=1e-6]`."""
-        suffix = f" [{self.variant}]" if self.variant else ""
-        return {f"{arm}{suffix}": r for arm, r in self.results.get(benchmark, {}).items()}
+        """Results by the name under which several runs are shown: `sift`, or `sift [A]`."""
+        return {
+            f"{arm} [{self.variants[arm]}]" if self.variants[arm] else arm: result
+            for arm, result in self.results.get(benchmark, {}).items()
+        }
 
 
 def compare(runs: Sequence[RunDir]) -> Json:
     """Arms over several runs: by target, over all targets, and how specific the gains are."""
-    trials = load_trials(runs)
+    trials, legend = load_trials(runs)
     for name in {name for trial in trials for name in trial.results}:
         check_same_tasks([r for t in trials for r in t.results.get(name, {}).values()])
     targets = list(dict.fromkeys(trial.target for trial in trials))
     by_target = {name: [t for t in trials if t.target == name] for name in targets}
     return {
         "runs": [
-            {"folder": str(t.run.root), "target": t.target, "seed": t.seed, "variant": t.variant}
+            {
+                "folder": str(t.run.root),
+                "target": t.target,
+                "seed": t.seed,
+                "variant": "; ".join(dict.fromkeys(name for name in t.variants.values() if name)),
+            }
             for t in trials
         ],
+        "variants": legend,
         "targets": {name: _target(name, group) for name, group in by_target.items()},
         "overall": _overall(by_target) if len(targets) > 1 else None,
         "matrix": _matrices(by_target) if len(targets) > 1 else {},
     }
 
 
-def load_trials(runs: Sequence[RunDir]) -> list[Trial]:
-    """The runs' results. Where an arm of one target and seed stands in two runs, or their base is
-    another model, they are told apart by the keys in which the recipes differ.
-    """
+def load_trials(runs: Sequence[RunDir]) -> tuple[list[Trial], dict[str, str]]:
+    """Return the runs' results, told apart wherever their recipes differ in more than the seed, and
+    what the letters stand for that tell them apart."""
     recipes, results = [run.load_recipe() for run in runs], [load_results(run) for run in runs]
     for run, found in zip(runs, results, strict=True):
         if not found:
             raise UserError(f"{run.root}: holds no results yet; `ttc-rl eval` makes them")
-    variants = _variants(runs, recipes) if _collide(recipes, results) else [""] * len(runs)
-    return [
-        Trial(run, target_name(recipe), recipe.seed, variant, found)
-        for run, recipe, variant, found in zip(runs, recipes, variants, results, strict=True)
+    models = [{name for of in found.values() for name in of} for found in results]
+    names, legend = variants(recipes, models, [str(run.root) for run in runs])
+    trials = [
+        Trial(run, target_name(recipe), recipe.seed, name, found)
+        for run, recipe, name, found in zip(runs, recipes, names, results, strict=True)
     ]
-
-
-def _collide(recipes: Sequence[Recipe], results: Sequence[Mapping[str, Iterable[str]]]) -> bool:
-    seen: dict[tuple[str, int, str], str] = {}
-    for recipe, found in zip(recipes, results, strict=True):
-        for arm in {arm for models in found.values() for arm in models}:
-            what = repr(recipe.model) if arm == "base" else repr(id(recipe))
-            if seen.setdefault((target_name(recipe), recipe.seed, arm), what) != what:
-                return True
-    return False
-
-
-def _variants(runs: Sequence[RunDir], recipes: Sequence[Recipe]) -> list[str]:
-    """`selection.size=10` for each run, or its folder where recipes do not tell them apart."""
-    flat = [dict(_leaves(recipe.model_dump(exclude={"seed", "target"}))) for recipe in recipes]
-    keys = list(dict.fromkeys(key for leaves in flat for key in leaves))
-    varying = [key for key in keys if len({repr(leaves.get(key)) for leaves in flat}) > 1]
-    names = [", ".join(f"{key}={leaves.get(key)}" for key in varying) for leaves in flat]
-    apart = {(name, target_name(r), r.seed) for name, r in zip(names, recipes, strict=True)}
-    return names if len(apart) == len(runs) else [str(run.root) for run in runs]
-
-
-def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+    return trials, legend
 
 
 # --------------------------------------------------------------------------- what repeats
@@ -133,7 +121,8 @@ def _arm(name: str) -> str:
 
 
 def _pairs(models: Sequence[str]) -> list[tuple[str, str]]:
-    """Two arms of one variant, or one arm in two variants; not everything against everything.
+    """Two arms of one variant or of none, or one arm in two variants; not everything against
+    everything.
 
     One base under two variants is the same model twice, unless it is the model that varies.
     """
@@ -141,7 +130,8 @@ def _pairs(models: Sequence[str]) -> list[tuple[str, str]]:
     def worth_it(a: str, b: str) -> bool:
         if _arm(a) == _arm(b):
             return _arm(a) != "base" or "model" in a
-        return a.partition(" [")[2] == b.partition(" [")[2]
+        suffixes = {name.partition(" [")[2] for name in (a, b)}
+        return len(suffixes - {""}) <= 1
 
     return [(a, b) for i, a in enumerate(models) for b in models[:i] if worth_it(a, b)]
 
@@ -187,7 +177,7 @@ def _estimates(series: Series, models: Series | None = None) -> Json:
     for name, metric, by_seed in ((n, m, s) for n, ms in series.items() for m, s in ms.items()):
         seeds = list(by_seed)
         if len(seeds) > 1:
-            over_seeds = t_difference if models is not None else t_interval
+            over_seeds = t_difference if models is not None else t_share
             estimate = over_seeds([float(value.mean()) for value in by_seed.values()])
         elif seeds and models is not None:
             a, b = (models[arm][metric][seeds[0]] for arm in pairs[name])
@@ -210,7 +200,9 @@ def _target(target: str, trials: Sequence[Trial]) -> Json:
         "seeds": sorted({trial.seed for trial in trials}),
         "benchmarks": {name: _benchmark(_by_seed(trials, name)) for name in names},
         "retention": _retention(target, trials),
-        "sigma": sigma_against_gain([(t.run, t.results.get(target, {})) for t in trials]),
+        "sigma": sigma_against_gain(
+            [(t.run, t.results.get(target, {}), t.variants) for t in trials]
+        ),
     }
 
 
@@ -277,12 +269,12 @@ def _overall(by_target: Mapping[str, Sequence[Trial]]) -> Json:
     models = [_models(_by_seed(trials, target)) for target, trials in by_target.items()]
     return {
         "targets": list(by_target),
-        "models": _over_targets(models),
-        "differences": _over_targets([_differences(series) for series in models]),
+        "models": _over_targets(models, t_share),
+        "differences": _over_targets([_differences(series) for series in models], t_interval),
     }
 
 
-def _over_targets(series: Sequence[Series]) -> Json:
+def _over_targets(series: Sequence[Series], interval: Callable[..., Estimate]) -> Json:
     """Only seeds that every target has count: a mean over fewer targets is another quantity."""
     first, rest = series[0], series[1:]
     found: Json = {}
@@ -292,7 +284,7 @@ def _over_targets(series: Sequence[Series]) -> Json:
             shared = sorted(set.intersection(*(set(block) for block in blocks)))
             means = [float(np.mean([block[seed].mean() for block in blocks])) for seed in shared]
             if means:
-                estimate = asdict(t_interval(means)) | {"seeds": len(means)}
+                estimate = asdict(interval(means)) | {"seeds": len(means)}
                 found.setdefault(name, {})[metric] = estimate
     return found
 

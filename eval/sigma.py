@@ -17,15 +17,17 @@ from ttc_rl.run_dir import RunDir, read_json
 BASE = "base"
 
 
-def sigma_against_gain(runs: Sequence[tuple[RunDir, Mapping[str, Result]]]) -> Json:
+def sigma_against_gain(
+    runs: Sequence[tuple[RunDir, Mapping[str, Result], Mapping[str, str]]],
+) -> Json:
     """Arm -> Spearman's correlation over a target's tasks of sigma before and gain after.
 
-    `runs` are seeds of one target, each with its models' results on it. One seed has an interval
-    over tasks, several have Student's over seeds. Arms of experts are left out: each expert has a
-    curriculum of its own.
+    `runs` are seeds of one target, each with its models' results on it and the names of their
+    variants. One seed has an interval over tasks, several have Student's over seeds. Arms of
+    experts are left out: each expert has a curriculum of its own.
     """
     by_arm: dict[str, list[Estimate]] = {}
-    for run, results in runs:
+    for run, results, variants in runs:
         recipe = run.load_recipe()
         for arm in recipe.arm_names:
             selection = run.arm(arm, recipe).selection
@@ -36,7 +38,8 @@ def sigma_against_gain(runs: Sequence[tuple[RunDir, Mapping[str, Result]]]) -> J
                 }
                 correlation = _correlation(sigma, results[arm], results[BASE])
                 if correlation is not None:
-                    by_arm.setdefault(arm, []).append(correlation)
+                    name = f"{arm} [{variants[arm]}]" if variants[arm] else arm
+                    by_arm.setdefault(name, []).append(correlation)
     return {arm: _over_seeds(estimates) for arm, estimates in by_arm.items()}
 
 

@@ -205,7 +205,8 @@ def comparison_tables(
             if name != target and target in part["benchmarks"] and not every_benchmark:
                 continue
             what = f"{name} (target)" if name == target else f"{name}, trained for {target}"
-            title = f"{what}: {cells['tasks']} tasks x {cells['samples']} samples, {_seeds(part)}"
+            size = f"{cells['tasks']} tasks x {cells['samples']} samples"
+            title = f"{what}: {size}, {_seeds(cells['models'])}"
             tables.append(_grid(f"{title}, %", cells["models"], share))
             if cells["differences"]:
                 found, note = cells["differences"], star_note(cells["differences"])
@@ -214,7 +215,15 @@ def comparison_tables(
                 tables.append(_flips_table(what, cells["flips"]))
         if part["retention"]:
             tables.append(_retention_table(target, part["retention"]))
-    return tables + _sigma_tables(comparison["targets"])
+    return tables + _sigma_tables(comparison["targets"]) + _legend(comparison["variants"])
+
+
+def _legend(variants: Mapping[str, str]) -> list[Table]:
+    """What the letters behind the arms stand for."""
+    rows = [[letter, keys] for letter, keys in variants.items()]
+    return (
+        [Table("variants: runs differ in more than their seed", ["", "keys"], rows)] if rows else []
+    )
 
 
 def changed_tasks_tables(comparison: Mapping[str, Any]) -> list[Table]:
@@ -259,9 +268,15 @@ def comparison_markdown(comparison: Mapping[str, Any], *, every_benchmark: bool 
     return "\n".join(table.markdown() for table in tables)
 
 
-def _seeds(part: Mapping[str, Any]) -> str:
-    count = len(part["seeds"])
-    return f"{count} seeds, interval over seeds" if count > 1 else "1 seed, interval over tasks"
+def _seeds(models: Mapping[str, Mapping[str, Any]]) -> str:
+    """How many seeds the estimates of a table are over, and of what their intervals tell."""
+    counts = sorted({estimate["seeds"] for cells in models.values() for estimate in cells.values()})
+    if counts == [1]:
+        return "1 seed, interval over tasks"
+    if counts[0] == 1:
+        return f"1 to {counts[-1]} seeds, interval over seeds, or over tasks where there is 1"
+    count = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    return f"{count} seeds, interval over seeds"
 
 
 def _retention_table(target: str, retention: Mapping[str, Any]) -> Table:

@@ -90,6 +90,77 @@ def test_a_sweep_is_told_apart_by_what_differs(make_run: Any, tmp_path: Path):
     assert "sift [selection.size=10] - random [selection.size=1]" not in cells["differences"]
 
 
+def models_of(runs: list[Any]) -> dict[str, int]:
+    """Model -> seeds that its row holds."""
+    cells = compare(runs)["targets"]["sums"]["benchmarks"]["sums"]["models"]
+    return {name: found["avg@4"]["seeds"] for name, found in cells.items()}
+
+
+def test_only_equal_recipes_pool_as_seeds(make_run: Any, tmp_path: Path):
+    """Run of 240 picks with seed 0, run of 40 picks with seed 1: no two seeds of one thing."""
+
+    def made(name: str, seed: int, **keys: Any) -> Any:
+        return make_run(tmp_path / name, "sums", seed, ARMS, **keys)
+
+    first = made("a", 0, selection={"size": 240})
+    other = made("b", 1, selection={"size": 40})
+    assert models_of([first, other]) == {
+        "base": 2,
+        **{f"random [selection.size={n}]": 1 for n in (240, 40)},
+        **{f"sift [selection.size={n}]": 1 for n in (240, 40)},
+    }
+    free = made("c", 1, selection={"size": 240}, train={"micro_batch": 4}, track={"project": "x"})
+    assert models_of([first, free]) == {"base": 2, "random": 2, "sift": 2}
+    warm = made("d", 1, selection={"size": 240}, eval={"temperature": 0.5})
+    assert models_of([first, warm])["base [eval.temperature=0.5]"] == 1
+
+
+def test_a_key_of_one_arm_makes_variants_of_that_arm_alone(make_run: Any, tmp_path: Path):
+    def made(seed: int, noise: float) -> Any:
+        arms = {"random": {}, "sift": {"selection": {"noise": noise}}}
+        return make_run(tmp_path / f"s{seed}", "sums", seed, ARMS, arms=arms)
+
+    assert models_of([made(0, 0.1), made(1, 0.2)]) == {
+        "base": 2,
+        "random": 2,
+        "sift [arms.sift.selection.noise=0.1]": 1,
+        "sift [arms.sift.selection.noise=0.2]": 1,
+    }
+
+
+def test_a_long_difference_is_a_letter_with_a_legend(make_run: Any, tmp_path: Path):
+    def made(seed: int, **selection: Any) -> Any:
+        return make_run(tmp_path / f"s{seed}", "sums", seed, ARMS, selection=selection)
+
+    runs = [
+        made(0, size=240, noise=0.1),
+        made(1, size=40, noise=0.25),
+        made(2, size=40, noise=0.25),
+    ]
+    assert models_of(runs)["sift [A]"] == 1
+    assert models_of(runs)["sift [B]"] == 2
+    found = compare(runs)
+    assert found["variants"]["B"] == "selection.size=40, selection.noise=0.25"
+    assert "| B | selection.size=40, selection.noise=0.25 |" in comparison_markdown(found)
+    assert "1 to 3 seeds" in comparison_markdown(found)
+
+
+def test_two_runs_of_one_recipe_and_seed_are_told_apart(make_run: Any, tmp_path: Path):
+    runs = [make_run(tmp_path / name, "sums", 1, ARMS) for name in ("once", "again")]
+    found = compare(runs)
+    assert str(tmp_path / "again") in found["variants"].values()
+    assert models_of(runs)["sift [B]"] == 1
+
+
+def test_intervals_of_shares_stay_between_0_and_100(make_run: Any, tmp_path: Path):
+    skills = [{"base": {"sums": s}, "sift": {"sums": 1 - s}} for s in (0.0, 0.7)]
+    runs = [make_run(tmp_path / f"s{i}", "sums", i, skill) for i, skill in enumerate(skills)]
+    cells = compare(runs)["targets"]["sums"]["benchmarks"]["sums"]
+    base, pair = cells["models"]["base"]["avg@4"], cells["differences"]["sift - base"]["avg@4"]
+    assert (base["lo"], base["hi"]) == (0.0, 1.0)
+    assert pair["lo"] < -1
+
+
 def study(make_run: Any, tmp_path: Path) -> list[Any]:
     """Three targets, two seeds; every curriculum helps its own target and hurts the others."""
     targets = ("sums", "twos", "tens")

@@ -33,7 +33,7 @@ def differences(old: Recipe, new: Recipe) -> list[tuple[str, Any, Any]]:
     return [
         (key, before, after)
         for key, before, after in _differences("", old.model_dump(), new.model_dump())
-        if not _is_free(key)
+        if not is_free(key)
     ]
 
 
@@ -50,7 +50,7 @@ def _differences(key: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]
         yield key, old, new
 
 
-def _is_free(key: str) -> bool:
+def is_free(key: str) -> bool:
     parts = key.split(".")
     parts = parts[2:] if parts[0] == "arms" else parts
     return any(parts[: name.count(".") + 1] == name.split(".") for name in FREE)

@@ -26,7 +26,7 @@ from ttc_rl.metrics.power import Spread, assumed_spread, measured_spread
 from ttc_rl.metrics.ranks import rank_correlation
 from ttc_rl.metrics.rating import Elo, elo
 from ttc_rl.metrics.resampling import bootstrap_mean, bootstrap_means, resampled_means
-from ttc_rl.metrics.student import t_difference, t_interval, t_quantile, t_two_sided_p
+from ttc_rl.metrics.student import t_difference, t_interval, t_quantile, t_share, t_two_sided_p
 
 __all__ = [
     "Difference",
@@ -53,6 +53,7 @@ __all__ = [
     "t_difference",
     "t_interval",
     "t_quantile",
+    "t_share",
     "t_two_sided_p",
     "weighted_maj_at_k",
 ]

@@ -29,6 +29,14 @@ def t_interval(values: Sequence[float]) -> Estimate:
     return Estimate(mean, mean - half, mean + half)
 
 
+def t_share(values: Sequence[float]) -> Estimate:
+    """`t_interval` of shares in [0, 1], cut to [0, 1]: few seeds have wide intervals."""
+    found = t_interval(values)
+    if found.lo is None or found.hi is None:
+        return found
+    return Estimate(found.value, max(0.0, found.lo), min(1.0, found.hi))
+
+
 @functools.cache
 def t_quantile(p: float, df: int) -> float:
     """The t with P(T <= t) = p for Student's T with `df` degrees of freedom, 0.5 <= p < 1.
