@@ -14,6 +14,7 @@ from eval.benchmarks import is_prompt, target_names
 from eval.report_carried import sentence
 from eval.tables import points, share, shown
 from ttc_rl.config import Recipe, dump_recipe
+from ttc_rl.printable import in_markdown
 
 Json = dict[str, Any]
 BLIND = ("random", "kmeans++", "uncertainty")
@@ -177,7 +178,13 @@ def _curriculum(told: Told) -> Iterator[str]:
             f"{found['certificate']['share']:.1%} of what any {found['size']:,} tasks of this "
             "corpus can remove of the targets' variance."
         )
-        yield "Chosen from: " + ", ".join(f"{n} {c:,}" for n, c in found["sources"].items()) + "."
+        yield (
+            "Chosen from: "
+            + ", ".join(
+                f"{in_markdown(name)} {count:,}" for name, count in found["sources"].items()
+            )
+            + "."
+        )
     following = told.recipe.train.curriculum.method
     if following != "static":
         yield f"While training, each step's tasks were chosen anew by `{following}` from a pool."
@@ -288,7 +295,11 @@ def _licences(told: Told) -> Iterator[str]:
         yield "Not recorded: the run was made by an earlier ttc-rl."
         return
     rows = [
-        [_source(row), row.get("hub") or "", f"{row['tasks']:,}", _licence(row)]
+        [
+            *map(in_markdown, (_source(row), row.get("hub") or "")),
+            f"{row['tasks']:,}",
+            in_markdown(_licence(row)),
+        ]
         for row in told.corpus
     ]
     yield "The corpus that the curriculum was chosen from, with each source's licence:"

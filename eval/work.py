@@ -151,7 +151,7 @@ class Queue:
 
     def owner(self, lease: Path) -> str:
         try:
-            return lease.read_text()
+            return lease.read_text(encoding="utf-8")
         except FileNotFoundError:
             return ""
 

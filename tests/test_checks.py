@@ -56,7 +56,9 @@ def refused(recipe: Recipe, run: Path) -> str:
 
 
 def change(file: Path, **keys: Any) -> None:
-    file.write_text(json.dumps(json.loads(file.read_text()) | keys))
+    file.write_text(
+        json.dumps(json.loads(file.read_text(encoding="utf-8")) | keys), encoding="utf-8"
+    )
 
 
 def cut(file: Path) -> None:

@@ -48,7 +48,7 @@ def write_tasks(path: Path, count: int, start: int = 0) -> Path:
         f'{{"kind": "math", "prompt": "add {i} and 1", "answer": "{i + 1}"}}'
         for i in range(start, start + count)
     ]
-    path.write_text("\n".join(rows) + "\n")
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
     return path
 
 

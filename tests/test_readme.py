@@ -11,7 +11,7 @@ from ttc_rl import Task, load_tasks, maj_at_k, pass_at_k, select, verify, verify
 from ttc_rl.cli import app
 from ttc_rl.config import load_recipe
 
-README = Path("README.md").read_text()
+README = Path("README.md").read_text(encoding="utf-8")
 COMMANDS = sorted(set(re.findall(r"^ttc-rl ([a-z]+)", README, re.MULTILINE)))
 RECIPES = sorted(set(re.findall(r"recipes/[\w/-]+\.yaml", README)))
 FILES = sorted(set(re.findall(r"(?:tests|docs|ttc_rl|eval)/[\w/]+\.(?:py|md)", README)))

@@ -46,7 +46,7 @@ def killed_once(run_dir: Path, reached: Callable[[], bool], *extra: str) -> None
 
 
 def lines(path: Path) -> int:
-    return len(path.read_text().splitlines()) if path.exists() else 0
+    return len(path.read_text(encoding="utf-8").splitlines()) if path.exists() else 0
 
 
 def executed(folder: Path) -> list[str]:

@@ -23,7 +23,7 @@ def write_tasks(path: Path, count: int, start: int) -> Path:
         {"kind": "math", "prompt": f"add {i} and 1", "answer": str(i + 1)}
         for i in range(start, start + count)
     ]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return path
 
 

@@ -76,7 +76,7 @@ def steps_of(folder: ArmDir) -> list[Path]:
 
 
 def test_the_sweep_that_is_documented_runs_our_command_line():
-    sweep = YAML(typ="safe").load(Path("docs/wandb-sweep.yaml").read_text())
+    sweep = YAML(typ="safe").load(Path("docs/wandb-sweep.yaml").read_text(encoding="utf-8"))
     assert sweep["program"] == "ttc-rl"
     drawn = [f"{key}=0.1" if "noise" in key else f"{key}=120" for key in sweep["parameters"]]
     words = [w for w in sweep["command"][2:] if "$" not in w and w not in ("--run-dir",)]

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.console import Console
 
+from ttc_rl.printable import Terminal
 from ttc_rl.ranks import is_main
 from ttc_rl.schema import FULL_DISK, UserError, is_full_disk
 from ttc_rl.tether import follow_launch
@@ -30,7 +30,7 @@ app = typer.Typer(
     epilog="Any key of a recipe can be set on the command line: selection.size=500 seed=1",
 )
 # Without a terminal (a log file, a pipe) tables get the width they need.
-console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+console = Terminal(width=None if sys.stdout.isatty() else 160)
 started = time.monotonic()
 
 
@@ -78,8 +78,7 @@ def main() -> None:
 
 
 def _fail(told: str) -> None:
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    console.print(f"ttc-rl: {told}", markup=False)
+    Terminal(stderr=True).print(f"ttc-rl: {told}", markup=False, soft_wrap=True)
     sys.exit(2)
 
 
@@ -650,7 +649,7 @@ def _select(job: Job, explain: bool) -> None:
     for name in job.parts:
         folder = job.arm(name)[1]
         if explain:
-            console.print(Markdown(folder.explanation.read_text()))
+            console.print(Markdown(folder.explanation.read_text(), hyperlinks=False))
         say(f"{name}: {folder.curriculum}, explained in {folder.explanation}")
 
 

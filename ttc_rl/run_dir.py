@@ -330,7 +330,7 @@ def append_jsonl(path: Path, rows: Iterable[Any], *, to_disk: bool = True) -> No
     No kill loses what was written; without `to_disk` a power cut does, until `sync`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
+    with path.open("a", encoding="utf-8") as file:
         file.write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
         file.flush()
         if to_disk:
@@ -345,14 +345,14 @@ def sync(path: Path) -> None:
 
 
 def read_json(path: Path) -> Any:
-    return json.loads(path.read_text())
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
     """Rows of a file that may not exist yet. A last line without its newline was cut: left out."""
     if not path.exists():
         return
-    with path.open() as file:
+    with path.open(encoding="utf-8") as file:
         for line in file:
             if line.endswith("\n"):
                 yield json.loads(line)

@@ -57,7 +57,7 @@ def ancestors() -> Iterator[int]:
     while pid > 0:
         yield pid
         try:
-            stat = Path(f"/proc/{pid}/stat").read_text()
+            stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
         except (FileNotFoundError, ProcessLookupError):
             return
         pid = int(stat.rpartition(")")[2].split()[1])

@@ -31,7 +31,7 @@ def write_tasks(path: Path, sums: dict[str, str] = SUMS) -> Path:
         for i, (prompt, answer) in enumerate(sums.items())
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return path
 
 

@@ -78,7 +78,7 @@ def browser() -> str:
 def look(browser: str, page: Path, folder: Path, width: int = 1100) -> dict[str, Any]:
     """What the page says of itself once it is loaded in a window of this width."""
     probed = folder / f"probed-{width}.html"
-    probed.write_text(page.read_text().replace("</head>", PROBE, 1))
+    probed.write_text(page.read_text(encoding="utf-8").replace("</head>", PROBE, 1))
     command = [browser, "--headless=new", "--no-sandbox", "--disable-gpu", "--dump-dom"]
     profile = f"--user-data-dir={folder / 'profile'}"
     done = subprocess.run(

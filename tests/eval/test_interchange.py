@@ -167,7 +167,10 @@ def inspect_sample(**changes: Any) -> dict[str, Any]:
 
 
 def json_log(path: Path, *samples: dict[str, Any]) -> Path:
-    path.write_text(json.dumps({"version": 2, "status": "success", "eval": {}, "samples": samples}))
+    path.write_text(
+        json.dumps({"version": 2, "status": "success", "eval": {}, "samples": samples}),
+        encoding="utf-8",
+    )
     return path
 
 

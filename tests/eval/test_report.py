@@ -38,7 +38,7 @@ class Strict(HTMLParser):
 
 
 def check(path: Path) -> str:
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     parser = Strict()
     parser.feed(text)
     assert parser.open == []

@@ -115,7 +115,7 @@ def launched(run: Path, metrics: Path, lines: int) -> "subprocess.Popen[str]":
         [sys.executable, "-m", "ttc_rl", *two_ranks(run)],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
-    while not (metrics.exists() and len(metrics.read_text().splitlines()) >= lines):
+    while not (metrics.exists() and len(metrics.read_text(encoding="utf-8").splitlines()) >= lines):
         assert process.poll() is None, process.communicate()[0]
         time.sleep(0.01)
     return process
@@ -320,7 +320,7 @@ def test_the_job_serves_on_the_last_node_and_trains_on_the_others(
     job = script(tmp_path, asked(nodes=2), made)
     done = subprocess.run(job, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
-    lines = cluster.read_text().splitlines()
+    lines = cluster.read_text(encoding="utf-8").splitlines()
     stages = [line for line in lines if line.startswith("python")]
     select, *training, evaluation = stages
     assert "-m ttc_rl select r.yaml seed=1 --run-dir runs/r --resume" in select
@@ -366,9 +366,9 @@ def test_a_training_that_fails_ends_the_job_before_the_evaluation(
     job = script(tmp_path, asked(), recipe())
     done = subprocess.run(job, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 3
-    assert "ttc_rl eval" not in cluster.read_text()
-    assert "vllm" not in cluster.read_text()
-    assert "--machine_rank" not in cluster.read_text()
+    assert "ttc_rl eval" not in cluster.read_text(encoding="utf-8")
+    assert "vllm" not in cluster.read_text(encoding="utf-8")
+    assert "--machine_rank" not in cluster.read_text(encoding="utf-8")
 
 
 def test_before_the_time_limit_the_job_goes_back_to_the_queue_and_the_same_script_goes_on(
@@ -378,17 +378,17 @@ def test_before_the_time_limit_the_job_goes_back_to_the_queue_and_the_same_scrip
     job = script(tmp_path, asked(), recipe())
     slow = {**os.environ, "TRAINING": "30"}
     process = subprocess.Popen(job, env=slow, stdout=subprocess.DEVNULL, process_group=0)
-    while not (cluster.exists() and "ttc_rl train" in cluster.read_text()):
+    while not (cluster.exists() and "ttc_rl train" in cluster.read_text(encoding="utf-8")):
         assert process.poll() is None
         time.sleep(0.01)
     process.send_signal(signal.SIGUSR1)  # to the batch shell alone, as --signal=B:USR1 asks
     assert process.wait(timeout=10) == 0
     os.killpg(process.pid, signal.SIGKILL)  # SLURM would end the job's steps
-    assert cluster.read_text().splitlines()[-1] == "requeue 77"
+    assert cluster.read_text(encoding="utf-8").splitlines()[-1] == "requeue 77"
     again = {**os.environ, "SLURM_RESTART_COUNT": "1"}
     done = subprocess.run(job, env=again, capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.startswith("try 2 on node1")
-    assert cluster.read_text().splitlines()[-1].startswith("python -m ttc_rl eval")
+    assert cluster.read_text(encoding="utf-8").splitlines()[-1].startswith("python -m ttc_rl eval")
 
 
 def test_sbatch_gets_the_script_with_what_the_site_needs(cluster: Path, tmp_path: Path):
@@ -396,7 +396,7 @@ def test_sbatch_gets_the_script_with_what_the_site_needs(cluster: Path, tmp_path
 
     said = submit(asked(nodes=2), recipe(), options(["partition=gpu", "exclusive"]))
     assert said == "Submitted batch job 77"
-    text = Path(f"{cluster}.sbatch").read_text()
+    text = Path(f"{cluster}.sbatch").read_text(encoding="utf-8")
     head = text[: text.index("set -euo")]
     for line in ("--nodes=2", "--gpus-per-node=4", "--requeue", "--partition=gpu", "--exclusive"):
         assert f"#SBATCH {line}\n" in head
@@ -422,7 +422,7 @@ def test_the_sky_task_runs_select_once_and_training_everywhere(
         for rank in ("1", "0")
     ]
     assert [node.wait(timeout=60) for node in nodes] == [0, 0]
-    lines = cluster.read_text().splitlines()
+    lines = cluster.read_text(encoding="utf-8").splitlines()
     assert "-m ttc_rl select" in lines[0]
     assert sum("-m ttc_rl eval" in line for line in lines) == 1
     training = [line for line in lines if "ttc_rl train" in line]

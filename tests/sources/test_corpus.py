@@ -19,7 +19,7 @@ needs_data = pytest.mark.skipif(not (DATA / "corpus").is_dir(), reason="no task 
 def write(path: Path, *golds: str) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = [{"kind": "math", "prompt": "?", "answer": gold} for gold in golds]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return str(path)
 
 

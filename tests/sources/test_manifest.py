@@ -13,7 +13,7 @@ from ttc_rl.sources.manifest import manifest
 
 def write(path: Path, numbers: range) -> str:
     rows = [{"kind": "math", "prompt": f"{n}+1", "gold": str(n + 1)} for n in numbers]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return str(path)
 
 

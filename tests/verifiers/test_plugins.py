@@ -37,13 +37,13 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     for name in [*PLUGINS]:
         monkeypatch.delitem(PLUGINS, name)
     sys.modules.pop("my_verifiers", None)
-    Path("my_verifiers.py").write_text(MODULE)
+    Path("my_verifiers.py").write_text(MODULE, encoding="utf-8")
     yield
     PLUGINS.clear()
 
 
 def load(named: str) -> None:
-    Path("r.yaml").write_text(f"{RECIPE}verifiers: {{{named}}}\n")
+    Path("r.yaml").write_text(f"{RECIPE}verifiers: {{{named}}}\n", encoding="utf-8")
     load_recipe("r.yaml")
 
 
@@ -56,7 +56,9 @@ def test_a_plug_in_grades_tasks_of_its_kind():
 
 
 def test_sources_accept_its_kind():
-    Path("t.jsonl").write_text('{"kind": "echo", "prompt": "say a", "gold": "a"}\n')
+    Path("t.jsonl").write_text(
+        '{"kind": "echo", "prompt": "say a", "gold": "a"}\n', encoding="utf-8"
+    )
     with pytest.raises(UserError, match="unknown kind 'echo'"):
         load_tasks("t.jsonl")
     load('echo: "my_verifiers:echo"')

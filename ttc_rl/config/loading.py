@@ -127,7 +127,7 @@ def _with_parent(path: Path) -> tuple[Tree, Places]:
 def _read(path: Path) -> tuple[Tree, Places]:
     """The tree of a YAML file, and the line of each of its keys."""
     try:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise UserError(f"{path}: no such recipe{near_file(path)}") from None
     except (IsADirectoryError, PermissionError) as error:

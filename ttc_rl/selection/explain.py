@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ttc_rl.printable import in_markdown
+
 BARS = "▁▂▃▄▅▆▇█"
 TARGETS_SHOWN = 40
 PICKS_PER_TARGET = 3
@@ -97,13 +99,15 @@ def _mix(summary: Json, rows: Sequence[Json]) -> list[str]:
     for source, count in summary["sources"].items():
         there = summary["corpus_sources"][source]
         lift = (count / summary["size"]) / (there / summary["corpus_tasks"])
-        lines.append(f"| {source} | {count:,} | {there:,} | {lift:.1f}x |")
+        lines.append(f"| {in_markdown(source)} | {count:,} | {there:,} | {lift:.1f}x |")
     none = [name for name in summary["corpus_sources"] if name not in summary["sources"]]
-    lines += [f"| none from | {', '.join(none)} | | |"] if none else []
+    lines += [f"| none from | {', '.join(map(in_markdown, none))} | | |"] if none else []
     for key in ("level", "difficulty", "subject"):
         values = [str(meta[key]) for row in rows if key in (meta := row["task"].get("meta", {}))]
         if values:
-            shares = ", ".join(f"{name} {n:,}" for name, n in Counter(values).most_common(12))
+            shares = ", ".join(
+                f"{in_markdown(name)} {n:,}" for name, n in Counter(values).most_common(12)
+            )
             lines += ["", f"By {key}, where the task says it ({len(values):,} do): {shares}."]
     return [*lines, ""]
 
@@ -133,7 +137,8 @@ def _near(summary: Json, rows: Sequence[Json]) -> list[str]:
     for row in near[:10]:
         target = summary["targets"][row["nearest_target"]]["prompt"]
         task = row["task"]
-        lines.append(f"- {row['similarity']:.3f}, {task['source']}: {_line(task['prompt'])}")
+        source, prompt = in_markdown(task["source"]), _line(task["prompt"])
+        lines.append(f"- {row['similarity']:.3f}, {source}: {prompt}")
         lines.append(f"    - target: {_line(target)}")
     return [*lines, ""]
 
@@ -168,9 +173,9 @@ def _targets(summary: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> l
         lines.append(f"- **{_line(target['prompt'])}** ({len(own)} picks)")
         for row in own[:PICKS_PER_TARGET]:
             task = row["task"]
+            source, prompt = in_markdown(task["source"]), _line(task["prompt"])
             lines.append(
-                f"    - #{row['rank'] + 1}, cosine {row['similarity']:.2f}, {task['source']}: "
-                f"{_line(task['prompt'])}"
+                f"    - #{row['rank'] + 1}, cosine {row['similarity']:.2f}, {source}: {prompt}"
             )
     more = len(summary["targets"]) - TARGETS_SHOWN
     return [*lines, *([f"- ... and {more:,} more targets"] if more > 0 else [])]
