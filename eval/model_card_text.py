@@ -15,6 +15,7 @@ from eval.report_carried import sentence
 from eval.tables import points, share, shown
 from ttc_rl.config import Recipe, dump_recipe
 from ttc_rl.printable import in_markdown
+from ttc_rl.selection.explain import in_short
 
 Json = dict[str, Any]
 BLIND = ("random", "kmeans++", "uncertainty")
@@ -174,9 +175,7 @@ def _curriculum(told: Told) -> Iterator[str]:
             f"{found['size']:,} of {found['corpus_tasks']:,} tasks, by `{method}`. Hash of the "
             f"curriculum `{found['contamination']['curriculum_hash']}`, of the target's "
             f"{found['contamination']['targets']:,} tasks "
-            f"`{found['contamination']['target_hash']}`. Certified: at least "
-            f"{found['certificate']['share']:.1%} of what any {found['size']:,} tasks of this "
-            "corpus can remove of the targets' variance."
+            f"`{found['contamination']['target_hash']}`. In SIFT's model, {in_short(found)}."
         )
         yield (
             "Chosen from: "

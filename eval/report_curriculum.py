@@ -11,7 +11,7 @@ from eval import charts, page
 from eval.summary import Json
 from ttc_rl.config import Recipe
 from ttc_rl.run_dir import ArmDir, RunDir, read_json, read_jsonl
-from ttc_rl.selection.explain import NEAR, near_picks, uncovered
+from ttc_rl.selection.explain import NEAR, in_short, near_picks, uncovered
 
 SHOWN_PICKS, SHOWN_OVERLAPS = 50, 20
 
@@ -40,7 +40,7 @@ def curriculum(run: RunDir, recipe: Recipe, arms: Sequence[str]) -> str:
         for arm, rows in curricula.items()
     )
     told = "".join(
-        page.paragraph(f"{arm}: {_certified(selection, curricula[arm])}")
+        page.paragraph(f"{arm}: {in_short(selection)}.")
         for arm, selection in selections.items()
         if "certificate" in selection
     )
@@ -53,14 +53,6 @@ def curriculum(run: RunDir, recipe: Recipe, arms: Sequence[str]) -> str:
         + "".join(_uncovered(arm, selection) for arm, selection in selections.items())
         + "".join(_near(arm, curricula[arm], selections[arm]) for arm in selections)
         + picks
-    )
-
-
-def _certified(selection: Json, rows: Sequence[Json]) -> str:
-    share = selection["certificate"]["share"]
-    return (
-        f"certified to remove at least {share:.1%} of what any {len(rows):,} tasks of this corpus "
-        "can remove of the targets' variance."
     )
 
 
@@ -132,8 +124,7 @@ def _ranked(values: Sequence[float]) -> list[tuple[float, float]]:
 
 
 def _uncovered(arm: str, selection: Json) -> str:
-    known = [target for target in selection.get("targets", []) if "uncertainty" in target]
-    far = uncovered({"targets": known})
+    far = uncovered(selection)
     if not far:
         return ""
     shown = page.text_table(["target"], ([target["prompt"]] for target in far[:50]), ["target"])

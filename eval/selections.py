@@ -16,9 +16,8 @@ HEAD = """# Selections
 One `ttc-rl select` for each target, from the same corpus; the command wrote this page. *Variance*
 is the targets' summed posterior variance under SIFT's model, *floor* what observing all of the
 corpus would leave, *certified share* how much of what any curriculum of this size could remove
-this one removes at least. All three speak of the embeddings' geometry: where the corpus holds
-many more tasks than the embedding has dimensions, the floor is near 0 for every target, and a
-target that counts as covered may still be beyond the model. *Near-duplicates around*: of a
+this one removes at least. All three speak of the embeddings' geometry: a target that counts as
+covered may still be beyond the model. *Near-duplicates around*: of a
 target's nearest tasks, how many have a near-duplicate among them; the more, the more SIFT has
 over nearest neighbours.
 """
@@ -57,7 +56,7 @@ def _curricula(read: Mapping[str, Json]) -> list[str]:
         lines.append(
             f"| {name} | {len(one['targets']):,} | {one['corpus_tasks']:,} | {one['size']:,} "
             f"| {left['start']:.1f} -> {left['after']:.2f} ({left['floor']:.2f}) "
-            f"| {one['certificate']['share']:.1%} | {len(uncovered(one)):,} "
+            f"| {_certified(one)} | {len(uncovered(one)):,} "
             f"| {one['duplication']['share']:.0%} | {one['seconds']:.1f} |"
         )
     return lines
@@ -118,14 +117,16 @@ def _left(read: Mapping[str, Json]) -> list[str]:
     return lines
 
 
+def _certified(one: Json) -> str:
+    return f"{one['certificate']['share']:.1%}" if one["method"] == "sift" else "-"
+
+
 def _counted(names: Iterable[str]) -> str:
     return ", ".join(f"{name} {n:,}" for name, n in Counter(names).most_common()) or "-"
 
 
 def _uncovered(read: Mapping[str, Json]) -> list[str]:
-    lines = [
-        "**Targets that the whole corpus could not teach** (over half of their variance is left)"
-    ]
+    lines = ["**Targets that the corpus does not cover** (hardly more than a random direction)"]
     for name, one in read.items():
         far = uncovered(one)
         if far:

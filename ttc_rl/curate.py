@@ -132,7 +132,7 @@ def _select_arm(
     from ttc_rl.selection import select as select_picks
     from ttc_rl.selection.certificate import certify, coverage
     from ttc_rl.selection.difficulty import noise_of
-    from ttc_rl.selection.explain import explain
+    from ttc_rl.selection.explain import explain, in_short
     from ttc_rl.verifiers.same_gold import same_golds
 
     recipe, folder = job.arm(name)
@@ -187,12 +187,13 @@ def _select_arm(
         "corpus_tasks": len(corpus),
         "targets": [
             {"task_id": task.id, "prompt": task.prompt, "uncertainty": left}
-            for task, left in zip(targets, covered, strict=True)
+            for task, left in zip(targets, covered.targets, strict=True)
         ],
         "uncertainty": {
             "start": certificate.start,
             "after": certificate.after,
-            "floor": sum(left["floor"] for left in covered),
+            "floor": sum(left["floor"] for left in covered.targets),
+            "random": covered.random,
         },
         "certificate": certificate.as_dict(),
         "contamination": contamination,
@@ -207,12 +208,7 @@ def _select_arm(
     write_jsonl(folder.contamination, contaminated)
     write_text(folder.explanation, explain(summary, rows))
     write_json(folder.selection, summary)
-    before, after = summary["uncertainty"]["start"], summary["uncertainty"]["after"]
-    job.say(
-        f"{name}: {len(picks):,} tasks in {seconds:.1f} s; uncertainty about the target "
-        f"{before:.2f} -> {after:.2f}, certified {certificate.share:.1%} of what any "
-        f"{len(picks):,} tasks could remove"
-    )
+    job.say(f"{name}: {len(picks):,} tasks in {seconds:.1f} s; {in_short(summary)}")
 
 
 def _write_pool(

@@ -129,7 +129,7 @@ def _with_targets(
     numbers, problems = {**found.numbers, "uncovered": share}, list(found.problems)
     if share > config.max_uncovered:
         problems.append(
-            f"{share:.0%} of the targets are far from everything in the corpus: it holds little to "
+            f"{share:.0%} of the targets are not covered by the corpus: it holds little to "
             "teach them"
         )
     count, samples = size

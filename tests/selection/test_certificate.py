@@ -18,11 +18,17 @@ def test_trace_and_coverage_match_the_kernel_form():
     expected = [posterior_variance(corpus[:n], targets, 0.1) for n in range(len(corpus) + 1)]
     assert trace == pytest.approx(expected)
     covered = coverage(corpus, targets, np.arange(10), 0.1)
-    for row, left in zip(targets, covered, strict=True):
+    for row, left in zip(targets, covered.targets, strict=True):
         alone = row[None]
         assert left["start"] == pytest.approx(posterior_variance(corpus[:0], alone, 0.1))
         assert left["after"] == pytest.approx(posterior_variance(corpus[:10], alone, 0.1))
         assert left["floor"] == pytest.approx(posterior_variance(corpus, alone, 0.1))
+        cosines = corpus @ row / np.linalg.norm(corpus, axis=1) / np.linalg.norm(row)
+        assert left["cosine"] == pytest.approx(cosines.max())
+    every = np.eye(corpus.shape[1])
+    assert covered.random["floor"] == pytest.approx(
+        posterior_variance(corpus, every, 0.1) / len(every)
+    )
 
 
 @pytest.mark.parametrize("repeat", [False, True])

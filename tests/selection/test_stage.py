@@ -44,7 +44,7 @@ def test_every_method_leaves_a_curriculum_that_explains_itself(cache, tmp_path: 
     arms += "  short: {selection: {stop: {remaining: 0.9}}}\n"
     root = tmp_path / "run"
     out = ttc_rl("select", recipe(tmp_path, "arms:\n" + arms), "--run-dir", str(root), "--explain")
-    assert "Targets that this corpus cannot teach" in out
+    assert "What this corpus can teach of the targets" in out
     run = RunDir(root)
     folders = {arm: run.arm(arm, run.load_recipe()) for arm in run.load_recipe().arm_names}
     rows = {arm: list(read_jsonl(folder.curriculum)) for arm, folder in folders.items()}

@@ -84,25 +84,53 @@ def certify(
     return Certificate(start, after, bound, min(share, 1.0))
 
 
+@dataclass(frozen=True)
+class Coverage:
+    """What is left of each target's variance, and of a direction that has nothing to do with it."""
+
+    targets: list[dict[str, float]]
+    """`start`, `after` the curriculum, `floor` if all tasks were observed, and `cosine` with the
+    nearest corpus task."""
+    random: dict[str, float]
+    """`after` and `floor` of a random unit vector, on average: trace(S) / D."""
+
+
 def coverage(
     corpus_ND: np.ndarray | Vectors,
     target_MD: np.ndarray,
     chosen: Sequence[int] | np.ndarray,
     noise: Noise,
-) -> list[dict[str, float]]:
-    """For each target its variance at the start, after the curriculum, and if all were observed."""
+) -> Coverage:
+    """How much of each target the corpus explains, and the curriculum.
+
+    A corpus of many tasks lowers the variance of every direction, related to it or not: the random
+    direction tells what of a target's floor is relation.
+    """
     t_MD = np.asarray(target_MD, np.float64)
     noise_N = np.broadcast_to(np.asarray(noise, np.float64), len(corpus_ND))
     picked_N = np.bincount(np.asarray(chosen, int), minlength=len(corpus_ND))
     start_M = np.einsum("md,md->m", t_MD, t_MD)
-    after_M, floor_M = (
-        np.einsum("md,dm->m", t_MD, np.linalg.solve(np.eye(len(gram_DD)) + gram_DD, t_MD.T))
-        for gram_DD in (_gram(corpus_ND, picked_N / noise_N), _gram(corpus_ND, 1 / noise_N))
-    )
-    return [
-        {"start": float(start), "after": float(after), "floor": float(floor)}
-        for start, after, floor in zip(start_M, after_M, floor_M, strict=True)
-    ]
+    left: dict[str, np.ndarray] = {}
+    random: dict[str, float] = {}
+    for name, weight_N in (("after", picked_N / noise_N), ("floor", 1 / noise_N)):
+        gram_DD = _gram(corpus_ND, weight_N)
+        s_DD = np.linalg.inv(np.eye(len(gram_DD)) + gram_DD)
+        left[name] = np.einsum("md,de,me->m", t_MD, s_DD, t_MD, optimize=True)
+        random[name] = float(np.trace(s_DD) / len(s_DD))
+    cosine_M = _nearest(corpus_ND, t_MD / np.maximum(np.sqrt(start_M), 1e-12)[:, None])
+    columns = {"start": start_M, **left, "cosine": cosine_M}
+    rows = zip(*columns.values(), strict=True)
+    return Coverage([dict(zip(columns, map(float, row), strict=True)) for row in rows], random)
+
+
+def _nearest(corpus_ND: np.ndarray | Vectors, unit_MD: np.ndarray) -> np.ndarray:
+    """The greatest cosine of each unit vector with a corpus task."""
+    greatest_M = np.full(len(unit_MD), -1.0)
+    for tile in tiles(len(corpus_ND)):
+        x_rD = np.asarray(corpus_ND[tile], np.float64)
+        norm_r = np.maximum(np.linalg.norm(x_rD, axis=1), 1e-12)
+        greatest_M = np.maximum(greatest_M, (unit_MD @ (x_rD / norm_r[:, None]).T).max(axis=1))
+    return greatest_M
 
 
 def _gram(corpus_ND: np.ndarray | Vectors, weight_N: np.ndarray) -> np.ndarray:
