@@ -58,6 +58,19 @@ def test_what_is_no_list_of_marks_is_told(tmp_path: Path, text: str, told: str):
     assert told in str(error.value)
 
 
+def test_a_refused_template_is_told_with_its_line(tmp_path: Path):
+    path = tmp_path / "r.yaml"
+    path.write_text(
+        'model: m\ncorpus: c\ntarget: t\nanswer_marks: ["####"]\nprompts:\n  math: "{prompt}"\n'
+    )
+    with pytest.raises(UserError) as error:
+        load_recipe(path)
+    assert str(error.value) == (
+        f"{path}:6: prompts.math: asks for none of answer_marks (####), so no answer would be "
+        "read; name one in the template, or leave the template out"
+    )
+
+
 def test_arms_of_one_run_share_it(tmp_path: Path):
     path = tmp_path / "r.yaml"
     path.write_text(json.dumps(TREE | {"arms": {"a": {"answer_marks": ["####"]}}}))
