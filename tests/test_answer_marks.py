@@ -13,6 +13,7 @@ from eval.harness import Drawing, evaluate
 from eval.results import read_cells
 from eval.score import score
 from eval.variants import eval_benchmarks
+from ttc_rl import verify
 from ttc_rl.config import Recipe, dump_recipe, load_recipe
 from ttc_rl.curriculum import plan, read_curriculum
 from ttc_rl.job import Job, _warmup_replies
@@ -134,6 +135,23 @@ def test_the_gold_reply_announces_the_gold_behind_the_first_mark():
     assert gold_reply(Task("math", "1 + 1?", "2")) == r"\boxed{2}"
     assert blind(asked).meta == asked.meta
     assert blind(asked).gold is None
+
+
+@pytest.mark.parametrize(
+    ("solution", "marks", "taught"),
+    [
+        ("48 + 24 = 72", ["boxed"], "48 + 24 = 72\n\\boxed{72}"),
+        (r"48 + 24 = \boxed{72}", ["boxed"], r"48 + 24 = \boxed{72}"),
+        (r"48 + 24 = \boxed{72}", ["####", "boxed"], "48 + 24 = \\boxed{72}\n#### 72"),
+        ("48 + 24\n#### 72", ["####"], "48 + 24\n#### 72"),
+    ],
+)
+def test_a_solution_without_the_mark_is_taught_with_it(
+    solution: str, marks: list[str], taught: str
+):
+    task = Task("math", "?", "72", meta={"solution": solution, KEY: marks})
+    assert gold_reply(task) == taught
+    assert verify(task, taught).correct is True
 
 
 # --------------------------------------------------------------------------- a run
