@@ -21,6 +21,7 @@ from eval.benchmark_config import (
 )
 from eval.parts import Address, address, narrowed, worded
 from ttc_rl.config import ORIGINS, Recipe, SamplingConfig, SourceConfig
+from ttc_rl.marks import Mark, with_marks
 from ttc_rl.schema import Task, UserError, content_hash
 from ttc_rl.sources import Loaded, load_source
 from ttc_rl.sources.everyday import FAMILIES
@@ -239,7 +240,9 @@ def resolve_targets(recipe: Recipe) -> list[Benchmark]:
     A prompt has no gold: tasks can be selected and trained on for it, but nothing can be graded.
     Raises UserError where two have one name.
     """
-    found = [_resolve(target, recipe.data) for target in recipe.targets]
+    found = [
+        marked(_resolve(target, recipe.data), recipe.answer_marks) for target in recipe.targets
+    ]
     names = [one.name for one in found]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise UserError(f"target: {twice} stands there twice, or two are called that")
@@ -252,6 +255,11 @@ def _resolve(target: str | SourceConfig, data: str | None) -> Benchmark:
     if is_prompt(target):
         return Benchmark("prompt", [Task(kind="math", prompt=target.strip(), source="recipe")])
     return named_benchmark(target, data)
+
+
+def marked(benchmark: Benchmark, marks: Sequence[Mark]) -> Benchmark:
+    """Return the benchmark, its maths tasks answered behind the marks of a recipe."""
+    return replace(benchmark, tasks=with_marks(benchmark.tasks, marks))
 
 
 def target_shares(recipe: Recipe, targets: Sequence[Benchmark]) -> dict[str, float]:

@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from eval.benchmarks import Benchmark
+from eval.benchmarks import Benchmark, marked
 from eval.harness import sample_row
 from eval.interchange import read_samples
 from eval.measures import Measured, Row, measure
 from eval.results import Cells, check_complete, check_gradable, write_measured
-from ttc_rl.run_dir import write_jsonl
+from ttc_rl.marks import DEFAULT, KEY, Mark, marks_of
+from ttc_rl.run_dir import RunDir, write_jsonl
 from ttc_rl.schema import Task, UserError
 from ttc_rl.verifiers import verify_many
 
@@ -32,8 +33,8 @@ class Scored:
     graded_before: int
     changed: list[tuple[str, int, bool | None, bool | None]]
     """task_id, sample, correct before, correct now."""
-    unboxed: bool
-    """Whether no maths completion has a box, and they were not read otherwise."""
+    unread: Sequence[Mark]
+    """The marks behind which no maths completion has an answer, where none was read otherwise."""
 
 
 def score(
@@ -46,11 +47,14 @@ def score(
 ) -> Scored:
     """Grade a sample file anew; `out` is the folder of the two files written, else beside it.
 
-    With `fallback`, maths answers without a box are read otherwise; each reason then says how.
+    With `fallback`, maths answers without a mark are read otherwise; each reason then says how.
+    Samples in a run folder are read behind the marks of that run's recipe.
 
     The number of samples is that of the task with most; a task with fewer is an error.
     """
     check_gradable(benchmark.name, benchmark.tasks)
+    run = _run_of(samples_path)
+    benchmark = marked(benchmark, run.load_recipe().answer_marks) if run else benchmark
     cells = read_samples(samples_path, benchmark)
     samples = max(Counter(task_id for task_id, _ in cells).values())
     check_complete(cells, benchmark.tasks, samples)
@@ -66,10 +70,24 @@ def score(
 
     write_jsonl(target, graded_rows())
     result_path = target.with_name(f"{stem}.rescored.json")
-    asked = {"samples_file": str(samples_path), "fallback": fallback, **old.told()}
+    maths = [task for task in benchmark.tasks if task.kind == "math"]
+    marks: tuple[Mark, ...] = tuple(
+        dict.fromkeys(mark for task in maths for mark in marks_of(task))
+    )
+    told = {KEY: list(marks)} if marks not in ((), DEFAULT) else {}
+    asked = {"samples_file": str(samples_path), "fallback": fallback, **told, **old.told()}
     result = write_measured(result_path, benchmark, measured, **asked)
-    unboxed = old.maths > 0 and old.silent == old.maths and not fallback
-    return Scored(target, result_path, result, old.graded, old.changed, unboxed)
+    silent = old.maths > 0 and old.silent == old.maths and not fallback
+    unread = marks if silent else ()
+    return Scored(target, result_path, result, old.graded, old.changed, unread)
+
+
+def _run_of(samples_path: Path) -> RunDir | None:
+    """The run folder that an evaluation left the samples in."""
+    for folder in samples_path.absolute().parents:
+        if folder.name == "eval" and (run := RunDir(folder.parent)).recipe.exists():
+            return run
+    return None
 
 
 @dataclass

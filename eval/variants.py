@@ -16,6 +16,7 @@ from eval.benchmarks import (
     Benchmark,
     gradable,
     load_benchmark,
+    marked,
     resolve_targets,
     retention,
     together,
@@ -107,7 +108,7 @@ def eval_benchmarks(recipe: Recipe) -> list[Benchmark]:
         except UserError as error:
             hint = "; eval.retention: [] leaves it out" if name in kept else ""
             raise UserError(f"{error}{hint}") from None
-    return [*own, *others]
+    return [marked(one, recipe.answer_marks) for one in (*own, *others)]
 
 
 def _retold(task: Task, tell: Callable[[str], str]) -> Task:

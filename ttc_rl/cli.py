@@ -337,7 +337,8 @@ def score(
     k: Annotated[list[int] | None, typer.Option(help="pass@k and maj@k; may be repeated")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the two files written")] = None,
     fallback: Annotated[
-        bool, typer.Option("--fallback", help='Without a box, read after "answer" or a last number')
+        bool,
+        typer.Option("--fallback", help='Without a mark, read after "answer" or a last number'),
     ] = False,
     unsafe_local: UnsafeLocal = False,
 ) -> None:
@@ -345,6 +346,7 @@ def score(
     from eval.benchmarks import named_benchmark
     from eval.score import score as score_samples
     from eval.tables import result_table
+    from ttc_rl.marks import written
 
     scored = score_samples(
         samples, named_benchmark(benchmark, data), k=k or [], out=out, fallback=fallback
@@ -354,8 +356,9 @@ def score(
         before = scored.result["graded_before"]
         others = f" ({before['by_another_verifier']} were by another version of the verifier)"
         say(f"{len(scored.changed)} of {scored.graded_before} earlier verdicts changed{others}")
-    if scored.unboxed:
-        say(r"no completion has a \boxed{...}: --fallback reads answers without a box")
+    if scored.unread:
+        marks = written(scored.unread)
+        say(f"no completion has a {marks}: --fallback reads answers that stand elsewhere")
     say(f"{scored.samples_path}, {scored.result_path}")
 
 
@@ -371,13 +374,14 @@ def export(
     out: Annotated[Path | None, typer.Option(help="File; RUN/export/...")] = None,
 ) -> None:
     """A model's samples in another tool's format, verdicts and all."""
-    from eval.benchmarks import named_benchmark
+    from eval.benchmarks import marked, named_benchmark
     from eval.interchange import export as export_samples
     from ttc_rl.run_dir import RunDir
 
     run = RunDir(run_dir)
-    data = data or run.load_recipe().data
-    say(f"{export_samples(run, named_benchmark(benchmark, data), model, to, out)}")
+    recipe = run.load_recipe()
+    tasks = marked(named_benchmark(benchmark, data or recipe.data), recipe.answer_marks)
+    say(f"{export_samples(run, tasks, model, to, out)}")
 
 
 @app.command()

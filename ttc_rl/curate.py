@@ -6,10 +6,11 @@ import functools
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from ttc_rl.job import Job, check_extras, starting_model
+from ttc_rl.marks import with_marks
 from ttc_rl.ranks import alone
 from ttc_rl.run_dir import read_json, write_json, write_jsonl, write_text
 from ttc_rl.schema import Task, UserError
@@ -49,6 +50,7 @@ def select(job: Job) -> None:
     check_run(job.recipe, job.run, ["select"])
     started = time.perf_counter()
     loaded = load_corpus(job.recipe.corpus, job.recipe.data)
+    loaded = replace(loaded, tasks=with_marks(loaded.tasks, job.recipe.answer_marks))
     check_corpus(job, loaded)
     targets = read_targets(job)
     target, shares = together(targets), functools.partial(target_shares, targets=targets)

@@ -11,6 +11,7 @@ import numpy as np
 
 from ttc_rl.config import Recipe
 from ttc_rl.job import Job
+from ttc_rl.marks import with_marks
 from ttc_rl.overlap.cleaning import clean
 from ttc_rl.run_dir import write_jsonl
 from ttc_rl.same_tasks import check_dev
@@ -65,4 +66,4 @@ def _labelled(recipe: Recipe, targets: list[Task]) -> list[Task]:
     assert config is not None
     assert config.source is not None
     loaded = load_corpus([config.source], recipe.data).tasks
-    return clean(loaded, targets, recipe.overlap).tasks
+    return with_marks(clean(loaded, targets, recipe.overlap).tasks, recipe.answer_marks)

@@ -17,6 +17,7 @@ import numpy as np
 from ttc_rl.achievability import Drawing, Group, draw_groups, fill, posterior_mean, rates_from_meta
 from ttc_rl.compute import Spent
 from ttc_rl.config import LessConfig, Recipe
+from ttc_rl.marks import with_marks
 from ttc_rl.run_dir import RunDir
 from ttc_rl.schema import Completion, Task, UserError, content_hash
 from ttc_rl.selection.influence import Influence
@@ -301,7 +302,8 @@ def _dev_tasks(ask: Ask, subtasks: set[str]) -> list[Task]:
 
     config = ask.recipe.selection.less
     assert config.dev is not None
-    dev = [task for task in load_source(config.dev).tasks if _subtask(task, config) in subtasks]
+    loaded = with_marks(load_source(config.dev).tasks, ask.recipe.answer_marks)
+    dev = [task for task in loaded if _subtask(task, config) in subtasks]
     if not dev:
         raise UserError(f"selection.less.dev: no task has a {config.subtask_by} that a target has")
     overlap = remove_overlap(dev, ask.targets, ask.recipe.overlap)

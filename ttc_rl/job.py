@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ttc_rl.config import Recipe
 from ttc_rl.endpoint import Unreachable
+from ttc_rl.marks import with_marks
 from ttc_rl.run_dir import ArmDir, RunDir, cache_dir
 from ttc_rl.schema import Completer, UserError
 from ttc_rl.train.packaged import packaged_model
@@ -138,7 +139,7 @@ def _warmup_replies(recipe: Recipe) -> list[Reply]:
     config = recipe.model.warmup
     assert config is not None
     entries = recipe.corpus if config.source is None else [config.source]
-    tasks = load_corpus(entries, recipe.data).tasks
+    tasks = with_marks(load_corpus(entries, recipe.data).tasks, recipe.answer_marks)
     order = random.Random(f"warm-up {recipe.seed}").sample(tasks, len(tasks))[: config.tasks]
     targets = together(resolve_targets(recipe)).tasks
     kept = clean(order, targets, recipe.overlap).tasks

@@ -8,6 +8,7 @@ FOLDER holds, at any depth, files as these repositories have them; what is not t
     noahshinn/reflexion       programming_runs/root/RUN/*_pass_at_*1*.jsonl of humaneval-py
     openai/grade-school-math  grade_school_math/data/example_model_solutions.jsonl
     microsoft/ToRA            src/outputs/llm-agents/MODEL/gsm8k/test_*.jsonl and .metrics
+    microsoft/rho             rho-1/outputs.zip, unpacked: MODEL/BENCHMARK/test_*.jsonl and .json
     TIGER-AI-Lab/MMLU-Pro     eval_results/model_outputs_*_5shots.zip
     LiveCodeBench/submissions MODEL/Scenario.codegeneration_*_eval_all.json
 
@@ -126,6 +127,10 @@ def why(task: Task, row: Foreign, verdict: Verdict) -> str:
     if said.get("gold", task.gold) != task.gold:
         return "their file has another gold"
     letters = re.findall(r"answer is \(?([A-J])\b", said["completion"])
+    if verdict.correct and task.kind == "math":
+        return "the same value; they compare other words"
+    if "\\\\" in str(verdict.answer):
+        return "a doubled backslash, which they take for one"
     if verdict.answer is None and task.kind != "choice":
         return "no box; they read the program's output"
     if verdict.answer is None:
@@ -163,7 +168,11 @@ def find(folder: Path, data: str) -> Iterator[Published]:
     for path in sorted(folder.rglob("example_model_solutions.jsonl")):
         yield from grade_school_math(path, load_benchmark("gsm8k", data))
     for path in sorted(folder.rglob("gsm8k/test_*.jsonl")):
-        yield tora(path, load_benchmark("gsm8k", data))
+        if path.with_suffix(".metrics").exists():
+            yield tora(path, load_benchmark("gsm8k", data))
+    for name, ours in RHO.items():
+        for path in sorted(folder.rglob(f"rho-math-*/{name}/test_*.jsonl")):
+            yield rho(path, load_benchmark(ours, data))
     for path in sorted(folder.rglob("model_outputs_*.zip")):
         yield mmlu_pro(path, load_benchmark("mmlu-pro", data))
     for path in sorted(folder.rglob("Scenario.codegeneration_*_eval_all.json")):
@@ -221,6 +230,31 @@ def tora(path: Path, gsm8k: Benchmark) -> Published:
     said = re.search(r"Mean score: \[([\d.]+)\]", path.with_suffix(".metrics").read_text())
     score = float(said[1]) / 100 if said else None
     return Published("GSM8K", path.parents[1].name, rows, gsm8k.tasks, score)
+
+
+RHO = {"gsm8k": "gsm8k", "minerva_math": "math500"}
+"""Folder of a benchmark in microsoft/rho -> its name here."""
+
+
+def rho(path: Path, benchmark: Benchmark) -> Published:
+    """Solutions that end with "The final answer is $42$", or programs with a box, with verdicts.
+
+    Those of the base models (`cot`) were never asked for a box.
+    """
+    (about,) = path.parent.glob(f"{path.stem}_*_metrics.json")
+    lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    rows = [
+        Foreign(
+            f"{path.parents[1].name}:{i}",
+            {"completion": line["code"][0], "correct": line["score"][0], "read": line["pred"][0]},
+            prompt=line["question"],
+        )
+        for i, line in enumerate(lines, 1)
+    ]
+    name = "GSM8K" if path.parent.name == "gsm8k" else "MATH-500"
+    score = json.loads(about.read_text())["acc"] / 100
+    fallback = path.name.startswith("test_cot")
+    return Published(name, path.parents[1].name, rows, benchmark.tasks, score, fallback)
 
 
 def near(predicted: str, gold: str) -> bool:

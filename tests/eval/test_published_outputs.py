@@ -61,3 +61,26 @@ def test_verdicts_are_compared_and_differences_named(
     assert "| MMLU-Pro, tiny | 3 | - | 100.00 | 33.33 | 1 | 2 | 0 | 0 |" in out
     assert "| MMLU-Pro, only theirs: we read no answer | 1 |" in out
     assert "| MMLU-Pro, only theirs: no letter after 'answer is': they guess one | 1 |" in out
+
+
+def test_solutions_that_state_an_answer_without_a_box(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, data: Path, capsys: Any
+):
+    tasks = load_benchmark("math500", str(data)).tasks[:3]
+    said = "Final Answer: The final answer is ${}$. I hope it is correct."
+    rows = [
+        {
+            "question": task.prompt,
+            "code": [said.format(text)],
+            "pred": [text],
+            "score": [True],
+        }
+        for task, text in zip(tasks, [tasks[0].gold, tasks[1].gold, r"\\frac{1}{2}"], strict=True)
+    ]
+    path = tmp_path / "rho-math-1b-v0.1" / "minerva_math" / "test_cot_-1.jsonl"
+    lines(path, *rows)
+    path.with_name("test_cot_-1_cot_metrics.json").write_text('{"acc": 100.0}')
+    run(monkeypatch, str(tmp_path), "--data", str(data))
+    out = capsys.readouterr().out
+    assert "| MATH-500, rho-math-1b-v0.1 | 3 | 100.00 | 100.00 | 66.67 | 2 | 1 | 0 |" in out
+    assert "only theirs: a doubled backslash, which they take for one | 1 |" in out

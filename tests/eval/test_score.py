@@ -51,8 +51,8 @@ def test_verdicts_of_another_verifier_are_counted_in_the_result(
 def test_answers_without_a_box_are_pointed_out(sums: Benchmark, tmp_path: Path):
     rows = [{"task_id": task.meta["id"], "completion": f"#### {task.gold}"} for task in sums.tasks]
     write_jsonl(tmp_path / "theirs.jsonl", rows)
-    assert score(tmp_path / "theirs.jsonl", sums).unboxed
-    assert not score(tmp_path / "theirs.jsonl", sums, fallback=True).unboxed
+    assert score(tmp_path / "theirs.jsonl", sums).unread == ("boxed",)
+    assert not score(tmp_path / "theirs.jsonl", sums, fallback=True).unread
 
 
 def foreign(sums: Benchmark, samples: int) -> list[dict[str, str]]:

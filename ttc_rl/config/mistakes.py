@@ -18,6 +18,10 @@ def explain(error: ValidationError, places: Places, prefix: str, at: str | None)
     """The most telling of pydantic's complaints, as one line."""
     problem = min(error.errors(), key=_rank)
     loc = [str(part) for part in problem["loc"] if not _is_union_tag(part)]
+    message = problem["msg"].removeprefix("Value error, ")
+    if not loc:  # of the recipe as a whole: the message begins with the key that is to change
+        at_key, _, message = message.partition(": ")
+        loc = at_key.split(".")
     key = prefix + ".".join(loc)
     where = places.of(at or key)
     if problem["type"] == "extra_forbidden":
@@ -26,7 +30,7 @@ def explain(error: ValidationError, places: Places, prefix: str, at: str | None)
         return UserError(f"{where}: {key}: missing, and it has no default")
     given: Any = problem["input"]
     shown = "" if isinstance(given, dict | BaseModel) else f" (got {given!r})"
-    return UserError(f"{where}: {key}: {problem['msg'].removeprefix('Value error, ')}{shown}")
+    return UserError(f"{where}: {key}: {message}{shown}")
 
 
 def _rank(problem: Any) -> int:

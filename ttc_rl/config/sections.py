@@ -17,6 +17,7 @@ from pydantic import (
 
 from ttc_rl.config.places import Places
 from ttc_rl.config.plugins import register
+from ttc_rl.marks import DEFAULT, Mark
 
 
 class Section(BaseModel):
@@ -716,6 +717,18 @@ def _as_model(value: Any) -> Any:
     return {"path": value} if isinstance(value, str) else value
 
 
+def _as_marks(value: Any) -> Any:
+    if value is None:
+        raise ValueError('is empty; YAML takes #### for a comment: write ["####"], with quotes')
+    return _as_list(value)
+
+
+def _once(marks: list[Mark]) -> list[Mark]:
+    if len(set(marks)) < len(marks):
+        raise ValueError("a mark stands there twice; name each once")
+    return marks
+
+
 def _without_nulls(value: Any) -> Any:
     if not isinstance(value, Mapping):
         return value
@@ -738,6 +751,12 @@ class Recipe(Section):
     prompts: dict[str, str] = {}
     """Task kind -> prompt template with `{prompt}`, where the built-in wording does not fit; and
     `after`: what stands behind every prompt, such as Qwen3's switch `/no_think`."""
+    answer_marks: Annotated[
+        list[Mark], BeforeValidator(_as_marks), Field(min_length=1), AfterValidator(_once)
+    ] = list(DEFAULT)
+    """What announces the final answer of a maths task, to training and evaluation alike: `boxed`,
+    `"####"` to the end of its line, `<answer>` to `</answer>`. The last announced answer counts;
+    the built-in prompt and the replies of a warm-up use the first mark of the list."""
     embed: EmbedConfig = EmbedConfig()
     overlap: OverlapConfig = OverlapConfig()
     selection: SelectionConfig = SelectionConfig()
@@ -786,6 +805,18 @@ class Recipe(Section):
     def _mix_has_its_tasks(self) -> Self:
         if self.experts and self.experts.mix == "dev" and self.train.dev is None:
             raise ValueError("experts.mix: dev: weighs by the tasks of `train.dev`; name it")
+        return self
+
+    @model_validator(mode="after")
+    def _marks_are_asked_for(self) -> Self:
+        if tuple(self.answer_marks) == DEFAULT or "math" not in self.prompts:
+            return self
+        asked = self.prompts["math"] + self.prompts.get("after", "")
+        if not any(mark in asked for mark in self.answer_marks):
+            raise ValueError(
+                f"prompts.math: asks for none of answer_marks ({', '.join(self.answer_marks)}), so "
+                "no answer would be read; name one in the template, or leave the template out"
+            )
         return self
 
     @property

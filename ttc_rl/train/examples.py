@@ -5,30 +5,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ttc_rl.achievability import Group
+from ttc_rl.marks import KEY, marks_of
 from ttc_rl.schema import Task, UserError
 from ttc_rl.train.gradients import Differentiable, Example, Reply
+from ttc_rl.verifiers.boxes import announced
 from ttc_rl.verifiers.majority import VOTING, majority
+from ttc_rl.verifiers.replies import answer_reply
 
 
 def gold_reply(task: Task) -> str:
     """What a right reply to the task looks like, as short as its kind allows.
 
-    `meta.solution`, the text a procedural task is learned from, goes before. Raises UserError for a
-    task without a gold, and for programs, whose right reply nobody wrote.
+    `meta.solution`, the text a procedural task is learned from, goes before; of maths, the gold
+    follows it where the solution has no answer behind the task's first mark, since no verifier
+    would read one. Raises UserError for a task without a gold, and for programs, whose right reply
+    nobody wrote.
     """
     if task.kind == "code" or not task.gold:
         raise UserError(
             f"{task.kind} task {task.id} of {task.source or 'the corpus'} has no gold reply to "
             "learn from; `selection.less: {labels: policy}` needs none, a warm-up another source"
         )
-    return str(task.meta.get("solution") or answer_reply(task.kind, task.gold))
-
-
-def answer_reply(kind: str, answer: str) -> str:
-    """An answer in the form that a verifier of the kind reads."""
-    if kind in ("math", "choice"):
-        return rf"\boxed{{{answer}}}"
-    return f"answer {answer}" if kind == "exact" else answer
+    solution, reply = str(task.meta.get("solution") or ""), answer_reply(task, task.gold)
+    if task.kind == "math" and solution and not announced(solution, marks_of(task)[:1]):
+        return f"{solution}\n{reply}"
+    return solution or reply
 
 
 def supervised(task: Task, reply: str, model: Differentiable) -> Example:
@@ -60,8 +61,8 @@ def policy(
 
 
 def blind(task: Task) -> Task:
-    """The task as a selector may see it: prompt and kind, and a choice's options."""
-    kept = {key: task.meta[key] for key in ("options",) if key in task.meta}
+    """The task as a selector may see it: prompt, kind, a choice's options, and answer marks."""
+    kept = {key: task.meta[key] for key in ("options", KEY) if key in task.meta}
     return Task(kind=task.kind, prompt=task.prompt, source=task.source, meta=kept, id=task.id)
 
 
@@ -77,7 +78,7 @@ def check_votes(tasks: Sequence[Task], labels: str) -> None:
 def voted_reply(task: Task, group: Group) -> str | None:
     """A reply with the group's majority answer; None where there is none."""
     label = majority(task, group.texts).label
-    return None if label is None else answer_reply(task.kind, label)
+    return None if label is None else answer_reply(task, label)
 
 
 def voted(task: Task, group: Group) -> list[bool | None]:

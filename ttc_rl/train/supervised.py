@@ -15,6 +15,7 @@ from typing import Any
 
 from ttc_rl.compute import Spent
 from ttc_rl.config import WarmupConfig
+from ttc_rl.marks import KEY
 from ttc_rl.prompts import prompt_ids
 from ttc_rl.ranks import world
 from ttc_rl.run_dir import cache_dir, made_once, read_json, write_json
@@ -59,7 +60,7 @@ def warmed_up(
             WARMUP_VERSION,
             torch.__version__,
             model_fingerprint(base),
-            [[reply.task.id, reply.text] for reply in replies],
+            [[reply.task.id, reply.text, *reply.task.meta.get(KEY, [])[:1]] for reply in replies],
             config.model_dump(exclude={"source", "tasks", "seed"}),
             seed,
             dict(templates),

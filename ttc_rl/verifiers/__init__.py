@@ -49,8 +49,8 @@ def verify_many(
 ) -> list[Verdict]:
     """A verdict for each pair, in their order; slow kinds use all cores, a bounded number at once.
 
-    With `fallback`, maths answers without a box are read otherwise and the reason says how: for
-    evaluating models that were never asked to box, never for training.
+    With `fallback`, maths answers without a mark are read otherwise and the reason says how: for
+    evaluating models that were never asked for one, never for training.
     """
     if len(tasks) != len(completions):
         raise ValueError(f"{len(tasks)} tasks, but {len(completions)} completions")

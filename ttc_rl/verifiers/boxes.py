@@ -1,13 +1,18 @@
-r"""Finding the final answer in a completion: `\boxed{...}` after the reasoning, or what it says.
+r"""Finding the final answer in a completion: behind a mark after the reasoning, or what it says.
 
-Training reads boxes and nothing else. `spoken_answer` is for evaluating models that were never
-asked to box; whoever uses it says so, since "the last number" rewards a model that lists guesses.
+Training reads the marks of a task (`\boxed{...}` unless a recipe says otherwise) and nothing else.
+`spoken_answer` is for evaluating models that were never asked for a mark; whoever uses it says so,
+since "the last number" rewards a model that lists guesses.
 """
 
 from __future__ import annotations
 
 import re
 from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from ttc_rl.marks import Mark
 
 
 def after_reasoning(completion: str) -> str | None:
@@ -31,6 +36,10 @@ def boxes(text: str) -> list[str]:
 
     `\fbox{5}` and `\boxed 5`, which TeX takes too, are boxes as well.
     """
+    return [text[start:end].strip() for start, end in _box_spans(text)]
+
+
+def _box_spans(text: str) -> list[tuple[int, int]]:
     opened: list[int | None] = []  # where the content of each open brace starts, if it is a box
     found: list[tuple[int, int]] = []
     for match in _BRACES.finditer(text):
@@ -43,7 +52,7 @@ def boxes(text: str) -> list[str]:
             start, end = opened.pop(), match.start()
             if start is not None and _is_innermost(text, start, end, found):
                 found.append((start, end))
-    return [text[start:end].strip() for start, end in found]
+    return found
 
 
 def _is_innermost(text: str, start: int, end: int, found: list[tuple[int, int]]) -> bool:
@@ -56,6 +65,64 @@ def last_boxed(text: str) -> str | None:
     """The content of the last box."""
     found = boxes(text)
     return found[-1] if found else None
+
+
+class Announced(NamedTuple):
+    """An answer, the mark that announces it, and where its text starts."""
+
+    start: int
+    mark: Mark
+    text: str
+
+
+_TAG = re.compile(r"<answer>|</answer>")
+_HASHES = re.compile(r"(?<!#)####(?!#)")
+_LINE = re.compile(r"[^\r\n]*?(?=</answer>|####|[\r\n]|\Z)")
+
+
+def announced(text: str, marks: Sequence[Mark]) -> list[Announced]:
+    """Return the non-empty answers that one of the marks announces, in their order.
+
+    Of marks inside each other the innermost comes last.
+    """
+    found = [
+        Announced(start, mark, _bare(text[start:end], mark))
+        for mark in marks
+        for start, end in _SPANS[mark](text)
+    ]
+    return sorted(one for one in found if one.text)
+
+
+def _bare(text: str, mark: Mark) -> str:
+    """Without white space around it; behind a mark that is not TeX, without Markdown's bold too."""
+    text = text.strip()
+    return text if mark == "boxed" else text.removeprefix("**").removesuffix("**").strip()
+
+
+def _hash_spans(text: str) -> Iterator[tuple[int, int]]:
+    """What follows each `####` on its line, up to another mark."""
+    for mark in _HASHES.finditer(text):
+        line = _LINE.match(text, mark.end())
+        assert line is not None
+        yield line.span()
+
+
+def _tag_spans(text: str) -> Iterator[tuple[int, int]]:
+    """What stands between each `</answer>` and the `<answer>` before it."""
+    start: int | None = None
+    for tag in _TAG.finditer(text):
+        if tag.group() == "<answer>":
+            start = tag.end()
+        elif start is not None:
+            yield start, tag.start()
+            start = None
+
+
+_SPANS: Mapping[Mark, Callable[[str], Iterable[tuple[int, int]]]] = {
+    "boxed": _box_spans,
+    "####": _hash_spans,
+    "<answer>": _tag_spans,
+}
 
 
 _SAYS = re.compile(
@@ -76,7 +143,7 @@ MAX_SAID = 500
 
 
 def spoken_answer(tail: str) -> tuple[str, str] | None:
-    """What an answer without a box says, and how it was read; None where it holds no number.
+    """What an answer without a mark says, and how it was read; None where it holds no number.
 
     The last `####`, `<answer>` or "answer is" that something follows counts.
     """
@@ -91,6 +158,6 @@ def spoken_answer(tail: str) -> tuple[str, str] | None:
         text = text.strip().strip('`"').strip()
         if text:
             name = next(name for name in _NAMES if marker.group().lower().startswith(name))
-            return text, f'no box; read after "{name}"'
+            return text, f'read after "{name}"'
     numbers = _NUMERAL.findall(tail)
-    return (numbers[-1], "no box; read the last number") if numbers else None
+    return (numbers[-1], "read the last number") if numbers else None

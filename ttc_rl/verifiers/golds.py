@@ -13,9 +13,9 @@ from ttc_rl.schema import Task
 from ttc_rl.verifiers import VERIFIERS, answers, latex, maths, quantities, verify_many
 from ttc_rl.verifiers.choices import label
 from ttc_rl.verifiers.rationals import value
+from ttc_rl.verifiers.replies import answer_reply
 
 KINDS = ("math", "choice", "exact")
-_REPLY = {"exact": "answer {gold}"}
 
 
 @dataclass
@@ -45,11 +45,11 @@ def check_golds(tasks: Sequence[Task]) -> list[Checked]:
 
 def _checked(source: str, kind: str, tasks: list[Task]) -> Checked:
     found = Checked(source, kind, len(tasks))
-    reply = _REPLY.get(kind, r"\boxed{{{gold}}}")
     others = list(_others(tasks))
-    own = verify_many(tasks, [reply.format(gold=task.gold) for task in tasks])
+    own = verify_many(tasks, [answer_reply(task, str(task.gold)) for task in tasks])
     silent = verify_many(tasks, [""] * len(tasks))
-    foreign = verify_many(tasks, [reply.format(gold=other.gold) for other in others])
+    pairs = zip(tasks, others, strict=True)
+    foreign = verify_many(tasks, [answer_reply(task, str(other.gold)) for task, other in pairs])
     for task, other, a, s, f in zip(tasks, others, own, silent, foreign, strict=True):
         found.accepted += a.correct is True
         found.silence_rejected += s.correct is False

@@ -14,8 +14,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from ttc_rl.marks import marks_of
 from ttc_rl.schema import Task, UserError, Verdict
 from ttc_rl.verifiers import choices, equivalence_classes, exact, maths, verify_many
+from ttc_rl.verifiers.replies import answer_reply
 
 VOTING = ("math", "exact", "choice")
 
@@ -92,7 +94,7 @@ def verify_groups(
 def _read(task: Task, completion: str) -> str | None:
     """What a verifier of the task's kind reads, without a look at the gold."""
     if task.kind == "math":
-        return maths.read_answer(completion)
+        return maths.read_answer(completion, marks=marks_of(task))
     if task.kind == "exact":
         return exact.read_answer(completion)
     return choices.read_answer(completion, [str(option) for option in task.meta.get("options", [])])
@@ -105,7 +107,6 @@ def _verdict(answer: str | None, correct: bool | None, reason: str) -> Verdict:
 
 
 def _is_gold(task: Task, label: str | None) -> bool | None:
-    if not task.gold:
+    if not task.gold or label is None:
         return None
-    reply = "answer {}" if task.kind == "exact" else r"\boxed{{{}}}"
-    return verify_many([task], [reply.format(label)])[0].correct
+    return verify_many([task], [answer_reply(task, label)])[0].correct

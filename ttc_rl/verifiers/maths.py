@@ -1,4 +1,4 @@
-r"""Final answers of mathematics: read from `\boxed{...}`, compared exactly.
+r"""Final answers of mathematics: read behind a task's marks (`\boxed{...}`), compared exactly.
 
 The same words and two numbers are decided in this process; all else goes to worker processes, where
 `answers.py` takes answers apart and `identities.py` decides on differences, and where a hang or a
@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import NamedTuple
 
+from ttc_rl.marks import DEFAULT, Mark, marks_of, written
 from ttc_rl.schema import Task, Verdict
 from ttc_rl.verifiers import answers, latex
-from ttc_rl.verifiers.boxes import after_reasoning, boxes, spoken_answer
+from ttc_rl.verifiers.boxes import after_reasoning, announced, spoken_answer
 from ttc_rl.verifiers.rationals import value
 from ttc_rl.verifiers.workers import Outcome, Workers
 
@@ -43,13 +45,13 @@ def verify_many(
 ) -> list[Verdict]:
     """Verdicts in the order of the tasks. Only what cannot be decided here goes to the workers.
 
-    With `fallback`, an answer without a box is read after "answer", else the last number is taken,
+    With `fallback`, an answer without a mark is read after "answer", else the last number is taken,
     and the verdict's reason says which. For evaluation only; off in training.
     """
     golds = [task.gold or "" for task in tasks]
     read = [
-        _read(completion, gold, fallback)
-        for completion, gold in zip(completions, golds, strict=True)
+        _read(completion, gold, marks_of(task), fallback)
+        for completion, gold, task in zip(completions, golds, tasks, strict=True)
     ]
     questions = [
         Question(gold, found[0], tolerance(task)) if found else None
@@ -60,8 +62,10 @@ def verify_many(
     return [
         _verdict(question, outcomes[question], found[1])
         if question and found
-        else _no_answer(completion)
-        for question, found, completion in zip(questions, read, completions, strict=True)
+        else _no_answer(completion, marks_of(task))
+        for question, found, completion, task in zip(
+            questions, read, completions, tasks, strict=True
+        )
     ]
 
 
@@ -72,21 +76,28 @@ def tolerance(task: Task) -> float:
     return float(task.meta.get("tolerance") or 0.0)
 
 
-def read_answer(completion: str, gold: str = "") -> str | None:
-    """The last box after the reasoning; all of them where each holds one part of the gold."""
-    found = _read(completion, gold, fallback=False)
+def read_answer(completion: str, gold: str = "", marks: Sequence[Mark] = DEFAULT) -> str | None:
+    """Return the last answer that one of the marks announces after the reasoning.
+
+    Where it is a box, and each of the last boxes holds one part of the gold, all of those.
+    """
+    found = _read(completion, gold, marks, fallback=False)
     return found[0] if found else None
 
 
-def _read(completion: str, gold: str, fallback: bool) -> tuple[str, str] | None:
-    """What was read, and by which fallback (nothing for a box)."""
+def _read(
+    completion: str, gold: str, marks: Sequence[Mark], fallback: bool
+) -> tuple[str, str] | None:
+    """What was read, and by which fallback (nothing behind a mark)."""
     tail = after_reasoning(completion)
     if tail is None:
         return None
-    found = boxes(tail)
+    found = announced(tail, marks)
     if not found:
-        return spoken_answer(tail) if fallback else None
-    return _one_a_part(found, gold) or found[-1], ""
+        spoken = spoken_answer(tail) if fallback else None
+        return spoken and (spoken[0], f"{_lacking(marks)}; {spoken[1]}")
+    last = list(takewhile(lambda one: one.mark == "boxed", reversed(found)))
+    return _one_a_part([one.text for one in reversed(last)], gold) or found[-1].text, ""
 
 
 def _one_a_part(found: list[str], gold: str) -> str | None:
@@ -119,11 +130,17 @@ def equivalence_classes(task: Task, given: Sequence[str | None]) -> list[int | N
     return [None if answer is None else classes[answer] for answer in given]
 
 
-def _no_answer(completion: str) -> Verdict:
+def _lacking(marks: Sequence[Mark]) -> str:
+    return "no box" if tuple(marks) == DEFAULT else f"no {written(marks)}"
+
+
+def _no_answer(completion: str, marks: Sequence[Mark]) -> Verdict:
     if after_reasoning(completion) is None:
         reason = "the reasoning was never closed"
-    else:
+    elif tuple(marks) == DEFAULT:
         reason = r"no balanced, non-empty \boxed{...}"
+    else:
+        reason = f"no non-empty {written(marks)}"
     return Verdict(False, None, reason, "no_answer")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ttc_rl.schema import Task
 from ttc_rl.verifiers import verify_many
+from ttc_rl.verifiers.replies import answer_reply
 
 Pair = tuple[Task, Task]
 
@@ -15,7 +16,7 @@ def same_golds(pairs: Sequence[Pair]) -> list[bool | None]:
 
     None where that cannot be decided: different kinds, programs, judged tasks, unreadable golds.
     """
-    answers = [_answer(task) if task.kind == other.kind else None for task, other in pairs]
+    answers = [_answer(task, other) if task.kind == other.kind else None for task, other in pairs]
     asked = [i for i, answer in enumerate(answers) if answer is not None]
     verdicts = verify_many([pairs[i][1] for i in asked], [answers[i] or "" for i in asked])
     found: list[bool | None] = [None] * len(pairs)
@@ -24,8 +25,11 @@ def same_golds(pairs: Sequence[Pair]) -> list[bool | None]:
     return found
 
 
-def _answer(task: Task) -> str | None:
-    """A completion that gives the gold; of a choice the option's text, for letters say nothing."""
+def _answer(task: Task, other: Task) -> str | None:
+    """A completion that gives the gold as an answer to another task of its kind.
+
+    Of a choice the option's text: letters say nothing.
+    """
     if not task.gold:
         return None
     if task.kind == "exact":
@@ -35,5 +39,5 @@ def _answer(task: Task) -> str | None:
         place = ord(task.gold.strip()[:1].upper() or "@") - ord("A")
         if not isinstance(options, list) or not 0 <= place < len(options):
             return None
-        return rf"\boxed{{{options[place]}}}"
-    return rf"\boxed{{{task.gold}}}" if task.kind == "math" else None
+        return answer_reply(other, str(options[place]))
+    return answer_reply(other, task.gold) if task.kind == "math" else None
