@@ -161,7 +161,7 @@ TEXTS = ["#### {}", r"\boxed{{{}}}", "the answer is {}", "<answer>{}</answer>", 
 
 def write(path: Path, tasks: list[Task]) -> str:
     rows = [{"kind": t.kind, "prompt": t.prompt, "answer": t.gold} for t in tasks]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return str(path)
 
 
