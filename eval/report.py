@@ -25,6 +25,7 @@ from eval.report_curriculum import curriculum, overlap
 from eval.report_experts import experts
 from eval.report_plan import audit
 from eval.report_training import training
+from eval.report_verdicts import verdicts
 from eval.results import avg_name
 from eval.summary import Json, Result, in_order, load_results, summary_of
 from eval.tables import points, share, summary_tables
@@ -176,6 +177,7 @@ def results_section(material: Material) -> str:
     others = len(material.results.keys() - set(material.targets))
     more = page.details(f"{others} other benchmarks", rest) if rest else ""
     told = page.paragraph(NOTE, "note") + _published(material)
+    told += verdicts(material.run, material.recipe, material.results)
     return pictures + own + told + (page.details("every k", whole) if whole else "") + more
 
 

@@ -118,7 +118,21 @@ class _Old:
         if not self.graded:
             return {}
         counts = {"verdicts": self.graded, "moved": len(self.changed)}
-        return {"graded_before": {**counts, "by_another_verifier": self.by_others}}
+        counts["by_another_verifier"] = self.by_others
+        moves = Counter(_direction(before, now) for _, _, before, now in self.changed)
+        return {"graded_before": counts | {name: moves[name] for name in DIRECTIONS}}
+
+
+DIRECTIONS = ("wrong_to_right", "right_to_wrong", "to_undecided", "from_undecided")
+
+
+def _direction(before: bool | None, now: bool | None) -> str:
+    """One of `DIRECTIONS`; the two verdicts differ."""
+    if now is None:
+        return "to_undecided"
+    if before is None:
+        return "from_undecided"
+    return "wrong_to_right" if now else "right_to_wrong"
 
 
 _FIELDS = "task_id sample completion answer correct status reason verifier finish_reason tokens"

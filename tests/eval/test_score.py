@@ -42,10 +42,16 @@ def test_verdicts_of_another_verifier_are_counted_in_the_result(
     rows = list(read_jsonl(path))
     for row in rows[:3]:
         row["verifier"] = "math-00000000"
-    rows[0]["correct"] = not rows[0]["correct"]
+    told = [row["correct"] for row in rows]
+    for index, wrong in {0: not told[0], 1: None, 2: not told[2]}.items():
+        rows[index]["correct"] = wrong
     write_jsonl(path, rows)
     before = score(path, sums).result["graded_before"]
-    assert before == {"verdicts": 8, "moved": 1, "by_another_verifier": 3}
+    right = [told[0], told[2]].count(True)
+    assert before == {
+        "verdicts": 8, "moved": 3, "by_another_verifier": 3, "wrong_to_right": right,
+        "right_to_wrong": 2 - right, "to_undecided": 0, "from_undecided": 1,
+    }  # fmt: skip
 
 
 def test_answers_without_a_box_are_pointed_out(sums: Benchmark, tmp_path: Path):

@@ -1,8 +1,9 @@
 """Own namespaces for mounts, processes, network, IPC and host name, through `bwrap`.
 
-The program sees the interpreter and system libraries read-only, four devices and an empty folder
-in memory: no /proc, no home, no environment. Needs the Debian package `bubblewrap` and, unless run
-by root, leave to make user namespaces.
+The program sees the interpreter and system libraries read-only, five devices and an empty folder
+in memory: no /proc, no home, no environment. `/dev/stdin` and `/dev/fd/0` usually lead through
+/proc; here they are a file that the driver fills and the program can only read. Needs the Debian
+package `bubblewrap` and, unless run by root, leave to make user namespaces.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ FIX = (
     "seccomp=unconfined --cap-add SYS_ADMIN)"
 )
 SCRATCH = "/scratch"
+INPUT = "/dev/fd/0"
 
 
 def run(job: Job, stop: Stop) -> Outcome:
@@ -28,7 +30,7 @@ def run(job: Job, stop: Stop) -> Outcome:
     if program is None:
         return Outcome((), NAME, "infra_error", "bwrap is not on PATH")
     root = os.geteuid() == 0
-    settings = {"scratch": SCRATCH, "uid": random_user() if root else None}
+    settings = {"scratch": SCRATCH, "input_file": INPUT, "uid": random_user() if root else None}
     command = [program, *_arguments(root), "--", *wire.command()]
     return process.listen(NAME, command, wire.orders(job, settings), job, stop)
 
@@ -51,4 +53,5 @@ def _arguments(root: bool) -> list[str]:
         parts += ["--ro-bind", path, path]
     for device in ("null", "zero", "full", "random", "urandom"):
         parts += ["--dev-bind", f"/dev/{device}", f"/dev/{device}"]
+    parts += ["--tmpfs", os.path.dirname(INPUT), "--symlink", INPUT, "/dev/stdin"]
     return [*parts, "--tmpfs", SCRATCH, "--remount-ro", "/", "--chdir", SCRATCH]

@@ -101,6 +101,7 @@ def pack_job(job: Job, settings: Mapping[str, Any]) -> bytes:
         "idle_factor": IDLE_FACTOR,
         "clock_factor": CLOCK_FACTOR,
         "count_threads": False,
+        "input_file": None,
         "seccomp": "required",
     }
     public = {

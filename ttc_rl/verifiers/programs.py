@@ -5,6 +5,9 @@ run in their order and the first that fails ends it. The time limit of a test is
 seconds of processor time (6 by default; check and script tests 30, for they hold many cases), of
 memory `meta.memory_mb` (1024 by default) beyond the interpreter.
 
+`meta.time_factor` makes a limit relative: where a program runs out of time, it may take so many
+times as long for that test as `meta.reference_solution` does, and never less than the limit above.
+
 `meta.checker` decides about stdin tests in place of the comparison: Python source that defines
 `checker(input, expected, actual) -> bool`, or `module:function`. It runs in a sandbox of its own.
 
@@ -25,6 +28,7 @@ from ttc_rl.sandbox import Job, Outcome, Result, Sandbox, Trial, default_sandbox
 from ttc_rl.schema import Task, Verdict
 from ttc_rl.verifiers.program_tests import BadTests, Case, cases, differs, job
 from ttc_rl.verifiers.program_text import read_program
+from ttc_rl.verifiers.program_times import ReferenceFailed, with_reference
 
 CHECKER = "checker"
 
@@ -36,9 +40,15 @@ def verify(task: Task, completion: str, sandbox: Sandbox | None = None) -> Verdi
     try:
         todo = cases(task)
         checker = _checker(task)
+        sandbox = sandbox or default_sandbox()
+        verdict = _Grading(task, program, todo, checker, sandbox).verdict()
+        if verdict.status == "timeout" and (longer := with_reference(task, todo, sandbox)) != todo:
+            verdict = _Grading(task, program, longer, checker, sandbox).verdict()
+        return verdict
     except BadTests as error:
         return Verdict(None, program, str(error))
-    return _Grading(task, program, todo, checker, sandbox or default_sandbox()).verdict()
+    except ReferenceFailed as error:
+        return Verdict(None, program, f"the reference solution: {error}", "infra_error")
 
 
 def verify_many(

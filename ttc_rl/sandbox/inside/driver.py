@@ -86,6 +86,8 @@ def _supervise() -> None:
     job = codec.unpack(read_block())
     settings = job["settings"]
     settings["threads_now"] = confine.count_threads() if settings["count_threads"] else 4
+    path = settings["input_file"]
+    settings["input_fd"] = _open_input(path) if path else None
     confine.enter(settings)
     settings["scratch"] = settings["scratch"] or os.getcwd()
     os.chdir(settings["scratch"])
@@ -103,6 +105,14 @@ def _supervise() -> None:
         if result["status"] not in ("ok", "error"):
             break
     _send({"done": True})
+
+
+def _open_input(path: str) -> int:
+    """A file that only this descriptor can write to: a program may change no mode and no owner."""
+    writer = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o444)
+    os.chmod(path, 0o444)  # whatever the umask says
+    os.chmod(os.path.dirname(path), 0o555)
+    return writer
 
 
 def _preload(name: str) -> None:

@@ -73,8 +73,14 @@ class Trial:
         self.clock_seconds = self.settings["clock_factor"] * self.seconds
 
     def run(self) -> dict[str, Any]:
-        if self.trial["kind"] == "stdin":
-            return self.finish(self.spawn_reader(), "output")
+        reads = self.trial["kind"] == "stdin"
+        data = self.trial["text"].encode("utf-8", "surrogatepass") if reads else b""
+        if (fd := self.settings["input_fd"]) is not None:
+            os.ftruncate(fd, 0)
+            os.lseek(fd, 0, os.SEEK_SET)
+            write_all(fd, data)
+        if reads:
+            return self.finish(self.spawn_reader(data), "output")
         listen, replies = os.pipe()
         if self.trial["kind"] == "value":
             child = self.spawn(
@@ -104,9 +110,9 @@ class Trial:
         judge.hears("verdict", told)
         return server, "verdict", judge
 
-    def spawn_reader(self) -> Child:
+    def spawn_reader(self, data: bytes) -> Child:
         source = os.memfd_create("input")
-        write_all(source, self.trial["text"].encode("utf-8", "surrogatepass"))
+        write_all(source, data)
         os.lseek(source, 0, os.SEEK_SET)
         child = self.spawn(lambda: program.run(self.job), ("output", "error"), stdin=source)
         os.close(source)

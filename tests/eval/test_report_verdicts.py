@@ -1,0 +1,79 @@
+"""What the report says of the verifier that graded a run, and of verdicts that moved."""
+
+import html
+import shlex
+from pathlib import Path
+from typing import Any
+
+from typer.testing import CliRunner
+
+from eval.report import write_report
+from eval.report_verdicts import moved
+from eval.results import numbered_rows
+from ttc_rl.cli import app
+from ttc_rl.run_dir import RunDir, write_jsonl
+from ttc_rl.verifiers.fingerprint import fingerprint
+
+ARMS = {"base": {"sums": 0.1}, "sift": {"sums": 0.9}}
+OLD = "math-00000000"
+
+
+def report(run: RunDir) -> str:
+    return html.unescape(write_report(run, run.load_recipe()).read_text())
+
+
+def make_old(run: RunDir, model: str, *wrong: int) -> None:
+    """Every verdict of another version; those at `wrong` turned round."""
+    path = run.samples("sums", model)
+    rows = [row | {"verifier": OLD} for _, row in numbered_rows(path)]
+    for index in wrong:
+        rows[index]["correct"] = not rows[index]["correct"]
+    write_jsonl(path, rows)
+
+
+def test_a_run_of_the_installed_version_says_nothing(make_run: Any, tmp_path: Path):
+    run = make_run(tmp_path / "r", "sums", 1, ARMS)
+    text = report(run)
+    assert "is installed" not in text
+    assert "graded again" not in text
+
+
+def test_verdicts_of_another_version_are_named_with_a_command_that_works(
+    make_run: Any, tmp_path: Path
+):
+    run = make_run(tmp_path / "r", "sums", 1, ARMS)
+    path = run.samples("sums", "sift")
+    rows = [row for _, row in numbered_rows(path)]
+    rows[0]["completion"] = '"verifier": "math-11111111" ' + rows[0]["completion"]
+    write_jsonl(path, rows)
+    make_old(run, "sift", 0, 1, 2)
+    text = report(run)
+    assert "base on sums" not in text
+    (told,) = [line for line in text.splitlines() if f"verdicts are by {OLD}" in line]
+    assert f"sift on sums: 48 verdicts are by {OLD}, and {fingerprint('math')} is" in told
+    command = told.partition("run: ttc-rl ")[2].partition("</p>")[0]
+    result = CliRunner().invoke(app, shlex.split(command))
+    assert result.exit_code == 0, result.output
+
+    text = report(run)
+    assert "is installed" not in text
+    start = "sift.rescored on sums: 48 earlier verdicts (48 of them by another version of the"
+    assert f"{start} verifier) were graded again, and " in text
+    assert " were graded again, and 3 moved: " in text.partition(start)[2]
+
+
+def test_the_directions_are_said():
+    before = {"verdicts": 1200, "by_another_verifier": 900, "moved": 10}
+    told = moved("sift on sums", before)
+    assert told.endswith(
+        "10 moved. The file does not say in which direction: run ttc-rl score again."
+    )
+    ways = {"wrong_to_right": 4, "right_to_wrong": 3, "to_undecided": 2, "from_undecided": 1}
+    assert moved("sift on sums", before | ways) == (
+        "sift on sums: 1,200 earlier verdicts (900 of them by another version of the verifier) "
+        "were graded again, and 10 moved: 4 from wrong to right, 3 from right to wrong, "
+        "2 to undecided, 1 from undecided to right or wrong."
+    )
+    assert moved("sift on sums", before | {"moved": 0}).endswith(
+        "were graded again, and none moved."
+    )
