@@ -117,6 +117,11 @@ def headline(summary: Mapping[str, Any]) -> list[str]:
     if part is None:
         return [f"Nothing was evaluated on {target} yet."]
     models, size = part["models"], f"{part['tasks']} tasks, {part['samples']} samples each"
+    if all(model["rates"]["undecided"] == 1 for model in models.values()):
+        return [
+            f"{target} could not be graded: no verdict on {size} says right or wrong. "
+            "`ttc-rl corpus FILE --check` shows golds that cannot be read."
+        ]
     if all(m["value"] == 0 for model in models.values() for m in model["metrics"].values()):
         return [f"Nothing was solved: every model scored 0 on {target} ({size})."]
     metric, arms = avg_name(part), [arm for arm in models if arm != "base"]

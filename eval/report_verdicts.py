@@ -13,11 +13,9 @@ from eval.benchmarks import target_names
 from eval.summary import Json, Result
 from eval.variants import MARK
 from ttc_rl.config import Recipe
-from ttc_rl.run_dir import RunDir
+from ttc_rl.run_dir import RESCORED, RunDir, read_json
 from ttc_rl.verifiers.fingerprint import fingerprint
 
-RESCORED = ".rescored"
-"""Ends the name of the result that `ttc-rl score` writes."""
 _VERIFIER = re.compile(rb'"verifier":\s*"([^"\\]+)"')
 """In a line of samples; inside a completion the quotes have a backslash before them."""
 
@@ -28,16 +26,16 @@ def verdicts(run: RunDir, recipe: Recipe, results: Results) -> str:
     """Sentences about verdicts that moved, and about those of another version; else nothing."""
     sentences: list[str] = []
     for benchmark, models in results.items():
-        for model, result in models.items():
-            if before := result.summary.get("graded_before"):
-                sentences.append(moved(f"{model} on {benchmark}", before))
         for model in models:
+            again = f"{model}{RESCORED}"
+            if (graded := run.result(benchmark, again)).exists():
+                if before := read_json(graded).get("graded_before"):
+                    sentences.append(moved(f"{model} on {benchmark}", before))
+                if not other_versions(run.samples(benchmark, again)):
+                    continue
             path = run.samples(benchmark, model)
             versions = other_versions(path)
-            again = f"{model}{RESCORED}"
             if not versions:
-                continue
-            if again in models and not other_versions(run.samples(benchmark, again)):
                 continue
             command = f"ttc-rl score {shlex.quote(str(path))} {_benchmark(recipe, benchmark)}"
             advice = f"To see which verdicts move, run: {command}"

@@ -18,7 +18,7 @@ from eval.interchange import read_samples
 from eval.measures import Measured, Row, measure
 from eval.results import Cells, check_complete, check_gradable, write_measured
 from ttc_rl.marks import DEFAULT, KEY, Mark, marks_of
-from ttc_rl.run_dir import RunDir, write_jsonl
+from ttc_rl.run_dir import RESCORED, RunDir, write_jsonl
 from ttc_rl.schema import Task, UserError
 from ttc_rl.verifiers import verify_many
 
@@ -60,7 +60,7 @@ def score(
     check_complete(cells, benchmark.tasks, samples)
     counts = _fitting_k(benchmark, k, samples)
     stem = re.sub(r"(\.(jsonl|json|eval|parquet|samples|inspect))+$", "", samples_path.name)
-    target = (out or samples_path.parent) / f"{stem}.rescored.samples.jsonl"
+    target = (out or samples_path.parent) / f"{stem}{RESCORED}.samples.jsonl"
     old, measured = _Old(), list[Measured]()
 
     def graded_rows() -> Iterator[Row]:
@@ -69,7 +69,7 @@ def score(
             yield from group
 
     write_jsonl(target, graded_rows())
-    result_path = target.with_name(f"{stem}.rescored.json")
+    result_path = target.with_name(f"{stem}{RESCORED}.json")
     maths = [task for task in benchmark.tasks if task.kind == "math"]
     marks: tuple[Mark, ...] = tuple(
         dict.fromkeys(mark for task in maths for mark in marks_of(task))

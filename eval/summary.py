@@ -176,7 +176,7 @@ def _power(models: Mapping[str, Result], pairs: Sequence[tuple[str, str]]) -> Js
             a, b = (np.round(models[name].avg * samples) for name in (arm, other))
             spread = measured_spread(a, b, samples)
             found[f"{arm} - {other}"] = {
-                "resolvable": spread.resolvable(tasks, samples),
+                "resolvable": spread.resolvable(tasks, samples) or None,  # nothing varied
                 **asdict(spread),
             }
     return found

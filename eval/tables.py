@@ -177,11 +177,13 @@ def difference_note(part: Mapping[str, Any]) -> str:
     star, power = star_note(part["differences"]), part.get("power") or {}
     notes = [star] if star else []
     if power:
-        found = sorted(one["resolvable"] for one in power.values())
-        ends = dict.fromkeys(f"{100 * end:.1f}" for end in (found[0], found[-1]))
+        found = sorted(one["resolvable"] for one in power.values() if one["resolvable"])
+        ends = dict.fromkeys(f"{100 * end:.1f}" for end in (found[:1] + found[-1:]))
+        size = f"{part['tasks']} tasks x {part['samples']} samples"
         notes.append(
-            f"{part['tasks']} tasks x {part['samples']} samples can resolve {' to '.join(ends)} "
-            f"points in avg@{part['samples']} (80 % power)"
+            f"{size} can resolve {' to '.join(ends)} points in avg@{part['samples']} (80 % power)"
+            if ends
+            else f"what {size} can resolve is not known: nothing varied"
         )
     return "; ".join(notes)
 

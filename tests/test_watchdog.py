@@ -53,6 +53,12 @@ def test_a_reward_that_falls_to_half_of_its_best_window_has_collapsed():
     assert read(config, *({"reward": r} for r in (0.9, 0.9, 0.4, 0.4))) == ["collapse"]
 
 
+def test_completions_that_cannot_be_graded_are_told():
+    config, key = WatchdogConfig(window=3), "curriculum/undecided_rate"
+    assert read(config, *[{key: 0.08}] * 5) == []
+    assert read(config, *[{key: 0.5}] * 3) == ["undecided"]
+
+
 def test_groups_that_all_agree_are_told_once_a_window():
     config = WatchdogConfig(window=3)
     flat = [{"frac_reward_zero_std": 1.0}] * 7

@@ -44,6 +44,7 @@ def select(job: Job) -> None:
     from ttc_rl.selection.duplication import duplication
     from ttc_rl.sources import load_corpus
     from ttc_rl.vectors import rows_of
+    from ttc_rl.verifiers.golds import check_readable
 
     if any(job.arm(name)[0].selection.method in NEEDS_MODEL for name in arms):
         check_extras(job.recipe)
@@ -52,7 +53,9 @@ def select(job: Job) -> None:
     loaded = load_corpus(job.recipe.corpus, job.recipe.data)
     loaded = replace(loaded, tasks=with_marks(loaded.tasks, job.recipe.answer_marks))
     check_corpus(job, loaded)
+    check_readable(loaded.tasks, job.recipe.max_unreadable)
     targets = read_targets(job)
+    check_readable(together(targets).tasks, job.recipe.max_unreadable)
     target, shares = together(targets), functools.partial(target_shares, targets=targets)
     _say_problems(job, [*loaded.problems, *target.problems])
     job.say(

@@ -35,6 +35,8 @@ from ttc_rl import run_lock
 from ttc_rl.config import Recipe, differences, dump_recipe, load_recipe
 from ttc_rl.schema import UserError
 
+RESCORED = ".rescored"
+"""Behind a model's name: what `ttc-rl score` made of its samples."""
 NAMED = 5
 """Changed keys that a refused resume names."""
 
@@ -220,9 +222,13 @@ class RunDir:
         return sorted({p.parent.relative_to(folder).as_posix() for p in folder.rglob("*.json")})
 
     def models(self, benchmark: str) -> list[str]:
-        """Models with a result on this benchmark, base first."""
+        """Models with a result on this benchmark, base first.
+
+        What `ttc-rl score` left beside them, graded again, is no model.
+        """
         names = [p.stem for p in (self.root / "eval" / benchmark).glob("*.json")]
-        return sorted(names, key=lambda name: (name != "base", name))
+        models = [name for name in names if not name.endswith(RESCORED)]
+        return sorted(models, key=lambda name: (name != "base", name))
 
     def load_recipe(self) -> Recipe:
         if not self.recipe.exists():

@@ -252,3 +252,19 @@ def test_a_run_without_results_is_named(make_run: Any, tmp_path: Path):
     run = make_run(tmp_path / "r", "sums", 1, {})
     with pytest.raises(UserError, match="holds no results yet"):
         compare([run])
+
+
+def test_what_score_left_in_a_run_folder_is_no_model(make_run: Any, tmp_path: Path):
+    run = make_run(tmp_path / "r", "sums", 1, ARMS)
+    for path in (tmp_path / "r" / "eval" / "sums").glob("sift.*"):
+        again = path.with_name(path.name.replace("sift.", "sift.rescored.", 1))
+        again.write_bytes(path.read_bytes())
+    assert run.models("sums") == ["base", "random", "sift"]
+    assert set(models_of([run])) == {"base", "random", "sift"}
+
+
+def test_nothing_varied_so_what_could_be_resolved_is_not_known(make_run: Any, tmp_path: Path):
+    run = make_run(tmp_path / "r", "sums", 1, {"base": {"sums": 1.0}, "sift": {"sums": 1.0}})
+    table = summary_tables(summary(run, run.load_recipe()))[1]
+    assert table.note.endswith("12 tasks x 4 samples can resolve is not known: nothing varied")
+    assert "0.0 points" not in table.note

@@ -157,10 +157,16 @@ def test_an_empty_run_still_has_a_report(tmp_path: Path, make_run: Any):
 
 
 def told(
-    base: float, sift: float, lo: float | None, hi: float | None, tasks: int = 30
+    base: float,
+    sift: float,
+    lo: float | None,
+    hi: float | None,
+    tasks: int = 30,
+    undecided: float = 0.0,
 ) -> list[str]:
     def model(value: float) -> dict[str, Any]:
-        return {"metrics": {"avg@4": {"value": value, "lo": value, "hi": value}}}
+        metrics = {"avg@4": {"value": value, "lo": value, "hi": value}}
+        return {"metrics": metrics, "rates": {"undecided": undecided}}
 
     gain = {"avg@4": {"value": sift - base, "lo": lo, "hi": hi}}
     part = {
@@ -193,6 +199,11 @@ def test_what_is_not_resolved_is_said(interval: tuple[float | None, float | None
 def test_nothing_solved_is_said_plainly():
     (only,) = told(0.0, 0.0, 0.0, 0.0)
     assert only == "Nothing was solved: every model scored 0 on aime25 (30 tasks, 4 samples each)."
+
+
+def test_what_could_not_be_graded_is_not_called_unsolved():
+    (only,) = told(0.0, 0.0, 0.0, 0.0, undecided=1.0)
+    assert only.startswith("aime25 could not be graded: no verdict on 30 tasks, 4 samples each")
 
 
 def test_one_task_has_no_interval_and_the_page_says_so():

@@ -399,7 +399,7 @@ class SvfConfig(Section):
     """z itself, or gates with their common factor taken out, as in the authors' code."""
 
 
-Alarm = Literal["nan", "unmoved", "drift", "collapse", "zero_variance", "stall"]
+Alarm = Literal["nan", "unmoved", "drift", "collapse", "zero_variance", "undecided", "stall"]
 
 
 class WatchdogConfig(Section):
@@ -416,6 +416,8 @@ class WatchdogConfig(Section):
     """Share of its best window to which the mean reward may fall."""
     zero_variance: float = Field(default=0.95, gt=0, le=1)
     """Share of groups in which all rewards are equal."""
+    undecided: float = Field(default=0.1, gt=0, le=1)
+    """Share of completions that could not be compared with their golds; votes do not count."""
 
 
 class CurriculumConfig(Section):
@@ -757,6 +759,9 @@ class Recipe(Section):
     """What announces the final answer of a maths task, to training and evaluation alike: `boxed`,
     `"####"` to the end of its line, `<answer>` to `</answer>`. The last announced answer counts;
     the built-in prompt and the replies of a warm-up use the first mark of the list."""
+    max_unreadable: float = Field(default=0.05, ge=0, le=1)
+    """Share of a source's maths golds that may be sentences, against which no answer can be
+    compared; above it a selection stops before it begins."""
     embed: EmbedConfig = EmbedConfig()
     overlap: OverlapConfig = OverlapConfig()
     selection: SelectionConfig = SelectionConfig()

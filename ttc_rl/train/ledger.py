@@ -132,19 +132,27 @@ class Ledger:
             voting = [task.gold is None and not task.tests for task in tasks]
             own = [i for i, votes in enumerate(voting) if not votes]
             rest = [i for i, votes in enumerate(voting) if votes]
-            found = dict(zip(own, self._by_gold(tasks, texts, own), strict=True))
+            found = dict(zip(own, self._by_gold(tasks, texts, own, log_metric), strict=True))
             voted = self._by_vote(tasks, texts, rest, self.ttrl.band, "ttrl", log_metric)
             found |= zip(rest, voted, strict=True)
             return [found[i] for i in range(len(tasks))]
         every = range(len(tasks))
         if self.majority is None:
-            return self._by_gold(tasks, texts, every)
+            return self._by_gold(tasks, texts, every, log_metric)
         return self._by_vote(tasks, texts, every, self.majority, "majority", log_metric)
 
     def _by_gold(
-        self, tasks: Sequence[Task], texts: Sequence[str], rows: Sequence[int]
+        self,
+        tasks: Sequence[Task],
+        texts: Sequence[str],
+        rows: Sequence[int],
+        log_metric: Callable[[str, float], None],
     ) -> list[Verdict]:
-        return verify_many([tasks[i] for i in rows], [texts[i] for i in rows])
+        verdicts = verify_many([tasks[i] for i in rows], [texts[i] for i in rows])
+        if verdicts:
+            undecided = sum(v.correct is None and v.status == "ok" for v in verdicts)
+            log_metric("curriculum/undecided_rate", undecided / len(verdicts))
+        return verdicts
 
     def _by_vote(
         self,

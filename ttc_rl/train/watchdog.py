@@ -7,6 +7,8 @@
                     (TRL #5312 was such a case, and silent)
     collapse        mean reward over a window fell below a share of its best window
     zero_variance   nearly all groups of a window have one reward only: nothing to learn from
+    undecided       a share of a window's completions could not be compared with their golds: golds
+                    that no answer can match look like this
     stall           a step takes longer than `stall` seconds: told while it does, since it may not
                     end; stall.txt has every thread's stack
 
@@ -38,6 +40,7 @@ SLICE = 1_000_000
 LATER = 1.1
 """Times `stall` until stacks are written and told of: the timer, a thread of its own each time, is
 set anew once a tenth of `stall` has passed and not at every step."""
+UNDECIDED = "curriculum/undecided_rate"
 GAP = "sampling/sampling_logp_difference/mean"
 
 
@@ -48,6 +51,7 @@ class Signs:
     config: WatchdogConfig
     rewards: deque[float] = field(default_factory=deque[float])
     flat: deque[float] = field(default_factory=deque[float])
+    undecided: deque[float] = field(default_factory=deque[float])
     best: float = -math.inf
     told: dict[str, int] = field(default_factory=dict[str, int])
     """Alarm -> the step at which it was last given: once a window is enough."""
@@ -55,7 +59,11 @@ class Signs:
     def read(self, step: int, logs: Mapping[str, Any], moved: bool | None) -> dict[str, str]:
         """Alarm -> what is wrong, for what a step logged; `moved` is None where nobody looked."""
         found = dict(self._now(logs, moved))
-        for values, key in ((self.rewards, "reward"), (self.flat, "frac_reward_zero_std")):
+        for values, key in (
+            (self.rewards, "reward"),
+            (self.flat, "frac_reward_zero_std"),
+            (self.undecided, UNDECIDED),
+        ):
             value = logs.get(key)
             if isinstance(value, int | float) and math.isfinite(value):
                 values.append(float(value))
@@ -101,6 +109,12 @@ class Signs:
             if mean > self.config.zero_variance:
                 told = f"{mean:.0%} of the groups of {self.config.window} steps have one reward"
                 found.append(("zero_variance", f"{told} only: there is nothing to learn from"))
+        if len(self.undecided) == self.config.window:
+            mean = sum(self.undecided) / len(self.undecided)
+            if mean > self.config.undecided:
+                told = f"{mean:.0%} of the completions of {self.config.window} steps"
+                check = "`ttc-rl corpus FILE --check` shows golds that cannot be read"
+                found.append(("undecided", f"{told} could not be graded: {check}"))
         return found
 
 

@@ -9,13 +9,15 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from ttc_rl.schema import Task
+from ttc_rl.schema import Task, UserError
 from ttc_rl.verifiers import VERIFIERS, answers, latex, maths, quantities, verify_many
 from ttc_rl.verifiers.choices import label
 from ttc_rl.verifiers.rationals import value
 from ttc_rl.verifiers.replies import answer_reply
 
 KINDS = ("math", "choice", "exact")
+LOOKED_AT = 200
+"""Golds of a source that are read before a run."""
 
 
 @dataclass
@@ -66,6 +68,30 @@ def _checked(source: str, kind: str, tasks: list[Task]) -> Checked:
             f"{task.meta.get('id', task.id)}: {task.gold!r}" for task in _unreadable(tasks)
         ]
     return found
+
+
+def check_readable(tasks: Sequence[Task], limit: float) -> None:
+    """Raise UserError where more than `limit` of the maths golds of a source cannot be read.
+
+    At most `LOOKED_AT` of each source are looked at, evenly over their order.
+    """
+    by_source: dict[str, list[Task]] = defaultdict(list)
+    for task in tasks:
+        if task.kind == "math" and task.gold is not None:
+            by_source[task.source].append(task)
+    some = {source: group[:: -(-len(group) // LOOKED_AT)] for source, group in by_source.items()}
+    hard = defaultdict[str, list[Task]](list)
+    for task in _unreadable([task for group in some.values() for task in group]):
+        hard[task.source].append(task)
+    for source, found in hard.items():
+        if len(found) > limit * len(some[source]):
+            raise UserError(
+                f"{source}: {len(found)} of {len(some[source])} golds looked at cannot be read as "
+                f"an answer, such as {' '.join(str(found[0].gold).split())[:60]!r}: no completion "
+                'could be right. gold_after: "####" keeps what follows a mark, columns: {answer: '
+                "NAME} reads another column, kind: exact compares words; max_unreadable: 1 lets "
+                "them pass"
+            )
 
 
 def _unreadable(tasks: Sequence[Task]) -> list[Task]:
