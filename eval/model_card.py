@@ -27,6 +27,7 @@ from ttc_rl.run_dir import RunDir, read_json, read_jsonl, write_text
 from ttc_rl.schema import UserError
 from ttc_rl.sources import catalog
 from ttc_rl.tracking import run_name
+from ttc_rl.tried import tried
 
 CARD, RECIPE = "README.md", "recipe.yaml"
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
@@ -67,6 +68,7 @@ def read_told(run: RunDir, recipe: Recipe, arm: str, summary: Json | None) -> To
         steps=rows,
         alarms=list(read_jsonl(folder.alarms)),
         summary=summary,
+        tried=tried(run.root, recipe),
     )
 
 

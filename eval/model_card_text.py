@@ -39,6 +39,8 @@ class Told:
     """Rows of metrics.jsonl."""
     alarms: Sequence[Mapping[str, Any]]
     summary: Json | None
+    tried: str = ""
+    """How many runs were begun for this target, where that is on record."""
 
     @property
     def target(self) -> str:
@@ -267,6 +269,8 @@ def _results(told: Told) -> Iterator[str]:
         "same tasks. Another seed of training may differ by more. Undecided samples count as not "
         "correct." + _several(told)
     )
+    if told.tried:
+        yield told.tried
 
 
 def _several(told: Told) -> str:

@@ -32,6 +32,7 @@ from eval.tables import points, share, summary_tables
 from ttc_rl.config import Recipe
 from ttc_rl.metrics import mean_interval, pass_at_k
 from ttc_rl.run_dir import RunDir, read_json, write_text
+from ttc_rl.tried import tried
 
 NOTE = (
     "Undecided samples count as not correct. avg@n is the mean over all samples; pass@1 and maj@1 "
@@ -103,6 +104,7 @@ def head(material: Material) -> str:
     first, *others = headline(material.summary)
     lead = f'<p class="lead">{page.text(first)}</p>'
     run = material.run
+    others += list(filter(None, [tried(run.root, run.load_recipe())]))
     others += base_facts(read_json(run.versions) if run.versions.exists() else {})
     return (
         f"<h1>Test-time curriculum for {page.text(' and '.join(material.targets))}: "

@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from ruamel.yaml import YAML
-from wandb_records import records
+from wandb_records import finished
 
 from ttc_rl.config import Recipe, load_recipe
 from ttc_rl.job import Job
@@ -61,7 +61,7 @@ def test_a_run_is_mirrored_with_two_axes_a_table_and_references(
     assert rows == sorted(rows)
     assert rows[-1] == sum(sum(pq.read_table(p)["tokens"].to_pylist()) for p in steps_of(folder))
     kinds, keys, metrics = list[str](), set[str](), dict[str, str]()
-    for record in records(next((folder.root / "wandb").glob("offline-run-*/*.wandb"))):
+    for record in finished(next((folder.root / "wandb").glob("offline-run-*/*.wandb"))):
         kinds.append(record.WhichOneof("record_type") or "")
         keys |= {item.key or item.nested_key[0] for item in record.history.item}
         if record.metric.name or record.metric.glob_name:

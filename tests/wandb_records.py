@@ -1,6 +1,7 @@
 """Reads what W&B recorded offline."""
 
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,22 @@ def records(path: Path) -> Iterator[Any]:
             whole = b""
 
 
+def finished(path: Path, seconds: float = 30.0) -> list[Any]:
+    """The records of a run that was finished. W&B's own process writes the file, and may still do
+    so when `finish` returns."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        found = list(records(path))
+        if any(record.HasField("exit") for record in found):
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"{path} has no end")
+
+
 def logged(folder: Path) -> set[str]:
     """Names of all numbers in the offline runs of a folder."""
     found = set[str]()
     for path in (folder / "wandb").glob("offline-run-*/*.wandb"):
-        for record in records(path):
+        for record in finished(path):
             found |= {item.key or item.nested_key[0] for item in record.history.item}
     return found

@@ -31,7 +31,7 @@ from uuid import uuid4
 
 from filelock import FileLock
 
-from ttc_rl import run_lock
+from ttc_rl import run_lock, tried
 from ttc_rl.config import Recipe, differences, dump_recipe, load_recipe
 from ttc_rl.schema import UserError
 
@@ -248,8 +248,8 @@ class RunDir:
         the recipe asked differs from the one that the folder holds, where a training would be
         overwritten while it runs, or where it is not writable.
         """
-        run = RunDir(root)
-        if run.begun:
+        run, begun = RunDir(root), RunDir(root).begun
+        if begun:
             if overwrite:
                 run_lock.wait_until_free(root)
                 shutil.rmtree(root)
@@ -271,6 +271,8 @@ class RunDir:
             raise UserError(
                 f"{root}: cannot be written ({error.strerror}); see --run-dir"
             ) from None
+        if overwrite or not begun:
+            tried.note(root, recipe, overwritten=begun)
         return run
 
 
