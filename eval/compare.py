@@ -30,7 +30,9 @@ from eval.variants import MARK
 from ttc_rl.metrics import (
     Estimate,
     mean_interval,
+    measured_spread,
     paired_difference,
+    resolvable_by_seeds,
     t_difference,
     t_interval,
     t_share,
@@ -214,8 +216,27 @@ def _benchmark(seeds: BySeed) -> Json:
         "samples": one["samples"],
         "models": _estimates(models),
         "differences": _estimates(_differences(models), models),
+        "power": _power(models, avg_name(one), one["samples"]),
         "flips": _flips(models, seeds, avg_name(one)),
     }
+
+
+def _power(models: Series, metric: str, samples: int) -> Json:
+    """`arm - other` -> the difference in avg@n that such seeds can resolve, or such tasks where
+    there is one seed; None where nothing varied."""
+    found: Json = {}
+    for a, b in _pairs(list(models)):
+        shared = sorted(models[a][metric].keys() & models[b][metric].keys())
+        pairs = [(models[a][metric][seed], models[b][metric][seed]) for seed in shared]
+        if len(pairs) > 1:
+            means = [float((after - before).mean()) for after, before in pairs]
+            found[f"{a} - {b}"] = {"resolvable": resolvable_by_seeds(means)}
+        elif pairs and len(pairs[0][0]) > 1:
+            counts = [np.round(values * samples) for values in pairs[0]]
+            spread = measured_spread(*counts, samples)
+            resolved = spread.resolvable(len(counts[0]), samples) or None
+            found[f"{a} - {b}"] = {"resolvable": resolved}
+    return found
 
 
 def _flips(models: Series, seeds: BySeed, metric: str) -> Json:

@@ -172,14 +172,14 @@ def star_note(differences: Mapping[str, Any]) -> str:
     return f"* p < 0.05 after Holm over the {len(differences)} differences of a column"
 
 
-def difference_note(part: Mapping[str, Any]) -> str:
-    """What the star means, and what could have been seen."""
+def difference_note(part: Mapping[str, Any], seeds: str = "") -> str:
+    """What the star means, and what could have been seen: by these tasks, or by these seeds."""
     star, power = star_note(part["differences"]), part.get("power") or {}
     notes = [star] if star else []
     if power:
         found = sorted(one["resolvable"] for one in power.values() if one["resolvable"])
         ends = dict.fromkeys(f"{100 * end:.1f}" for end in (found[:1] + found[-1:]))
-        size = f"{part['tasks']} tasks x {part['samples']} samples"
+        size = seeds or f"{part['tasks']} tasks x {part['samples']} samples"
         notes.append(
             f"{size} can resolve {' to '.join(ends)} points in avg@{part['samples']} (80 % power)"
             if ends
@@ -211,7 +211,8 @@ def comparison_tables(
             title = f"{what}: {size}, {_seeds(cells['models'])}"
             tables.append(_grid(f"{title}, %", cells["models"], share))
             if cells["differences"]:
-                found, note = cells["differences"], star_note(cells["differences"])
+                found = cells["differences"]
+                note = difference_note(cells, _seed_count(cells["models"]))
                 tables.append(_grid(f"{what}: differences, points", found, _marked, note=note))
             if cells["flips"]:
                 tables.append(_flips_table(what, cells["flips"]))
@@ -268,6 +269,14 @@ def _flips_table(what: str, flips: Mapping[str, Mapping[str, Any]]) -> Table:
 def comparison_markdown(comparison: Mapping[str, Any], *, every_benchmark: bool = False) -> str:
     tables = comparison_tables(comparison, every_benchmark=every_benchmark)
     return "\n".join(table.markdown() for table in tables)
+
+
+def _seed_count(models: Mapping[str, Mapping[str, Any]]) -> str:
+    """`3 seeds`; empty where there is one, so that tasks are what repeats."""
+    counts = sorted({estimate["seeds"] for cells in models.values() for estimate in cells.values()})
+    if counts == [1]:
+        return ""
+    return f"{counts[0]} seeds" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} seeds"
 
 
 def _seeds(models: Mapping[str, Mapping[str, Any]]) -> str:

@@ -269,7 +269,7 @@ def plan(
     """Steps, tokens, memory, GPU hours and price of a recipe, before anything is loaded."""
     from rich.table import Table
 
-    from eval.report_plan import target_size
+    from eval.report_plan import foreseen, target_size
     from ttc_rl.budget import Assumed
     from ttc_rl.budget.show import arm_rows
     from ttc_rl.config import load_recipe
@@ -283,6 +283,7 @@ def plan(
         for row in rows:
             table.add_row(*row)
         console.print(table)
+    console.print(foreseen(resolved), markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -591,11 +592,14 @@ def _resolved(recipe: Path, overrides: list[str] | None, dry_run: bool) -> Recip
 
     resolved = load_recipe(recipe, overrides or [])
     if dry_run:
+        from eval.report_plan import foreseen
+
         console.print(dump_recipe(resolved), markup=False, soft_wrap=True)
         for name in resolved.arm_names:
             line = f"{name}: {arithmetic(resolved.arm(name))}"
             console.print(line, markup=False, soft_wrap=True)
         _check_files(resolved)
+        console.print(foreseen(resolved), markup=False, soft_wrap=True)
         raise typer.Exit
     return resolved
 

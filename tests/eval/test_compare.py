@@ -268,3 +268,16 @@ def test_nothing_varied_so_what_could_be_resolved_is_not_known(make_run: Any, tm
     table = summary_tables(summary(run, run.load_recipe()))[1]
     assert table.note.endswith("12 tasks x 4 samples can resolve is not known: nothing varied")
     assert "0.0 points" not in table.note
+
+
+def test_a_comparison_says_what_its_seeds_can_resolve(make_run: Any, tmp_path: Path):
+    runs = [make_run(tmp_path / f"s{seed}", "sums", seed, ARMS) for seed in (1, 2, 3)]
+    found = compare(runs)
+    gains = [gain(run, "sift") for run in runs]
+    power = found["targets"]["sums"]["benchmarks"]["sums"]["power"]["sift - base"]["resolvable"]
+    assert power == pytest.approx((4.30265 + 1.06066) * np.std(gains, ddof=1) / 3**0.5, rel=1e-3)
+    assert "Holm over the 3 differences of a column; 3 seeds can resolve " in comparison_markdown(
+        found
+    )
+    one = comparison_markdown(compare(runs[:1]))
+    assert "; 12 tasks x 4 samples can resolve " in one

@@ -1,10 +1,12 @@
 """The plan beside what happened, from a run's own files."""
 
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
+import pytest
 
-from eval.report_plan import audit, audit_rows, target_size
+from eval.report_plan import audit, audit_rows, foreseen, target_size
 from ttc_rl.config import Recipe, load_recipe
 from ttc_rl.run_dir import RunDir, read_jsonl
 
@@ -38,3 +40,28 @@ def test_a_targets_size_is_known_where_a_benchmark_says_it():
         for target in ("aime25", "math500", "codeforces", "my.jsonl")
     ]
     assert sizes == [30, 500, None, None]
+
+
+@pytest.mark.parametrize(
+    ("target", "keys", "told"),
+    [
+        ("aime25", {}, "30 target tasks x 32 samples can resolve about 9 points"),
+        ("everyday/sum@64", {"samples": 8}, "64 target tasks x 8 samples can resolve about "),
+        ({"hub": "a/b"}, {}, "the number of target tasks is not known yet"),
+        ("missing.jsonl", {}, "the number of target tasks is not known yet"),
+        ("What is 1 + 1?", {}, "one task says nothing of others"),
+    ],
+)
+def test_what_a_comparison_can_resolve_is_foreseen(target: Any, keys: Any, told: str):
+    recipe = Recipe.model_validate({"model": "m", "corpus": "c", "target": target, "eval": keys})
+    assert told in foreseen(recipe)
+
+
+def test_more_tasks_resolve_less():
+    def points(count: int) -> int:
+        recipe = Recipe.model_validate(
+            {"model": "m", "corpus": "c", "target": f"everyday/sum@{count}"}
+        )
+        return int(foreseen(recipe).partition("about ")[2].split()[0])
+
+    assert points(16) > points(64)

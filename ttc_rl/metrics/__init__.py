@@ -22,7 +22,7 @@ from ttc_rl.metrics.draws import (
 from ttc_rl.metrics.estimate import Difference, Estimate
 from ttc_rl.metrics.families import holm
 from ttc_rl.metrics.intervals import mean_interval, paired_difference, same_tasks_interval
-from ttc_rl.metrics.power import Spread, assumed_spread, measured_spread
+from ttc_rl.metrics.power import Spread, assumed_spread, measured_spread, resolvable_by_seeds
 from ttc_rl.metrics.ranks import rank_correlation
 from ttc_rl.metrics.rating import Elo, elo
 from ttc_rl.metrics.resampling import bootstrap_mean, bootstrap_means, resampled_means
@@ -49,6 +49,7 @@ __all__ = [
     "pass_at_k",
     "rank_correlation",
     "resampled_means",
+    "resolvable_by_seeds",
     "same_tasks_interval",
     "t_difference",
     "t_interval",

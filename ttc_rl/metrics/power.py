@@ -11,7 +11,9 @@ The difference found four times in five is (t(0.975) + t(0.8)) * sqrt(Var(D) / N
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import stdev
 
 import numpy as np
 import numpy.typing as npt
@@ -46,6 +48,16 @@ class Spread:
             enough = self.resolvable(middle, samples) <= difference
             low, high = (low, middle) if enough else (middle, high)
         return high
+
+
+def resolvable_by_seeds(differences: Sequence[float]) -> float | None:
+    """The smallest true difference that as many training runs find with 80 % power, from the
+    differences of paired runs; None for one run, and where nothing varied."""
+    count = len(differences)
+    if count < 2 or (spread := stdev(differences)) == 0:
+        return None
+    quantiles = t_quantile(1 - LEVEL / 2, count - 1) + t_quantile(POWER, count - 1)
+    return quantiles * spread / math.sqrt(count)
 
 
 def measured_spread(a_correct: npt.ArrayLike, b_correct: npt.ArrayLike, samples: int) -> Spread:
