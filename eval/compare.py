@@ -232,9 +232,9 @@ def _power(models: Series, metric: str, samples: int) -> Json:
             means = [float((after - before).mean()) for after, before in pairs]
             found[f"{a} - {b}"] = {"resolvable": resolvable_by_seeds(means)}
         elif pairs and len(pairs[0][0]) > 1:
-            counts = [np.round(values * samples) for values in pairs[0]]
-            spread = measured_spread(*counts, samples)
-            resolved = spread.resolvable(len(counts[0]), samples) or None
+            after, before = (np.round(values * samples) for values in pairs[0])
+            spread = measured_spread(after, before, samples)
+            resolved = spread.resolvable(len(after), samples) or None
             found[f"{a} - {b}"] = {"resolvable": resolved}
     return found
 

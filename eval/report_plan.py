@@ -59,9 +59,10 @@ def foreseen(recipe: Recipe) -> str:
 
 def _default_samples(recipe: Recipe) -> int:
     first = recipe.targets[0]
-    known = isinstance(first, str) and first in benchmark_names()
-    sampling = load_config(first).sampling if known else SamplingConfig()
-    return resolve_sampling(recipe.eval, sampling).samples
+    own = SamplingConfig()
+    if isinstance(first, str) and first in benchmark_names():
+        own = load_config(first).sampling
+    return resolve_sampling(recipe.eval, own).samples
 
 
 def audit(run: RunDir, recipe: Recipe, arms: Sequence[str]) -> str:
