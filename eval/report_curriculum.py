@@ -258,11 +258,12 @@ def _certificate(folder: ArmDir, arm: str) -> str:
         return ""
     found = read_json(folder.selection)["contamination"]
     measures = found["measures"]
-    columns = ["measure", "greatest", "median", "threshold", "targets at or above", "equal answer"]
-    keys = ("max", "median", "threshold", "targets_above", "same_answer")
+    columns = ["measure", "greatest", "median", "threshold", "targets among themselves",
+               "worth a look", "equal answer"]  # fmt: skip
+    keys = ("max", "median", "threshold", "siblings", "targets_above", "same_answer")
     table = page.text_table(
         columns,
-        ([name, *(f"{one[key]:.3g}" for key in keys)] for name, one in measures.items()),
+        ([name, *(f"{one.get(key, 0):.3g}" for key in keys)] for name, one in measures.items()),
         [],
     )
     rows = sorted(

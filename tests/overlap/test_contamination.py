@@ -113,6 +113,7 @@ def test_a_chosen_target_is_named_with_its_text_and_whether_the_answers_agree():
     assert (rows[1]["cosine"]["rank"], rows[1]["cosine"]["same_answer"]) == (0, False)
     assert summary["measures"]["containment"] == {
         "threshold": 0.5,
+        "siblings": 0.0,
         "max": 1.0,
         "median": 1.0,
         "targets_above": 2,
@@ -140,3 +141,49 @@ def choice(gold: str, *options: str) -> Task:
 )
 def test_equal_golds(task: Task, target: Task, same: bool | None):
     assert same_golds([(task, target)]) == [same]
+
+
+def templated(start: int, count: int) -> list[Task]:
+    text = "Tom has {} apples and buys {} more at the market. How many apples does Tom have now?"
+    return [
+        Task("math", text.format(n, n + 7), str(2 * n + 7)) for n in range(start, start + count)
+    ]
+
+
+def certified(chosen: list[Task], targets: list[Task]) -> tuple[list, dict]:
+    rng = np.random.default_rng(0)
+    near = [rng.normal(size=8) * 0.01 + np.eye(8)[0] for _ in (*chosen, *targets)]
+    unit = np.array([row / np.linalg.norm(row) for row in near])
+    config = OverlapConfig()
+    return certify_overlap(
+        chosen,
+        targets,
+        unit[: len(chosen)],
+        unit[len(chosen) :],
+        config,
+        lambda pairs: [None] * len(pairs),
+    )
+
+
+def test_tasks_of_one_template_are_no_copies():
+    rows, found = certified(templated(100, 30), templated(10, 20))
+    assert found["measures"]["cosine"]["max"] > 0.99
+    assert found["measures"]["cosine"]["siblings"] > 0.99
+    assert sum("cosine" not in row["above"] for row in rows) >= 15  # few are so near by chance
+    assert found["measures"]["jaccard"]["targets_above"] <= 2
+
+
+def test_a_copy_among_tasks_of_one_template_is_seen():
+    targets = templated(10, 20)
+    copied = [*templated(100, 10), Task("math", targets[3].prompt + " ", "27")]
+    rows, found = certified(copied, targets)
+    assert "jaccard" in rows[3]["above"]
+    assert found["targets_above_any"] <= 3
+
+
+def test_a_test_that_repeats_itself_hides_no_copy():
+    target = templated(10, 1) * 20
+    rows, _ = certified(
+        templated(10, 1), [Task("math", t.prompt, "1", id=str(i)) for i, t in enumerate(target)]
+    )
+    assert all("jaccard" in row["above"] for row in rows)

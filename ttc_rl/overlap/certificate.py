@@ -7,6 +7,10 @@
                  characters, all weighing the same: reproducible from the two sets alone
     cosine       max over tasks of the cosine of the embeddings that selection used
 
+Tasks of one template are near one another without being copies. Where nine in ten targets do not
+stay below a threshold among themselves (`siblings`), a pair is worth a look only where it is at
+most half as far apart, its span half as long again, or its sets of 4-grams are equal (jaccard 1).
+
 The certificate is written for people, after the selection. It alone asks whether the answers are
 equal (`same_gold`, from the verifiers); no rule and no selector sees that, or a target's gold.
 """
@@ -32,6 +36,9 @@ GRAM = 8
 MEASURES = ("span", "containment", "jaccard", "cosine")
 SPAN_FLAG, JACCARD_FLAG, COSINE_FLAG = 25, 0.6, 0.9
 """Above these a person should look; `overlap.coverage`, `.cosine` say so for their measures."""
+SIBLINGS, FEW = 400, 5
+"""Targets that are compared with one another, and the fewest in a half of them that tell
+something."""
 SameGold = Callable[[Sequence[tuple[Task, Task]]], list[bool | None]]
 
 
@@ -52,13 +59,8 @@ def certify_overlap(
     same_gold: SameGold,
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """One row a target, for contamination.jsonl, and the summary for selection.json."""
-    spans, texts = _longest_spans(chosen, targets)
-    best = {
-        "span": spans,
-        "containment": _containment(chosen, targets, spans),
-        "jaccard": _jaccard(chosen, targets),
-        "cosine": Best(*near_max(chosen_CD, target_MD)),
-    }
+    best, texts = _nearest(chosen, targets, chosen_CD, target_MD)
+    siblings = _siblings(targets, target_MD)
     limits = {
         "span": SPAN_FLAG,
         "containment": config.coverage,
@@ -78,14 +80,59 @@ def certify_overlap(
                 "same_answer": golds.get((at, number)),
             }
         row["span"]["text"] = texts[number]
-        row["above"] = [name for name in MEASURES if row[name]["value"] >= limits[name] > 0]
+        row["above"] = [
+            name
+            for name in MEASURES
+            if row[name]["value"] >= limits[name] > 0
+            and (
+                siblings[name] < limits[name]
+                or _stands_out(name, row[name]["value"], siblings[name])
+                or row["jaccard"]["value"] == 1
+            )
+        ]
         rows.append(row)
-    return rows, _summary(rows, limits, chosen, targets)
+    return rows, _summary(rows, limits, siblings, chosen, targets)
+
+
+def _nearest(
+    chosen: Sequence[Task], targets: Sequence[Task], chosen_CD: np.ndarray, target_MD: np.ndarray
+) -> tuple[dict[str, Best], list[str]]:
+    """Each measure's greatest values, and the text of the longest spans."""
+    spans, texts = _longest_spans(chosen, targets)
+    best = {
+        "span": spans,
+        "containment": _containment(chosen, targets, spans),
+        "jaccard": _jaccard(chosen, targets),
+        "cosine": Best(*near_max(chosen_CD, target_MD)),
+    }
+    return best, texts
+
+
+def _stands_out(name: str, value: float, sibling: float) -> bool:
+    return value > 1.5 * sibling if name == "span" else 1 - value <= (1 - sibling) / 2
+
+
+def _siblings(targets: Sequence[Task], target_MD: np.ndarray) -> dict[str, float]:
+    """What nine in ten targets stay below when each is compared with the other half of the
+    targets; 0 for few targets. Of many, `SIBLINGS` are taken, evenly over their order.
+    """
+    some = list(range(0, len(targets), -(-len(targets) // SIBLINGS) or 1))
+    halves = some[::2], some[1::2]
+    if len(halves[1]) < FEW:
+        return dict.fromkeys(MEASURES, 0.0)
+    values: dict[str, list[float]] = {name: [] for name in MEASURES}
+    for one, other in (halves, halves[::-1]):
+        sets = [[targets[row] for row in rows] for rows in (one, other)]
+        best, _ = _nearest(*sets, target_MD[one], target_MD[other])
+        for name in MEASURES:
+            values[name] += best[name].value_M.tolist()
+    return {name: float(np.quantile(found, 0.9)) for name, found in values.items()}
 
 
 def _summary(
     rows: Sequence[dict[str, Any]],
     limits: dict[str, float],
+    siblings: dict[str, float],
     chosen: Sequence[Task],
     targets: Sequence[Task],
 ) -> dict[str, Any]:
@@ -94,6 +141,7 @@ def _summary(
         values = [row[name]["value"] for row in rows]
         return {
             "threshold": limits[name],
+            "siblings": siblings[name],
             "max": max(values, default=0),
             "median": float(np.median(values)) if values else 0,
             "targets_above": len(over),

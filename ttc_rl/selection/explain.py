@@ -202,17 +202,19 @@ def _contamination(summary: Json, _: Sequence[Json]) -> list[str]:
         "## Is the test in the training set?",
         "",
         f"All {found['pairs_compared']:,} pairs of a chosen task and a target were compared; "
-        f"{found['targets_above_any']:,} of {found['targets']:,} targets reach a threshold and are "
-        "worth a look in contamination.jsonl. Sets: curriculum "
+        f"{found['targets_above_any']:,} of {found['targets']:,} targets are worth a look "
+        "in contamination.jsonl: they reach a threshold, and where targets reach it among "
+        "themselves, they are twice as near to a task. Sets: curriculum "
         f"`{found['curriculum_hash']}`, target `{found['target_hash']}`.",
         "",
-        "| nearest task to each target, by | greatest | median | threshold | targets at or above "
-        "it | of those with an equal answer |",
-        "|:--|--:|--:|--:|--:|--:|",
+        "| nearest task to each target, by | greatest | median | threshold | targets among "
+        "themselves | worth a look | of those with an equal answer |",
+        "|:--|--:|--:|--:|--:|--:|--:|",
     ]
     for name, one in found["measures"].items():
         lines.append(
             f"| {name} | {one['max']:.3g} | {one['median']:.3g} | {one['threshold']:g} | "
+            f"{one.get('siblings', 0):.3g} | "
             f"{one['targets_above']:,} | {one['same_answer']:,} |"
         )
     return [*lines, ""]
