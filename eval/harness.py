@@ -23,7 +23,7 @@ from eval.results import (
     write_result,
 )
 from eval.work import Queue, Unit, units
-from ttc_rl.run_dir import RunDir, append_jsonl, drop_cut_line, read_json, write_jsonl
+from ttc_rl.run_dir import QUEUE, RunDir, append_jsonl, drop_cut_line, read_json, write_jsonl
 from ttc_rl.schema import Completer, Completion, Task, Undrawn, UserError, Verdict, sample_seed
 from ttc_rl.verifiers import check_infra_errors, verify_many
 from ttc_rl.verifiers.fingerprint import fingerprint
@@ -70,7 +70,7 @@ class Drawing:
 
     @property
     def queue_folder(self) -> Path:
-        return self.path.with_name(f"{self.path.name.removesuffix('.samples.jsonl')}.queue")
+        return self.path.with_name(f"{self.path.name.removesuffix('.samples.jsonl')}{QUEUE}")
 
     def queue(self, *, batch: int, workers: int = 1) -> Queue:
         """The units of this drawing, shared with whoever opens the same queue."""

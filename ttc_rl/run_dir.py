@@ -37,6 +37,8 @@ from ttc_rl.schema import UserError
 
 NAMED = 5
 """Changed keys that a refused resume names."""
+QUEUE = ".queue"
+"""Ends the name of a folder of shared work (eval/work.py): its plan.json is no result."""
 
 
 @dataclass(frozen=True)
@@ -217,7 +219,8 @@ class RunDir:
     def benchmarks(self) -> list[str]:
         """Names (with a slash for a benchmark's subset) that hold results here, sorted."""
         folder = self.root / "eval"
-        return sorted({p.parent.relative_to(folder).as_posix() for p in folder.rglob("*.json")})
+        results = (p for p in folder.rglob("*.json") if p.parent.suffix != QUEUE)
+        return sorted({p.parent.relative_to(folder).as_posix() for p in results})
 
     def models(self, benchmark: str) -> list[str]:
         """Models with a result on this benchmark, base first."""
