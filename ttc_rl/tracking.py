@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -26,6 +27,8 @@ COLUMNS: list[Any] = [
     "finish_reason",
 ]
 MOST_ROWS, MOST_CHARACTERS = 64, 4000
+MOST_IN_NAME = 128
+"""Characters of an artifact's or a project's name at W&B (wandb 0.31, sdk/artifacts/_validators.py)."""
 
 
 @contextmanager
@@ -101,7 +104,7 @@ def log_training(arm: ArmDir) -> None:
 
     model = next(path for path in (arm.model, arm.adapter, arm.patch) if path.exists())
     for kind, path in (("curriculum", arm.curriculum), ("model", model)):
-        artifact = wandb.Artifact(f"{arm.root.name}-{kind}", type=kind)
+        artifact = wandb.Artifact(artifact_name(arm.root.name, kind), type=kind)
         artifact.add_reference(path.resolve().as_uri(), checksum=False)
         wandb.log_artifact(artifact)
     steps = sorted(arm.rollouts.glob("step-*.parquet"))
@@ -109,6 +112,15 @@ def log_training(arm: ArmDir) -> None:
         rows = pq.read_table(steps[-1], columns=COLUMNS).slice(0, MOST_ROWS).to_pylist()
         cut: list[Any] = [[str(row[c])[:MOST_CHARACTERS] for c in COLUMNS] for row in rows]
         wandb.log({"rollouts": wandb.Table(columns=COLUMNS, data=cut)})
+
+
+def artifact_name(folder: str, kind: str) -> str:
+    """Return a name that W&B takes: letters, digits, `_`, `-`, `.`, of at most 128 characters.
+
+    The folder of a sweep's cell, `target=cipher,seed=0`, has others.
+    """
+    cleaned = re.sub(r"[^A-Za-z0-9_.-]+", "-", folder)
+    return f"{cleaned[: MOST_IN_NAME - len(kind) - 1]}-{kind}"
 
 
 def log_dev(told: Mapping[str, float]) -> None:

@@ -696,7 +696,8 @@ class JudgeConfig(Section):
 
 class TrackConfig(Section):
     wandb: bool = False
-    project: str = "ttc-rl"
+    project: str = Field(default="ttc-rl", max_length=128, pattern=r"^[^/\\#?%:\r\n]+$")
+    """Its name at W&B, which takes none of `/\\#?%:`."""
 
 
 def named(report_to: Any) -> list[str]:
