@@ -53,7 +53,7 @@ def test_a_run_in_training_is_not_overwritten(
 ):
     recipe = Recipe.model_validate({"model": "m", "corpus": "c", "target": "t"})
     (tmp_path / "recipe.yaml").write_text("seed: 0\n")
-    (tmp_path / "versions.json").write_text("{}")
+    (tmp_path / "summary.json").write_text("{}")
     monkeypatch.setattr(
         "ttc_rl.run_dir.run_lock.wait_until_free", lambda root: wait_until_free(root, 0.1)
     )

@@ -37,6 +37,18 @@ from ttc_rl.schema import UserError
 
 NAMED = 5
 """Changed keys that a refused resume names."""
+READ = {
+    "recipe.yaml",
+    run_lock.NAME,
+    "versions.json",
+    "corpus.json",
+    "overlap.jsonl",
+    "overlap.json",
+    "duplicates.jsonl",
+    "dev.tasks.jsonl",
+    "tasks.jsonl",
+}
+"""Names of files that a stage writes before its work: what was asked, and what was read for it."""
 QUEUE = ".queue"
 """Ends the name of a folder of shared work (eval/work.py): its plan.json is no result."""
 
@@ -144,9 +156,12 @@ class RunDir:
 
     @property
     def begun(self) -> bool:
-        """Whether any stage has left something; one that was refused leaves the recipe alone."""
+        """Whether any stage has left something that cost work or holds a result.
+
+        One that was refused leaves the recipe alone, and what it had read: that is made again.
+        """
         return self.recipe.exists() and any(
-            path.name not in (self.recipe.name, run_lock.NAME) for path in self.root.iterdir()
+            path.is_file() and path.name not in READ for path in self.root.rglob("*")
         )
 
     @property
@@ -238,7 +253,7 @@ class RunDir:
     ) -> RunDir:
         """Make the folder and write recipe.yaml, or go on with one that holds the same recipe.
 
-        A folder that holds a recipe and nothing besides is no run yet: any recipe may begin there.
+        A folder in which no stage has left a result is no run yet: any recipe may begin there.
         A resumed run may change the keys that cannot change a result; recipe.yaml has the new ones.
 
         Raises UserError where a run exists and neither `resume` nor `overwrite` was asked, where
@@ -262,6 +277,9 @@ class RunDir:
                     return run
         elif root.exists() and not run.recipe.exists() and not _empty_folder(root):
             raise UserError(f"{root}: exists and is not a run folder; --run-dir names another")
+        elif run.recipe.exists() and _text(run.recipe) != dump_recipe(recipe):
+            for path in (root / "eval").rglob("tasks.jsonl"):
+                path.unlink()  # of an evaluation that was refused; other files are written anew
         try:
             write_text(run.recipe, dump_recipe(recipe))
         except OSError as error:
@@ -269,6 +287,10 @@ class RunDir:
                 f"{root}: cannot be written ({error.strerror}); see --run-dir"
             ) from None
         return run
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace")
 
 
 def _empty_folder(path: Path) -> bool:
@@ -284,7 +306,8 @@ def _check_resumed(root: Path, before: Recipe, recipe: Recipe) -> None:
         more = f" and {len(changed) - NAMED} more" if len(changed) > NAMED else ""
         raise UserError(
             f"{root}: this run's recipe differs in {', '.join(changed[:NAMED])}{more}; resume "
-            "with the same recipe, or --overwrite"
+            "with the same recipe, or --run-dir names another folder; --overwrite of `ttc-rl run` "
+            "and `ttc-rl select` starts anew"
         )
 
 

@@ -18,7 +18,7 @@ from ttc_rl.sources import Loaded
 from ttc_rl.sources.manifest import manifest
 from ttc_rl.versions import versions
 
-FIX = "restore it, or begin anew with --overwrite"
+FIX = "restore it, or begin anew with `ttc-rl run --overwrite`"
 
 
 def record(job: Job, loaded: Loaded, targets: Sequence[Benchmark]) -> None:

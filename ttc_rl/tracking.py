@@ -28,7 +28,7 @@ COLUMNS: list[Any] = [
 ]
 MOST_ROWS, MOST_CHARACTERS = 64, 4000
 MOST_IN_NAME = 128
-"""Characters of an artifact's or a project's name at W&B (wandb 0.31, sdk/artifacts/_validators.py)."""
+"""Characters of an artifact's name at W&B (wandb 0.31, sdk/artifacts/_validators.py)."""
 
 
 @contextmanager

@@ -64,10 +64,10 @@ def train_grpo(
     without the interruption. Raises UserError where TRL refuses the recipe's `train.trl`.
     """
     disable_progress_bar()
-    checkpoint, update = newest_checkpoint(arm)
+    checkpoint, update = newest_checkpoint(arm, say if is_main() else None)
     step = update // recipe.train.updates
     if is_main():
-        forget_after(arm, step)
+        forget_after(arm, checkpoint, step)
     if checkpoint:
         say(f"training goes on after step {step}")
     tokenizer = AutoTokenizer.from_pretrained(base, padding_side="left")
