@@ -19,6 +19,7 @@ from eval.results import (
     Sampling,
     check_gradable,
     complete_rows,
+    numbered_rows,
     read_cells,
     write_result,
 )
@@ -248,6 +249,17 @@ def _graded(
         }
         for ((_, sample), (task, completion)), verdict in zip(drawn.items(), verdicts, strict=True)
     ]
+
+
+def drop_repeats(drawing: Drawing) -> int:
+    """Write the file anew where it holds the same rows twice; how many went."""
+    cells = drawing.cells()
+    if not cells:
+        return 0
+    repeated = sum(1 for _ in numbered_rows(drawing.path)) - len(cells)
+    if repeated:
+        write_jsonl(drawing.path, cells.values())
+    return repeated
 
 
 def grade_again(drawing: Drawing) -> Cells:

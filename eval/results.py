@@ -88,7 +88,10 @@ def numbered_rows(path: Path, *, ours: bool = True) -> Iterator[tuple[str, Row]]
 
 
 def read_cells(path: Path, tasks: Sequence[Task], samples: int) -> Cells:
-    """What a sample file holds so far; raises UserError where it belongs to another evaluation."""
+    """What a sample file holds so far; raises UserError where it belongs to another evaluation.
+
+    The same row twice, as two evaluations at once have left it, counts once.
+    """
     known, cells = {task.id for task in tasks}, Cells()
     if not path.exists():
         return cells
@@ -101,9 +104,11 @@ def read_cells(path: Path, tasks: Sequence[Task], samples: int) -> Cells:
                 f"{where}: sample {key[1]}, but {samples} samples per task were asked; "
                 f"{_start_anew(path)}"
             )
-        if key in cells:
-            raise UserError(f"{where}: task {key[0]} sample {key[1]} stands here twice")
-        cells[key[0], key[1]] = row
+        if cells.setdefault((key[0], key[1]), row) != row:
+            raise UserError(
+                f"{where}: task {key[0]} sample {key[1]} stands here twice, with different rows; "
+                "remove one of them"
+            )
     return cells
 
 

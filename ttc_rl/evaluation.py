@@ -19,7 +19,7 @@ from typing import IO, Any
 
 from eval import harness
 from eval.benchmarks import Benchmark, resolve_target
-from eval.harness import Drawing, drawings, evaluate_model, gather, share
+from eval.harness import Drawing, drawings, drop_repeats, evaluate_model, gather, share
 from eval.results import Sampling, complete_rows, resolve_sampling, summarise
 from eval.variants import eval_benchmarks
 from eval.work import Queue
@@ -183,6 +183,11 @@ def evaluations(job: Job, models: Models) -> Iterator[Evaluation]:
                 seed=recipe.seed,
                 weights=models.weights[model],
             )
+            for drawing in owed:
+                if repeated := drop_repeats(drawing):
+                    job.say(
+                        f"{drawing.path}: {repeated:,} rows stood there twice; one each is kept"
+                    )
             yield Evaluation(model, benchmark, sampling, owed)
 
 

@@ -15,7 +15,7 @@ from ttc_rl import curate
 from ttc_rl.job import Job, check_extras, starting_model
 from ttc_rl.ranks import alone, is_main
 from ttc_rl.run_dir import RunDir, read_json, write_json
-from ttc_rl.run_lock import training
+from ttc_rl.run_lock import evaluating, training
 from ttc_rl.schema import Task, UserError
 from ttc_rl.verifiers.majority import check_voting
 
@@ -169,12 +169,17 @@ def _prefixed(job: Job, name: str) -> Callable[[str], None]:
 
 
 def evaluate(job: Job, *, join: bool = False) -> None:
-    """Base and trained models on the target and the recipe's other benchmarks."""
+    """Base and trained models on the target and the recipe's other benchmarks.
+
+    One evaluation at a time in a run folder, but for those that `join`.
+    """
     alone("eval")
     from ttc_rl.evaluation import BASE
     from ttc_rl.evaluation import evaluate as evaluate_all
 
-    for model, results in evaluate_all(job, join=join).items():
+    with evaluating(job.run.root, shared=join):
+        evaluated = evaluate_all(job, join=join)
+    for model, results in evaluated.items():
         if model != BASE and job.recipe.track.wandb:
             from ttc_rl.tracking import log_results, tracked
 

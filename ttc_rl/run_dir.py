@@ -39,7 +39,7 @@ NAMED = 5
 """Changed keys that a refused resume names."""
 READ = {
     "recipe.yaml",
-    run_lock.NAME,
+    *run_lock.DOES,
     "versions.json",
     "corpus.json",
     "overlap.jsonl",
