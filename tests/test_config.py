@@ -142,3 +142,24 @@ def test_a_value_that_trl_would_refuse_later_is_named_with_its_line(
 def test_values_that_trl_takes_are_left_alone(tmp_path: Path):
     trl = "{learning_rate: 1, warmup_steps: 0.1, scale_rewards: false, delta: null, top_k: 5.0}"
     assert load_recipe(write(tmp_path, MINIMAL + f"train: {{trl: {trl}}}\n"))
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"seed: \xff\xfe\n", "is not UTF-8"),
+        (b"seed: \x07\n", "not valid YAML"),
+        (b"seed: " + b"[" * 5000, "not valid YAML"),
+        (b"a0: &a0 [x, x]\n" + b"".join(
+            b"a%d: &a%d [*a%d, *a%d]\n" % (i, i, i - 1, i - 1) for i in range(1, 40)
+        ), "unfolds to more than 100,000 values; write fewer anchors"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_no_yaml_or_a_bomb_is_one_line(tmp_path: Path, content: bytes, told: str):
+    path = tmp_path / "r.yaml"
+    path.write_bytes(content)
+    with pytest.raises(UserError) as refused:
+        load_recipe(path)
+    assert str(refused.value).startswith(f"{path}: ")
+    assert told in str(refused.value)
+    assert "\n" not in str(refused.value)

@@ -14,7 +14,7 @@ from typing import Any
 from ttc_rl import curate
 from ttc_rl.job import Job, check_extras, starting_model
 from ttc_rl.ranks import alone, is_main
-from ttc_rl.run_dir import RunDir, read_json, write_json
+from ttc_rl.run_dir import RunDir, read_json, write_sealed
 from ttc_rl.run_lock import evaluating, training
 from ttc_rl.schema import Task, UserError
 from ttc_rl.verifiers.majority import check_voting
@@ -64,7 +64,7 @@ def _note_base(job: Job) -> None:
     warmup = warmup_of(starting_model(job.recipe, job.say)) if model.warmup else None
     about = {name: fact for name, fact in (("origin", origin), ("warmup", warmup)) if fact}
     if about and versions.get("base") != about:
-        write_json(job.run.versions, versions | {"base": about})
+        write_sealed(job.run.versions, versions | {"base": about}, job.run.corpus)
 
 
 # --------------------------------------------------------------------------- train
@@ -205,7 +205,7 @@ def report(job: Job) -> None:
 
     material = read_material(job.run, job.recipe)
     if material.results:
-        write_json(job.run.summary, material.summary)
+        write_sealed(job.run.summary, material.summary)
         for name in dict.fromkeys([*job.recipe.arm_names, *job.parts]):
             write_cards(job.run, job.recipe, name, material.summary)
     job.say(f"report: {write_page(material)}")

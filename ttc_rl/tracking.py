@@ -12,7 +12,7 @@ from typing import Any
 
 from ttc_rl.config import Recipe
 from ttc_rl.ranks import is_main
-from ttc_rl.run_dir import ArmDir, write_text
+from ttc_rl.run_dir import ArmDir, read_rollouts, write_text
 from ttc_rl.schema import UserError
 
 TOKENS = "train/tokens/generated"
@@ -99,7 +99,6 @@ def log_training(arm: ArmDir) -> None:
     Nothing large is uploaded: an artifact holds where its files lie and how large they are. The
     table has the last step's first `MOST_ROWS` completions, cut to `MOST_CHARACTERS`.
     """
-    import pyarrow.parquet as pq
     import wandb
 
     model = next(path for path in (arm.model, arm.adapter, arm.patch) if path.exists())
@@ -109,7 +108,7 @@ def log_training(arm: ArmDir) -> None:
         wandb.log_artifact(artifact)
     steps = sorted(arm.rollouts.glob("step-*.parquet"))
     if steps:
-        rows = pq.read_table(steps[-1], columns=COLUMNS).slice(0, MOST_ROWS).to_pylist()
+        rows = read_rollouts(steps[-1], COLUMNS).slice(0, MOST_ROWS).to_pylist()
         cut: list[Any] = [[str(row[c])[:MOST_CHARACTERS] for c in COLUMNS] for row in rows]
         wandb.log({"rollouts": wandb.Table(columns=COLUMNS, data=cut)})
 

@@ -74,7 +74,7 @@ def forget_after(arm: ArmDir, checkpoint: Path | None, step: int) -> None:
     last = step if checkpoint else -1
     for path in (arm.metrics, arm.dev, arm.alarms):
         if path.exists():
-            write_jsonl(path, [row for row in read_jsonl(path) if row["step"] <= last])
+            write_jsonl(path, [row for row in read_jsonl(path, "step") if row["step"] <= last])
     for path in arm.dev_samples(0).parent.glob("step-*.jsonl"):
         if int(path.name.partition(".")[0].removeprefix("step-")) > step:
             path.unlink()

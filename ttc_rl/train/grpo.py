@@ -19,7 +19,7 @@ from ttc_rl.config import Recipe
 from ttc_rl.curriculum import Curriculum, Plan
 from ttc_rl.prompts import chat_turns, render
 from ttc_rl.ranks import is_main
-from ttc_rl.run_dir import ArmDir
+from ttc_rl.run_dir import ArmDir, write_sealed
 from ttc_rl.schema import (
     FULL_DISK,
     Task,
@@ -148,19 +148,29 @@ def _save_model(
     beside, adapted = arm.model.with_name("model.part"), recipe.train.adapter is not None
     trainer.save_model(str(arm.adapter.with_name("adapter.part") if adapted else beside))
     barrier()
+    steps = trainer.state.global_step // recipe.train.updates
     if trainer.accelerator.is_main_process:
+        _vouch(arm, steps)
         if adapted:
             _in_place(arm.adapter.with_name("adapter.part"), arm.adapter)
         if recipe.experts is None:
             if adapted:
                 merged(base, arm.adapter).save_pretrained(beside)
             tokenizer.save_pretrained(beside)
+            _vouch(arm, steps, beside)
             _in_place(beside, arm.model)
         elif not adapted:
             make_patch(local_folder(base), beside, arm.patch)
             shutil.rmtree(beside)
         shutil.rmtree(arm.checkpoints, ignore_errors=True)
     barrier()
+
+
+def _vouch(arm: ArmDir, steps: int, model: Path | None = None) -> None:
+    """training.json: what is read later, of the record and of a model that is about to be there."""
+    files = [arm.metrics, arm.dev, arm.alarms, *sorted(arm.rollouts.glob("*.parquet"))]
+    files += sorted(model.iterdir()) if model else []
+    write_sealed(arm.training, {"steps": steps}, *(path for path in files if path.is_file()))
 
 
 def _in_place(beside: Path, folder: Path) -> None:

@@ -182,7 +182,7 @@ def _in_turn(task_ids: Sequence[str]) -> list[str]:
 
 def _generated(arm: ArmDir, step: int) -> int:
     """Tokens written up to a step, all processes together."""
-    rows = [row for row in read_jsonl(arm.metrics) if row["step"] <= step]
+    rows = [row for row in read_jsonl(arm.metrics, "step") if row["step"] <= step]
     return int(rows[-1].get("tokens/generated", 0)) if rows else 0
 
 
