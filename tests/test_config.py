@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from ttc_rl.config import dump_recipe, grpo_config_fields, load_recipe
+from ttc_rl.config.loading import make_recipe
 from ttc_rl.schema import UserError
 
 MINIMAL = "model: m\ncorpus: c.jsonl\ntarget: aime25\n"
@@ -162,4 +163,13 @@ def test_a_file_that_is_no_yaml_or_a_bomb_is_one_line(tmp_path: Path, content: b
         load_recipe(path)
     assert str(refused.value).startswith(f"{path}: ")
     assert told in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["../out", "a/b", ".", "..", "a.b", "base", "", "x" * 101, "a b"])
+def test_an_arms_name_stays_within_the_run_folder(name: str):
+    arms = {"sift": {}, name: {"selection": {"size": 3}}}
+    tree = {"model": "m", "corpus": "c.jsonl", "target": "t.jsonl", "arms": arms}
+    with pytest.raises(UserError, match=r"arms: .* cannot be an arm's name") as refused:
+        make_recipe(tree)
     assert "\n" not in str(refused.value)
