@@ -173,3 +173,10 @@ def test_an_arms_name_stays_within_the_run_folder(name: str):
     with pytest.raises(UserError, match=r"arms: .* cannot be an arm's name") as refused:
         make_recipe(tree)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("key", ["logging_steps", "logging_strategy"])
+def test_no_step_is_kept_from_metrics_and_watchdog(key: str):
+    tree = {"model": "m", "corpus": "c.jsonl", "target": "t.jsonl", "train": {"trl": {key: 10}}}
+    with pytest.raises(UserError, match=rf"train\.trl\.{key}: every step is logged.*leave it out"):
+        make_recipe(tree)

@@ -75,6 +75,16 @@ def test_a_run_leaves_what_the_readme_lists(undisturbed: Path):
         assert lines(undisturbed / "eval" / "count" / f"{model}.samples.jsonl") == 12 * 4
 
 
+def test_a_model_has_the_rights_of_any_new_file(undisturbed: Path, cache: Path, tmp_path: Path):
+    (tmp_path / "new").write_text("")
+    expected = (tmp_path / "new").stat().st_mode
+    models = [*undisturbed.glob("arms/*/model/*"), *cache.glob("models/*/*")]
+    assert sum(path.suffix == ".safetensors" for path in models) >= 3
+    assert {path.name: path.stat().st_mode for path in models} == {
+        path.name: expected for path in models
+    }
+
+
 def test_trl_executed_exactly_the_curriculum(undisturbed: Path):
     recipe = load_recipe(RECIPE)
     for arm in ("random", "sift"):

@@ -1,6 +1,7 @@
 """W&B in its own offline mode: no account, one run id an arm, and the line that uploads it."""
 
 import re
+import time
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -35,13 +36,16 @@ def test_offline_runs_keep_their_id_and_say_how_to_upload(tmp_path: Path, monkey
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
     said: list[str] = []
-    for _ in range(2):
+    for i in range(2):
+        time.sleep(1.1 * i)  # the folder's name has the second
         with tracked(recipe(True), tmp_path, said.append) as on:
             assert on is True
             log_results({"aime25": {"avg@4": {"value": 0.5, "lo": 0.4, "hi": 0.6}}})
     run_id = (tmp_path / "wandb_id").read_text()
     folders = sorted((tmp_path / "wandb").glob(f"offline-run-*-{run_id}*"))
-    assert said[-1] == f"W&B recorded offline; to upload: wandb sync {folders[-1]}"
+    assert len(folders) == 2
+    told = " ".join(map(str, folders))
+    assert said[-1] == f"W&B recorded offline; to upload: wandb sync {told}"
     assert list(folders[-1].glob("*.wandb"))
 
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from eval.benchmarks import together
 from ttc_rl.job import Job, starting_model
-from ttc_rl.run_dir import ArmDir, read_experts, write_sealed
+from ttc_rl.run_dir import ArmDir, follow_umask, read_experts, write_sealed
 from ttc_rl.same_tasks import read_dev_tasks, read_targets
 from ttc_rl.sampling import Decoding, ModelCompleter, load_completer
 from ttc_rl.schema import Completer, Task, UserError, content_hash
@@ -159,6 +159,7 @@ def mix(job: Job, name: str) -> None:
     mixture.weigh(best.tolist())
     beside = folder.model.with_name("model.part")
     mixture.save(beside)
+    follow_umask(beside)
     weights = dict(zip(experts, best.tolist(), strict=True))
     write_sealed(folder.mix, {"by": recipe.experts.mix, "weights": weights, **history})
     beside.replace(folder.model)

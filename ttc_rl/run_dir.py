@@ -496,6 +496,18 @@ def drop_cut_line(path: Path) -> None:
             file.truncate(end)
 
 
+def follow_umask(path: Path) -> None:
+    """Give a file, or every file of a folder, the rights that a new file has here.
+
+    safetensors 0.8 writes files that only their owner may read.
+    """
+    mask = os.umask(0)
+    os.umask(mask)
+    for file in [path] if path.is_file() else path.rglob("*"):
+        if file.is_file():
+            file.chmod(0o666 & ~mask)
+
+
 def made_once(folder: Path, last: str, make: Callable[[Path], None]) -> Path:
     """Return the folder, made by `make` unless it is there whole: `last` is its file written last.
 
@@ -507,6 +519,7 @@ def made_once(folder: Path, last: str, make: Callable[[Path], None]) -> Path:
             beside = folder.with_name(f"{folder.name}.part")
             shutil.rmtree(beside, ignore_errors=True)
             make(beside)
+            follow_umask(beside)
             shutil.rmtree(folder, ignore_errors=True)
             beside.replace(folder)
     return folder

@@ -70,8 +70,9 @@ def tracked(recipe: Recipe, folder: Path, say: Callable[[str], None]) -> Iterato
         # run.dir is FOLDER/wandb/offline-run-DATE-ID/files
         kept = Path(run.dir).parent
         run.finish()
-        if mode == "offline":
-            say(f"W&B recorded offline; to upload: wandb sync {kept}")
+        if mode == "offline":  # a folder for each time that the run went on
+            folders = sorted(kept.parent.glob(f"offline-run-*-{id_file.read_text()}"))
+            say(f"W&B recorded offline; to upload: wandb sync {' '.join(map(str, folders))}")
 
 
 def keep_trackio_in(folder: Path) -> None:

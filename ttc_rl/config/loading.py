@@ -16,7 +16,13 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ttc_rl.config.mistakes import explain, near_file
 from ttc_rl.config.places import Places, did_you_mean
 from ttc_rl.config.sections import Recipe, merge, named
-from ttc_rl.config.trl_fields import SAID_ELSEWHERE, grpo_config_fields, integrations, unfit
+from ttc_rl.config.trl_fields import (
+    LOGGING,
+    SAID_ELSEWHERE,
+    grpo_config_fields,
+    integrations,
+    unfit,
+)
 from ttc_rl.schema import UserError
 
 Tree = dict[str, Any]
@@ -250,6 +256,10 @@ def _check_trl_keys(recipe: Recipe, places: Places) -> None:
             at = f"{places.of(f'{prefix}.{key}')}: {prefix}.{key}"
             if key in SAID_ELSEWHERE:
                 raise UserError(f"{at}: set {SAID_ELSEWHERE[key]} instead")
+            if key in LOGGING:
+                raise UserError(
+                    f"{at}: every step is logged, for metrics.jsonl and the watchdog; leave it out"
+                )
             if known and key not in known:
                 hint = did_you_mean(key, known)
                 raise UserError(f"{at}: TRL's GRPOConfig has no such field{hint}")

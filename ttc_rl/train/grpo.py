@@ -19,7 +19,7 @@ from ttc_rl.config import Recipe
 from ttc_rl.curriculum import Curriculum, Plan
 from ttc_rl.prompts import chat_turns, render
 from ttc_rl.ranks import is_main
-from ttc_rl.run_dir import ArmDir, write_sealed
+from ttc_rl.run_dir import ArmDir, follow_umask, write_sealed
 from ttc_rl.schema import (
     FULL_DISK,
     Task,
@@ -174,6 +174,7 @@ def _vouch(arm: ArmDir, steps: int, model: Path | None = None) -> None:
 
 
 def _in_place(beside: Path, folder: Path) -> None:
+    follow_umask(beside)
     shutil.rmtree(folder, ignore_errors=True)
     beside.replace(folder)
 
