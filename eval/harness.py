@@ -6,7 +6,6 @@ it would have had, and appends it. Several processes share the work through `eva
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,16 +13,27 @@ from typing import Any
 
 from eval.benchmarks import Benchmark
 from eval.results import (
+    DRAW_ANEW,
     Cells,
     Row,
     Sampling,
     check_gradable,
     complete_rows,
+    numbered_rows,
     read_cells,
     write_result,
 )
 from eval.work import Queue, Unit, units
-from ttc_rl.run_dir import RunDir, append_jsonl, drop_cut_line, read_json, write_jsonl
+from ttc_rl.run_dir import (
+    QUEUE,
+    RunDir,
+    append_jsonl,
+    check_vouched,
+    drop_cut_line,
+    read_json,
+    sha256,
+    write_jsonl,
+)
 from ttc_rl.schema import Completer, Completion, Task, Undrawn, UserError, Verdict, sample_seed
 from ttc_rl.verifiers import check_infra_errors, verify_many
 from ttc_rl.verifiers.fingerprint import fingerprint
@@ -70,7 +80,7 @@ class Drawing:
 
     @property
     def queue_folder(self) -> Path:
-        return self.path.with_name(f"{self.path.name.removesuffix('.samples.jsonl')}.queue")
+        return self.path.with_name(f"{self.path.name.removesuffix('.samples.jsonl')}{QUEUE}")
 
     def queue(self, *, batch: int, workers: int = 1) -> Queue:
         """The units of this drawing, shared with whoever opens the same queue."""
@@ -250,6 +260,17 @@ def _graded(
     ]
 
 
+def drop_repeats(drawing: Drawing) -> int:
+    """Write the file anew where it holds the same rows twice; how many went."""
+    cells = drawing.cells()
+    if not cells:
+        return 0
+    repeated = sum(1 for _ in numbered_rows(drawing.path)) - len(cells)
+    if repeated:
+        write_jsonl(drawing.path, cells.values())
+    return repeated
+
+
 def grade_again(drawing: Drawing) -> Cells:
     """What the file holds; verdicts that failed for reasons of ours are given anew."""
     cells = drawing.cells()
@@ -333,6 +354,7 @@ def evaluate_model(
     owed = drawings(
         run, benchmark, model, samples, greedy=greedy is not None, seed=seed, weights=weights
     )
+    _same_samples(result, owed)
     for drawing, drawn_by in zip(owed, (completer, greedy), strict=False):
         if drawn_by is not None:
             evaluate(drawn_by, drawing, batch=batch, progress=progress)
@@ -341,13 +363,21 @@ def evaluate_model(
     greedy_rows = None
     if once_path.exists():
         greedy_rows = [g[0] for g in complete_rows(read_cells(once_path, tasks, 1), tasks, 1)]
-    kept = {"weights": weights, "samples_sha256": _sha256(path), **told}
-    return write_result(result, benchmark, rows, sampling.k, greedy_rows, **asked, **kept)
+    files = [path, *([once_path] if once_path.exists() else [])]
+    kept = {"weights": weights, "samples_sha256": sha256(path), **told}
+    return write_result(result, benchmark, rows, sampling.k, greedy_rows, files, **asked, **kept)
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _same_samples(result: Path, owed: Sequence[Drawing]) -> None:
+    """Raise UserError where samples that were counted hold something else now.
+
+    What was cut is drawn again. Verdicts that failed for reasons of ours are given anew, and a kill
+    may come before they are counted.
+    """
+    if not result.exists() or read_json(result)["rates"].get("infra_error"):
+        return
+    whole = (drawing.path for drawing in owed if not drawing.lacking)
+    check_vouched(result, f"{DRAW_ANEW}; without {result} it is counted as it stands", *whole)
 
 
 def _same_question(result: Path, asked: dict[str, Any]) -> None:

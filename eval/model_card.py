@@ -23,7 +23,7 @@ from eval.summary import Json
 from eval.tables import shown
 from ttc_rl.config import Recipe, SourceConfig
 from ttc_rl.ranks import is_main
-from ttc_rl.run_dir import RunDir, read_json, read_jsonl, write_text
+from ttc_rl.run_dir import FIX, RunDir, check_vouched, read_json, read_jsonl, write_text
 from ttc_rl.schema import UserError
 from ttc_rl.sources import catalog
 from ttc_rl.tracking import run_name
@@ -51,7 +51,9 @@ def write_cards(run: RunDir, recipe: Recipe, arm: str, summary: Json | None = No
 def read_told(run: RunDir, recipe: Recipe, arm: str, summary: Json | None) -> Told:
     """What a card tells of an arm, from the run's files."""
     folder = run.arm(arm, recipe)
-    rows = list(read_jsonl(folder.metrics))
+    rows = list(read_jsonl(folder.metrics, "step"))
+
+    check_vouched(run.versions, FIX, run.corpus)
 
     def read(path: Path) -> Any:
         return read_json(path) if path.exists() else {}
@@ -63,10 +65,10 @@ def read_told(run: RunDir, recipe: Recipe, arm: str, summary: Json | None) -> To
         recipe=recipe.arm(arm),
         selection=read(folder.selection),
         overlap=read(run.overlap.with_suffix(".json")),
-        corpus=read(run.corpus) or [],
+        corpus=read_json(run.corpus, list) if run.corpus.exists() else [],
         versions=read(run.versions),
         steps=rows,
-        alarms=list(read_jsonl(folder.alarms)),
+        alarms=list(read_jsonl(folder.alarms, "step")),
         summary=summary,
         tried=tried(run.root, recipe),
     )

@@ -31,7 +31,7 @@ from eval.summary import Json, Result, in_order, load_results, summary_of
 from eval.tables import points, share, summary_tables
 from ttc_rl.config import Recipe
 from ttc_rl.metrics import mean_interval, pass_at_k
-from ttc_rl.run_dir import RunDir, read_json, write_text
+from ttc_rl.run_dir import RunDir, check_recorded, read_json, write_text
 from ttc_rl.tried import tried
 
 NOTE = (
@@ -75,6 +75,8 @@ def write_report(run: RunDir, recipe: Recipe) -> Path:
 
 def write_page(material: Material) -> Path:
     run, recipe, target = material.run, material.recipe, material.target
+    for arm in material.arms:
+        check_recorded(run.arm(arm, recipe))
     sections = {
         "results": ("Results", results_section(material)),
         "tasks": ("Task by task", tasks_section(material)),

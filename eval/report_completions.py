@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from eval import page
-from eval.results import numbered_rows
+from eval.results import DRAW_ANEW, numbered_rows
 from eval.summary import Json, Result
-from ttc_rl.run_dir import RunDir
+from ttc_rl.run_dir import RunDir, check_vouched
 
 EXAMPLES = 6
 """Completions shown of each verdict of each model."""
@@ -23,7 +23,7 @@ def completions(run: RunDir, target: str, models: Mapping[str, Result]) -> str:
     articles = "".join(
         _article(model, row, prompts.get(row["task_id"], {}))
         for model in models
-        for row in _examples(run.samples(target, model))
+        for row in _examples(_vouched(run, target, model))
     )
     filters = page.choices("model", "Model", models) + page.choices("verdict", "Verdict", VERDICTS)
     told = f"At most {EXAMPLES} of each verdict of each model, the first in the benchmark's order."
@@ -31,6 +31,12 @@ def completions(run: RunDir, target: str, models: Mapping[str, Result]) -> str:
         page.paragraph(told, "note")
         + f'<div class="filters">{filters}<span id="count" class="soft"></span></div>{articles}'
     )
+
+
+def _vouched(run: RunDir, target: str, model: str) -> Path:
+    path = run.samples(target, model)
+    check_vouched(run.result(target, model), DRAW_ANEW, path)
+    return path
 
 
 def verdict_name(row: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from eval import charts, page
 from eval.summary import Json
 from ttc_rl.config import Recipe
-from ttc_rl.run_dir import ArmDir, RunDir, read_json, read_jsonl
+from ttc_rl.run_dir import SELECT_ANEW, ArmDir, RunDir, check_vouched, read_json, read_jsonl
 from ttc_rl.selection.explain import NEAR, in_short, near_picks, uncovered
 
 SHOWN_PICKS, SHOWN_OVERLAPS = 50, 20
@@ -22,6 +22,9 @@ def curriculum(run: RunDir, recipe: Recipe, arms: Sequence[str]) -> str:
     found = {arm: folder for arm, folder in folders.items() if folder.curriculum.exists()}
     if not found:
         return page.paragraph("Nothing was selected in this run folder yet.", "soft")
+    for folder in found.values():
+        fix = SELECT_ANEW.format(folder.selection)
+        check_vouched(folder.selection, fix, folder.curriculum, folder.contamination)
     curricula = {arm: list(read_jsonl(folder.curriculum)) for arm, folder in found.items()}
     selections = {
         arm: read_json(folder.selection)
@@ -291,6 +294,8 @@ def _certificate(folder: ArmDir, arm: str) -> str:
 
 
 def _removed(run: RunDir) -> str:
+    by = run.overlap.with_suffix(".json")
+    check_vouched(by, f"delete it and {by}: the report goes without", run.overlap)
     rows = list(read_jsonl(run.overlap))
     if not rows:
         return ""

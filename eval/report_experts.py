@@ -5,7 +5,7 @@ from __future__ import annotations
 from eval import page
 from eval.summary import Json
 from ttc_rl.config import Recipe
-from ttc_rl.run_dir import ArmDir, RunDir, read_json
+from ttc_rl.run_dir import ArmDir, RunDir, read_experts, read_json
 
 
 def experts(run: RunDir, recipe: Recipe) -> str:
@@ -20,7 +20,7 @@ def experts(run: RunDir, recipe: Recipe) -> str:
 def _table(arm: str, folder: ArmDir) -> str:
     mix: Json = read_json(folder.mix) if folder.mix.exists() else {}
     columns = [arm, "targets", "tasks trained on", "uncertainty left"]
-    rows = [_row(expert, folder.expert(expert["name"])) for expert in read_json(folder.experts)]
+    rows = [_row(expert, folder.expert(expert["name"])) for expert in read_experts(folder.experts)]
     if mix:
         columns += ["weight", f"alone, by {mix['by']}"]
         for row, weight, alone in zip(rows, mix["weights"].values(), mix["alone"], strict=True):

@@ -13,7 +13,7 @@ from ttc_rl.budget import shape_of
 from ttc_rl.config import Recipe, SamplingConfig
 from ttc_rl.curriculum import steps_and_padding
 from ttc_rl.metrics import assumed_spread
-from ttc_rl.run_dir import RunDir, read_jsonl
+from ttc_rl.run_dir import RunDir, read_jsonl, read_rollouts
 from ttc_rl.schema import UserError
 
 Row = tuple[str, str, str]
@@ -83,7 +83,7 @@ def audit(run: RunDir, recipe: Recipe, arms: Sequence[str]) -> str:
 def audit_rows(run: RunDir, recipe: Recipe, name: str) -> list[Row]:
     """What the arm's own files tell of what was planned; nothing that is not in them."""
     arm, folder = recipe.arm(name), run.arm(name, recipe)
-    rows = list(read_jsonl(folder.metrics))
+    rows = list(read_jsonl(folder.metrics, "step"))
     if not rows:
         return []
     steps, _ = steps_and_padding(arm)
@@ -122,12 +122,10 @@ def _planned_weights(recipe: Recipe) -> str:
 
 
 def _rollouts(folder: Any) -> dict[str, float]:
-    import pyarrow.parquet as pq
-
     tokens: list[int] = []
     cut = 0
     for path in sorted(folder.glob("step-*.parquet")):
-        table = pq.read_table(path, columns=["tokens", "finish_reason"])
+        table = read_rollouts(path, ["tokens", "finish_reason"])
         tokens += table["tokens"].to_pylist()
         cut += table["finish_reason"].to_pylist().count("length")
     count = len(tokens)

@@ -21,7 +21,7 @@ SMALL = {
 
 def training(run: RunDir, recipe: Recipe, arms: Sequence[str]) -> str:
     """Reward of all arms in one large chart, four signs of health in small ones."""
-    rows = {arm: list(read_jsonl(run.arm(arm, recipe).metrics)) for arm in arms}
+    rows = {arm: list(read_jsonl(run.arm(arm, recipe).metrics, "step")) for arm in arms}
     rewards = {arm: column(found, "reward") for arm, found in rows.items()}
     if not any(rewards.values()):
         return page.paragraph("Nothing was trained in this run folder yet.", "soft")
@@ -53,7 +53,7 @@ def _alarms(run: RunDir, recipe: Recipe, arms: Sequence[str]) -> str:
     rows = [
         [arm, row["step"], row["alarm"], row["told"]]
         for arm in arms
-        for row in read_jsonl(run.arm(arm, recipe).alarms)
+        for row in read_jsonl(run.arm(arm, recipe).alarms, "step")
     ]
     return page.text_table(["arm", "step", "alarm", ""], rows, [""]) if rows else ""
 
@@ -61,7 +61,7 @@ def _alarms(run: RunDir, recipe: Recipe, arms: Sequence[str]) -> str:
 def _dev(run: RunDir, recipe: Recipe, arms: Sequence[str]) -> str:
     """The score on the dev tasks by step; says so where those are the test's own."""
     config = recipe.train.dev
-    rows = {arm: list(read_jsonl(run.arm(arm, recipe).dev)) for arm in arms}
+    rows = {arm: list(read_jsonl(run.arm(arm, recipe).dev, "step")) for arm in arms}
     if config is None or not any(rows.values()):
         return ""
     metric = f"avg@{config.samples}"

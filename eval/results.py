@@ -21,9 +21,10 @@ from pydantic import Field
 from eval.benchmarks import Benchmark, gradable
 from eval.measures import Measured, Row, columns, measure, overall
 from ttc_rl.config import SamplingConfig, Section
-from ttc_rl.run_dir import read_jsonl, write_json, write_jsonl
+from ttc_rl.run_dir import FIX, check_vouched, read_jsonl, write_jsonl, write_sealed
 from ttc_rl.schema import Task, UserError
 
+DRAW_ANEW = "delete it, and `ttc-rl eval` draws it again"
 Cells = dict[tuple[str, int], Row]
 """Rows by (task_id, sample)."""
 
@@ -74,21 +75,25 @@ def numbered_rows(path: Path, *, ours: bool = True) -> Iterator[tuple[str, Row]]
     """`file:line` and the row. In a file of `ours` a last line without its newline was cut by a
     kill, and is left out; others need not end with one.
     """
-    with path.open(encoding="utf-8") as file:
+    with path.open("rb") as file:
         for number, line in enumerate(file, 1):
-            if not line.strip() or (ours and not line.endswith("\n")):
+            if not line.strip() or (ours and not line.endswith(b"\n")):
                 continue
             try:
                 row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise UserError(f"{path}:{number}: not JSON: {error}") from None
+            except (ValueError, RecursionError) as error:  # or not UTF-8
+                fix = f"; {FIX}" if ours else ""
+                raise UserError(f"{path}:{number}: not JSON: {error}{fix}") from None
             if not isinstance(row, dict):
                 raise UserError(f"{path}:{number}: a row is an object, got {type(row).__name__}")
             yield f"{path}:{number}", row
 
 
 def read_cells(path: Path, tasks: Sequence[Task], samples: int) -> Cells:
-    """What a sample file holds so far; raises UserError where it belongs to another evaluation."""
+    """What a sample file holds so far; raises UserError where it belongs to another evaluation.
+
+    The same row twice, as two evaluations at once have left it, counts once.
+    """
     known, cells = {task.id for task in tasks}, Cells()
     if not path.exists():
         return cells
@@ -101,9 +106,11 @@ def read_cells(path: Path, tasks: Sequence[Task], samples: int) -> Cells:
                 f"{where}: sample {key[1]}, but {samples} samples per task were asked; "
                 f"{_start_anew(path)}"
             )
-        if key in cells:
-            raise UserError(f"{where}: task {key[0]} sample {key[1]} stands here twice")
-        cells[key[0], key[1]] = row
+        if cells.setdefault((key[0], key[1]), row) != row:
+            raise UserError(
+                f"{where}: task {key[0]} sample {key[1]} stands here twice, with different rows; "
+                "remove one of them"
+            )
     return cells
 
 
@@ -178,14 +185,23 @@ def write_result(
     rows: Iterable[Sequence[Row]],
     k: Sequence[int],
     greedy: Sequence[Row] | None = None,
+    files: Sequence[Path] = (),
     **asked: Any,
 ) -> dict[str, Any]:
-    """MODEL.json, and MODEL.tasks.jsonl beside it; `asked` is kept as it stands."""
-    return write_measured(path, benchmark, measure_all(benchmark.tasks, rows, k, greedy), **asked)
+    """MODEL.json, and MODEL.tasks.jsonl beside it; `asked` is kept as it stands.
+
+    `files` are those of the samples: MODEL.json vouches for them too.
+    """
+    measured = measure_all(benchmark.tasks, rows, k, greedy)
+    return write_measured(path, benchmark, measured, files, **asked)
 
 
 def write_measured(
-    path: Path, benchmark: Benchmark, measured: Sequence[Measured], **asked: Any
+    path: Path,
+    benchmark: Benchmark,
+    measured: Sequence[Measured],
+    files: Sequence[Path] = (),
+    **asked: Any,
 ) -> dict[str, Any]:
     """`write_result` of tasks that are measured already."""
     head = {"benchmark": benchmark.name, "tasks_hash": benchmark.tasks_hash, **asked}
@@ -200,7 +216,7 @@ def write_measured(
         for task, one in zip(benchmark.tasks, measured, strict=True)
     )
     write_jsonl(tasks_file(path), lines)
-    write_json(path, result)
+    write_sealed(path, result, tasks_file(path), *files)
     return result
 
 
@@ -214,7 +230,8 @@ def read_tasks(result: Path) -> list[Row]:
     path = tasks_file(result)
     if not path.exists():
         raise UserError(f"{path}: missing; `ttc-rl eval` writes it again from the samples")
-    return list(read_jsonl(path))
+    check_vouched(result, "delete it, and `ttc-rl eval` writes it again from the samples", path)
+    return list(read_jsonl(path, "task_id"))
 
 
 def per_task(result: Path, metric: str) -> np.ndarray:

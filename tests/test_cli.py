@@ -1,6 +1,8 @@
 """The command line as a user meets it: quick answers, one line for every mistake."""
 
+import errno
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -167,3 +169,53 @@ def test_programs_are_scored_in_a_sandbox_or_say_that_they_were_not(tmp_path: Pa
         assert ttc_rl(*arguments, *flag).returncode == 0
         graded = json.loads((tmp_path / "s.rescored.samples.jsonl").read_text())
         assert (graded["correct"], graded["reason"]) == (True, said)
+
+
+def test_a_name_that_the_system_refuses_is_one_line(tmp_path: Path, files: tuple[Path, Path]):
+    long = tmp_path / ("x" * 300)
+    assert f"{long}" in said("report", str(long))
+    assert "use a shorter name" in said("select", recipe(tmp_path, *files), "--run-dir", str(long))
+    assert "x" * 300 in said("select", recipe(tmp_path, long, files[1]))
+    assert "x" * 300 in said("select", str(long))
+
+
+def test_a_closed_output_is_one_line(tmp_path: Path, files: tuple[Path, Path]):
+    command = [sys.executable, "-m", "ttc_rl", "benchmarks"]
+    done = subprocess.run(
+        ["/bin/sh", "-c", '"$@" >&-', "sh", *command], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("ttc-rl: standard output is closed; send it to a file")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_is_told_with_what_was_kept_and_how_to_go_on(tmp_path: Path, number: int):
+    code = (
+        "import os, sys, time, ttc_rl.cli as cli\n"
+        "cli.opened.append('runs/r')\n"
+        f"cli.app = lambda: os.kill(os.getpid(), {int(number)}) or time.sleep(9)\n"
+        "cli.main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == -number
+    name = signal.Signals(number).name
+    assert done.stderr.startswith(f"ttc-rl: stopped by {name}; runs/r: what is finished is kept; ")
+    assert "--resume" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("number", "told"), [(errno.EACCES, "make it writable"), (errno.EROFS, "TTC_RL_CACHE")]
+)
+def test_a_place_that_cannot_be_written_is_one_line(number: int, told: str):
+    code = (
+        "import ttc_rl.cli as cli\n"
+        f"def app(): raise OSError({number}, 'refused', '/cache/models/x')\n"
+        "cli.app = app\n"
+        "cli.main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("ttc-rl: /cache/models/x: refused; ")
+    assert told in done.stderr

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from ttc_rl.config import dump_recipe, grpo_config_fields, load_recipe
+from ttc_rl.config.loading import make_recipe
 from ttc_rl.schema import UserError
 
 MINIMAL = "model: m\ncorpus: c.jsonl\ntarget: aime25\n"
@@ -142,3 +143,40 @@ def test_a_value_that_trl_would_refuse_later_is_named_with_its_line(
 def test_values_that_trl_takes_are_left_alone(tmp_path: Path):
     trl = "{learning_rate: 1, warmup_steps: 0.1, scale_rewards: false, delta: null, top_k: 5.0}"
     assert load_recipe(write(tmp_path, MINIMAL + f"train: {{trl: {trl}}}\n"))
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"seed: \xff\xfe\n", "is not UTF-8"),
+        (b"seed: \x07\n", "not valid YAML"),
+        (b"seed: " + b"[" * 5000, "not valid YAML"),
+        (b"a0: &a0 [x, x]\n" + b"".join(
+            b"a%d: &a%d [*a%d, *a%d]\n" % (i, i, i - 1, i - 1) for i in range(1, 40)
+        ), "unfolds to more than 100,000 values; write fewer anchors"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_no_yaml_or_a_bomb_is_one_line(tmp_path: Path, content: bytes, told: str):
+    path = tmp_path / "r.yaml"
+    path.write_bytes(content)
+    with pytest.raises(UserError) as refused:
+        load_recipe(path)
+    assert str(refused.value).startswith(f"{path}: ")
+    assert told in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["../out", "a/b", ".", "..", "a.b", "base", "", "x" * 101, "a b"])
+def test_an_arms_name_stays_within_the_run_folder(name: str):
+    arms = {"sift": {}, name: {"selection": {"size": 3}}}
+    tree = {"model": "m", "corpus": "c.jsonl", "target": "t.jsonl", "arms": arms}
+    with pytest.raises(UserError, match=r"arms: .* cannot be an arm's name") as refused:
+        make_recipe(tree)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("key", ["logging_steps", "logging_strategy"])
+def test_no_step_is_kept_from_metrics_and_watchdog(key: str):
+    tree = {"model": "m", "corpus": "c.jsonl", "target": "t.jsonl", "train": {"trl": {key: 10}}}
+    with pytest.raises(UserError, match=rf"train\.trl\.{key}: every step is logged.*leave it out"):
+        make_recipe(tree)

@@ -1,5 +1,7 @@
 """What a resumed run may change, and how a refusal names what it may not."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,7 @@ def recipe(**sections: object) -> Recipe:
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     run = RunDir.open(tmp_path / "run", recipe())
-    run.versions.write_text("{}")  # with the recipe alone it would be no run yet
+    run.summary.write_text("{}")  # without a result it would be no run yet
     return run.root
 
 
@@ -55,3 +57,34 @@ def test_any_other_key_is_named(run: Path, sections: dict, named: str):
         RunDir.open(run, recipe(**sections), resume=True)
     assert named in str(refused.value)
     assert RunDir(run).load_recipe() == recipe()
+
+
+def test_a_folder_that_a_refused_stage_left_takes_the_corrected_recipe(tmp_path: Path):
+    run = RunDir.open(tmp_path / "run", recipe())
+    for path in (run.versions, run.overlap, run.dev_tasks, run.evaluated_tasks("t")):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("{}\n")
+    changed = recipe(seed=1)
+    assert RunDir.open(run.root, changed).load_recipe() == changed
+    assert not run.evaluated_tasks("t").exists()  # it may be of another target
+
+
+def test_an_evaluation_whose_model_was_refused_can_be_asked_again_with_another(tmp_path: Path):
+    target = tmp_path / "t.jsonl"
+    target.write_text('{"kind": "math", "prompt": "1+1", "answer": "2"}\n')
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    for name in ("config.json", "tokenizer.json", "model.safetensors"):
+        (broken / name).write_text("{")
+    said = []
+    for model in (broken, tmp_path / "other"):
+        tree = f"model: {model}\ncorpus: c.jsonl\ntarget: {target}\n"
+        (tmp_path / "r.yaml").write_text(tree + "eval: {models: [base], retention: []}\n")
+        words = ["eval", str(tmp_path / "r.yaml"), "--run-dir", str(tmp_path / "run")]
+        done = subprocess.run(
+            [sys.executable, "-m", "ttc_rl", *words], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 2, done
+        said.append(done.stderr)
+    assert f"{broken}" in said[0]
+    assert f"{tmp_path / 'other'}: no such" in said[1]

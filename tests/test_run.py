@@ -75,6 +75,16 @@ def test_a_run_leaves_what_the_readme_lists(undisturbed: Path):
         assert lines(undisturbed / "eval" / "count" / f"{model}.samples.jsonl") == 12 * 4
 
 
+def test_a_model_has_the_rights_of_any_new_file(undisturbed: Path, cache: Path, tmp_path: Path):
+    (tmp_path / "new").write_text("")
+    expected = (tmp_path / "new").stat().st_mode
+    models = [*undisturbed.glob("arms/*/model/*"), *cache.glob("models/*/*")]
+    assert sum(path.suffix == ".safetensors" for path in models) >= 3
+    assert {path.name: path.stat().st_mode for path in models} == {
+        path.name: expected for path in models
+    }
+
+
 def test_trl_executed_exactly_the_curriculum(undisturbed: Path):
     recipe = load_recipe(RECIPE)
     for arm in ("random", "sift"):
@@ -137,19 +147,62 @@ def test_a_checkpoint_cut_by_a_kill_is_not_resumed_from(tmp_path: Path):
     assert newest_checkpoint(arm) == (arm.checkpoints / "checkpoint-6", 6)
 
 
+@pytest.mark.parametrize("damage", ["cut", "flipped", "gone", "unmarked"])
+def test_a_damaged_checkpoint_gives_way_to_the_older_one(tmp_path: Path, damage: str):
+    from ttc_rl.run_dir import ArmDir, append_jsonl
+    from ttc_rl.train.checkpoints import COMPLETE, forget_after, mark_complete, newest_checkpoint
+
+    arm, said = ArmDir(tmp_path), list[str]()
+    for step in (3, 6):
+        folder = arm.checkpoints / f"checkpoint-{step}"
+        folder.mkdir(parents=True)
+        (folder / "model.safetensors").write_bytes(b"weights" * step)
+        mark_complete(folder, step)
+    append_jsonl(arm.metrics, [{"step": step} for step in range(1, 8)])
+    weights = arm.checkpoints / "checkpoint-6" / "model.safetensors"
+    found = weights.read_bytes()
+    if damage == "gone":
+        weights.unlink()
+    elif damage == "unmarked":
+        weights = weights.with_name(COMPLETE)
+        weights.write_bytes(weights.read_bytes()[:-20])
+    else:
+        weights.write_bytes(found[:-1] if damage == "cut" else b"W" + found[1:])
+    checkpoint, step = newest_checkpoint(arm, said.append)
+    assert (checkpoint, step) == (arm.checkpoints / "checkpoint-3", 3)
+    assert said[0].startswith(f"{weights}: is damaged; training goes on from an older checkpoint")
+    forget_after(arm, checkpoint, step)
+    assert [row["step"] for row in read_jsonl(arm.metrics)] == [1, 2, 3]
+    assert not weights.parent.exists()
+
+
+def test_what_was_recorded_before_the_first_checkpoint_is_recorded_once(tmp_path: Path):
+    from ttc_rl.run_dir import ArmDir, append_jsonl
+    from ttc_rl.train.checkpoints import forget_after
+
+    arm = ArmDir(tmp_path)
+    append_jsonl(arm.dev, [{"step": 0}, {"step": 1}])
+    forget_after(arm, None, 0)
+    assert list(read_jsonl(arm.dev)) == []
+
+
 def test_metrics_are_on_the_disk_before_a_checkpoint_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     from ttc_rl.run_dir import ArmDir
-    from ttc_rl.train import callbacks
+    from ttc_rl.train import callbacks, checkpoints
 
     arm, order = ArmDir(tmp_path), list[Path]()
-    monkeypatch.setattr(callbacks, "sync", order.append)
-    monkeypatch.setattr(callbacks, "write_json", lambda path, _: order.append(path))
+    for module in (callbacks, checkpoints):
+        monkeypatch.setattr(module, "sync", order.append)
+    monkeypatch.setattr(checkpoints, "write_json", lambda path, _: order.append(path))
+    (arm.checkpoints / "checkpoint-3").mkdir(parents=True)
+    weights = arm.checkpoints / "checkpoint-3" / "model.safetensors"
+    weights.write_bytes(b"w")
     args = SimpleNamespace(output_dir=arm.checkpoints)
     state = SimpleNamespace(global_step=3, is_world_process_zero=True)
     callbacks.MarkComplete(arm).on_save(args, state, None)
-    assert order == [arm.metrics, arm.checkpoints / "checkpoint-3" / callbacks.COMPLETE]
+    assert order == [arm.metrics, weights, weights.with_name(checkpoints.COMPLETE)]
 
 
 def test_an_existing_run_is_refused_and_another_recipe_is_not_resumed(undisturbed: Path):

@@ -3,13 +3,16 @@
 import platform
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from ttc_rl.config import Recipe
+from ttc_rl.job import Job
+from ttc_rl.pipeline import evaluate
 from ttc_rl.run_dir import RunDir
-from ttc_rl.run_lock import NAME, training, wait_until_free
+from ttc_rl.run_lock import NAME, evaluating, training, wait_until_free
 from ttc_rl.schema import UserError
 
 HOLD = """
@@ -53,7 +56,7 @@ def test_a_run_in_training_is_not_overwritten(
 ):
     recipe = Recipe.model_validate({"model": "m", "corpus": "c", "target": "t"})
     (tmp_path / "recipe.yaml").write_text("seed: 0\n")
-    (tmp_path / "versions.json").write_text("{}")
+    (tmp_path / "summary.json").write_text("{}")
     monkeypatch.setattr(
         "ttc_rl.run_dir.run_lock.wait_until_free", lambda root: wait_until_free(root, 0.1)
     )
@@ -69,3 +72,39 @@ def test_a_lock_of_another_machine_is_not_heeded(
     monkeypatch.setattr("platform.node", lambda: "elsewhere")
     with training(tmp_path):
         wait_until_free(tmp_path, patience=0)
+
+
+def test_an_evaluation_is_alone_or_among_those_that_join(tmp_path: Path):
+    code = HOLD.replace("import training", "import evaluating as training")
+    for shared, refused in (("True", [False]), ("False", [False, True])):
+        held = subprocess.Popen(
+            [sys.executable, "-c", code.replace("[1])", f"[1]), shared={shared}"), str(tmp_path)],
+            stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert held.stdout is not None
+        assert held.stdout.readline() == "held\n"
+        for asked in (False, True):
+            says = f"process {held.pid} evaluates in this run folder; wait until it has ended"
+            expected = pytest.raises(UserError, match=says) if asked in refused else nullcontext()
+            with expected, evaluating(tmp_path, shared=asked):
+                pass
+        with pytest.raises(UserError, match="evaluates in this run folder"):
+            wait_until_free(tmp_path, patience=0.1)
+        held.kill()
+        held.communicate()
+
+
+def test_a_second_evaluation_is_refused_before_it_draws(tmp_path: Path):
+    made = Recipe.model_validate({"model": "m", "corpus": "c", "target": "t"})
+    run = RunDir.open(tmp_path / "run", made)
+    code = HOLD.replace("import training", "import evaluating as training")
+    held = subprocess.Popen(
+        [sys.executable, "-c", code.replace("[1])", "[1]), shared=False"), str(run.root)],
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert held.stdout is not None
+    assert held.stdout.readline() == "held\n"
+    with pytest.raises(UserError, match="evaluates in this run folder"):
+        evaluate(Job(made, run, pytest.fail))
+    held.kill()
+    held.communicate()

@@ -131,7 +131,7 @@ def test_a_server_that_stalls_costs_its_time_limit(server: Server):
     slow = sample_seed(0, TASKS[1].id, 0)
     server.reply = lambda body: (body["seed"] == slow and time.sleep(3), honest(body))[1]
     began = time.monotonic()
-    with pytest.raises(Undrawn, match=r"1 of 6 .*timed out") as error:
+    with pytest.raises(Undrawn, match=r"1 of 6 .*took too long") as error:
         completer(server, timeout=0.3)(TASKS, 1, seed=0)
     assert time.monotonic() - began < 3
     assert [group[0] is None for group in error.value.groups] == [i == 1 for i in range(6)]

@@ -1,4 +1,6 @@
 from pathlib import Path
+from types import SimpleNamespace
+from typing import IO
 
 import pytest
 
@@ -36,11 +38,40 @@ def test_finished_cells_are_left_alone_and_failed_ones_are_named(tmp_path: Path,
     done.mkdir()
     (done / "report.html").write_text("")
     said: list[str] = []
-    with pytest.raises(UserError, match="3 of 4 runs failed"):  # c.jsonl does not exist
-        sweep.run_cells(recipe(), tmp_path, 2, said.append)
-    assert said[0] == "sweep: 4 runs, 1 finished before, 2 at a time"
-    assert "c.jsonl" in (tmp_path / "target=skills-ends,seed=1.log").read_text()
-    assert load_recipe(tmp_path / "target=skills-ends,seed=1.yaml").seed == 1
+    with pytest.raises(UserError) as refused:  # c.jsonl does not exist
+        sweep.run_cells(recipe(), tmp_path, 1, said.append)
+    first, line = "target=skills-cipher,seed=1", "ttc-rl: c.jsonl: "
+    assert f"2 of 4 runs failed, 1 were not begun: two ended alike; the first said: {line}" in str(
+        refused.value
+    )
+    assert f"{first}.log; --resume goes on" in str(refused.value)
+    assert said[0] == "sweep: 4 runs, 1 finished before, 1 at a time"
+    assert said[1].startswith(f"{first}: failed with code 2: {line}")
+    assert line in (tmp_path / f"{first}.log").read_text()
+    assert load_recipe(tmp_path / f"{first}.yaml").seed == 1
+    assert not (tmp_path / "target=skills-ends,seed=1.log").exists()
+
+
+def test_a_failure_of_one_cell_leaves_the_others_to_run(tmp_path: Path, monkeypatch):
+    ends = iter(
+        [b"old\nstep 3: out of memory\n", b"", b"step 9: no space\n", b"step 4: no space\n"]
+    )
+
+    def run(command: list[str], stdout: IO[bytes], **_: object) -> SimpleNamespace:
+        stdout.write(next(ends))
+        stdout.flush()
+        return SimpleNamespace(returncode=1 if stdout.tell() else 0)
+
+    monkeypatch.setattr(sweep, "check_run", lambda *_: None)
+    monkeypatch.setattr(sweep.subprocess, "run", run)
+    with pytest.raises(UserError, match="3 of 4 runs failed, the first said: step 3: out of mem"):
+        sweep.run_cells(recipe(), tmp_path, 1, lambda _: None)
+
+
+def test_two_runs_of_one_folder_are_refused():
+    made = recipe().model_copy(update={"sweep": {"corpus": ["a/c.jsonl", "b/c.jsonl"]}})
+    with pytest.raises(UserError, match="two of its runs would have the folder corpus=c;"):
+        list(sweep.cells(made))
 
 
 def test_a_cell_that_cannot_run_is_told_before_any_cell_begins(tmp_path: Path):

@@ -1,9 +1,12 @@
 """W&B in its own offline mode: no account, one run id an arm, and the line that uploads it."""
 
+import re
+import time
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from pydantic import ValidationError
 from ruamel.yaml import YAML
 from wandb_records import finished
 
@@ -11,7 +14,7 @@ from ttc_rl.config import Recipe, load_recipe
 from ttc_rl.job import Job
 from ttc_rl.pipeline import select, train
 from ttc_rl.run_dir import ArmDir, RunDir, read_jsonl
-from ttc_rl.tracking import log_results, tracked
+from ttc_rl.tracking import log_results, log_training, tracked
 
 TINY = Path(__file__).with_name("tiny.yaml")
 pytestmark = pytest.mark.filterwarnings("default")  # wandb's own
@@ -33,14 +36,45 @@ def test_offline_runs_keep_their_id_and_say_how_to_upload(tmp_path: Path, monkey
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
     said: list[str] = []
-    for _ in range(2):
+    for i in range(2):
+        time.sleep(1.1 * i)  # the folder's name has the second
         with tracked(recipe(True), tmp_path, said.append) as on:
             assert on is True
             log_results({"aime25": {"avg@4": {"value": 0.5, "lo": 0.4, "hi": 0.6}}})
     run_id = (tmp_path / "wandb_id").read_text()
     folders = sorted((tmp_path / "wandb").glob(f"offline-run-*-{run_id}*"))
-    assert said[-1] == f"W&B recorded offline; to upload: wandb sync {folders[-1]}"
+    assert len(folders) == 2
+    told = " ".join(map(str, folders))
+    assert said[-1] == f"W&B recorded offline; to upload: wandb sync {told}"
     assert list(folders[-1].glob("*.wandb"))
+
+
+def test_what_a_cell_of_a_sweep_leaves_is_logged_under_names_that_wandb_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    folder = ArmDir(tmp_path / f"target=skills-cipher,seed=0 ({'9' * 150})")
+    folder.model.mkdir(parents=True)
+    folder.curriculum.write_text("")
+    (folder.model / "config.json").write_text("{}")
+    with tracked(recipe(True), folder.root, lambda _: None):
+        log_training(folder)
+    names = [
+        record.request.log_artifact.artifact.name or record.artifact.name
+        for record in records(next((folder.root / "wandb").glob("offline-run-*/*.wandb")))
+    ]
+    logged = [name for name in names if name]
+    assert [name.rpartition("-")[2] for name in logged] == ["curriculum", "model"]
+    assert all(re.fullmatch(r"target-skills-cipher-seed-0-9+-\w+", name) for name in logged)
+
+
+def test_a_project_that_wandb_would_refuse_is_refused_with_the_recipe():
+    for name in ("a/b", "", "x" * 129):
+        with pytest.raises(ValidationError, match=r"track\.project"):
+            Recipe.model_validate(
+                {"model": "m", "corpus": "c", "target": "t", "track": {"project": name}}
+            )
 
 
 def test_a_run_is_mirrored_with_two_axes_a_table_and_references(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import signal
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from signal import SIGINT, SIGTERM
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -30,8 +33,20 @@ app = typer.Typer(
     epilog="Any key of a recipe can be set on the command line: selection.size=500 seed=1",
 )
 # Without a terminal (a log file, a pipe) tables get the width they need.
-console = Terminal(width=None if sys.stdout.isatty() else 160)
+console = Terminal(width=None if sys.stdout and sys.stdout.isatty() else 160)
 started = time.monotonic()
+opened: list[Path] = []
+"""Run folders that this process works in."""
+GOES_ON = "the same command goes on from there (`run` and `select` with --resume)"
+_ELSEWHERE = "make it writable, or name another place (--run-dir, TTC_RL_CACHE)"
+MENDABLE = {
+    errno.EACCES: _ELSEWHERE,
+    errno.EPERM: _ELSEWHERE,
+    errno.EROFS: _ELSEWHERE,
+    errno.ENAMETOOLONG: "use a shorter name",
+    errno.EPIPE: "whoever reads it has ended; send it to a file",
+}
+"""What the system refuses that is no defect of ours -> what to do."""
 
 
 def _without_sandbox(asked: bool) -> None:
@@ -66,15 +81,33 @@ Data = Annotated[str | None, typer.Option(help="Folder of task files that stand 
 
 def main() -> None:
     """Entry point: an error the user can mend is one line on stderr and exit code 2."""
+    before = {number: signal.signal(number, _stopped) for number in (SIGINT, SIGTERM)}
     try:
         follow_launch()
+        if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]  `>&-`
+            _fail("standard output is closed; send it to a file, or to /dev/null")
         app()
     except UserError as error:
         _fail(str(error))
     except OSError as error:
-        if not is_full_disk(error):
+        if is_full_disk(error):
+            _fail(f"{FULL_DISK}: {error}")
+        if error.errno not in MENDABLE:
             raise
-        _fail(f"{FULL_DISK}: {error}")
+        where = error.filename if error.filename is not None else "standard output"
+        _fail(f"{where}: {error.strerror}; {MENDABLE[error.errno]}")
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _stopped(number: int, _: object) -> None:
+    """Say how to go on, and end as the signal asks: what was written down stays whole."""
+    kept = f"{opened[-1]}: what is finished is kept; " if opened else ""
+    told = f"ttc-rl: stopped by {signal.Signals(number).name}; {kept}{GOES_ON}\n"
+    os.write(2, told.encode(errors="replace"))
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
 
 
 def _fail(told: str) -> None:
@@ -626,7 +659,9 @@ def _open(recipe: Recipe, root: Path, resume: bool, overwrite: bool = False) -> 
     from ttc_rl.job import Job
     from ttc_rl.run_dir import RunDir
 
-    return Job(recipe, RunDir.open(root, recipe, resume=resume, overwrite=overwrite), say)
+    made = RunDir.open(root, recipe, resume=resume, overwrite=overwrite)
+    opened.append(root)
+    return Job(recipe, made, say)
 
 
 def _sweep(recipe: Recipe, root: Path, jobs: int, resume: bool, overwrite: bool) -> None:
@@ -639,6 +674,7 @@ def _sweep(recipe: Recipe, root: Path, jobs: int, resume: bool, overwrite: bool)
 
     check_extras(recipe)
     RunDir.open(root, recipe, resume=resume, overwrite=overwrite)
+    opened.append(root)
     found = compare_runs(run_cells(recipe, root, jobs, say))
     for table in comparison_tables(found):
         console.print(table)

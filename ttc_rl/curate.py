@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ttc_rl.job import Job, check_extras, starting_model
 from ttc_rl.marks import with_marks
 from ttc_rl.ranks import alone
-from ttc_rl.run_dir import read_json, write_json, write_jsonl, write_text
+from ttc_rl.run_dir import read_experts, write_json, write_jsonl, write_sealed, write_text
 from ttc_rl.schema import Task, UserError
 from ttc_rl.unfinished import Unfinished
 
@@ -113,7 +113,7 @@ def _groups(job: Job, name: str, targets: list[Task], target_MD: Any) -> dict[st
     row_of = {task.id: row for row, task in enumerate(targets)}
     return {
         f"{name}/{expert['name']}": [row_of[task_id] for task_id in expert["targets"]]
-        for expert in read_json(folder.experts)
+        for expert in read_experts(folder.experts)
     }
 
 
@@ -212,7 +212,9 @@ def _select_arm(
     write_jsonl(folder.curriculum, rows)
     write_jsonl(folder.contamination, contaminated)
     write_text(folder.explanation, explain(summary, rows))
-    write_json(folder.selection, summary)
+    files = [folder.curriculum, folder.contamination, folder.pool, folder.pool_vectors]
+    files.append(job.run.dev_tasks)
+    write_sealed(folder.selection, summary, *(path for path in files if path.exists()))
     job.say(f"{name}: {len(picks):,} tasks in {seconds:.1f} s; {in_short(summary)}")
 
 
@@ -295,8 +297,10 @@ def _write_overlap(job: Job, cleaned: Cleaned, corpus: list[Task], targets: list
     write_jsonl(job.run.overlap, rows)
     write_jsonl(job.run.duplicates, repeats)
     report = duplicates_report(cleaned.duplicates, same)
-    write_json(
-        job.run.overlap.with_suffix(".json"), cleaned.overlap.report() | {"duplicates": report}
+    write_sealed(
+        job.run.overlap.with_suffix(".json"),
+        cleaned.overlap.report() | {"duplicates": report},
+        job.run.overlap,
     )
     job.say(
         f"overlap: {len(rows):,} corpus tasks removed, {len(cleaned.tasks):,} left; "

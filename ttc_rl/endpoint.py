@@ -10,6 +10,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,11 +19,14 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from ttc_rl.bounded_post import post
 from ttc_rl.schema import UserError
 
 PAUSE = 0.5
 """Seconds before the second try; twice as many before each one after."""
 LONGEST_PAUSE = 60.0
+LONGEST_LOOK = 10.0
+"""Seconds for the first look whether anybody is there."""
 MAX_BYTES = 4 << 20
 """Of a reply; a longer one is no completion."""
 _AGAIN = {408, 409, 425, 429, 500, 502, 503, 504}
@@ -58,7 +62,8 @@ class Endpoint:
         tries: int = 4,
         pause: float = PAUSE,
     ) -> None:
-        self.url, self.timeout, self.concurrency = url, timeout, concurrency
+        self.url, self.where = url, where
+        self.timeout, self.concurrency = timeout, concurrency
         self.tries, self.pause = tries, pause
         self.address = urlsplit(url)
         if self.address.scheme not in ("http", "https") or not self.address.hostname:
@@ -94,7 +99,7 @@ class Endpoint:
                 time.sleep(min(max(wait, self.pause * 2 ** (attempt - 1)), LONGEST_PAUSE))
             try:
                 status, reply, wait = self._post(path, body)
-            except (OSError, http.client.HTTPException) as error:
+            except (OSError, http.client.HTTPException, ValueError) as error:
                 failed = Unreachable(f"{self.url}: {error or type(error).__name__}")
                 continue
             if status == 200:
@@ -108,39 +113,23 @@ class Endpoint:
                 break
         return failed
 
-    def _post(self, path: str, body: bytes) -> tuple[int, bytes, float]:
-        """Status, reply, and the pause asked for; done within `timeout` seconds even where the
-        server trickles.
-        """
-        secure = self.address.scheme == "https"
-        kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-        deadline = time.monotonic() + self.timeout
-        connection = kind(self.address.hostname or "", self.address.port, timeout=self.timeout)
+    def check(self) -> None:
+        """Raise UserError at once where nothing listens there: every request would wait for it."""
+        port = self.address.port or (443 if self.address.scheme == "https" else 80)
+        seconds = min(self.timeout, LONGEST_LOOK)
         try:
-            where = f"{self.address.path.rstrip('/')}/{path}"
-            connection.request("POST", where, body, self.headers)
-            response = connection.getresponse()
-            asked = response.headers.get("Retry-After", "")
-            wait = float(asked) if asked.isdigit() else 0.0
-            return response.status, _read(connection, response, deadline), wait
-        finally:
-            connection.close()
+            socket.create_connection((self.address.hostname or "", port), seconds).close()
+        except OSError as error:
+            raise UserError(
+                f"{self.where}: {self.url}: nothing answers there ({error}); start the server, or "
+                "mend the address"
+            ) from None
 
-
-def _read(connection: http.client.HTTPConnection, response: Any, deadline: float) -> bytes:
-    parts: list[bytes] = []
-    size = 0
-    while True:
-        left = deadline - time.monotonic()
-        if left <= 0 or size > MAX_BYTES:
-            raise TimeoutError("the reply took too long" if left <= 0 else "the reply is huge")
-        if connection.sock is not None:
-            connection.sock.settimeout(left)
-        part = response.read1(65536)
-        if not part:
-            return b"".join(parts)
-        parts.append(part)
-        size += len(part)
+    def _post(self, path: str, body: bytes) -> tuple[int, bytes, float]:
+        """Status, reply, and the pause asked for."""
+        where = f"{self.url.rstrip('/')}/{path}"
+        status, reply, asked = post(where, body, self.headers, self.timeout, MAX_BYTES)
+        return status, reply, float(asked) if asked.isascii() and asked.isdigit() else 0.0
 
 
 def _object(reply: bytes) -> Json:

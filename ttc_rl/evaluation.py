@@ -19,7 +19,8 @@ from typing import IO, Any
 
 from eval import harness
 from eval.benchmarks import Benchmark, resolve_target
-from eval.harness import Drawing, drawings, evaluate_model, gather, share
+from eval.harness import Drawing, drawings, drop_repeats, evaluate_model, gather, share
+from eval.model_card import CARD, RECIPE
 from eval.results import Sampling, complete_rows, resolve_sampling, summarise
 from eval.variants import eval_benchmarks
 from eval.work import Queue
@@ -28,10 +29,10 @@ from ttc_rl.config import Recipe
 from ttc_rl.config.places import did_you_mean
 from ttc_rl.experts import fingerprint, is_routed, routed
 from ttc_rl.job import Job, starting_model
-from ttc_rl.run_dir import read_jsonl
-from ttc_rl.same_tasks import check_evaluated, check_targets
+from ttc_rl.run_dir import check_vouched
+from ttc_rl.same_tasks import check_evaluated, check_targets, read_dev_tasks
 from ttc_rl.sampling import Decoding, ModelCompleter, load_completer
-from ttc_rl.schema import Completer, Task, UserError
+from ttc_rl.schema import Completer, UserError
 from ttc_rl.tether import environment
 from ttc_rl.tracking import log_dev
 from ttc_rl.versions import model_fingerprint, versions
@@ -87,7 +88,14 @@ class Models:
         folder = self.job.arm(name)[1]
         if not folder.model.exists():
             raise UserError(f"{folder.model}: no model there yet; `ttc-rl train RECIPE` makes it")
+        again = f"delete {folder.model}, and `ttc-rl train RECIPE` trains it again"
+        check_vouched(folder.training, again, *self._files(folder.model))
         return folder.model
+
+    @staticmethod
+    def _files(model: Path) -> list[Path]:
+        """What is loaded of it; its card and recipe are written anew by every report."""
+        return [path for path in sorted(model.iterdir()) if path.name not in (CARD, RECIPE)]
 
     def completer(self, name: str, decoding: Decoding) -> Completer:
         if self.loaded is None or self.loaded[0] != name:
@@ -183,6 +191,11 @@ def evaluations(job: Job, models: Models) -> Iterator[Evaluation]:
                 seed=recipe.seed,
                 weights=models.weights[model],
             )
+            for drawing in owed:
+                if repeated := drop_repeats(drawing):
+                    job.say(
+                        f"{drawing.path}: {repeated:,} rows stood there twice; one each is kept"
+                    )
             yield Evaluation(model, benchmark, sampling, owed)
 
 
@@ -353,9 +366,7 @@ def dev_evaluation(
     config = recipe.train.dev
     if config is None:
         return None
-    tasks = [Task(**row) for row in read_jsonl(job.run.dev_tasks)]
-    if not tasks:
-        raise UserError(f"{job.run.dev_tasks}: not there; `ttc-rl select RECIPE` makes it")
+    tasks = read_dev_tasks(job, arm)
     drawn = resolve_sampling(recipe.eval, resolve_target(recipe).sampling)
     decoding = Decoding(drawn.max_tokens, drawn.temperature, drawn.top_p)
 

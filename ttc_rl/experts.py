@@ -22,8 +22,8 @@ import numpy as np
 
 from eval.benchmarks import together
 from ttc_rl.job import Job, starting_model
-from ttc_rl.run_dir import ArmDir, read_json, read_jsonl, write_json
-from ttc_rl.same_tasks import read_targets
+from ttc_rl.run_dir import ArmDir, follow_umask, read_experts, write_sealed
+from ttc_rl.same_tasks import read_dev_tasks, read_targets
 from ttc_rl.sampling import Decoding, ModelCompleter, load_completer
 from ttc_rl.schema import Completer, Task, UserError, content_hash
 from ttc_rl.verifiers import check_infra_errors, verify_many
@@ -92,7 +92,7 @@ def route(job: Job, name: str) -> Callable[[Sequence[Task]], list[str]]:
     """Tasks to the names of their experts."""
     owner = {
         task_id: f"{name}/{expert['name']}"
-        for expert in read_json(job.arm(name)[1].experts)
+        for expert in read_experts(job.arm(name)[1].experts)
         for task_id in expert["targets"]
     }
 
@@ -159,8 +159,9 @@ def mix(job: Job, name: str) -> None:
     mixture.weigh(best.tolist())
     beside = folder.model.with_name("model.part")
     mixture.save(beside)
+    follow_umask(beside)
     weights = dict(zip(experts, best.tolist(), strict=True))
-    write_json(folder.mix, {"by": recipe.experts.mix, "weights": weights, **history})
+    write_sealed(folder.mix, {"by": recipe.experts.mix, "weights": weights, **history})
     beside.replace(folder.model)
 
 
@@ -170,7 +171,7 @@ def _measure(job: Job, name: str) -> Callable[[Completer], float]:
     assert recipe.experts is not None
     if recipe.experts.mix == "dev":
         assert recipe.train.dev is not None
-        tasks = [Task(**row) for row in read_jsonl(job.run.dev_tasks)]
+        tasks = read_dev_tasks(job, job.parts_of(name)[0])
         samples = recipe.train.dev.samples
         most = recipe.train.max_infra_errors
         return lambda ask: _right(tasks, ask(tasks, samples, seed=recipe.seed), most)

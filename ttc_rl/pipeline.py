@@ -14,8 +14,8 @@ from typing import Any
 from ttc_rl import curate
 from ttc_rl.job import Job, check_extras, starting_model
 from ttc_rl.ranks import alone, is_main
-from ttc_rl.run_dir import RunDir, read_json, write_json
-from ttc_rl.run_lock import training
+from ttc_rl.run_dir import RunDir, read_json, write_sealed
+from ttc_rl.run_lock import evaluating, training
 from ttc_rl.schema import Task, UserError
 from ttc_rl.verifiers.majority import check_voting
 
@@ -64,7 +64,7 @@ def _note_base(job: Job) -> None:
     warmup = warmup_of(starting_model(job.recipe, job.say)) if model.warmup else None
     about = {name: fact for name, fact in (("origin", origin), ("warmup", warmup)) if fact}
     if about and versions.get("base") != about:
-        write_json(job.run.versions, versions | {"base": about})
+        write_sealed(job.run.versions, versions | {"base": about}, job.run.corpus)
 
 
 # --------------------------------------------------------------------------- train
@@ -169,12 +169,17 @@ def _prefixed(job: Job, name: str) -> Callable[[str], None]:
 
 
 def evaluate(job: Job, *, join: bool = False) -> None:
-    """Base and trained models on the target and the recipe's other benchmarks."""
+    """Base and trained models on the target and the recipe's other benchmarks.
+
+    One evaluation at a time in a run folder, but for those that `join`.
+    """
     alone("eval")
     from ttc_rl.evaluation import BASE
     from ttc_rl.evaluation import evaluate as evaluate_all
 
-    for model, results in evaluate_all(job, join=join).items():
+    with evaluating(job.run.root, shared=join):
+        evaluated = evaluate_all(job, join=join)
+    for model, results in evaluated.items():
         if model != BASE and job.recipe.track.wandb:
             from ttc_rl.tracking import log_results, tracked
 
@@ -200,7 +205,7 @@ def report(job: Job) -> None:
 
     material = read_material(job.run, job.recipe)
     if material.results:
-        write_json(job.run.summary, material.summary)
+        write_sealed(job.run.summary, material.summary)
         for name in dict.fromkeys([*job.recipe.arm_names, *job.parts]):
             write_cards(job.run, job.recipe, name, material.summary)
     job.say(f"report: {write_page(material)}")

@@ -6,8 +6,8 @@
          curriculum.jsonl  selection.json  selection.md  contamination.jsonl
          dev.tasks.jsonl
          pool.jsonl  pool.npz
-         metrics.jsonl  alarms.jsonl  dev.jsonl  dev/  rollouts/  checkpoints/  model/
-         model/README.md  model/recipe.yaml  adapter/  tensorboard/
+         metrics.jsonl  alarms.jsonl  dev.jsonl  dev/  rollouts/  checkpoints/  training.json
+         model/  model/README.md  model/recipe.yaml  adapter/  tensorboard/
          trackio/  eval/BENCHMARK/MODEL.samples.jsonl  eval/BENCHMARK/MODEL.json
          eval/BENCHMARK/tasks.jsonl
 
@@ -20,6 +20,7 @@ they were weighed.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -39,6 +40,26 @@ RESCORED = ".rescored"
 """Behind a model's name: what `ttc-rl score` made of its samples."""
 NAMED = 5
 """Changed keys that a refused resume names."""
+READ = {
+    "recipe.yaml",
+    *run_lock.DOES,
+    "versions.json",
+    "corpus.json",
+    "overlap.jsonl",
+    "overlap.json",
+    "duplicates.jsonl",
+    "dev.tasks.jsonl",
+    "tasks.jsonl",
+}
+"""Names of files that a stage writes before its work: what was asked, and what was read for it."""
+SEAL = "seal"
+"""Last key of a sealed object: the hashes of all before it, and of other files."""
+FIX = "restore it, or delete it and run the stage again that writes it"
+SELECT_ANEW = "delete it and {}, and `ttc-rl select RECIPE --resume` makes both again"
+"""What to do about a file that selection.json vouches for."""
+RECORD_ANEW = "delete {} to take what is there"
+QUEUE = ".queue"
+"""Ends the name of a folder of shared work (eval/work.py): its plan.json is no result."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +101,11 @@ class ArmDir:
     @property
     def metrics(self) -> Path:
         return self.root / "metrics.jsonl"
+
+    @property
+    def training(self) -> Path:
+        """How many steps a finished training took; vouches for what it recorded."""
+        return self.root / "training.json"
 
     @property
     def alarms(self) -> Path:
@@ -144,9 +170,12 @@ class RunDir:
 
     @property
     def begun(self) -> bool:
-        """Whether any stage has left something; one that was refused leaves the recipe alone."""
+        """Whether any stage has left something that cost work or holds a result.
+
+        One that was refused leaves the recipe alone, and what it had read: that is made again.
+        """
         return self.recipe.exists() and any(
-            path.name not in (self.recipe.name, run_lock.NAME) for path in self.root.iterdir()
+            path.is_file() and path.name not in READ for path in self.root.rglob("*")
         )
 
     @property
@@ -204,7 +233,7 @@ class RunDir:
         known = self.arm(arm, recipe).experts
         if recipe.arm(arm).experts is None or not known.exists():
             return [arm]
-        return [f"{arm}/{expert['name']}" for expert in read_json(known)]
+        return [f"{arm}/{expert['name']}" for expert in read_experts(known)]
 
     def samples(self, benchmark: str, model: str) -> Path:
         return self.root / "eval" / benchmark / f"{model}.samples.jsonl"
@@ -219,7 +248,8 @@ class RunDir:
     def benchmarks(self) -> list[str]:
         """Names (with a slash for a benchmark's subset) that hold results here, sorted."""
         folder = self.root / "eval"
-        return sorted({p.parent.relative_to(folder).as_posix() for p in folder.rglob("*.json")})
+        results = (p for p in folder.rglob("*.json") if p.parent.suffix != QUEUE)
+        return sorted({p.parent.relative_to(folder).as_posix() for p in results})
 
     def models(self, benchmark: str) -> list[str]:
         """Models with a result on this benchmark, base first.
@@ -241,7 +271,7 @@ class RunDir:
     ) -> RunDir:
         """Make the folder and write recipe.yaml, or go on with one that holds the same recipe.
 
-        A folder that holds a recipe and nothing besides is no run yet: any recipe may begin there.
+        A folder in which no stage has left a result is no run yet: any recipe may begin there.
         A resumed run may change the keys that cannot change a result; recipe.yaml has the new ones.
 
         Raises UserError where a run exists and neither `resume` nor `overwrite` was asked, where
@@ -265,6 +295,9 @@ class RunDir:
                     return run
         elif root.exists() and not run.recipe.exists() and not _empty_folder(root):
             raise UserError(f"{root}: exists and is not a run folder; --run-dir names another")
+        elif run.recipe.exists() and _text(run.recipe) != dump_recipe(recipe):
+            for path in (root / "eval").rglob("tasks.jsonl"):
+                path.unlink()  # of an evaluation that was refused; other files are written anew
         try:
             write_text(run.recipe, dump_recipe(recipe))
         except OSError as error:
@@ -274,6 +307,10 @@ class RunDir:
         if overwrite or not begun:
             tried.note(root, recipe, overwritten=begun)
         return run
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace")
 
 
 def _empty_folder(path: Path) -> bool:
@@ -289,7 +326,8 @@ def _check_resumed(root: Path, before: Recipe, recipe: Recipe) -> None:
         more = f" and {len(changed) - NAMED} more" if len(changed) > NAMED else ""
         raise UserError(
             f"{root}: this run's recipe differs in {', '.join(changed[:NAMED])}{more}; resume "
-            "with the same recipe, or --overwrite"
+            "with the same recipe, or --run-dir names another folder; --overwrite of `ttc-rl run` "
+            "and `ttc-rl select` starts anew"
         )
 
 
@@ -352,18 +390,107 @@ def sync(path: Path) -> None:
             os.fsync(file.fileno())
 
 
-def read_json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
+def write_sealed(path: Path, value: dict[str, Any], *files: Path) -> None:
+    """`write_json` of an object that says by a hash what it holds, and what `files` hold.
+
+    `read_json` and `check_vouched` compare: a file that was cut or edited is not believed.
+    """
+    vouched = {file.name: sha256(file) for file in files}
+    write_json(path, value | {SEAL: {"sha256": _hash(value, vouched), "files": vouched}})
 
 
-def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
-    """Rows of a file that may not exist yet. A last line without its newline was cut: left out."""
+def _hash(*values: Any) -> str:
+    return hashlib.sha256(json.dumps(values, ensure_ascii=False).encode()).hexdigest()
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_recorded(arm: ArmDir) -> None:
+    """Raise UserError where what a finished training recorded was changed or cut since."""
+    files = (arm.metrics, arm.dev, arm.alarms, *sorted(arm.rollouts.glob("*.parquet")))
+    check_vouched(arm.training, RECORD_ANEW.format(arm.training), *files)
+
+
+def check_vouched(by: Path, fix: str, *files: Path) -> None:
+    """Raise UserError where a file is not what it was when `by` was written (`write_sealed`)."""
+    vouched = _read_sealed(by, dict)[1] if by.exists() else {}
+    for path in files:
+        digest = vouched.get(path.name)
+        if digest is not None and (not path.exists() or sha256(path) != digest):
+            what = "was changed or cut after" if path.exists() else "is missing; it was there when"
+            raise UserError(f"{path}: {what} {by.name} was written; restore it, or {fix}")
+
+
+def read_json(path: Path, kind: type = dict) -> Any:
+    """The object (or list) of a file. Raises UserError where it is missing or damaged."""
+    return _read_sealed(path, kind)[0]
+
+
+def _read_sealed(path: Path, kind: type) -> tuple[Any, dict[str, str]]:
+    """What a file holds, and name -> hash of the files that it vouches for."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: not there; {FIX}") from None
+    except (ValueError, RecursionError) as error:  # not UTF-8, or not JSON
+        raise _damaged(path, error) from None
+    if not isinstance(value, kind):
+        raise _damaged(path, f"holds a {type(value).__name__}, expected a {kind.__name__}")
+    if not isinstance(value, dict) or SEAL not in value:
+        return value, {}
+    seal = value.pop(SEAL)
+    if not isinstance(seal, dict) or seal.get("sha256") != _hash(value, seal.get("files")):
+        raise _damaged(path, "it was changed after it was written")
+    return value, seal["files"]
+
+
+def read_jsonl(path: Path, *needs: str) -> Iterator[dict[str, Any]]:
+    """Rows of a file that may not exist yet, each with the keys that are needed.
+
+    A last line without its newline was cut by a kill: left out. Raises UserError on a damaged one.
+    """
     if not path.exists():
         return
-    with path.open(encoding="utf-8") as file:
-        for line in file:
-            if line.endswith("\n"):
-                yield json.loads(line)
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.endswith(b"\n"):
+                return
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise _damaged(f"{path}:{number}", error) from None
+            if not isinstance(row, dict):
+                raise _damaged(f"{path}:{number}", f"a row is an object, not {row!r:.40}")
+            if missing := [key for key in needs if key not in row]:
+                raise _damaged(f"{path}:{number}", f"the row has no {missing[0]}")
+            yield row
+
+
+def read_rollouts(path: Path, columns: list[str]) -> Any:
+    """Columns of a step's completions, as pyarrow has them. Raises UserError on a damaged file."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.read_table(path, columns=columns)
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(path, error) from None
+
+
+def read_experts(path: Path) -> list[dict[str, Any]]:
+    """The experts of an arm: `name`, and the ids of their `targets`."""
+    found: list[dict[str, Any]] = read_json(path, list)
+    for expert in found:
+        if not isinstance(expert, dict) or not {"name", "targets"} <= expert.keys():
+            raise _damaged(path, "an expert has a name and targets")
+    return found
+
+
+def _damaged(where: Path | str, why: object) -> UserError:
+    return UserError(f"{where}: is damaged ({why}); {FIX}")
 
 
 def drop_cut_line(path: Path) -> None:
@@ -377,6 +504,18 @@ def drop_cut_line(path: Path) -> None:
             file.truncate(end)
 
 
+def follow_umask(path: Path) -> None:
+    """Give a file, or every file of a folder, the rights that a new file has here.
+
+    safetensors 0.8 writes files that only their owner may read.
+    """
+    mask = os.umask(0)
+    os.umask(mask)
+    for file in [path] if path.is_file() else path.rglob("*"):
+        if file.is_file():
+            file.chmod(0o666 & ~mask)
+
+
 def made_once(folder: Path, last: str, make: Callable[[Path], None]) -> Path:
     """Return the folder, made by `make` unless it is there whole: `last` is its file written last.
 
@@ -388,6 +527,7 @@ def made_once(folder: Path, last: str, make: Callable[[Path], None]) -> Path:
             beside = folder.with_name(f"{folder.name}.part")
             shutil.rmtree(beside, ignore_errors=True)
             make(beside)
+            follow_umask(beside)
             shutil.rmtree(folder, ignore_errors=True)
             beside.replace(folder)
     return folder

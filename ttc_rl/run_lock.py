@@ -1,8 +1,8 @@
-"""One training at a time in a run folder: a lock that ends with its process, whatever ends it.
+"""One training, and one evaluation, at a time in a run folder: locks that end with their process.
 
-It is a POSIX record lock (fcntl): kill -9 drops it, and forked workers do not inherit it. Locks of
-other machines are not heeded: over NFS they may outlive a node that crashed, and would keep a
-requeued job out. Not covered: folders on file systems without locks, as mounted buckets are.
+They are POSIX record locks (fcntl): kill -9 drops them, and forked workers do not inherit them.
+Locks of other machines are not heeded: over NFS they may outlive a node that crashed, and would
+keep a requeued job out. Not covered: folders on file systems without locks, as mounted buckets are.
 """
 
 from __future__ import annotations
@@ -13,26 +13,37 @@ import os
 import platform
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import IO
 
 from ttc_rl.schema import UserError
 
-NAME = ".training"
-"""The locked file; it stays, and says who has it. Any close of it in one process drops the lock."""
+NAME, EVALUATION = ".training", ".evaluating"
+"""The locked files; they stay, and say who has them. Any close of one in a process drops its
+lock."""
+DOES = {NAME: "trains", EVALUATION: "evaluates"}
 PATIENCE = 5.0
 """Seconds that processes may need to end after a kill, with a GPU's memory to give back."""
 _HELD = {errno.EACCES, errno.EAGAIN}
 _WITHOUT = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 
 
+def training(root: Path) -> AbstractContextManager[None]:
+    """Hold the folder for training. Raises UserError where a process of this machine has it."""
+    return _held(root, NAME)
+
+
+def evaluating(root: Path, *, shared: bool) -> AbstractContextManager[None]:
+    """Hold the folder for an evaluation, alone, or together with all others that are `shared`."""
+    return _held(root, EVALUATION, shared=shared)
+
+
 @contextmanager
-def training(root: Path) -> Iterator[None]:
-    """Hold the folder. Raises UserError where another process of this machine has it."""
-    with (root / NAME).open("a+") as file:
-        if not _lock(file):
-            _refuse(root, file)
+def _held(root: Path, name: str, *, shared: bool = False) -> Iterator[None]:
+    with (root / name).open("a+") as file:
+        if not _lock(file, fcntl.LOCK_SH if shared else fcntl.LOCK_EX):
+            _refuse(root, name, file)
         else:
             file.truncate(0)
             file.write(f"{os.getpid()} {platform.node()}")
@@ -41,21 +52,23 @@ def training(root: Path) -> Iterator[None]:
 
 
 def wait_until_free(root: Path, patience: float = PATIENCE) -> None:
-    """Raise UserError where another process of this machine trains there and does not end."""
-    if not (root / NAME).exists():
-        return
+    """Raise UserError where another process of this machine works there and does not end."""
     ends = time.monotonic() + patience
-    with (root / NAME).open("r+") as file:
-        while not _lock(file):
-            if time.monotonic() > ends:
-                return _refuse(root, file)
-            time.sleep(0.05)
+    for name in DOES:
+        if not (root / name).exists():
+            continue
+        with (root / name).open("r+") as file:
+            while not _lock(file):
+                if time.monotonic() > ends:
+                    _refuse(root, name, file)
+                    break
+                time.sleep(0.05)
 
 
-def _lock(file: IO[str]) -> bool:
+def _lock(file: IO[str], kind: int = fcntl.LOCK_EX) -> bool:
     """Whether it could be had, or there are no locks here."""
     try:
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.lockf(file, kind | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno in _WITHOUT:
             return True
@@ -65,11 +78,11 @@ def _lock(file: IO[str]) -> bool:
     return True
 
 
-def _refuse(root: Path, file: IO[str]) -> None:
+def _refuse(root: Path, name: str, file: IO[str]) -> None:
     file.seek(0)
     pid, _, host = file.read().partition(" ")
     if host == platform.node():
         raise UserError(
-            f"{root}: process {pid} trains in this run folder; wait until it has ended, or end it; "
-            "the same command goes on from there"
+            f"{root}: process {pid} {DOES[name]} in this run folder; wait until it has ended, or "
+            "end it; the same command goes on from there"
         )

@@ -12,13 +12,22 @@ from typing import Any
 
 from eval.benchmarks import Benchmark, resolve_targets, together
 from ttc_rl.job import Job
-from ttc_rl.run_dir import RunDir, read_json, read_jsonl, write_json, write_jsonl
+from ttc_rl.run_dir import (
+    SELECT_ANEW,
+    RunDir,
+    check_vouched,
+    read_json,
+    read_jsonl,
+    write_json,
+    write_jsonl,
+    write_sealed,
+)
 from ttc_rl.schema import Task, UserError, content_hash
 from ttc_rl.sources import Loaded
 from ttc_rl.sources.manifest import manifest
 from ttc_rl.versions import versions
 
-FIX = "restore it, or begin anew with --overwrite"
+FIX = "restore it, or begin anew with `ttc-rl run --overwrite`"
 
 
 def record(job: Job, loaded: Loaded, targets: Sequence[Benchmark]) -> None:
@@ -28,8 +37,8 @@ def record(job: Job, loaded: Loaded, targets: Sequence[Benchmark]) -> None:
         "target": hash_of(together(targets).tasks),
         "targets": {target.name: hash_of(target.tasks) for target in targets},
     }
-    write_json(job.run.versions, versions() | made_of)
     write_json(job.run.corpus, manifest(job.recipe.corpus, job.recipe.data, loaded))
+    write_sealed(job.run.versions, versions() | made_of, job.run.corpus)
 
 
 def hash_of(tasks: Sequence[Task]) -> dict[str, Any]:
@@ -64,8 +73,9 @@ def check_corpus(job: Job, loaded: Loaded) -> None:
     """Raise UserError where a source holds other tasks than when the first arm was selected."""
     if not job.run.corpus.exists() or not any(selected(job, part) for part in job.parts):
         return
+    check_vouched(job.run.versions, "begin anew with `ttc-rl run --overwrite`", job.run.corpus)
     now = manifest(job.recipe.corpus, job.recipe.data, loaded)
-    for i, (old, new) in enumerate(zip(read_json(job.run.corpus), now, strict=True)):
+    for i, (old, new) in enumerate(zip(read_json(job.run.corpus, list), now, strict=True)):
         name = new["name"] or new.get("path") or new.get("hub") or f"entry {i + 1}"
         _same(f"corpus {name}", old, new, FIX)
 
@@ -73,8 +83,18 @@ def check_corpus(job: Job, loaded: Loaded) -> None:
 def check_dev(job: Job, tasks: Sequence[Task]) -> None:
     """Raise UserError where the dev tasks are not those that the first arm has left out."""
     if job.run.dev_tasks.exists() and any(selected(job, part) for part in job.parts):
-        old = _hash_of_ids([row["id"] for row in read_jsonl(job.run.dev_tasks)])
+        old = _hash_of_ids([row["id"] for row in read_jsonl(job.run.dev_tasks, "id")])
         _same("train.dev", old, hash_of(tasks), FIX)
+
+
+def read_dev_tasks(job: Job, arm: str) -> list[Task]:
+    """The dev tasks as selection wrote them. Raises UserError where there are none, or others."""
+    path, selection = job.run.dev_tasks, job.arm(arm)[1].selection
+    check_vouched(selection, SELECT_ANEW.format(selection), path)
+    tasks = [Task(**row) for row in read_jsonl(path, "id")]
+    if not tasks:
+        raise UserError(f"{path}: not there; `ttc-rl select RECIPE` makes it")
+    return tasks
 
 
 def check_evaluated(run: RunDir, benchmarks: Sequence[Benchmark]) -> None:
@@ -87,8 +107,11 @@ def check_evaluated(run: RunDir, benchmarks: Sequence[Benchmark]) -> None:
         if not path.exists():
             write_jsonl(path, ({"task_id": task_id} for task_id in ids))
             continue
-        old = _hash_of_ids([row["task_id"] for row in read_jsonl(path)])
-        fix = f"restore it, or delete {path.parent} to evaluate every model on the new ones"
+        old = _hash_of_ids([row["task_id"] for row in read_jsonl(path, "task_id")])
+        fix = (
+            f"restore it, or {path} if that was damaged, or delete {path.parent} to evaluate every "
+            "model on the new ones"
+        )
         _same(f"benchmark {one.name}", old, hash_of(one.tasks), fix)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from typing import Any
 
 from ttc_rl.config import Recipe
 from ttc_rl.ranks import is_main
-from ttc_rl.run_dir import ArmDir, write_text
+from ttc_rl.run_dir import ArmDir, read_rollouts, write_text
 from ttc_rl.schema import UserError
 
 TOKENS = "train/tokens/generated"
@@ -26,6 +27,8 @@ COLUMNS: list[Any] = [
     "finish_reason",
 ]
 MOST_ROWS, MOST_CHARACTERS = 64, 4000
+MOST_IN_NAME = 128
+"""Characters of an artifact's name at W&B (wandb 0.31, sdk/artifacts/_validators.py)."""
 
 
 @contextmanager
@@ -67,8 +70,9 @@ def tracked(recipe: Recipe, folder: Path, say: Callable[[str], None]) -> Iterato
         # run.dir is FOLDER/wandb/offline-run-DATE-ID/files
         kept = Path(run.dir).parent
         run.finish()
-        if mode == "offline":
-            say(f"W&B recorded offline; to upload: wandb sync {kept}")
+        if mode == "offline":  # a folder for each time that the run went on
+            folders = sorted(kept.parent.glob(f"offline-run-*-{id_file.read_text()}"))
+            say(f"W&B recorded offline; to upload: wandb sync {' '.join(map(str, folders))}")
 
 
 def keep_trackio_in(folder: Path) -> None:
@@ -96,19 +100,27 @@ def log_training(arm: ArmDir) -> None:
     Nothing large is uploaded: an artifact holds where its files lie and how large they are. The
     table has the last step's first `MOST_ROWS` completions, cut to `MOST_CHARACTERS`.
     """
-    import pyarrow.parquet as pq
     import wandb
 
     model = next(path for path in (arm.model, arm.adapter, arm.patch) if path.exists())
     for kind, path in (("curriculum", arm.curriculum), ("model", model)):
-        artifact = wandb.Artifact(f"{arm.root.name}-{kind}", type=kind)
+        artifact = wandb.Artifact(artifact_name(arm.root.name, kind), type=kind)
         artifact.add_reference(path.resolve().as_uri(), checksum=False)
         wandb.log_artifact(artifact)
     steps = sorted(arm.rollouts.glob("step-*.parquet"))
     if steps:
-        rows = pq.read_table(steps[-1], columns=COLUMNS).slice(0, MOST_ROWS).to_pylist()
+        rows = read_rollouts(steps[-1], COLUMNS).slice(0, MOST_ROWS).to_pylist()
         cut: list[Any] = [[str(row[c])[:MOST_CHARACTERS] for c in COLUMNS] for row in rows]
         wandb.log({"rollouts": wandb.Table(columns=COLUMNS, data=cut)})
+
+
+def artifact_name(folder: str, kind: str) -> str:
+    """Return a name that W&B takes: letters, digits, `_`, `-`, `.`, of at most 128 characters.
+
+    The folder of a sweep's cell, `target=cipher,seed=0`, has others.
+    """
+    cleaned = re.sub(r"[^A-Za-z0-9_.-]+", "-", folder)
+    return f"{cleaned[: MOST_IN_NAME - len(kind) - 1]}-{kind}"
 
 
 def log_dev(told: Mapping[str, float]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from eval.analysis.equal_compute import Spending
 from ttc_rl.config import Recipe
-from ttc_rl.run_dir import RunDir, read_json, read_jsonl
+from ttc_rl.run_dir import RECORD_ANEW, RunDir, check_vouched, read_json, read_jsonl
 
 
 def arm_spending(run: RunDir, recipe: Recipe, name: str) -> Spending:
@@ -19,7 +19,8 @@ def arm_spending(run: RunDir, recipe: Recipe, name: str) -> Spending:
     tokens, flops = list[int](), 0.0
     for part in run.parts_of(name, recipe):
         folder = run.arm(part, recipe)
-        counted = [r["num_tokens"] for r in read_jsonl(folder.metrics) if "num_tokens" in r]
+        check_vouched(folder.training, RECORD_ANEW.format(folder.training), folder.metrics)
+        counted = [r["num_tokens"] for r in read_jsonl(folder.metrics, "step") if "num_tokens" in r]
         tokens += [int(counted[-1])] if counted else []
         compute = read_json(folder.selection).get("compute") if folder.selection.exists() else None
         if compute:

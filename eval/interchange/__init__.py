@@ -13,8 +13,8 @@ from pathlib import Path
 from eval.benchmarks import Benchmark
 from eval.interchange import human_eval, inspect_log, lighteval_details
 from eval.interchange.foreign import Exported, Finder, Foreign
-from eval.results import Cells, complete_rows, read_cells
-from ttc_rl.run_dir import RunDir, read_json
+from eval.results import DRAW_ANEW, Cells, complete_rows, read_cells
+from ttc_rl.run_dir import RunDir, check_vouched, read_json
 from ttc_rl.schema import UserError
 
 READERS: dict[str, Callable[[Path], Iterator[Foreign]]] = {
@@ -78,6 +78,7 @@ def export(run: RunDir, benchmark: Benchmark, model: str, to: str, out: Path | N
         known = ", ".join(run.models(benchmark.name)) or "none"
         raise UserError(f"{samples}: no such result; models with one on {benchmark.name}: {known}")
     told = read_json(result)
+    check_vouched(result, DRAW_ANEW, samples)
     rows = complete_rows(
         read_cells(samples, benchmark.tasks, told["samples"]), benchmark.tasks, told["samples"]
     )

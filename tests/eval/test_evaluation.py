@@ -93,17 +93,26 @@ def test_who_joins_goes_on_where_a_killed_one_stopped(alone: Path, cache: Path, 
     first = subprocess.Popen(
         [*command, str(root), "--join"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
-    done = root / "eval" / "count" / "base.queue" / "done"
+    drawn = root / "eval" / "count" / "base.queue" / "done"
     deadline = time.monotonic() + 120
-    while len(list(done.glob("*.jsonl"))) < 3 and first.poll() is None:
+    while len(list(drawn.glob("*.jsonl"))) < 3 and first.poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     first.send_signal(signal.SIGKILL)
     first.communicate()
-    for lease in (done.parent / "leases").glob("*"):  # not touched for longer than the patience
+    for lease in (drawn.parent / "leases").glob("*"):  # not touched for longer than the patience
         os.utime(lease, (time.time() - 3600,) * 2)
-    evaluate(job(root, made), join=True)
+    for words in (
+        ["eval", str(root / "recipe.yaml"), "--run-dir", str(root), "--join"],
+        ["report", str(root)],
+        ["compare", str(root), str(root)],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "ttc_rl", *words], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
     assert same_samples(root / "eval" / "count", alone)
+    assert RunDir(root).benchmarks() == ["count"]  # the queues are still there, and are no results
 
 
 def test_names_of_models_are_checked():

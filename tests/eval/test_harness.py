@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from eval.benchmarks import Benchmark
-from eval.harness import Drawing, drawings, evaluate, evaluate_model
+from eval.harness import Drawing, drawings, drop_repeats, evaluate, evaluate_model
 from eval.results import (
     Sampling,
     complete_rows,
@@ -139,10 +139,18 @@ def test_rows_of_another_benchmark_say_what_to_do(sums: Benchmark, guesser: Any,
         draw(guesser, fewer, tmp_path / "s.jsonl")
 
 
-def test_duplicates_are_refused(sums: Benchmark, guesser: Any, tmp_path: Path):
+def test_a_row_twice_counts_once_and_two_for_one_sample_are_refused(
+    sums: Benchmark, guesser: Any, tmp_path: Path
+):
     path = tmp_path / "s.jsonl"
     whole = draw(guesser, sums, path)
-    path.write_bytes(whole + whole.splitlines(keepends=True)[0])
+    first = whole.splitlines(keepends=True)[0]
+    path.write_bytes(whole + first)
+    drawing = Drawing("sums", sums.tasks, 4, path)
+    assert drawing.lacking == 0
+    assert (drop_repeats(drawing), drop_repeats(drawing)) == (1, 0)
+    assert path.read_bytes() == whole
+    path.write_bytes(whole + first.replace(b'"tokens": ', b'"tokens": 1'))
     with pytest.raises(UserError, match=r"s\.jsonl:17: .* sample 0 stands here twice"):
         draw(guesser, sums, path)
 

@@ -8,7 +8,7 @@ import pytest
 
 from ttc_rl.config import SkillsConfig, SourceConfig
 from ttc_rl.schema import Task, UserError
-from ttc_rl.sources import Loaded, load_source, load_tasks
+from ttc_rl.sources import Loaded, load_corpus, load_source, load_tasks
 
 GOOD = {
     "id": "s/1",
@@ -182,3 +182,15 @@ def test_the_procedural_source_is_a_source():
     loaded = load_source(config)
     assert len(loaded.tasks) == 5
     assert loaded.problems == []
+
+
+def test_a_gold_that_is_no_number_is_a_bad_row(tmp_path: Path):
+    path = tmp_path / "t.jsonl"
+    golds = ["NaN", "1e999", "-Infinity", "2"]
+    rows = [f'{{"kind": "math", "prompt": "p{g}", "answer": {g}}}' for g in golds]
+    path.write_text("\n".join(rows) + "\n")
+    loaded = load_corpus([str(path)])
+    assert [task.gold for task in loaded.tasks] == ["2"]
+    where = [line.partition(": ")[0] for line in loaded.problems]
+    assert where == [f"{path}:{i}" for i in (1, 2, 3)]
+    assert "holds inf, which is no answer" in loaded.problems[1]

@@ -16,10 +16,17 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ttc_rl.config.mistakes import explain, near_file
 from ttc_rl.config.places import Places, did_you_mean
 from ttc_rl.config.sections import Recipe, merge, named
-from ttc_rl.config.trl_fields import SAID_ELSEWHERE, grpo_config_fields, integrations, unfit
+from ttc_rl.config.trl_fields import (
+    LOGGING,
+    SAID_ELSEWHERE,
+    grpo_config_fields,
+    integrations,
+    unfit,
+)
 from ttc_rl.schema import UserError
 
 Tree = dict[str, Any]
+MOST_VALUES = 100_000
 
 
 def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
@@ -132,17 +139,37 @@ def _read(path: Path) -> tuple[Tree, Places]:
         raise UserError(f"{path}: no such recipe{near_file(path)}") from None
     except (IsADirectoryError, PermissionError) as error:
         raise UserError(f"{path}: cannot be read as a recipe ({error.strerror})") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: is not UTF-8 ({error}); save it as that") from None
     try:
         loaded: Any = YAML(typ="rt").load(text)  # pyright: ignore[reportUnknownMemberType]
     except MarkedYAMLError as error:
         mark: Any = error.problem_mark  # pyright: ignore[reportUnknownMemberType]
         problem = str(error.problem)  # pyright: ignore[reportUnknownMemberType]
         raise UserError(f"{path}:{mark.line + 1}: not valid YAML: {problem}") from None
+    except (YAMLError, RecursionError) as error:
+        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(loaded, Mapping):
         kind = type(loaded).__name__
         raise UserError(f"{path}: a recipe is a mapping of keys to values, got {kind}")
+    _check_size(str(path), loaded)
     places = Places(str(path), {})
     return _plain(loaded, "", places), places
+
+
+def _check_size(where: str, loaded: Any) -> None:
+    """Raise UserError where anchors that name each other unfold to more than a recipe can hold."""
+    todo, count = [loaded], 0
+    while todo:
+        node = todo.pop()
+        inside: list[Any] = list(node.values()) if isinstance(node, Mapping) else []  # pyright: ignore
+        inside += node if isinstance(node, list) else []
+        count += len(inside)
+        if count > MOST_VALUES:
+            raise UserError(
+                f"{where}: unfolds to more than {MOST_VALUES:,} values; write fewer anchors (&, *)"
+            )
+        todo += inside
 
 
 def _plain(node: Any, prefix: str, places: Places) -> Any:
@@ -167,8 +194,9 @@ def _parse_override(text: str) -> tuple[str, Any]:
         raise UserError(f"{text!r} is not an override; write key=value, e.g. selection.size=500")
     try:
         loaded: Any = YAML(typ="safe", pure=True).load(value) if value else None  # pyright: ignore[reportUnknownMemberType]
-    except YAMLError:
-        raise UserError(f"{text!r}: the value is not valid YAML") from None
+    except (YAMLError, RecursionError):
+        raise UserError(f"{text[:200]!r}: the value is not valid YAML") from None
+    _check_size(key, loaded)
     return key, loaded
 
 
@@ -228,6 +256,10 @@ def _check_trl_keys(recipe: Recipe, places: Places) -> None:
             at = f"{places.of(f'{prefix}.{key}')}: {prefix}.{key}"
             if key in SAID_ELSEWHERE:
                 raise UserError(f"{at}: set {SAID_ELSEWHERE[key]} instead")
+            if key in LOGGING:
+                raise UserError(
+                    f"{at}: every step is logged, for metrics.jsonl and the watchdog; leave it out"
+                )
             if known and key not in known:
                 hint = did_you_mean(key, known)
                 raise UserError(f"{at}: TRL's GRPOConfig has no such field{hint}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, cast
 
@@ -698,7 +699,8 @@ class JudgeConfig(Section):
 
 class TrackConfig(Section):
     wandb: bool = False
-    project: str = "ttc-rl"
+    project: str = Field(default="ttc-rl", max_length=128, pattern=r"^[^/\\#?%:\r\n]+$")
+    """Its name at W&B, which takes none of `/\\#?%:`."""
 
 
 def named(report_to: Any) -> list[str]:
@@ -713,6 +715,17 @@ def merge(base: Any, change: Any) -> Any:
         old, new = cast(Mapping[str, Any], base), cast(Mapping[str, Any], change)
         return {**old, **{key: merge(old.get(key), value) for key, value in new.items()}}
     return change
+
+
+def _as_folders(arms: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Refuse a name that is no folder of its own, or that another file of a run has."""
+    for name in arms:
+        if not re.fullmatch(r"[\w][\w=,+-]{0,99}", name) or name == "base":
+            raise ValueError(
+                f"{name!r} cannot be an arm's name, which its folder and files have too: up to 100 "
+                "letters, digits, and any of _ - = , + after the first; not base"
+            )
+    return arms
 
 
 def _as_model(value: Any) -> Any:
@@ -776,7 +789,9 @@ class Recipe(Section):
     """Who grades tasks of kind `judge`."""
     verifiers: Annotated[dict[str, str], AfterValidator(register)] = {}
     """Kind of task -> `module:function` of your own, `(task, completion) -> Verdict`."""
-    arms: Annotated[dict[str, dict[str, Any]], BeforeValidator(_without_nulls)] = {}
+    arms: Annotated[
+        dict[str, dict[str, Any]], BeforeValidator(_without_nulls), AfterValidator(_as_folders)
+    ] = {}
     """Arm name -> the keys in which it differs; empty for a run of one arm, the recipe itself. An
     arm that is null is left out: `arms.random=null`."""
     sweep: dict[str, list[Any]] = {}

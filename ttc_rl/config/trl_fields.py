@@ -35,6 +35,8 @@ SAID_ELSEWHERE = {
     "vllm_server_base_url": "train.vllm.server_base_url",
 }
 """Fields that a recipe says in another place: two places for one thing would drift apart."""
+LOGGING = ("logging_steps", "logging_strategy")
+"""Fields that would thin what metrics.jsonl and the watchdog are made of."""
 
 
 @functools.cache

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from ttc_rl.run_dir import ArmDir, read_jsonl, write_bytes, write_jsonl
+from ttc_rl.run_dir import SELECT_ANEW, ArmDir, check_vouched, read_jsonl, write_bytes, write_jsonl
 from ttc_rl.schema import Task, UserError
 from ttc_rl.selection.problem import Problem
 from ttc_rl.selection.rivals import nearest
@@ -69,7 +69,9 @@ def read_pool(folder: ArmDir) -> Pool:
             f"{folder.pool}: not there; `ttc-rl select RECIPE --overwrite` makes the pool that "
             "train.curriculum chooses from"
         )
-    rows = list(read_jsonl(folder.pool))
+    fix = SELECT_ANEW.format(folder.selection)
+    check_vouched(folder.selection, fix, folder.pool, folder.pool_vectors)
+    rows = list(read_jsonl(folder.pool, "task", "success"))
     success = [row["success"] for row in rows]
     with np.load(folder.pool_vectors) as vectors:
         return Pool(

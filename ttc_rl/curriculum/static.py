@@ -9,7 +9,7 @@ from typing import Any
 
 from ttc_rl.compute import charged_steps
 from ttc_rl.config import Recipe, TrainConfig
-from ttc_rl.run_dir import ArmDir, read_jsonl
+from ttc_rl.run_dir import SELECT_ANEW, ArmDir, check_vouched, read_jsonl
 from ttc_rl.schema import Task, UserError
 
 
@@ -39,7 +39,8 @@ def read_curriculum(folder: ArmDir) -> tuple[list[str], dict[str, Task]]:
     """Task ids in training order, where one may stand several times, and the tasks by id."""
     if not folder.curriculum.exists():
         raise UserError(f"{folder.curriculum}: not there yet; `ttc-rl select RECIPE` makes it")
-    rows = list(read_jsonl(folder.curriculum))
+    check_vouched(folder.selection, SELECT_ANEW.format(folder.selection), folder.curriculum)
+    rows = list(read_jsonl(folder.curriculum, "task_id", "task"))
     return [row["task_id"] for row in rows], {r["task_id"]: Task(**r["task"]) for r in rows}
 
 

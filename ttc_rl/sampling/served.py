@@ -41,6 +41,7 @@ class ServedCompleter:
             tries=TRIES,
             pause=PAUSE,
         )
+        endpoint.check()
         return cls(endpoint, model, decoding, templates, config.chat)
 
     def decoding_with(self, decoding: Decoding) -> ServedCompleter:

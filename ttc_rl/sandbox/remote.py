@@ -12,16 +12,23 @@ from __future__ import annotations
 import base64
 import json
 import os
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
+from ttc_rl.bounded_post import post
 from ttc_rl.sandbox import wire
+from ttc_rl.sandbox.inside.codec import Unreadable
 from ttc_rl.sandbox.process import Hearing
 from ttc_rl.sandbox.records import CLOCK_FACTOR, Job, Outcome, Stop
 
 NAME = "http"
 VARIABLE = "TTC_RL_SANDBOX_URL"
 FIX = f"start SandboxFusion and set {VARIABLE} to its address, such as http://localhost:8080"
+MAX_BYTES = 256 << 20
+"""Of a reply: the output of all trials, in base64."""
+_NO_REPLY = (AttributeError, IndexError, KeyError, TypeError, ValueError, Unreadable)
+"""What reading raises where another than our driver has written."""
 _MAIN = """
 import base64, os, sys, tempfile, types
 package = types.ModuleType("inside"); package.__path__ = []; sys.modules["inside"] = package
@@ -40,9 +47,14 @@ def run(job: Job, stop: Stop) -> Outcome:
     seconds = CLOCK_FACTOR * sum(t.seconds or job.limits.seconds for t in job.trials) + 10
     try:
         reply = _post(f"{endpoint.rstrip('/')}/run_code", _request(job, seconds), seconds + 20)
-    except (OSError, ValueError) as error:  # URLError and time-outs are OSErrors; bad JSON is not
-        return Outcome((), NAME, "infra_error", f"{endpoint}: {error}")
-    return _read(job, stop, reply)
+    except (OSError, HTTPException, ValueError, RecursionError) as error:  # no JSON: the last two
+        told = str(error) or type(error).__name__
+        return Outcome((), NAME, "infra_error", f"{endpoint}: {told[:400]}")
+    try:
+        return _read(job, stop, reply)
+    except _NO_REPLY as error:
+        told = f"{endpoint}: the reply is not of our driver ({type(error).__name__}: {error})"
+        return Outcome((), NAME, "infra_error", told[:400])
 
 
 def _request(job: Job, seconds: float) -> dict[str, Any]:
@@ -58,13 +70,12 @@ def _request(job: Job, seconds: float) -> dict[str, Any]:
     }
 
 
-def _post(url: str, body: dict[str, Any], seconds: float) -> dict[str, Any]:
-    import urllib.request
-
-    data = json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=seconds) as reply:
-        return json.loads(reply.read())
+def _post(url: str, body: dict[str, Any], seconds: float) -> Any:
+    headers = {"Content-Type": "application/json"}
+    status, reply, _ = post(url, json.dumps(body).encode(), headers, seconds, MAX_BYTES)
+    if status != 200:
+        raise ValueError(f"HTTP {status}: {reply[:200]!r}")
+    return json.loads(reply)
 
 
 def _read(job: Job, stop: Stop, reply: dict[str, Any]) -> Outcome:

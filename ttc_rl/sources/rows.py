@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -105,6 +106,9 @@ class RowReader:
 
     def _gold(self, row: Mapping[str, Any]) -> str | None:
         gold = self._get(row, "gold")
+        if isinstance(gold, float) and not math.isfinite(gold):
+            name = self._column("gold", row)
+            raise BadRow(f"gold: column {name!r} holds {gold}, which is no answer")
         if isinstance(gold, int | float) and not isinstance(gold, bool):
             gold = str(gold)
         if gold is not None and not isinstance(gold, str):

@@ -10,11 +10,11 @@ from typing import Any
 from transformers import TrainerCallback
 
 from ttc_rl.config import Recipe
-from ttc_rl.run_dir import ArmDir, append_jsonl, sync, write_json
+from ttc_rl.run_dir import ArmDir, append_jsonl, sync
 from ttc_rl.sampling import Decoding
 from ttc_rl.sampling.generate import GenerateCompleter
 from ttc_rl.schema import Completer
-from ttc_rl.train.checkpoints import COMPLETE
+from ttc_rl.train.checkpoints import mark_complete
 from ttc_rl.train.ranks import barrier
 from ttc_rl.train.reporting import report_dev
 
@@ -99,4 +99,4 @@ class MarkComplete(TrainerCallback):
         if state.is_world_process_zero:
             sync(self.arm.metrics)  # a checkpoint stands for the steps before it
             folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-            write_json(folder / COMPLETE, {"step": state.global_step})
+            mark_complete(folder, state.global_step)

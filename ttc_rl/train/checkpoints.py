@@ -2,37 +2,86 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
-from ttc_rl.run_dir import ArmDir, read_jsonl, write_jsonl
+from ttc_rl.run_dir import ArmDir, read_jsonl, sync, write_json, write_jsonl
 
 COMPLETE = "complete.json"
-"""Written into a checkpoint after everything else: without it, the checkpoint was cut by a kill."""
+"""Written into a checkpoint after everything else: without it, the checkpoint was cut by a kill.
+
+It vouches for the other files by their hashes.
+"""
 
 
-def newest_checkpoint(arm: ArmDir) -> tuple[Path | None, int]:
-    """The newest checkpoint that was written to its end, and its number: optimiser updates."""
-    found = {
-        int(path.parent.name.removeprefix("checkpoint-")): path.parent
-        for path in arm.checkpoints.glob(f"checkpoint-*/{COMPLETE}")
-    }
-    return (found[max(found)], max(found)) if found else (None, 0)
+def mark_complete(folder: Path, update: int) -> None:
+    """Write complete.json, after every other file of the checkpoint is on disk."""
+    files = {}
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        sync(path)
+        files[path.relative_to(folder).as_posix()] = _sha256(path)
+    write_json(folder / COMPLETE, {"step": update, "files": files})
 
 
-def forget_after(arm: ArmDir, step: int) -> None:
-    """Drop what an interrupted run recorded after the checkpoint: those steps are run again."""
-    if arm.metrics.exists():
-        write_jsonl(arm.metrics, [row for row in read_jsonl(arm.metrics) if row["step"] <= step])
-    for path in (arm.dev, arm.alarms):
+def newest_checkpoint(
+    arm: ArmDir, say: Callable[[str], None] | None = None
+) -> tuple[Path | None, int]:
+    """The newest checkpoint that was written to its end, and its number: optimiser updates.
+
+    One that was damaged since is passed over, with a line; (None, 0) where there is none.
+    """
+    for path in sorted(arm.checkpoints.glob(f"checkpoint-*/{COMPLETE}"), key=_update, reverse=True):
+        damaged = _damaged(path)
+        if damaged is None:
+            return path.parent, _update(path)
+        if say is not None:
+            say(
+                f"{damaged}: is damaged; training goes on from an older checkpoint, if there is one"
+            )
+    return None, 0
+
+
+def _update(complete: Path) -> int:
+    return int(complete.parent.name.removeprefix("checkpoint-"))
+
+
+def _damaged(complete: Path) -> Path | None:
+    """The first file that is not as it was written; None where all are."""
+    try:
+        files = json.loads(complete.read_bytes()).get("files", {})
+    except (ValueError, AttributeError):  # cut, or overwritten
+        return complete
+    for name, digest in files.items():
+        path = complete.parent / name
+        if not path.is_file() or _sha256(path) != digest:
+            return path
+    return None
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def forget_after(arm: ArmDir, checkpoint: Path | None, step: int) -> None:
+    """Drop what an interrupted run recorded after the checkpoint: those steps are run again.
+
+    Without a checkpoint that is everything, the look at the model before its first step too.
+    """
+    last = step if checkpoint else -1
+    for path in (arm.metrics, arm.dev, arm.alarms):
         if path.exists():
-            write_jsonl(path, [row for row in read_jsonl(path) if row["step"] <= step])
+            write_jsonl(path, [row for row in read_jsonl(path, "step") if row["step"] <= last])
     for path in arm.dev_samples(0).parent.glob("step-*.jsonl"):
         if int(path.name.partition(".")[0].removeprefix("step-")) > step:
             path.unlink()
     for path in arm.rollouts.glob("step-*.parquet"):
         if int(path.name.split("-")[1]) > step:
             path.unlink()
+    kept = _update(checkpoint / COMPLETE) if checkpoint else -1
     for path in arm.checkpoints.glob("checkpoint-*"):
-        if not (path / COMPLETE).exists():
+        if not (path / COMPLETE).exists() or _update(path / COMPLETE) > kept:
             shutil.rmtree(path)

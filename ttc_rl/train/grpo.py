@@ -19,7 +19,7 @@ from ttc_rl.config import Recipe
 from ttc_rl.curriculum import Curriculum, Plan
 from ttc_rl.prompts import chat_turns, render
 from ttc_rl.ranks import is_main
-from ttc_rl.run_dir import ArmDir
+from ttc_rl.run_dir import ArmDir, follow_umask, write_sealed
 from ttc_rl.schema import (
     FULL_DISK,
     Task,
@@ -64,10 +64,10 @@ def train_grpo(
     without the interruption. Raises UserError where TRL refuses the recipe's `train.trl`.
     """
     disable_progress_bar()
-    checkpoint, update = newest_checkpoint(arm)
+    checkpoint, update = newest_checkpoint(arm, say if is_main() else None)
     step = update // recipe.train.updates
     if is_main():
-        forget_after(arm, step)
+        forget_after(arm, checkpoint, step)
     if checkpoint:
         say(f"training goes on after step {step}")
     tokenizer = AutoTokenizer.from_pretrained(base, padding_side="left")
@@ -148,13 +148,16 @@ def _save_model(
     beside, adapted = arm.model.with_name("model.part"), recipe.train.adapter is not None
     trainer.save_model(str(arm.adapter.with_name("adapter.part") if adapted else beside))
     barrier()
+    steps = trainer.state.global_step // recipe.train.updates
     if trainer.accelerator.is_main_process:
+        _vouch(arm, steps)
         if adapted:
             _in_place(arm.adapter.with_name("adapter.part"), arm.adapter)
         if recipe.experts is None:
             if adapted:
                 merged(base, arm.adapter).save_pretrained(beside)
             tokenizer.save_pretrained(beside)
+            _vouch(arm, steps, beside)
             _in_place(beside, arm.model)
         elif not adapted:
             make_patch(local_folder(base), beside, arm.patch)
@@ -163,7 +166,15 @@ def _save_model(
     barrier()
 
 
+def _vouch(arm: ArmDir, steps: int, model: Path | None = None) -> None:
+    """training.json: what is read later, of the record and of a model that is about to be there."""
+    files = [arm.metrics, arm.dev, arm.alarms, *sorted(arm.rollouts.glob("*.parquet"))]
+    files += sorted(model.iterdir()) if model else []
+    write_sealed(arm.training, {"steps": steps}, *(path for path in files if path.is_file()))
+
+
 def _in_place(beside: Path, folder: Path) -> None:
+    follow_umask(beside)
     shutil.rmtree(folder, ignore_errors=True)
     beside.replace(folder)
 

@@ -19,7 +19,7 @@ from ttc_rl.config import Recipe, RewardName
 from ttc_rl.prompts import read_completion
 from ttc_rl.ranks import rank, world
 from ttc_rl.rewards import reward, shuffled_golds
-from ttc_rl.run_dir import ArmDir, read_jsonl
+from ttc_rl.run_dir import ArmDir, read_jsonl, sync
 from ttc_rl.schema import Rollout, Task, Verdict
 from ttc_rl.verifiers import check_infra_errors, verify_many
 from ttc_rl.verifiers.majority import label_accuracy, verify_groups
@@ -190,7 +190,7 @@ def _in_turn(task_ids: Sequence[str]) -> list[str]:
 
 def _generated(arm: ArmDir, step: int) -> int:
     """Tokens written up to a step, all processes together."""
-    rows = [row for row in read_jsonl(arm.metrics) if row["step"] <= step]
+    rows = [row for row in read_jsonl(arm.metrics, "step") if row["step"] <= step]
     return int(rows[-1].get("tokens/generated", 0)) if rows else 0
 
 
@@ -211,4 +211,5 @@ def _write_rollouts(folder: Path, step: int, rollouts: Sequence[Rollout]) -> Non
     folder.mkdir(parents=True, exist_ok=True)
     beside = folder / f"step-{step:05d}-{rank()}.part"
     pq.write_table(pa.table(columns, schema=ROLLOUTS), beside)
+    sync(beside)  # a checkpoint stands for the rollouts before it
     beside.replace(beside.with_suffix(".parquet"))

@@ -25,7 +25,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from ttc_rl.run_dir import read_json, write_json
+from ttc_rl.run_dir import follow_umask, read_json, write_json
 from ttc_rl.schema import UserError
 from ttc_rl.versions import model_fingerprint
 
@@ -72,6 +72,7 @@ def make_patch(base: Path, model: Path, out: Path) -> Change:
     out.parent.mkdir(parents=True, exist_ok=True)
     beside = out.with_name(f"{out.name}.part")
     save_file(kept, beside, {FORMAT: model_fingerprint(base)})
+    follow_umask(beside)
     beside.replace(out)
     return Change(weights, changed, out.stat().st_size)
 
@@ -102,6 +103,7 @@ def apply_patch(base: Path, patch: Path, out: Path) -> None:
     config = read_json(base / "config.json")
     write_json(out / "config.json", config | {"dtype": "bfloat16"})
     save_file(tensors, out / "model.safetensors", {"format": "pt"})
+    follow_umask(out)
 
 
 def changed_values(patch: Path) -> dict[str, tuple[torch.Tensor | None, torch.Tensor]]:
