@@ -10,6 +10,7 @@ Not covered: stopping at the first failure (all results come at once).
 from __future__ import annotations
 
 import base64
+import http.client
 import json
 import os
 from pathlib import Path
@@ -18,10 +19,13 @@ from typing import Any
 from ttc_rl.sandbox import wire
 from ttc_rl.sandbox.process import Hearing
 from ttc_rl.sandbox.records import CLOCK_FACTOR, Job, Outcome, Stop
+from ttc_rl.schema import whole_text
 
 NAME = "http"
 VARIABLE = "TTC_RL_SANDBOX_URL"
 FIX = f"start SandboxFusion and set {VARIABLE} to its address, such as http://localhost:8080"
+MAX_REPLY = 1 << 30
+"""Bytes of one reply."""
 _MAIN = """
 import base64, os, sys, tempfile, types
 package = types.ModuleType("inside"); package.__path__ = []; sys.modules["inside"] = package
@@ -40,7 +44,8 @@ def run(job: Job, stop: Stop) -> Outcome:
     seconds = CLOCK_FACTOR * sum(t.seconds or job.limits.seconds for t in job.trials) + 10
     try:
         reply = _post(f"{endpoint.rstrip('/')}/run_code", _request(job, seconds), seconds + 20)
-    except (OSError, ValueError) as error:  # URLError and time-outs are OSErrors; bad JSON is not
+    # URLError and time-outs are OSErrors; bad JSON and replies that break off are not
+    except (OSError, ValueError, RecursionError, http.client.HTTPException) as error:
         return Outcome((), NAME, "infra_error", f"{endpoint}: {error}")
     return _read(job, stop, reply)
 
@@ -64,20 +69,25 @@ def _post(url: str, body: dict[str, Any], seconds: float) -> dict[str, Any]:
     data = json.dumps(body).encode()
     request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=seconds) as reply:
-        return json.loads(reply.read())
+        text = reply.read(MAX_REPLY + 1)
+    if len(text) > MAX_REPLY:
+        raise ValueError(f"a reply of more than {MAX_REPLY} bytes")
+    if not isinstance(found := json.loads(text), dict):
+        raise ValueError("a reply that is no object")
+    return found
 
 
 def _read(job: Job, stop: Stop, reply: dict[str, Any]) -> Outcome:
     """The driver's frames are the standard output, in base64."""
-    run_result = reply.get("run_result") or {}
+    run_result = reply.get("run_result")
+    run_result = run_result if isinstance(run_result, dict) else {}
     hearing = Hearing(job, stop)
     try:
-        buffer = bytearray(base64.b64decode((run_result.get("stdout") or "").encode()))
+        buffer = bytearray(base64.b64decode(str(run_result.get("stdout") or "").encode()))
     except ValueError:
         buffer = bytearray()
-    for frame in wire.split_frames(buffer):
-        hearing.hear(frame)
+    hearing.read(buffer)
     words = run_result.get("stderr") or reply.get("message")
     if not words and not hearing.ready:
         words = f"the driver did not start; status {reply.get('status')}"
-    return hearing.outcome(NAME, str(words or ""))
+    return hearing.outcome(NAME, whole_text(str(words or "")))

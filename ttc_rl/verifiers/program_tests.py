@@ -247,16 +247,16 @@ def _short(value: Any, size: int = 100) -> str:
         return f"an integer of {value.bit_length()} bits"
     try:
         text = repr(value)
-    except (ValueError, RecursionError):  # integers beyond the digit limit inside, or too deep
+    except Exception:  # noqa: BLE001  # integers beyond the digit limit inside, or too deep
         return f"a {type(value).__name__}"
     return text if len(text) <= size else f"{text[:size]}..."
 
 
 def _survives(compare: Callable[..., bool], *values: Any) -> bool:
-    """False for values nested too deeply to be compared."""
+    """False for values that cannot be compared: nested too deeply, or a signalling NaN."""
     try:
         return bool(compare(*values))
-    except RecursionError:
+    except Exception:  # noqa: BLE001  # the value is the program's; so is what it raises
         return False
 
 
