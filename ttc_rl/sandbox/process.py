@@ -55,7 +55,7 @@ class Hearing:
 
     def __init__(self, job: Job, stop: Stop) -> None:
         self.job, self.stop = job, stop
-        self.ready = self.over = False
+        self.ready = self.running = self.over = False
         self.unreadable = ""
         """What was wrong with the driver's words; nothing after them is believed."""
         self.results: list[Result] = []
@@ -93,6 +93,8 @@ class Hearing:
     def hear(self, frame: dict[str, object]) -> None:
         if "ready" in frame:
             self.ready = True
+        elif "started" in frame:
+            self.running = True
         elif "done" in frame:
             self.over = True
         elif not self.over:
@@ -102,22 +104,26 @@ class Hearing:
                 self.unreadable, self.over = str(error), True
                 return
             self.results.append(result)
+            self.running = False
             self.over = result.status != "ok" or self.stop(result)
 
     def outcome(self, name: str, words: str) -> Outcome:
-        """A driver that went away in silence was killed, for which the program answers.
+        """A driver that died while a program ran, or in silence, is that program's crash.
 
-        One that left words on its standard error, which no program can write to, failed by itself.
+        One that left words on its standard error, which no program can write to, while no program
+        ran, failed by itself.
         """
         results = tuple(self.results)
         if not self.ready:
             return Outcome((), name, "infra_error", words or "the sandbox did not start")
         if self.unreadable:
             return Outcome(results, name, "infra_error", f"the driver said {self.unreadable}")
-        if not self.over and words:
+        if not self.over and words and not self.running:
             return Outcome(results, name, "infra_error", words[-1000:])
         if not self.over:
-            results += (Result(len(results), "crash", message="the sandbox was torn down"),)
+            last = words.rpartition("\n")[2][-300:]
+            message = f"the sandbox was torn down: {last}".removesuffix(": ")
+            results += (Result(len(results), "crash", message=message),)
         return Outcome(results, name)
 
 

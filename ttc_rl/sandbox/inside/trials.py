@@ -64,8 +64,11 @@ class Child:
 class Trial:
     """One run: spawns what it needs, listens until it ends or a limit is reached."""
 
-    def __init__(self, job: dict[str, Any], trial: dict[str, Any]) -> None:
-        self.job, self.trial = job, trial
+    def __init__(
+        self, job: dict[str, Any], trial: dict[str, Any], started: Callable[[], None]
+    ) -> None:
+        """`started` is called when all processes are there: what fails later, the program did."""
+        self.job, self.trial, self.started = job, trial, started
         self.settings = job["settings"]
         self.seconds = trial["seconds"]
         self.room = self.settings["limits"]["output_mb"] << 20
@@ -143,6 +146,7 @@ class Trial:
 
     def finish(self, child: Child, wanted: str, judge: Child | None = None) -> dict[str, Any]:
         """Listens to the children until the one that writes what is wanted is done."""
+        self.started()
         children = [child] if judge is None else [child, judge]
         writer = judge or child
         reason = self.listen(children, writer, wanted)
@@ -264,6 +268,8 @@ def _too_much_written(settings: dict[str, Any]) -> bool:
                 total += os.lstat(os.path.join(folder, name)).st_blocks * 512
             except FileNotFoundError:
                 continue
+            except OSError:  # a path too long to look at
+                return True
     return total > 4 * limit
 
 
