@@ -52,3 +52,18 @@ def test_words_count_against_whoever_ran(frames: list[dict[str, object]], status
     if status == "ok":
         assert outcome.results[-1].status == "crash"
         assert "File name too long" in outcome.results[-1].message
+
+
+NAPS = """
+import time
+while True:
+    time.sleep(0.04)
+    end = time.thread_time() + 0.002
+    while time.thread_time() < end: pass
+"""
+
+
+def test_short_naps_are_no_busy_machine(sandbox: Sandbox):
+    limits = Limits(seconds=0.5, memory_mb=256)
+    (result,) = sandbox.run(Job(NAPS, [Trial("stdin")], limits=limits)).results
+    assert result.status == "timeout", result.message

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 ERRORS_KEPT = 4000
 IDLE_SHARE = 0.01
 """Of a core; less than that is waiting, not work on a busy machine."""
+NAPS = 5
+"""A second. A program that naps so often, and works between, kept itself from its time."""
 SIGKILL, SIGXCPU = 9, 24  # the signal module imports enum
 
 
@@ -37,6 +39,8 @@ class Child:
         self.output: dict[str, bytearray] = {name: bytearray() for name in pipes}
         self.ended: int | None = None
         self.cpu = 0.0
+        self.waits = 0
+        """How much more often it gave the processor away than lost it."""
 
     def cpu_so_far(self) -> float:
         """Its processor time while it runs; what the kernel said of it once it ended."""
@@ -58,6 +62,7 @@ class Child:
     def reap(self) -> None:
         _, self.ended, usage = os.wait4(self.pid, 0)
         self.cpu = usage.ru_utime + usage.ru_stime
+        self.waits = usage.ru_nvcsw - usage.ru_nivcsw
         os.close(self.watch)
 
 
@@ -155,6 +160,8 @@ class Trial:
             each.kill()
             for pipe in each.pipes.values():
                 os.close(pipe)
+        if reason == "clock" and judge is None and child.waits > NAPS * self.clock_seconds:
+            reason = "timeout"
         output = bytes(writer.output[wanted])
         if judge is None or reason:
             found = _status(reason, child, self.seconds, complete(output))
