@@ -104,6 +104,7 @@ def pack_job(job: Job, settings: Mapping[str, Any]) -> bytes:
         "count_threads": False,
         "input_file": None,
         "seccomp": "required",
+        "bounded": False,
     }
     public = {
         "program": job.program,

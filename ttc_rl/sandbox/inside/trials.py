@@ -266,9 +266,12 @@ def _tested(output: bytes, ended: Child | None, judge: Child, seconds: float) ->
 
 
 def _too_much_written(settings: dict[str, Any]) -> bool:
+    if settings["bounded"]:  # all of it is counted, whatever hides in it
+        space = os.statvfs(settings["scratch"])
+        return space.f_bfree == 0 or space.f_files - space.f_ffree > confine.MOST_FILES
     limit, total = settings["limits"]["file_mb"] << 20, 0
     for count, (folder, _, names) in enumerate(os.walk(settings["scratch"])):
-        if count + len(names) > 1000:
+        if count + len(names) > confine.MOST_FILES:
             return True
         for name in names:
             try:
