@@ -9,7 +9,7 @@ import sysconfig
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from ttc_rl.sandbox.inside import codec
 from ttc_rl.sandbox.records import CLOCK_FACTOR, IDLE_FACTOR, Job, Limits, Result
@@ -151,6 +151,7 @@ def result_of(frame: Mapping[str, Any], kind: str) -> Result:
     ):
         raise codec.Unreadable("a frame that is no result")
     message = whole_text(message)
+    status = cast(Status, status)
     found = Result(index, status, message=message, cpu=cpu)
     if status != "ok":
         return found

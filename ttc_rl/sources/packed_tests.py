@@ -68,7 +68,7 @@ def _text_of_pickle(raw: bytes) -> str:
                 named = str(argument).replace(" ", ".") if argument else ".".join(texts[-2:])
                 raise BadRow(f"packed tests: a pickle that names {named[:200]}; only text is read")
             if code.name in _TEXTS:
-                texts.append(argument)
+                texts.append(str(argument))
             elif code.name not in _AROUND:
                 raise BadRow(f"packed tests: a pickle with {code.name}, not of text")
     except (ValueError, IndexError, KeyError, OverflowError) as error:
