@@ -566,12 +566,21 @@ def doctor(
     model: Annotated[
         str | None, typer.Argument(metavar="[MODEL]", help="A model's id or folder")
     ] = None,
+    attacks: Annotated[
+        bool, typer.Option("--attacks", help="Attack each sandbox here, harmlessly")
+    ] = False,
 ) -> None:
     """What works here: versions, GPU, sandboxes (with a real program each), disk; and the fixes.
 
     With a model, what the tool will do with that one: the prompt that it reads, its end and pad
     tokens, the memory that it takes, and 32 tokens drawn.
+
+    With --attacks, what each sandbox that works here contains: harmless attacks are really run in
+    it. Exit code 1 where one succeeds that should not.
     """
+    if attacks:
+        _attack_sandboxes()
+        return
     if model is None:
         from ttc_rl.doctor import findings
 
@@ -591,6 +600,23 @@ def doctor(
 
 
 # --------------------------------------------------------------------------- helpers
+
+
+def _attack_sandboxes() -> None:
+    from rich.table import Table
+
+    from ttc_rl.doctor import attacks
+
+    names, rows, good = attacks()
+    table = Table("a program that", *(f"contained by {name}" for name in names))
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+    if not good:
+        raise UserError(
+            "a sandbox let an attack through (NO above): choose another with TTC_RL_SANDBOX, "
+            "or update its package and the kernel"
+        )
 
 
 def _print_findings(found: Sequence[Finding]) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from ttc_rl import sandbox
 from ttc_rl.run_dir import cache_dir
+from ttc_rl.sandbox import probes
+from ttc_rl.schema import UserError
 from ttc_rl.versions import versions
 
 EXTRAS = {
@@ -52,6 +54,28 @@ def findings() -> Iterator[Finding]:
         yield Finding(f"sandbox: {status.name}", status.works, status.why, status.fix)
     yield _disk(cache_dir())
     yield _weights()
+
+
+def attacks() -> tuple[list[str], list[list[str]], bool]:
+    """Names of the confining sandboxes present, a row of yes and no for each attack, and whether
+    all that should be contained is.
+
+    Raises UserError where no sandbox works.
+    """
+    there = [status.name for status in sandbox.probe() if status.works]
+    there = [name for name in there if sandbox.Sandbox(name).confines]
+    if not there:
+        raise UserError("no sandbox works here, so there is nothing to attack; see `ttc-rl doctor`")
+    columns = {name: dict(probes.attack(sandbox.BACKENDS[name].run)) for name in there}
+    good, rows = True, list[list[str]]()
+    for probe in probes.PROBES:
+        row = [probe.what]
+        for name, found in columns.items():
+            expected = name in probe.known
+            good = good and (found[probe] or expected)
+            row.append("yes" if found[probe] else "no, as documented" if expected else "NO")
+        rows.append(row)
+    return there, rows, good
 
 
 def _pairs(found: dict[str, str | None]) -> Iterator[Finding]:

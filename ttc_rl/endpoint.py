@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from ttc_rl.bounded_post import post
-from ttc_rl.schema import UserError
+from ttc_rl.schema import UserError, whole_text
 
 PAUSE = 0.5
 """Seconds before the second try; twice as many before each one after."""
@@ -162,4 +162,4 @@ def text_of(value: Any) -> str:
     """Text that can be written down: halves of surrogate pairs are replaced. Raises BadReply."""
     if not isinstance(value, str):
         raise BadReply("a reply without text")
-    return value.encode("utf-8", "replace").decode()
+    return whole_text(value)

@@ -133,6 +133,11 @@ class Undrawn(UserError):
         self.groups = groups
 
 
+def whole_text(text: str) -> str:
+    """Replace halves of surrogate pairs, which no file can hold."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def sample_seed(seed: int, task_id: str, sample: int) -> int:
     """Of one completion; consecutive for the samples of a task, as vLLM counts them."""
     return (int(content_hash([seed, task_id], length=8), 16) + sample) % 2**31

@@ -213,13 +213,3 @@ def test_bytes_that_nobody_packed_are_refused(data: bytes):
 
 def test_integers_have_no_digit_limit():
     assert codec.unpack(codec.pack([10**5000])) == [10**5000]
-
-
-def test_keys_made_to_collide_are_refused():
-    keys = [n * (2**61 - 1) for n in range(5000)]
-    with pytest.raises(codec.Unreadable, match="collide"):
-        codec.unpack(_as_set(keys))
-
-
-def _as_set(keys: list[int]) -> bytes:
-    return b"S%x\n" % len(keys) + b"".join(map(codec.pack, keys))

@@ -3,6 +3,7 @@
 import base64
 import json
 import pickle
+import tracemalloc
 import zlib
 from typing import Any, get_args
 
@@ -263,10 +264,54 @@ def test_a_pickle_that_would_run_something_is_refused_and_nothing_ran(tmp_path: 
         ("!!", "packed tests"),
         (base64.b64encode(b"no zlib").decode(), "packed tests"),
         (base64.b64encode(zlib.compress(b"no pickle")).decode(), "not a pickle of text"),
-        (packed([1, 2]), "a pickle of list, not of text"),
+        (packed([1, 2]), "a pickle with EMPTY_LIST, not of text"),
         (packed('{"input": ""}'), "should be a list of objects"),
     ],
 )
 def test_damaged_tests_are_told(text: str, message: str):
     with pytest.raises(BadRow, match=message):
         unpack_tests(text)
+
+
+def raw(pickled: bytes) -> str:
+    return base64.b64encode(zlib.compress(pickled)).decode()
+
+
+HOSTILE = {
+    "deep JSON": packed("[" * 200_000),
+    "deep JSON in the open": "[" * 200_000,
+    "broken JSON": packed('[{"input": '),
+    "broken JSON in the open": '[{"input": ',
+    "a number of many digits": packed("[" + "9" * 5000 + "]"),
+    "lists and lists": packed("[" + "[]," * 6_000_000 + "[]]"),
+    "bytes never given": raw(b"\x80\x05\x96" + (1 << 34).to_bytes(8, "little") + b"."),
+    "text never given": raw(b"\x80\x04\x8d" + (1 << 62).to_bytes(8, "little") + b"x."),
+    "text that is none": raw(b"\x80\x04X\x02\0\0\0\xff\xff."),
+    "a deep pickle": raw(b"\x80\x04" + b"]" * 500_000 + b"a" * 499_999 + b"."),
+    "tuples in tuples": raw(b"\x80\x04N" + b"\x85" * 500_000 + b"."),
+    "no end": raw(b"\x80\x04X\x02\0\0\0[]"),
+    "nothing": raw(b""),
+    "letters that base64 has not": "żółw" * 10,
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_tests_are_a_bad_row_and_cost_little(name: str):
+    tracemalloc.start()
+    try:
+        with pytest.raises(BadRow, match="packed tests"):
+            unpack_tests(HOSTILE[name])
+        assert tracemalloc.get_traced_memory()[1] < 256 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_long_texts_with_quotes_and_brackets_are_no_structure():
+    tests = [{"input": '[{"\\' * 1_000_000, "output": "1,2," * 5_000_000, "testtype": "stdin"}]
+    assert unpack_tests(packed(json.dumps(tests))) == tests
+
+
+def test_a_memo_far_away_asks_for_no_memory():
+    """The interpreter's own reader makes room for the number of the memo: 16 GB of it."""
+    far = b"r\xff\xff\xff\x7f"
+    assert unpack_tests(raw(b"\x80\x04X\x02\0\0\0[]" + far + b".")) == []

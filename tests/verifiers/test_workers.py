@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from ttc_rl.verifiers import workers
+from ttc_rl.schema import Task
+from ttc_rl.verifiers import maths, workers
 from ttc_rl.verifiers.workers import Outcome, Workers
 
 
@@ -137,3 +138,24 @@ def test_a_forked_child_makes_its_own_pool():
         "assert os.waitpid(pid, 0)[1] == 0 and ask()\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def killed_once(path: str) -> str:
+    if not os.path.exists(path):
+        open(path, "x", encoding="utf-8").close()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "answered"
+
+
+def test_a_worker_that_the_host_kills_is_asked_once_more(pool: Workers, tmp_path):
+    calls = [(str(tmp_path / f"{n}"),) for n in range(3)]
+    assert pool.run(killed_once, calls, seconds=5) == [Outcome("ok", "answered")] * 3
+
+
+def test_a_worker_killed_twice_leaves_the_answer_undecided(
+    pool: Workers, monkeypatch: pytest.MonkeyPatch
+):
+    assert pool.run(signal.raise_signal, [(9,)], seconds=5) == [Outcome("infra_error")]
+    monkeypatch.setattr(maths.WORKERS, "run", lambda *a, **k: [Outcome("infra_error")])
+    verdict = maths.verify(Task("math", "?", "x+1"), r"\boxed{y+1}")
+    assert (verdict.correct, verdict.answer, verdict.status) == (None, "y+1", "oom")

@@ -3,7 +3,7 @@
 The program sees the interpreter and system libraries read-only, five devices and an empty folder
 in memory: no /proc, no home, no environment. `/dev/stdin` and `/dev/fd/0` usually lead through
 /proc; here they are a file that the driver fills and the program can only read. Needs the Debian
-package `bubblewrap` and, unless run by root, leave to make user namespaces.
+package `bubblewrap`, 0.7 or newer, and, unless run by root, leave to make user namespaces.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from ttc_rl.sandbox.records import Job, Outcome, Stop
 
 NAME = "bubblewrap"
 FIX = (
-    "install bubblewrap (apt install bubblewrap); where it is refused, allow user namespaces "
-    "(sysctl kernel.apparmor_restrict_unprivileged_userns=0; in Docker --security-opt "
+    "install bubblewrap 0.7 or newer (apt install bubblewrap); where it is refused, allow user "
+    "namespaces (sysctl kernel.apparmor_restrict_unprivileged_userns=0; in Docker --security-opt "
     "seccomp=unconfined --cap-add SYS_ADMIN)"
 )
 SCRATCH = "/scratch"
@@ -30,8 +30,9 @@ def run(job: Job, stop: Stop) -> Outcome:
     if program is None:
         return Outcome((), NAME, "infra_error", "bwrap is not on PATH")
     root = os.geteuid() == 0
-    settings = {"scratch": SCRATCH, "input_file": INPUT, "uid": random_user() if root else None}
-    command = [program, *_arguments(root), "--", *wire.command()]
+    settings = {"scratch": SCRATCH, "bounded": True, "input_file": INPUT}
+    settings["uid"] = random_user() if root else None
+    command = [program, *_arguments(root, 4 * job.limits.file_mb << 20), "--", *wire.command()]
     return process.listen(NAME, command, wire.orders(job, settings), job, stop)
 
 
@@ -40,12 +41,12 @@ def random_user() -> int:
     return (1 << 30) + secrets.randbelow(1 << 30)
 
 
-def _arguments(root: bool) -> list[str]:
+def _arguments(root: bool, scratch_bytes: int) -> list[str]:
     parts = ["--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"]
     parts += ["--unshare-cgroup-try", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
     if root:
         # Root inside a user namespace would be exempt from RLIMIT_NPROC: the driver changes user.
-        for capability in ("CAP_SETUID", "CAP_SETGID", "CAP_DAC_READ_SEARCH"):
+        for capability in ("CAP_SETUID", "CAP_SETGID", "CAP_CHOWN", "CAP_DAC_READ_SEARCH"):
             parts += ["--cap-add", capability]
     else:
         parts += ["--unshare-user"]
@@ -54,4 +55,5 @@ def _arguments(root: bool) -> list[str]:
     for device in ("null", "zero", "full", "random", "urandom"):
         parts += ["--dev-bind", f"/dev/{device}", f"/dev/{device}"]
     parts += ["--tmpfs", os.path.dirname(INPUT), "--symlink", INPUT, "/dev/stdin"]
-    return [*parts, "--tmpfs", SCRATCH, "--remount-ro", "/", "--chdir", SCRATCH]
+    parts += ["--size", str(scratch_bytes), "--tmpfs", SCRATCH]
+    return [*parts, "--remount-ro", "/", "--chdir", SCRATCH]

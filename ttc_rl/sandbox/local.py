@@ -6,16 +6,15 @@ calls the driver still does so, but a program reads whatever its user may read.
 
 from __future__ import annotations
 
-import tempfile
-
 from ttc_rl.sandbox import process, wire
 from ttc_rl.sandbox.records import Job, Outcome, Stop
+from ttc_rl.sandbox.scratch import folder
 
 NAME = "unsafe-local"
 FIX = "needs Linux 5.3 or newer"
 
 
 def run(job: Job, stop: Stop) -> Outcome:
-    with tempfile.TemporaryDirectory(prefix="ttc-rl-", ignore_cleanup_errors=True) as scratch:
+    with folder() as scratch:
         settings = {"scratch": scratch, "seccomp": "wanted", "count_threads": True}
         return process.listen(NAME, wire.command(), wire.orders(job, settings), job, stop)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from ttc_rl.sandbox import wire
+from ttc_rl.sandbox.inside import codec
 from ttc_rl.sandbox.records import CLOCK_FACTOR, Job, Outcome, Result, Stop
 
 START_SECONDS = 30.0
@@ -54,7 +55,9 @@ class Hearing:
 
     def __init__(self, job: Job, stop: Stop) -> None:
         self.job, self.stop = job, stop
-        self.ready = self.over = False
+        self.ready = self.running = self.over = False
+        self.unreadable = ""
+        """What was wrong with the driver's words; nothing after them is believed."""
         self.results: list[Result] = []
 
     def listen(self, process: subprocess.Popen[bytes]) -> None:
@@ -72,34 +75,55 @@ class Hearing:
                 return
             buffer += data
             was_ready = self.ready
-            for frame in wire.split_frames(buffer):
-                self.hear(frame)
+            self.read(buffer)
             if self.ready and not was_ready:
                 seconds = [t.seconds or self.job.limits.seconds for t in self.job.trials]
                 deadline = time.monotonic() + CLOCK_FACTOR * sum(seconds) + 5
 
+    def read(self, buffer: bytearray) -> None:
+        """Takes the whole frames off the front and hears them."""
+        try:
+            frames = wire.split_frames(buffer, self.job.limits)
+        except codec.Unreadable as error:
+            self.unreadable, self.over = str(error), True
+            return
+        for frame in frames:
+            self.hear(frame)
+
     def hear(self, frame: dict[str, object]) -> None:
         if "ready" in frame:
             self.ready = True
+        elif "started" in frame:
+            self.running = True
         elif "done" in frame:
             self.over = True
         elif not self.over:
-            result = wire.result_of(frame, self.job.trials[len(self.results)].kind)
+            try:
+                result = wire.result_of(frame, self.job.trials[len(self.results)].kind)
+            except (codec.Unreadable, IndexError) as error:
+                self.unreadable, self.over = str(error), True
+                return
             self.results.append(result)
+            self.running = False
             self.over = result.status != "ok" or self.stop(result)
 
     def outcome(self, name: str, words: str) -> Outcome:
-        """A driver that went away in silence was killed, for which the program answers.
+        """A driver that died while a program ran, or in silence, is that program's crash.
 
-        One that left words on its standard error, which no program can write to, failed by itself.
+        One that left words on its standard error, which no program can write to, while no program
+        ran, failed by itself.
         """
         results = tuple(self.results)
         if not self.ready:
             return Outcome((), name, "infra_error", words or "the sandbox did not start")
-        if not self.over and words:
+        if self.unreadable:
+            return Outcome(results, name, "infra_error", f"the driver said {self.unreadable}")
+        if not self.over and words and not self.running:
             return Outcome(results, name, "infra_error", words[-1000:])
         if not self.over:
-            results += (Result(len(results), "crash", message="the sandbox was torn down"),)
+            last = words.rpartition("\n")[2][-300:]
+            message = f"the sandbox was torn down: {last}".removesuffix(": ")
+            results += (Result(len(results), "crash", message=message),)
         return Outcome(results, name)
 
 

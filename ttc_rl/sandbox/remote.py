@@ -21,6 +21,7 @@ from ttc_rl.sandbox import wire
 from ttc_rl.sandbox.inside.codec import Unreadable
 from ttc_rl.sandbox.process import Hearing
 from ttc_rl.sandbox.records import CLOCK_FACTOR, Job, Outcome, Stop
+from ttc_rl.schema import whole_text
 
 NAME = "http"
 VARIABLE = "TTC_RL_SANDBOX_URL"
@@ -75,20 +76,22 @@ def _post(url: str, body: dict[str, Any], seconds: float) -> Any:
     status, reply, _ = post(url, json.dumps(body).encode(), headers, seconds, MAX_BYTES)
     if status != 200:
         raise ValueError(f"HTTP {status}: {reply[:200]!r}")
-    return json.loads(reply)
+    if not isinstance(found := json.loads(reply), dict):
+        raise ValueError("a reply that is no object")
+    return found
 
 
 def _read(job: Job, stop: Stop, reply: dict[str, Any]) -> Outcome:
     """The driver's frames are the standard output, in base64."""
-    run_result = reply.get("run_result") or {}
+    run_result = reply.get("run_result")
+    run_result = run_result if isinstance(run_result, dict) else {}
     hearing = Hearing(job, stop)
     try:
-        buffer = bytearray(base64.b64decode((run_result.get("stdout") or "").encode()))
+        buffer = bytearray(base64.b64decode(str(run_result.get("stdout") or "").encode()))
     except ValueError:
         buffer = bytearray()
-    for frame in wire.split_frames(buffer):
-        hearing.hear(frame)
+    hearing.read(buffer)
     words = run_result.get("stderr") or reply.get("message")
     if not words and not hearing.ready:
         words = f"the driver did not start; status {reply.get('status')}"
-    return hearing.outcome(NAME, str(words or ""))
+    return hearing.outcome(NAME, whole_text(str(words or "")))

@@ -9,10 +9,11 @@ import sysconfig
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 from ttc_rl.sandbox.inside import codec
-from ttc_rl.sandbox.records import CLOCK_FACTOR, IDLE_FACTOR, Job, Result
+from ttc_rl.sandbox.records import CLOCK_FACTOR, IDLE_FACTOR, Job, Limits, Result
+from ttc_rl.schema import Status, whole_text
 
 INTERPRETER_MB = 256
 MODULES = ("standard", "codec", "streams", "confine", "program", "tester", "trials", "driver")
@@ -103,6 +104,7 @@ def pack_job(job: Job, settings: Mapping[str, Any]) -> bytes:
         "count_threads": False,
         "input_file": None,
         "seccomp": "required",
+        "bounded": False,
     }
     public = {
         "program": job.program,
@@ -119,28 +121,47 @@ def _block(data: bytes) -> bytes:
     return len(data).to_bytes(8, "big") + data
 
 
-def split_frames(buffer: bytearray) -> list[dict[str, Any]]:
-    """Takes the whole frames off the front."""
+def split_frames(buffer: bytearray, limits: Limits) -> list[dict[str, Any]]:
+    """Takes the whole frames off the front. Raises Unreadable for what no driver writes."""
     frames = []
-    while len(buffer) >= 8 and len(buffer) - 8 >= (size := int.from_bytes(buffer[:8], "big")):
-        frames.append(codec.unpack(bytes(buffer[8 : 8 + size])))
+    longest = (limits.output_mb + 1) << 20
+    while len(buffer) >= 8:
+        if (size := int.from_bytes(buffer[:8], "big")) > longest:
+            raise codec.Unreadable(f"a frame of more than {longest} bytes")
+        if len(buffer) - 8 < size:
+            break
+        frame = codec.unpack(bytes(buffer[8 : 8 + size]))
+        if not isinstance(frame, dict):
+            raise codec.Unreadable(f"a frame that is a {type(frame).__name__}")
+        frames.append(frame)
         del buffer[: 8 + size]
     return frames
 
 
 def result_of(frame: Mapping[str, Any], kind: str) -> Result:
-    status, message, index = frame["status"], frame["message"], frame["index"]
-    found = Result(index, status, message=message, cpu=frame["cpu"])
+    """Raises Unreadable for a frame that no driver writes."""
+    names = ("status", "message", "index", "cpu", "output")
+    status, message, index, cpu, output = (frame.get(name) for name in names)
+    if (
+        status not in get_args(Status)
+        or not isinstance(message, str)
+        or not isinstance(index, int)
+        or not isinstance(cpu, float)
+        or not isinstance(output, bytes)
+    ):
+        raise codec.Unreadable("a frame that is no result")
+    message = whole_text(message)
+    status = cast(Status, status)
+    found = Result(index, status, message=message, cpu=cpu)
     if status != "ok":
         return found
     if kind == "stdin":
-        return Result(index, status, frame["output"], message=message, cpu=found.cpu)
+        return Result(index, status, output, message=message, cpu=cpu)
     if kind == "script":
-        passed = None if "undecided" in frame else frame["passed"]
-        return Result(
-            index, status, passed=passed, message=frame.get("undecided", message), cpu=found.cpu
-        )
-    return _value(found, frame["output"])
+        passed = None if "undecided" in frame else frame.get("passed") is True
+        told = whole_text(str(frame.get("undecided", message)))
+        return Result(index, status, passed=passed, message=told, cpu=cpu)
+    return _value(found, output)
 
 
 def _value(found: Result, output: bytes) -> Result:
@@ -153,5 +174,6 @@ def _value(found: Result, output: bytes) -> Result:
         return Result(found.index, "ok", raised=f"a value that cannot be read ({error})")
     if isinstance(answer, list) and len(answer) == 2 and answer[0] is True:
         return Result(found.index, "ok", value=answer[1], cpu=found.cpu)
-    raised = ": ".join(str(part) for part in answer[1:]) if isinstance(answer, list) else "?"
+    words = [part[:300] for part in answer if isinstance(part, str)] if type(answer) is list else []
+    raised = whole_text(": ".join(words[:2])) or "something that no program of ours wrote"
     return Result(found.index, "ok", raised=raised, cpu=found.cpu)

@@ -7,8 +7,9 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from ttc_rl.config.plugins import PLUGINS
-from ttc_rl.schema import Task, UserError, Verdict
+from ttc_rl.schema import Task, UserError, Verdict, whole_text
 from ttc_rl.verifiers import choices, exact, judge, maths, programs
+from ttc_rl.verifiers.workers import WorkersFailed
 
 __all__ = [
     "BATCHES",
@@ -60,7 +61,9 @@ def verify_many(
     batches = {kind: _batch(kind, fallback) for kind in rows_of}  # unknown kinds are told first
     found: dict[int, Verdict] = {}
     for kind, rows in rows_of.items():
-        verdicts = batches[kind]([tasks[i] for i in rows], [completions[i] for i in rows])
+        asked, texts = [tasks[i] for i in rows], [whole_text(completions[i]) for i in rows]
+        own = kind in VERIFIERS
+        verdicts = _surely(batches[kind], asked, texts) if own else batches[kind](asked, texts)
         found |= zip(rows, verdicts, strict=True)
     return [found[row] for row in range(len(tasks))]
 
@@ -103,6 +106,20 @@ def _batch(kind: str, fallback: bool) -> Batch:
         return _one_by_one(PLUGINS[kind])
     known = ", ".join([*VERIFIERS, *PLUGINS])
     raise UserError(f"kind {kind!r} has no verifier; there are {known}")
+
+
+def _surely(batch: Batch, tasks: Sequence[Task], completions: Sequence[str]) -> list[Verdict]:
+    """Where a completion breaks the verifier, that costs its own verdict and no other."""
+    try:
+        return batch(tasks, completions)
+    except (UserError, WorkersFailed):
+        raise
+    except Exception as error:  # noqa: BLE001  # whatever a model's words led to
+        if len(tasks) == 1:
+            reason = f"the verifier failed: {type(error).__name__}: {str(error)[:300]}"
+            return [Verdict(None, None, whole_text(reason), "infra_error")]
+    pairs = zip(tasks, completions, strict=True)
+    return [_surely(batch, [task], [text])[0] for task, text in pairs]
 
 
 def _one_by_one(verifier: Verifier) -> Batch:

@@ -16,7 +16,7 @@ from pathlib import Path
 from ttc_rl.config import JudgeConfig
 from ttc_rl.endpoint import Unreachable
 from ttc_rl.run_dir import cache_dir
-from ttc_rl.schema import Completer, Task, UserError, Verdict
+from ttc_rl.schema import Completer, Task, UserError, Verdict, whole_text
 from ttc_rl.verifiers.boxes import after_reasoning, last_boxed
 from ttc_rl.verifiers.endpoint import JudgeEndpoint
 from ttc_rl.verifiers.judge_cache import Cache
@@ -106,7 +106,7 @@ def read_answer(completion: str) -> str | None:
     if tail is None:
         return None
     text = (last_boxed(tail) or tail.strip())[-MAX_ANSWER:]
-    return text.encode("utf-8", "replace").decode() or None  # half a surrogate pair is not text
+    return whole_text(text) or None
 
 
 def fenced(question: str, gold: str, answer: str) -> str:

@@ -146,6 +146,8 @@ def _no_answer(completion: str, marks: Sequence[Mark]) -> Verdict:
 
 def _verdict(question: Question, outcome: Outcome, reason: str) -> Verdict:
     answer = question.answer
+    if outcome.status == "infra_error":  # not passed on: an answer must not stop a run
+        return Verdict(None, answer, "the comparison's worker was killed twice", "oom")
     if outcome.status != "ok":
         told = {"timeout": f"took more than {SECONDS:g} s", "oom": "ran out of memory"}
         reason = f"the comparison {told.get(outcome.status, 'crashed')}"

@@ -47,8 +47,11 @@ def same_value(expected: Any, actual: Any, tolerance: float = TOLERANCE) -> bool
                 return False
             pairs += zip(one, other, strict=True)
         elif isinstance(one, Mapping) and isinstance(other, Mapping):
-            wanted = {str(key): value for key, value in one.items()}
-            given = {str(key): value for key, value in other.items()}
+            try:
+                wanted = {str(key): value for key, value in one.items()}
+                given = {str(key): value for key, value in other.items()}
+            except (ValueError, RecursionError):  # a key of more digits than Python prints
+                return False
             if wanted.keys() != given.keys():
                 return False
             pairs += [(value, given[key]) for key, value in wanted.items()]
@@ -61,7 +64,11 @@ def _same_plain(expected: Any, actual: Any, tolerance: float) -> bool:
     if isinstance(expected, float) and isinstance(actual, (int, float)):
         return _close(expected, actual, tolerance)
     if isinstance(expected, (int, float)) and isinstance(actual, (Fraction, Decimal)):
-        return _close(expected, float(actual), tolerance * isinstance(expected, float))
+        try:
+            number = float(actual)
+        except (ValueError, OverflowError):  # a signalling NaN, or beyond floats
+            return False
+        return _close(expected, number, tolerance * isinstance(expected, float))
     if isinstance(expected, int) and isinstance(actual, float):
         return expected == actual
     return type(expected) in _PLAIN and type(actual) in _PLAIN and expected == actual

@@ -25,7 +25,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ttc_rl.sandbox import Job, Outcome, Result, Sandbox, Trial, default_sandbox
-from ttc_rl.schema import Task, Verdict
+from ttc_rl.schema import Task, UserError, Verdict, whole_text
 from ttc_rl.verifiers.program_tests import BadTests, Case, cases, differs, job
 from ttc_rl.verifiers.program_text import read_program
 from ttc_rl.verifiers.program_times import ReferenceFailed, with_reference
@@ -34,7 +34,7 @@ CHECKER = "checker"
 
 
 def verify(task: Task, completion: str, sandbox: Sandbox | None = None) -> Verdict:
-    program = read_program(task, completion)
+    program = read_program(task, whole_text(completion))
     if program is None:
         return Verdict(False, None, "no program: no block of Python", "no_answer")
     try:
@@ -49,6 +49,11 @@ def verify(task: Task, completion: str, sandbox: Sandbox | None = None) -> Verdi
         return Verdict(None, program, str(error))
     except ReferenceFailed as error:
         return Verdict(None, program, f"the reference solution: {error}", "infra_error")
+    except UserError:
+        raise
+    except Exception as error:  # noqa: BLE001  # one verdict, never the whole batch
+        reason = f"the verifier failed: {type(error).__name__}: {str(error)[:300]}"
+        return Verdict(None, program, whole_text(reason), "infra_error")
 
 
 def verify_many(

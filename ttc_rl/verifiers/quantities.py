@@ -125,7 +125,11 @@ QUALIFIERS = frozenset(
 _SENTENCE = frozenset(
     (
         *("squared", "cubed", "factorial", "if", "when", "where", "that", "it", "the", "answer"),
-        *("because", "so", "we", "for", "and", "but"),
+        *("because", "so", "we", "for", "and", "but", "i", "you", "mod", "modulo", "divided"),
+        *("multiplied", "added", "subtracted", "increased", "decreased", "raised", "were", "has"),
+        *("have", "had", "does", "did", "would", "should", "could", "might", "must", "maybe"),
+        *("perhaps", "possibly", "cannot", "can't", "doesn't", "don't", "didn't", "wasn't"),
+        *("aren't", "won't", "halves", "thirds", "lakh", "crore", "instead", "rather", "unless"),
     )
 )
 """Words that are in no unit."""

@@ -38,8 +38,13 @@ def cores() -> int:
     return max(1, have // max(1, int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
 
 
+class WorkersFailed(RuntimeError):
+    """No worker can be started here: nothing can be said about any call."""
+
+
 class Outcome(NamedTuple):
     status: Status
+    """`infra_error`: the worker was killed while it worked, twice."""
     value: Any = None
 
 
@@ -101,11 +106,15 @@ class Workers:
     def _alone(
         self, function: Callable[..., Any], call: tuple[Any, ...], seconds: float
     ) -> Outcome:
-        """Once more, by itself: pebble gives up the whole pool when an idle worker dies."""
+        """Once more, by itself: pebble gives up the whole pool when an idle worker dies.
+
+        A worker that was killed while it worked says nothing about its call: a host that runs out
+        of memory kills whom it likes. A call that needs more than its own limit raises MemoryError.
+        """
         (outcome,) = self._attempt(function, [call], seconds)
         if outcome is None and self._attempt(os.getpid, [()], seconds) == [None]:
-            raise RuntimeError("the comparison workers die at their start; the log says why")
-        return outcome or Outcome("crash")
+            raise WorkersFailed("the comparison workers die at their start; the log says why")
+        return outcome or Outcome("infra_error")
 
     def stop(self) -> None:
         with self._lock:
@@ -144,7 +153,7 @@ class Workers:
 
 
 def _outcome(future: ProcessFuture[Any]) -> Outcome | None:
-    """None where the pool broke down before the call was done."""
+    """None where the pool broke down, or the worker was killed, before the call was done."""
     try:
         return Outcome("ok", future.result())
     except FutureTimeout:
@@ -152,7 +161,7 @@ def _outcome(future: ProcessFuture[Any]) -> Outcome | None:
     except MemoryError:
         return Outcome("oom")
     except ProcessExpired as error:
-        return Outcome("oom" if error.exitcode in (-9, 137) else "crash")
+        return None if error.exitcode in (-9, 137) else Outcome("crash")
     except BrokenProcessPool:
         return None
 

@@ -1,7 +1,9 @@
 """Values between processes that do not trust each other: plain types in, plain types out.
 
 Bytes that anybody made up decode to plain values or raise `Unreadable`; nothing is ever executed,
-so an object that claims to equal everything arrives as what it is made of, or not at all.
+so an object that claims to equal everything arrives as what it is made of, or not at all. They
+cost no more than `ROOM` bytes and a few seconds, and build nothing that the interpreter would
+overflow its stack on.
 
 Not covered: functions, modules, and objects of the sender's own classes. Where the receiver can
 hold a handle (`Packer.keep`) such a thing travels as its number, else it cannot travel.
@@ -17,6 +19,13 @@ if TYPE_CHECKING:
     from typing import Any
 
 VIEWS = ("dict_keys", "dict_values", "dict_items")
+ROOM = 256 << 20
+"""Bytes of memory that one unpacked value may take, as `COSTS` counts them."""
+COSTS = {b"S": 300, b"Z": 300, b"d": 300, b"n": 1000, b"v": 500, b"I": 200, b"l": 200, b"t": 200}
+DEEPEST = 500
+"""Where a value of `standard.NAMED` or a view may stand; plain lists may be nested deeper. The
+interpreter frees nested ones by recursion in C, and a stack that overflows there cannot be caught.
+"""
 
 
 class CannotTravel(Exception):
@@ -39,8 +48,8 @@ def unpack(data: bytes, classes: Mapping[str, Any] | None = None, handle: Any = 
     reader = Unpacker(data, classes or {}, handle)
     try:
         value = reader.get()
-    except (ValueError, LookupError, ArithmeticError, TypeError, RecursionError) as error:
-        raise Unreadable(str(error)) from error
+    except Exception as error:  # whatever a constructor says to made-up parts
+        raise Unreadable(str(error)[:300] or type(error).__name__) from error
     if reader.at != len(data):
         raise Unreadable("more bytes than one value")
     return value
@@ -151,6 +160,8 @@ class Unpacker:
         self.classes = classes
         self.handle = handle
         self.objects: list[Any] = []
+        self.room = ROOM
+        self.tables = standard.Tables()
 
     def get(self) -> Any:
         """Read one value and what is in it; without recursion, however deep it is."""
@@ -176,6 +187,9 @@ class Unpacker:
         if letter in (b"N", b"T", b"F"):
             return {b"N": None, b"T": True, b"F": False}[letter]
         line = self.line()
+        self.room -= COSTS.get(letter, 40)
+        if self.room < 0:
+            raise ValueError("more than fits into memory")
         if letter == b"i":
             return int(line, 16)
         if letter == b"f":
@@ -189,11 +203,11 @@ class Unpacker:
         if letter in (b"s", b"b", b"B"):
             data = self.take(int(line, 16))
             return data.decode("utf-8", "surrogatepass") if letter == b"s" else data
-        if letter in _MANY:
-            size = self.count(line)
+        if letter in b"ltSZdI":
+            size, build = self.count(line), self.many(letter)
             if size == 0:
-                return _MANY[letter]([])
-            open_.append((size, [], _MANY[letter]))
+                return build([])
+            open_.append((size, [], build))
             return MORE
         return self.rare(letter, line.decode(), open_)
 
@@ -203,6 +217,8 @@ class Unpacker:
         if letter == b"r":
             return range(*(int(part, 16) for part in line.split()))
         if letter in (b"n", b"v", b"o"):
+            if letter != b"o" and len(open_) > DEEPEST:
+                raise ValueError("nested too deeply")
             build = {b"n": self.named, b"v": self.view, b"o": self.instance}[letter]
             open_.append((1, [], build(line)))
             return MORE
@@ -213,15 +229,27 @@ class Unpacker:
             return self.handle(int(number, 16), name)
         return Opaque(line.partition(" ")[2]) if letter == b"k" else _unknown(letter)
 
+    def many(self, letter: bytes) -> Callable[[list[Any]], Any]:
+        if letter in b"SZ":
+            return self.tables.new_set if letter == b"S" else self.tables.new_frozenset
+        return {b"l": list, b"t": tuple, b"d": self.tables.pairs, b"I": iter}[letter]
+
     def named(self, name: str) -> Callable[[list[Any]], Any]:
         # Outside the sandbox an array stays a list: a made-up dtype can ask for any memory.
         outside = name == "ndarray" and self.handle is None
-        return lambda items: items[0][0] if outside else standard.build(name, items[0])
+        return lambda items: items[0][0] if outside else standard.build(name, items[0], self.tables)
 
     def view(self, name: str) -> Callable[[list[Any]], Any]:
-        whole = {"dict_items": dict, "dict_keys": dict.fromkeys}.get(name, _numbered)
-        method = name.removeprefix("dict_")
-        return lambda items: getattr(whole(standard.expect(list, items[0])), method)()
+        def build(items: list[Any]) -> Any:
+            parts = standard.expect(list, items[0])
+            if name == "dict_items":
+                keys, values = [key for key, _ in parts], [value for _, value in parts]
+                return self.tables.new_dict(keys, values).items()
+            if name == "dict_keys":
+                return self.tables.new_dict(parts, parts).keys()
+            return self.tables.new_dict(list(range(len(parts))), parts).values()
+
+        return build if name in VIEWS else _unknown(b"v")
 
     def instance(self, name: str) -> Callable[[list[Any]], Any]:
         """The object is known before its parts, which may hold it."""
@@ -257,24 +285,6 @@ def _letter(value: Any) -> bytes:
         if isinstance(value, kind):
             return letter
     return b"Z"
-
-
-def _pairs(items: list[Any]) -> dict[Any, Any]:
-    return dict(zip(standard.spread(items[::2]), items[1::2], strict=True))
-
-
-_MANY: dict[bytes, Callable[[list[Any]], Any]] = {
-    b"l": list,
-    b"t": tuple,
-    b"S": lambda items: set(standard.spread(items)),
-    b"Z": lambda items: frozenset(standard.spread(items)),
-    b"d": _pairs,
-    b"I": iter,
-}
-
-
-def _numbered(items: list[Any]) -> dict[int, Any]:
-    return dict(enumerate(items))
 
 
 def _unknown(letter: bytes) -> Any:

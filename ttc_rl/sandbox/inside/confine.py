@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
+MOST_FILES = 1000
+"""In the scratch folder."""
 EPERM, ENOSYS = 1, 38
 MAX_SYSCALL = 451  # newer calls (fchmodat2, setxattrat, ...) do not exist for a program
 AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
@@ -46,12 +48,19 @@ fchmod 91 52  fchmodat 268 53  chown 92 -  fchown 93 55  lchown 94 -  fchownat 2
 utime 132 -  utimes 235 -  futimesat 261 -  utimensat 280 88  truncate 76 45  setxattr 188 5
 lsetxattr 189 6  fsetxattr 190 7  removexattr 197 14  lremovexattr 198 15  fremovexattr 199 16
 mknod 133 -  mknodat 259 33  memfd_create 319 279  memfd_secret 447  shmget 29 194
-semget 64 190  msgget 68 186  mq_open 240 180
+semget 64 190  msgget 68 186  mq_open 240 180  shmat 30 196  shmctl 31 195  semop 65 193
+semctl 66 191  semtimedop 220 192  msgsnd 69 189  msgrcv 70 188  msgctl 71 187  mq_unlink 241 181
+setpriority 141 140  sched_setparam 142 118  sched_setscheduler 144 119  sched_setaffinity 203 122
+sched_setattr 314 274  ioprio_set 251 30  sync 162 81  syncfs 306 267  fallocate 285 47  flock 73 32
+inotify_init 253 -  inotify_init1 294 26  inotify_add_watch 254 27  getxattr 191 8  lgetxattr 192 9
+fgetxattr 193 10  listxattr 194 11  llistxattr 195 12  flistxattr 196 13
 """
 _CLONE, _PRCTL, _FCNTL, _IOCTL = (56, 220), (157, 167), (72, 25), (16, 29)
 _KILLS = (62, 129), (200, 130), (234, 131)  # kill, tkill, tgkill
 _PRLIMIT, _CLONE3, _CLONE_THREAD = (302, 261), 435, 0x10000
-_SET_OWNER = (8, 10, 15), (0x8901, 0x8902)  # by fcntl, by ioctl: signals sent through a file
+# By fcntl, by ioctl: signals sent through a file; leases and notices on files of others.
+_SET_OWNER = (8, 10, 15, 1024, 1026), (0x8901, 0x8902)
+_OWN_PRCTL = 1, 62  # outlive the driver; choose with whom others share a core
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -60,15 +69,17 @@ class Unsupported(OSError):
     """This kernel or machine cannot confine a program in the way that was asked for."""
 
 
-def enter(settings: Mapping[str, Any]) -> None:
+def enter(settings: dict[str, Any]) -> None:
     """The rights that the driver itself gives up, before it reads a program."""
+    if settings.get("landlock"):
+        settings["bounded"] = _own_scratch(settings)
     if settings.get("uid"):
-        _become(settings["uid"], settings["scratch"])
+        _become(settings["uid"], settings["scratch"] if settings["bounded"] else None)
     prctl(1, 9)  # PDEATHSIG: go with the process that started us (a change of user forgets it)
     if prctl(38, 1) != 0:
         raise Unsupported("no_new_privs refused")
     if settings.get("landlock"):
-        _landlock(settings["read"], settings["scratch"])
+        _landlock(settings["read"], settings["scratch"], settings["bounded"])
     prctl(4, 0)  # not dumpable: no ptrace, no /proc/PID/mem of ours
 
 
@@ -118,25 +129,59 @@ def _lower(which: int, value: int) -> None:
     resource.setrlimit(which, (value, value))
 
 
-def _become(uid: int, scratch: str) -> None:
+def _become(uid: int, scratch: str | None) -> None:
     """From root to a user that owns nothing, who may still read what the sandbox shows.
 
     The Python of a container often lives below /root; its files stay readable, and only they:
     the mounts or Landlock decide what is there.
     """
-    os.chmod(scratch, 0o777)
     os.setgroups([])
     prctl(8, 1)  # keep capabilities, all but one of which go below
     try:
-        os.setresgid(uid, uid, uid)
-        os.setresuid(uid, uid, uid)
+        _change_user(uid, scratch)
     except OSError:  # a container without so many users: "nobody", shared
-        os.setresgid(65534, 65534, 65534)
-        os.setresuid(65534, 65534, 65534)
-    read_search = 1 << 2
+        _change_user(65534, scratch)
+    _keep_capabilities(1 << 2)  # CAP_DAC_READ_SEARCH
+
+
+def _change_user(uid: int, scratch: str | None) -> None:
+    os.setresgid(uid, uid, uid)
+    if scratch is not None:
+        os.chown(scratch, uid, uid)
+    os.setresuid(uid, uid, uid)
+
+
+def _keep_capabilities(kept: int) -> None:
     header = struct.pack("Ii", 0x20080522, 0)
-    data = struct.pack("6I", read_search, read_search, 0, 0, 0, 0)
-    _check(libc.capset(header, data), "capset")
+    _check(libc.capset(header, struct.pack("6I", kept, kept, 0, 0, 0, 0)), "capset")
+
+
+def _own_scratch(settings: dict[str, Any]) -> bool:
+    """Mounts a small file system in memory over the scratch folder, for this process alone.
+
+    False where neither root nor a user namespace may mount: then a program gets no right to write
+    any file, for nothing else bounds how much disk it takes.
+    """
+    mounts, users = 0x20000, 0x10000000
+    root, user, group = os.geteuid() == 0, os.getuid(), os.getgid()
+    if libc.unshare(mounts if root else mounts | users) != 0:
+        return False
+    try:
+        if not root:
+            maps = ("setgroups", "deny"), ("uid_map", f"{user} {user} 1")
+            for name, text in (*maps, ("gid_map", f"{group} {group} 1")):
+                with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
+                    file.write(text)
+            settings["threads_now"] = 4  # in a namespace of its own, threads count from here
+        size = f"size={4 * settings['limits']['file_mb']}m,nr_inodes={MOST_FILES},mode=700"
+        private = libc.mount(b"none", b"/", None, ctypes.c_ulong(0x44000), None) == 0
+        path, nothing_special = os.fsencode(settings["scratch"]), ctypes.c_ulong(0xE)
+        return private and libc.mount(b"x", path, b"tmpfs", nothing_special, size.encode()) == 0
+    except OSError:
+        return False
+    finally:
+        if not root:
+            _keep_capabilities(0)
 
 
 def _check(result: int, what: str) -> int:
@@ -157,7 +202,7 @@ def landlock_abi() -> int:
     return max(0, libc.syscall(444, None, ctypes.c_size_t(0), 1))
 
 
-def _landlock(readable: Sequence[str], scratch: str) -> None:
+def _landlock(readable: Sequence[str], scratch: str, writes: bool) -> None:
     abi = landlock_abi()
     if not abi:
         raise Unsupported("this kernel has no Landlock (5.13 or newer has, unless switched off)")
@@ -166,7 +211,7 @@ def _landlock(readable: Sequence[str], scratch: str) -> None:
     rules = struct.pack("QQQ", files, 3 if abi >= 4 else 0, 3 if abi >= 6 else 0)
     size = ctypes.c_size_t(8 if abi < 4 else 16 if abi < 6 else 24)
     ruleset = _check(libc.syscall(444, rules, size, 0), "landlock_create_ruleset")
-    write = _READ | _WRITE | (1 << 14 if abi >= 3 else 0)
+    write = _READ | (_WRITE | (1 << 14 if abi >= 3 else 0) if writes else 0)
     devices = ["/dev/null", "/dev/zero", "/dev/full"]
     allowed = [(path, _READ) for path in [*readable, "/dev/urandom", "/dev/random"]]
     for path, rights in [
@@ -225,7 +270,8 @@ def _rules(pid: int) -> list[tuple[int, int, int, int]]:
     for kill in _KILLS:
         on(kill[mine], 0, [(0x15, 0, 1, pid), allow, refuse])
     on(_PRLIMIT[mine], 0, [(0x15, 1, 0, 0), (0x15, 0, 1, pid), allow, refuse])
-    on(_PRCTL[mine], 0, [(0x15, 0, 1, 1), refuse, allow])
+    options = [rule for option in _OWN_PRCTL for rule in ((0x15, 0, 1, option), refuse)]
+    on(_PRCTL[mine], 0, [*options, allow])
     for call, owners in zip((_FCNTL, _IOCTL), _SET_OWNER, strict=True):
         tests = [rule for owner in owners for rule in ((0x15, 0, 1, owner), refuse)]
         on(call[mine], 1, [*tests, allow])

@@ -100,7 +100,7 @@ def _supervise() -> None:
     gc.freeze()
     _send({"ready": True})
     for index, trial in enumerate(job["trials"]):
-        result = trials.Trial(job, trial).run()
+        result = trials.Trial(job, trial, lambda: _send({"started": True})).run()
         _send({"index": index, **result})
         if result["status"] not in ("ok", "error"):
             break

@@ -95,27 +95,35 @@ class Handle:
         """Two objects of the program's are compared by the program; no other equals one."""
         if not isinstance(other, Handle):
             return False
-        return other is self or self.__getattr__("__eq__")(other) is True
+        return other is self or self._part("__eq__")(other) is True
 
     __hash__ = object.__hash__
 
     def __getattr__(self, name: str) -> Any:
+        """Numpy and others believe what `__array_interface__` and its like say: a made-up one is a
+        pointer into the memory of this process. So a program answers for no such name.
+        """
+        if name.startswith("__") and name not in ("__name__", "__doc__"):
+            raise AttributeError(f"{self!r} has no {name}")
+        return self._part(name)
+
+    def _part(self, name: str) -> Any:
         return self._client.request("attribute", self._number, [name])
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
         return self._client.request("kept", self._number, [arguments, named])
 
     def __setattr__(self, name: str, value: Any) -> None:
-        self.__getattr__("__setattr__")(name, value)
+        self._part("__setattr__")(name, value)
 
     def __getitem__(self, key: Any) -> Any:
-        return self.__getattr__("__getitem__")(key)
+        return self._part("__getitem__")(key)
 
     def __len__(self) -> int:
-        return self.__getattr__("__len__")()
+        return self._part("__len__")()
 
     def __str__(self) -> str:
-        return self.__getattr__("__str__")()
+        return self._part("__str__")()
 
 
 class ProgramEnded(BaseException):
@@ -133,12 +141,13 @@ def _number_of(value: Any) -> int:
 
 
 def _as_raised(answer: Any) -> Exception:
+    """What the test sees. An exception that ends loops would end the test's own `map` or `zip`."""
     name, text = str(answer[1]), str(answer[2])
     kind = getattr(builtins, name, None)
     if (
         isinstance(kind, type)
         and issubclass(kind, Exception)
-        and not issubclass(kind, UnicodeError)
+        and not issubclass(kind, (UnicodeError, StopIteration, StopAsyncIteration))
     ):
         return kind(text)
     return ProgramRaised(f"{name}: {text}")

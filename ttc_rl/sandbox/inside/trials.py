@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 ERRORS_KEPT = 4000
 IDLE_SHARE = 0.01
 """Of a core; less than that is waiting, not work on a busy machine."""
+NAPS = 5
+"""A second. A program that naps so often, and works between, kept itself from its time."""
 SIGKILL, SIGXCPU = 9, 24  # the signal module imports enum
 
 
@@ -37,6 +39,8 @@ class Child:
         self.output: dict[str, bytearray] = {name: bytearray() for name in pipes}
         self.ended: int | None = None
         self.cpu = 0.0
+        self.waits = 0
+        """How much more often it gave the processor away than lost it."""
 
     def cpu_so_far(self) -> float:
         """Its processor time while it runs; what the kernel said of it once it ended."""
@@ -58,14 +62,18 @@ class Child:
     def reap(self) -> None:
         _, self.ended, usage = os.wait4(self.pid, 0)
         self.cpu = usage.ru_utime + usage.ru_stime
+        self.waits = usage.ru_nvcsw - usage.ru_nivcsw
         os.close(self.watch)
 
 
 class Trial:
     """One run: spawns what it needs, listens until it ends or a limit is reached."""
 
-    def __init__(self, job: dict[str, Any], trial: dict[str, Any]) -> None:
-        self.job, self.trial = job, trial
+    def __init__(
+        self, job: dict[str, Any], trial: dict[str, Any], started: Callable[[], None]
+    ) -> None:
+        """`started` is called when all processes are there: what fails later, the program did."""
+        self.job, self.trial, self.started = job, trial, started
         self.settings = job["settings"]
         self.seconds = trial["seconds"]
         self.room = self.settings["limits"]["output_mb"] << 20
@@ -143,6 +151,7 @@ class Trial:
 
     def finish(self, child: Child, wanted: str, judge: Child | None = None) -> dict[str, Any]:
         """Listens to the children until the one that writes what is wanted is done."""
+        self.started()
         children = [child] if judge is None else [child, judge]
         writer = judge or child
         reason = self.listen(children, writer, wanted)
@@ -151,6 +160,8 @@ class Trial:
             each.kill()
             for pipe in each.pipes.values():
                 os.close(pipe)
+        if reason == "clock" and judge is None and child.waits > NAPS * self.clock_seconds:
+            reason = "timeout"
         output = bytes(writer.output[wanted])
         if judge is None or reason:
             found = _status(reason, child, self.seconds, complete(output))
@@ -255,15 +266,20 @@ def _tested(output: bytes, ended: Child | None, judge: Child, seconds: float) ->
 
 
 def _too_much_written(settings: dict[str, Any]) -> bool:
+    if settings["bounded"]:  # all of it is counted, whatever hides in it
+        space = os.statvfs(settings["scratch"])
+        return space.f_bfree == 0 or space.f_files - space.f_ffree > confine.MOST_FILES
     limit, total = settings["limits"]["file_mb"] << 20, 0
     for count, (folder, _, names) in enumerate(os.walk(settings["scratch"])):
-        if count + len(names) > 1000:
+        if count + len(names) > confine.MOST_FILES:
             return True
         for name in names:
             try:
                 total += os.lstat(os.path.join(folder, name)).st_blocks * 512
             except FileNotFoundError:
                 continue
+            except OSError:  # a path too long to look at
+                return True
     return total > 4 * limit
 
 
