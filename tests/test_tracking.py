@@ -62,7 +62,7 @@ def test_what_a_cell_of_a_sweep_leaves_is_logged_under_names_that_wandb_takes(
         log_training(folder)
     names = [
         record.request.log_artifact.artifact.name or record.artifact.name
-        for record in records(next((folder.root / "wandb").glob("offline-run-*/*.wandb")))
+        for record in finished(next((folder.root / "wandb").glob("offline-run-*/*.wandb")))
     ]
     logged = [name for name in names if name]
     assert [name.rpartition("-")[2] for name in logged] == ["curriculum", "model"]
