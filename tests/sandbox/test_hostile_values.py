@@ -79,15 +79,6 @@ def _collide(first: int, count: int) -> bytes:
     return b"".join(b"i%x\n" % (n * MERSENNE + first) for n in range(count))
 
 
-def _chain(size: int, count: int) -> bytes:
-    """Different hashes, each of which walks past all before it in a table of `size` places."""
-    keys, at = [], 0
-    for _ in range(count):
-        keys.append(b"i%x\n" % (at or size))
-        at = (5 * at + 1) % size
-    return b"".join(reversed(keys))
-
-
 COLLIDING = {
     "one hash": b"S%x\n" % 30_000 + _collide(5, 30_000),
     "half of them": b"S%x\n" % 60_000
