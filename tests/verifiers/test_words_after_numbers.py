@@ -11,6 +11,7 @@ OTHERS = ["million", "million dollars", "and 43", "is wrong", "or 43", "squared"
 OTHERS += ["divided by two", "cannot be right", "mod 5", "halves", "times 2", ", 43", "but I guess"]
 OTHERS += ["does not hold", "should be 43", "multiplied by three", "maybe", "over 2", "plus one"]
 OTHERS += ["increased by one", "lakh", "was my first guess", "were it not odd", "instead of 43"]
+OTHERS += ["negative", "k", "bn", "mil", "inverse", "fifths", "remainder 3", "roughly"]
 
 
 @pytest.mark.parametrize("words", NOUNS)

@@ -130,6 +130,9 @@ _SENTENCE = frozenset(
         *("have", "had", "does", "did", "would", "should", "could", "might", "must", "maybe"),
         *("perhaps", "possibly", "cannot", "can't", "doesn't", "don't", "didn't", "wasn't"),
         *("aren't", "won't", "halves", "thirds", "lakh", "crore", "instead", "rather", "unless"),
+        *("negative", "positive", "inverse", "reciprocal", "opposite", "remainder", "excluding"),
+        *("quadrillion", "quintillion", "fourths", "quarters", "fifths", "sixths", "sevenths"),
+        *("eighths", "ninths", "bn", "mil", "approx", "roughly", "nearly", "almost", "around"),
     )
 )
 """Words that are in no unit."""
@@ -292,7 +295,7 @@ def unit(words: str) -> tuple[Unit, Fraction] | None:
         if match["one"]:
             continue
         word, power = match["word"], int(match["power"] or 1)
-        if word.lower() in QUALIFIERS or word.lower() in _SENTENCE:
+        if word.lower() in QUALIFIERS or word.lower() in _SENTENCE or word == "k":
             return None
         seen += 1
         if _singular(word) in NUMBER_WORDS and power == 1:
