@@ -31,7 +31,7 @@ real-study: .venv/ready .venv/smollm2
 	    @echo "no task data at $(DATA): recipes/real/records.yaml is left out")
 
 test: .venv/ready .venv/smollm2 check
-	$(BIN)/pytest --durations=10
+	$(BIN)/pytest --durations=25 --numprocesses 2 --dist loadfile
 
 check: .venv/ready
 	$(BIN)/ruff format --check .

@@ -122,8 +122,8 @@ def _siblings(targets: Sequence[Task], target_MD: np.ndarray) -> dict[str, float
         return dict.fromkeys(MEASURES, 0.0)
     values: dict[str, list[float]] = {name: [] for name in MEASURES}
     for one, other in (halves, halves[::-1]):
-        sets = [[targets[row] for row in rows] for rows in (one, other)]
-        best, _ = _nearest(*sets, target_MD[one], target_MD[other])
+        near, far = ([targets[row] for row in rows] for rows in (one, other))
+        best, _ = _nearest(near, far, target_MD[one], target_MD[other])
         for name in MEASURES:
             values[name] += best[name].value_M.tolist()
     return {name: float(np.quantile(found, 0.9)) for name, found in values.items()}
