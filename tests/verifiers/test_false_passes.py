@@ -80,7 +80,7 @@ def test_nothing_is_close_to_a_list(name: str, atol: str):
     assert grade(code, "def f(n): return [n / 3 + 1e-9] * 3").correct is True
 
 
-@pytest.mark.parametrize("name", CHEATS.keys() - {"one for all"})
+@pytest.mark.parametrize("name", sorted(CHEATS.keys() - {"one for all"}))
 def test_nothing_is_close_to_a_number(name: str):
     code = EVALPLUS.replace("SCALAR", "True").replace("ATOL", "1e-06")
     assert grade(code, CHEATS[name]).correct is False
