@@ -84,7 +84,7 @@ def test_it_is_kept_in_the_run_and_not_changed_on_resuming(tmp_path: Path):
     (tmp_path / "r.yaml").write_text(dump_recipe(made))
     assert load_recipe(tmp_path / "r.yaml") == made
     run = RunDir.open(tmp_path / "run", made)
-    (run.root / "corpus.json").write_text("[]")
+    (run.root / "curriculum.jsonl").write_text("", encoding="utf-8")
     with pytest.raises(UserError, match="differs in answer_marks"):
         RunDir.open(run.root, recipe(), resume=True)
 

@@ -225,6 +225,10 @@ def test_training_and_evaluation_look_before_they_load(
     left = sorted(path for path in run.root.rglob("*") if path.is_file())
     with pytest.raises(UserError, match=r"model\.path: .* holds no weights"):
         stage(job)
-    noted = (".training", "tasks.jsonl")  # the lock, and the ids of what would be evaluated
+    noted = (
+        ".training",
+        ".evaluating",
+        "tasks.jsonl",
+    )  # the locks, and the ids of what would be evaluated
     files = sorted(path for path in run.root.rglob("*") if path.is_file())
     assert [path for path in files if path.name not in noted] == left

@@ -72,7 +72,7 @@ def test_groups_share_the_targets_out():
 
 def test_each_expert_has_the_curriculum_of_its_own_targets(done: Job):
     targets = {task.id: task for task in resolve_target(done.recipe).tasks}
-    owned = [one["targets"] for one in read_json(done.arm("svf")[1].experts)]
+    owned = [one["targets"] for one in read_json(done.arm("svf")[1].experts, list)]
     assert sorted(task_id for ids in owned for task_id in ids) == sorted(targets)
     corpus = load_corpus(done.recipe.corpus, None).tasks
     corpus_ND = embed(corpus, done.recipe.embed, lambda _: None)[:]
@@ -108,7 +108,7 @@ def test_other_tasks_go_to_the_expert_of_the_nearest_target(done: Job):
     vectors = embed([*targets, *others], done.recipe.embed, lambda _: None)[:]
     owner = {
         task_id: f"full/{one['name']}"
-        for one in read_json(done.arm("full")[1].experts)
+        for one in read_json(done.arm("full")[1].experts, list)
         for task_id in one["targets"]
     }
     for task, vector in zip(others, vectors[len(targets) :], strict=True):

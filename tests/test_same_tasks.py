@@ -124,7 +124,8 @@ def test_an_evaluation_goes_on_with_the_tasks_that_it_began_with(job: Job, tmp_p
         list(evaluations(began, models))
     assert str(caught.value) == (
         "benchmark skills/count@5: holds 5 tasks that are not the 4 this run was begun with; "
-        f"restore it, or delete {kept.parent} to evaluate every model on the new ones"
+        f"restore it, or {kept} if that was damaged, or delete {kept.parent} to evaluate every "
+        "model on the new ones"
     )
     shutil.rmtree(kept.parent)
     assert list(evaluations(began, models))

@@ -18,7 +18,7 @@ def recipe(**keys: Any) -> Recipe:
 
 def test_a_run_overwritten_or_deleted_leaves_its_trace(tmp_path: Path):
     run = RunDir.open(tmp_path / "a", recipe())
-    (run.root / "versions.json").write_text("{}", encoding="utf-8")
+    (run.root / "curriculum.jsonl").write_text("", encoding="utf-8")
     assert tried(run.root, recipe()).endswith(": 1 run of 1 recipe.")
     RunDir.open(run.root, recipe(), resume=True)
     assert tried(run.root, recipe()).endswith(": 1 run of 1 recipe.")
@@ -32,6 +32,12 @@ def test_a_run_overwritten_or_deleted_leaves_its_trace(tmp_path: Path):
         "earlier one. The best of several recipes is too good by chance."
     )
     assert ": 1 run of 1 recipe." in tried(tmp_path / "other", recipe(target="aime24"))
+
+
+def test_a_refused_command_and_the_corrected_one_are_one_run(tmp_path: Path):
+    RunDir.open(tmp_path / "a", recipe())
+    RunDir.open(tmp_path / "a", recipe(seed=1))
+    assert tried(tmp_path / "a", recipe()).endswith(": 1 run of 1 recipe.")
 
 
 def test_a_damaged_registry_costs_no_run(tmp_path: Path):

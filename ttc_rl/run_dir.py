@@ -279,6 +279,7 @@ class RunDir:
         overwritten while it runs, or where it is not writable.
         """
         run, begun = RunDir(root), RunDir(root).begun
+        counts = overwrite or not run.recipe.exists()  # a command that was refused counted already
         if begun:
             if overwrite:
                 run_lock.wait_until_free(root)
@@ -304,7 +305,7 @@ class RunDir:
             raise UserError(
                 f"{root}: cannot be written ({error.strerror}); see --run-dir"
             ) from None
-        if overwrite or not begun:
+        if counts:
             tried.note(root, recipe, overwritten=begun)
         return run
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from unsealed import unseal
 
 from eval.analysis import Spending, analyse, equal_compute
 from eval.analysis.behind import over_control, verification_gap
@@ -173,6 +174,7 @@ def test_older_results_are_told_and_not_a_crash(make_run: Any, tmp_path: Path):
     run = make_run(tmp_path / "r", "sums", 1, ARMS)
     path = run.result("sums", "base").with_name("base.tasks.jsonl")
     write_jsonl(path, [{k: v for k, v in row.items() if k != "votes"} for row in read_jsonl(path)])
+    unseal(run.result("sums", "base"))
     assert "older version" in summary(run, run.load_recipe())["analysis"]["sums"]["refused"]
     assert "older version" in write_report(run, run.load_recipe()).read_text()
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from rich.console import Console
+from unsealed import unseal
 
 from eval.compare import compare, summary
 from eval.matrix import diagonal_test
@@ -44,7 +45,9 @@ def test_a_summary_holds_arms_and_paired_differences(make_run: Any, tmp_path: Pa
 def test_results_on_other_tasks_are_not_compared(make_run: Any, tmp_path: Path):
     run = make_run(tmp_path / "r", "sums", 1, ARMS)
     path = run.result("sums", "sift")
-    path.write_text(path.read_text().replace('"tasks_hash": "', '"tasks_hash": "beef'))
+    unseal(path)
+    held = path.read_text(encoding="utf-8")
+    path.write_text(held.replace('"tasks_hash": "', '"tasks_hash": "beef'), encoding="utf-8")
     with pytest.raises(
         UserError, match=r"base.json and .*sift.json hold other tasks \(\w+ and beef"
     ):

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from unsealed import unseal
 
 from eval import charts, page
 from eval.report import headline, write_report
@@ -136,6 +137,7 @@ def test_what_a_model_wrote_is_text_and_not_markup(make_run: Any, tmp_path: Path
     rows[0]["completion"] = "</pre><script>alert(1)</script> {{body}}"
     rows[0]["answer"] = '"><script>alert(2)</script>'
     write_jsonl(path, rows)
+    unseal(run.result("sums", "sift"))
     text = write_report(run, run.load_recipe()).read_text()
     assert "&lt;script&gt;alert(1)&lt;/script&gt; {{body}}" in text
     assert "<script>alert" not in text

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from typer.testing import CliRunner
+from unsealed import unseal
 
 from eval.report import write_report
 from eval.report_verdicts import moved
@@ -29,6 +30,7 @@ def make_old(run: RunDir, model: str, *wrong: int) -> None:
     for index in wrong:
         rows[index]["correct"] = not rows[index]["correct"]
     write_jsonl(path, rows)
+    unseal(run.result("sums", model))
 
 
 def test_a_run_of_the_installed_version_says_nothing(make_run: Any, tmp_path: Path):

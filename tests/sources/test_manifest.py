@@ -44,6 +44,6 @@ def test_a_named_corpus_keeps_its_licence(tmp_path: Path):
 
 
 def test_a_run_leaves_it(undisturbed: Path):
-    (row,) = read_json(undisturbed / "corpus.json")
+    (row,) = read_json(undisturbed / "corpus.json", list)
     assert row["tasks"] == 160
     assert row["skills"]["split"] == "train"

@@ -149,40 +149,57 @@ def _run(command: Sequence[str], say: Callable[[str], None]) -> int:
 
     The command has a process group of its own, so that a terminal's Ctrl-C reaches it once.
     """
-    child = subprocess.Popen(
-        command,
-        env=environment(),
-        stdin=subprocess.DEVNULL,
-        process_group=0,
-        preexec_fn=with_parent(),
-    )
-    with _passed_on(child) as received:
+    passing = _PassedOn()
+    with passing.heeded():
+        child = subprocess.Popen(
+            command,
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            process_group=0,
+            preexec_fn=with_parent(),
+        )
+        passing.to(child)
         code = child.wait()
-    if received:
-        name = signal.Signals(received[0]).name
+    if passing.received:
+        name = signal.Signals(passing.received[0]).name
         say(f"ended by {name}; the same command goes on from there")
-        sys.exit(128 + received[0])
+        sys.exit(128 + passing.received[0])
     return code
 
 
-@contextmanager
-def _passed_on(child: subprocess.Popen[bytes]) -> Iterator[list[int]]:
-    """What this process is told, its child's process group is told; the signals so far."""
-    received: list[int] = []
+class _PassedOn:
+    """What this process is told, its child's process group is told; also what it was told while
+    the child was being started."""
 
-    def pass_on(number: int, _: object) -> None:
-        received.append(number)
-        if child.returncode is None:
-            os.killpg(child.pid, number)
+    def __init__(self) -> None:
+        self.received: list[int] = []
+        self.child: subprocess.Popen[bytes] | None = None
 
-    # What a shell in the background, or nohup, has us ignore stays ignored, here and in the child.
-    heeded = [n for n in (signal.SIGTERM, signal.SIGINT) if signal.getsignal(n) != signal.SIG_IGN]
-    before = {number: signal.signal(number, pass_on) for number in heeded}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    def to(self, child: subprocess.Popen[bytes]) -> None:
+        self.child = child
+        for number in list(self.received):
+            self._tell(number)
+
+    def _tell(self, number: int) -> None:
+        if self.child is not None and self.child.returncode is None:
+            os.killpg(self.child.pid, number)
+
+    @contextmanager
+    def heeded(self) -> Iterator[None]:
+        # What a shell in the background, or nohup, has us ignore stays ignored, in the child too.
+        signals = [
+            n for n in (signal.SIGTERM, signal.SIGINT) if signal.getsignal(n) != signal.SIG_IGN
+        ]
+        before = {number: signal.signal(number, self._hear) for number in signals}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _hear(self, number: int, _: object) -> None:
+        self.received.append(number)
+        self._tell(number)
 
 
 def serve(recipe: Recipe) -> list[str]:
