@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from ttc_rl.run_dir import ArmDir, read_jsonl, sync, write_json, write_jsonl
+from ttc_rl.run_dir import ArmDir, read_jsonl, sha256, sync, write_json, write_jsonl
 
 COMPLETE = "complete.json"
 """Written into a checkpoint after everything else: without it, the checkpoint was cut by a kill.
@@ -22,7 +21,7 @@ def mark_complete(folder: Path, update: int) -> None:
     files = {}
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         sync(path)
-        files[path.relative_to(folder).as_posix()] = _sha256(path)
+        files[path.relative_to(folder).as_posix()] = sha256(path)
     write_json(folder / COMPLETE, {"step": update, "files": files})
 
 
@@ -56,14 +55,9 @@ def _damaged(complete: Path) -> Path | None:
         return complete
     for name, digest in files.items():
         path = complete.parent / name
-        if not path.is_file() or _sha256(path) != digest:
+        if not path.is_file() or sha256(path) != digest:
             return path
     return None
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def forget_after(arm: ArmDir, checkpoint: Path | None, step: int) -> None:
