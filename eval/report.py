@@ -106,7 +106,7 @@ def head(material: Material) -> str:
     first, *others = headline(material.summary)
     lead = f'<p class="lead">{page.text(first)}</p>'
     run = material.run
-    others += list(filter(None, [tried(run.root, run.load_recipe())]))
+    others += list(filter(None, [tried(run.root, material.recipe)]))
     others += base_facts(read_json(run.versions) if run.versions.exists() else {})
     return (
         f"<h1>Test-time curriculum for {page.text(' and '.join(material.targets))}: "

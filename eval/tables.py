@@ -271,23 +271,27 @@ def comparison_markdown(comparison: Mapping[str, Any], *, every_benchmark: bool 
     return "\n".join(table.markdown() for table in tables)
 
 
+def _seed_counts(models: Mapping[str, Mapping[str, Any]]) -> tuple[int, int]:
+    """The fewest and the most seeds that an estimate of a table is over."""
+    counts = {estimate["seeds"] for cells in models.values() for estimate in cells.values()}
+    return min(counts), max(counts)
+
+
 def _seed_count(models: Mapping[str, Mapping[str, Any]]) -> str:
     """`3 seeds`; empty where there is one, so that tasks are what repeats."""
-    counts = sorted({estimate["seeds"] for cells in models.values() for estimate in cells.values()})
-    if counts == [1]:
+    fewest, most = _seed_counts(models)
+    if most == 1:
         return ""
-    return f"{counts[0]} seeds" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} seeds"
+    return f"{most} seeds" if fewest == most else f"{fewest} to {most} seeds"
 
 
 def _seeds(models: Mapping[str, Mapping[str, Any]]) -> str:
     """How many seeds the estimates of a table are over, and of what their intervals tell."""
-    counts = sorted({estimate["seeds"] for cells in models.values() for estimate in cells.values()})
-    if counts == [1]:
+    fewest, most = _seed_counts(models)
+    if most == 1:
         return "1 seed, interval over tasks"
-    if counts[0] == 1:
-        return f"1 to {counts[-1]} seeds, interval over seeds, or over tasks where there is 1"
-    count = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    return f"{count} seeds, interval over seeds"
+    tasks = ", or over tasks where there is 1" if fewest == 1 else ""
+    return f"{_seed_count(models)}, interval over seeds{tasks}"
 
 
 def _retention_table(target: str, retention: Mapping[str, Any]) -> Table:

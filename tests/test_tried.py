@@ -72,7 +72,10 @@ def make_report() -> Any:
             RunDir.open(folder / str(i), recipe(selection={"size": 10 + i})) for i in range(count)
         ]
         material = SimpleNamespace(
-            run=runs[0], targets=["aime25"], summary={"target": "aime25", "benchmarks": {}}
+            run=runs[0],
+            recipe=runs[0].load_recipe(),
+            targets=["aime25"],
+            summary={"target": "aime25", "benchmarks": {}},
         )
         return head(material)  # pyright: ignore[reportArgumentType]
 

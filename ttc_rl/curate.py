@@ -55,8 +55,8 @@ def select(job: Job) -> None:
     check_corpus(job, loaded)
     check_readable(loaded.tasks, job.recipe.max_unreadable)
     targets = read_targets(job)
-    check_readable(together(targets).tasks, job.recipe.max_unreadable)
     target, shares = together(targets), functools.partial(target_shares, targets=targets)
+    check_readable(target.tasks, job.recipe.max_unreadable)
     _say_problems(job, [*loaded.problems, *target.problems])
     job.say(
         f"corpus: {len(loaded.tasks):,} tasks ({loaded.duplicates:,} exact duplicates left out); "

@@ -18,7 +18,6 @@ from typing import Any
 
 from ttc_rl.bounded_post import post
 from ttc_rl.sandbox import wire
-from ttc_rl.sandbox.inside.codec import Unreadable
 from ttc_rl.sandbox.process import Hearing
 from ttc_rl.sandbox.records import CLOCK_FACTOR, Job, Outcome, Stop
 from ttc_rl.schema import whole_text
@@ -28,8 +27,6 @@ VARIABLE = "TTC_RL_SANDBOX_URL"
 FIX = f"start SandboxFusion and set {VARIABLE} to its address, such as http://localhost:8080"
 MAX_BYTES = 256 << 20
 """Of a reply: the output of all trials, in base64."""
-_NO_REPLY = (AttributeError, IndexError, KeyError, TypeError, ValueError, Unreadable)
-"""What reading raises where another than our driver has written."""
 _MAIN = """
 import base64, os, sys, tempfile, types
 package = types.ModuleType("inside"); package.__path__ = []; sys.modules["inside"] = package
@@ -51,11 +48,7 @@ def run(job: Job, stop: Stop) -> Outcome:
     except (OSError, HTTPException, ValueError, RecursionError) as error:  # no JSON: the last two
         told = str(error) or type(error).__name__
         return Outcome((), NAME, "infra_error", f"{endpoint}: {told[:400]}")
-    try:
-        return _read(job, stop, reply)
-    except _NO_REPLY as error:
-        told = f"{endpoint}: the reply is not of our driver ({type(error).__name__}: {error})"
-        return Outcome((), NAME, "infra_error", told[:400])
+    return _read(job, stop, reply)
 
 
 def _request(job: Job, seconds: float) -> dict[str, Any]:
