@@ -43,7 +43,7 @@ check: .venv/ready
 # weights are seen to arrive, colocated and with a server, which is killed too. What torchvision and
 # triton would bring is CUDA's and breaks a CPU torch.
 test-vllm: .venv-vllm/ready
-	VLLM_CPU_KVCACHE_SPACE=1 TORCHDYNAMO_DISABLE=1 PYTHONPATH=. .venv-vllm/bin/python -m pytest \
+	VLLM_CPU_KVCACHE_SPACE=1 TORCHDYNAMO_DISABLE=1 PYTHONPATH=.:eval .venv-vllm/bin/python -m pytest \
 	    tests/test_vllm_engine.py tests/test_vllm_training.py tests/test_vllm_server.py
 
 .venv-vllm/ready: pyproject.toml tests/vllm-overrides.txt

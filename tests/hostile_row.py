@@ -7,9 +7,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from ttc_rl.sandbox import Job, Limits, Sandbox, Trial
 from ttc_rl.schema import Task
 from ttc_rl.verifiers import programs
+from ttc_rl.verifiers.sandbox import Job, Limits, Sandbox, Trial
 
 MEMORY_KB = 60_000
 """How much the grader may grow: caches of the interpreter, not a leak a program."""

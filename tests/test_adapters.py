@@ -9,11 +9,11 @@ from huggingface_hub import ModelCard
 from safetensors.torch import load_file
 
 from ttc_rl.config import AdapterConfig, load_recipe
-from ttc_rl.job import Job, starting_model
-from ttc_rl.pipeline import select, train
 from ttc_rl.run_dir import RunDir, read_jsonl
 from ttc_rl.schema import UserError
-from ttc_rl.train.adapters import loading, peft_config
+from ttc_rl.stages.job import Job, starting_model
+from ttc_rl.stages.run import select, train
+from ttc_rl.train.weights.adapters import loading, peft_config
 
 TINY = Path(__file__).with_name("tiny.yaml")
 LORA = ["train.lora={rank: 3}", "train.trl.learning_rate=1e-2"]

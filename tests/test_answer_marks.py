@@ -6,24 +6,24 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ttc_eval.harness.evaluate import Drawing, evaluate
+from ttc_eval.harness.results import read_cells
+from ttc_eval.harness.score import score
+from ttc_eval.harness.variants import eval_benchmarks
 from whole_replies import END, WholeReplies
 
-from eval.benchmarks import load_benchmark, marked, named_benchmark, resolve_targets
-from eval.harness import Drawing, evaluate
-from eval.results import read_cells
-from eval.score import score
-from eval.variants import eval_benchmarks
 from ttc_rl import verify
 from ttc_rl.config import Recipe, dump_recipe, load_recipe
-from ttc_rl.curriculum import plan, read_curriculum
-from ttc_rl.job import Job, _warmup_replies
-from ttc_rl.marks import KEY
-from ttc_rl.pipeline import select
-from ttc_rl.prompts import TEMPLATES, render
+from ttc_rl.config.marks import KEY
+from ttc_rl.corpus.benchmarks import load_benchmark, marked, named_benchmark, resolve_targets
 from ttc_rl.run_dir import ArmDir, RunDir, read_jsonl
+from ttc_rl.sampling.prompts import TEMPLATES, render
 from ttc_rl.schema import Completion, Task, UserError
-from ttc_rl.train.examples import blind, gold_reply
-from ttc_rl.train.ledger import Ledger
+from ttc_rl.selection.less.examples import blind, gold_reply
+from ttc_rl.stages.job import Job, _warmup_replies
+from ttc_rl.stages.run import select
+from ttc_rl.train.curriculum import plan, read_curriculum
+from ttc_rl.train.methods.grpo_reward import Ledger
 
 TREE: dict[str, Any] = {"model": "m", "corpus": ["math-train"], "target": "math500"}
 

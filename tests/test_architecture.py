@@ -9,7 +9,8 @@ import pytest
 import ttc_rl
 
 ROOT = Path(__file__).parent.parent
-LIGHT = ("schema", "config", "metrics", "verifiers", "selection", "overlap", "sources", "run_dir")
+LIGHT = ("schema", "config", "metrics", "verifiers", "selection", "run_dir")
+LIGHT += ("corpus.overlap", "corpus.sources", "corpus.benchmarks")
 HEAVY = ("torch", "transformers", "trl", "vllm", "datasets", "sentence_transformers", "sympy")
 
 

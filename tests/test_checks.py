@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from transformers import AutoTokenizer, BertConfig
 
-from ttc_rl import pipeline
-from ttc_rl.checks import check_files, check_run
 from ttc_rl.config import PretrainConfig, Recipe, load_recipe
-from ttc_rl.job import Job
 from ttc_rl.run_dir import RunDir
 from ttc_rl.schema import UserError
-from ttc_rl.train.pretrain import base_model
+from ttc_rl.stages import run as pipeline
+from ttc_rl.stages.checks import check_files, check_run
+from ttc_rl.stages.job import Job
+from ttc_rl.train.tiny_model import base_model
 
 SMALL = PretrainConfig(hidden=16, layers=1, heads=2, mlp=16, skills=None, max_steps=0)
 CONTEXT = 4096

@@ -36,7 +36,7 @@ def said(*arguments: str, cwd: Path | None = None) -> str:
 def test_help_and_typos_answer_without_loading_anything_heavy(arguments: list[str]):
     arguments = [str(Path("recipes/quickstart.yaml")) if a == "RECIPE" else a for a in arguments]
     code = (
-        "import sys; from ttc_rl.cli import main\n"
+        "import sys; from ttc_rl.cli.app import main\n"
         f"sys.argv = ['ttc-rl', *{arguments!r}]\n"
         "try:\n    main()\n"
         f"except SystemExit:\n    print('loaded', [m for m in {HEAVY!r} if m in sys.modules])"
@@ -192,7 +192,7 @@ def test_a_closed_output_is_one_line(tmp_path: Path, files: tuple[Path, Path]):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_is_told_with_what_was_kept_and_how_to_go_on(tmp_path: Path, number: int):
     code = (
-        "import os, sys, time, ttc_rl.cli as cli\n"
+        "import os, sys, time, ttc_rl.cli.app as cli\n"
         "cli.opened.append('runs/r')\n"
         f"cli.app = lambda: os.kill(os.getpid(), {int(number)}) or time.sleep(9)\n"
         "cli.main()\n"
@@ -210,7 +210,7 @@ def test_a_signal_is_told_with_what_was_kept_and_how_to_go_on(tmp_path: Path, nu
 )
 def test_a_place_that_cannot_be_written_is_one_line(number: int, told: str):
     code = (
-        "import ttc_rl.cli as cli\n"
+        "import ttc_rl.cli.app as cli\n"
         f"def app(): raise OSError({number}, 'refused', '/cache/models/x')\n"
         "cli.app = app\n"
         "cli.main()\n"

@@ -1,9 +1,9 @@
 import pytest
 
-from ttc_rl.compute import Spent
 from ttc_rl.config import TrainConfig
-from ttc_rl.curriculum import charged, plan
+from ttc_rl.metrics.flops import Spent
 from ttc_rl.schema import UserError
+from ttc_rl.train.curriculum import charged, plan
 
 
 def test_every_epoch_keeps_the_order_and_the_last_step_is_filled_from_the_start():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ttc_rl.cli import main
+from ttc_rl.cli.app import main
 
 TINY = str(Path(__file__).with_name("tiny.yaml"))
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from ttc_rl.config import load_recipe
-from ttc_rl.job import Job
-from ttc_rl.pipeline import report, run_all, select, train
 from ttc_rl.run_dir import RunDir, read_json, read_jsonl
 from ttc_rl.schema import UserError
+from ttc_rl.stages.job import Job
+from ttc_rl.stages.run import report, run_all, select, train
 
 TINY = Path(__file__).with_name("tiny.yaml")
 SKILLS = "{skills: {split: train, seed: 9, tasks_per_family: 6, families: [count, sort]}}"

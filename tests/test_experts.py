@@ -9,15 +9,12 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from ttc_eval.compare.spending import arm_spending
 
-from eval.analysis.spending import arm_spending
-from eval.benchmarks import resolve_target
-from ttc_rl import experts
 from ttc_rl.config import Recipe, load_recipe
+from ttc_rl.corpus.benchmarks import resolve_target
+from ttc_rl.corpus.sources import load_corpus
 from ttc_rl.embed import embed
-from ttc_rl.experts import POPULATION, check_mix, cross_entropy, fingerprint, folders, route
-from ttc_rl.job import Job, starting_model
-from ttc_rl.pipeline import evaluate, report, select, train
 from ttc_rl.run_dir import RunDir, read_json, read_jsonl
 from ttc_rl.sampling import Decoding
 from ttc_rl.sampling.engine import Adapters
@@ -25,8 +22,11 @@ from ttc_rl.sampling.generate import GenerateCompleter
 from ttc_rl.schema import Completion, Task, UserError, Verdict
 from ttc_rl.selection import select as sift
 from ttc_rl.selection.groups import target_groups
-from ttc_rl.sources import load_corpus
-from ttc_rl.train.experts import Mixture, whole_model
+from ttc_rl.stages import experts
+from ttc_rl.stages.experts import POPULATION, check_mix, cross_entropy, fingerprint, folders, route
+from ttc_rl.stages.job import Job, starting_model
+from ttc_rl.stages.run import evaluate, report, select, train
+from ttc_rl.train.weights.mixture import Mixture, whole_model
 from ttc_rl.verifiers.majority import majority
 
 TINY = Path(__file__).with_name("tiny.yaml")

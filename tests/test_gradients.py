@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from ttc_rl.achievability import Group
 from ttc_rl.config import LessConfig, load_recipe
+from ttc_rl.corpus.skills import make_skills
+from ttc_rl.sampling.groups import Group
 from ttc_rl.schema import Task, UserError
 from ttc_rl.selection.influence import Influence, scores
-from ttc_rl.sources.skills import make_skills
-from ttc_rl.train.examples import blind, gold_reply, policy, supervised, voted, voted_reply
-from ttc_rl.train.gradients import (
+from ttc_rl.selection.less.examples import blind, gold_reply, policy, supervised, voted, voted_reply
+from ttc_rl.selection.less.gradients import (
     Differentiable,
     Moments,
     Sketch,
@@ -21,8 +21,8 @@ from ttc_rl.train.gradients import (
     num_parameters,
     sketched,
 )
-from ttc_rl.train.pretrain import base_model
-from ttc_rl.train.warmup import warm_up
+from ttc_rl.selection.less.warmup import warm_up
+from ttc_rl.train.tiny_model import base_model
 
 RECIPE = load_recipe(Path(__file__).parent / "tiny.yaml")
 

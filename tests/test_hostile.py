@@ -8,11 +8,11 @@ import pytest
 from hostile_server import hostile
 
 from ttc_rl.config import EngineConfig
-from ttc_rl.endpoint import Endpoint, Unreachable
 from ttc_rl.sampling import Decoding
 from ttc_rl.sampling.served import ServedCompleter
-from ttc_rl.sandbox import Job, Sandbox, Trial, remote
 from ttc_rl.schema import UserError
+from ttc_rl.system.endpoint import Endpoint, Unreachable
+from ttc_rl.verifiers.sandbox import Job, Sandbox, Trial, remote
 
 OK = b"HTTP/1.1 200 OK\r\n"
 

@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ttc_rl import achievability
-from ttc_rl.achievability import fill, posterior_mean, rates_from_meta
 from ttc_rl.config import DifficultyConfig, Recipe, load_recipe
 from ttc_rl.config.sections import merge
-from ttc_rl.inputs import Ask, Inputs, model_inputs
+from ttc_rl.corpus.skills import make_skills
 from ttc_rl.run_dir import RunDir, read_jsonl
+from ttc_rl.sampling import groups
+from ttc_rl.sampling.groups import fill, posterior_mean, rates_from_meta
 from ttc_rl.schema import Task, UserError
 from ttc_rl.selection.influence import order
-from ttc_rl.sources.skills import make_skills
-from ttc_rl.train import gradients
-from ttc_rl.train.pretrain import base_model
+from ttc_rl.selection.less import gradients
+from ttc_rl.stages.inputs import Ask, Inputs, model_inputs
+from ttc_rl.train.tiny_model import base_model
 
 RECIPE = load_recipe(Path(__file__).parent / "tiny.yaml")
 DEV = {"skills": {"split": "pretrain", "tasks_per_family": 5, "families": ["count"]}}
@@ -92,7 +92,7 @@ def test_killed_after_every_write_it_goes_on_and_ends_the_same(
 ):
     whole = model_inputs(ask(name))
     monkeypatch.setattr(gradients, "CHUNK", 10)
-    for module, write in ((achievability, "append_jsonl"), (gradients, "_save")):
+    for module, write in ((groups, "append_jsonl"), (gradients, "_save")):
         monkeypatch.setattr(module, write, killing(getattr(module, write)))
     found, kills = None, 0
     while found is None:

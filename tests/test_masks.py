@@ -7,11 +7,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ttc_rl.config import TrainConfig, load_recipe
-from ttc_rl.job import Job, starting_model
-from ttc_rl.pipeline import select, train
 from ttc_rl.run_dir import RunDir
 from ttc_rl.schema import UserError
-from ttc_rl.train.patches import make_patch, places_in
+from ttc_rl.stages.job import Job, starting_model
+from ttc_rl.stages.run import select, train
+from ttc_rl.train.weights.patches import make_patch, places_in
 
 TINY = Path(__file__).with_name("tiny.yaml")
 

@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM
 
 from ttc_rl.run_dir import read_json
 from ttc_rl.schema import UserError
-from ttc_rl.train.patches import apply_patch, gaps_of, make_patch, places_of
+from ttc_rl.train.weights.patches import apply_patch, gaps_of, make_patch, places_of
 
 
 @given(st.sets(st.integers(0, 5000)))

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from ttc_rl.achievability import Group
 from ttc_rl.config import PreflightConfig, Recipe
 from ttc_rl.metrics.power import Spread
-from ttc_rl.preflight import judge, majority_gap, resolvable, spread
 from ttc_rl.run_dir import read_json
+from ttc_rl.sampling.groups import Group
 from ttc_rl.schema import Task
+from ttc_rl.stages.preflight import judge, majority_gap, resolvable, spread
 
 TINY = str(Path(__file__).parent / "tiny.yaml")
 TASK = Task("math", "1 + 2", "3", id="t")

@@ -9,7 +9,7 @@ import pytest
 from rich.markdown import Markdown
 from rich.table import Table
 
-from ttc_rl.printable import Terminal, in_markdown
+from ttc_rl.system.printable import Terminal, in_markdown
 
 CLEAR = "\x1b[2Jgone"
 
@@ -53,7 +53,7 @@ def test_a_locale_other_than_utf8_changes_nothing(tmp_path: Path):
     file.write_text(f"{row}\n", encoding="utf-8")
     said = [
         subprocess.run(
-            [sys.executable, "-c", "import sys; from ttc_rl.cli import main; main()",
+            [sys.executable, "-c", "import sys; from ttc_rl.cli.app import main; main()",
              "corpus", str(file)],
             env={"LC_ALL": locale, "PYTHONUTF8": "0", "PYTHONIOENCODING": "utf-8", "PATH": ""},
             capture_output=True, check=True,

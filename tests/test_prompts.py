@@ -2,7 +2,7 @@
 
 import pytest
 
-from ttc_rl.prompts import TEMPLATES, as_messages, render
+from ttc_rl.sampling.prompts import TEMPLATES, as_messages, render
 from ttc_rl.schema import Task, UserError
 
 

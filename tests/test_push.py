@@ -17,9 +17,9 @@ from http_reply import JsonHandler
 from huggingface_hub import ModelCard
 
 from ttc_rl.config import load_recipe
-from ttc_rl.push import push
 from ttc_rl.run_dir import RunDir, read_json, read_jsonl
 from ttc_rl.schema import UserError
+from ttc_rl.stages.publishing import push
 
 
 class Hub(ThreadingHTTPServer):

@@ -8,7 +8,7 @@ import pytest
 from typer.main import get_command
 
 from ttc_rl import Task, load_tasks, maj_at_k, pass_at_k, select, verify, verify_many
-from ttc_rl.cli import app
+from ttc_rl.cli.app import app
 from ttc_rl.config import load_recipe
 
 README = Path("README.md").read_text(encoding="utf-8")

@@ -4,15 +4,15 @@ import re
 from pathlib import Path
 
 import pytest
+from ttc_eval.report.sections.plan import target_size
 
-from eval.benchmark_config import load_config
-from eval.benchmarks import address
-from eval.report_plan import target_size
-from ttc_rl.budget import Assumed, budget
 from ttc_rl.config import load_recipe
+from ttc_rl.corpus.benchmark_config import load_config
+from ttc_rl.corpus.benchmarks import address
+from ttc_rl.corpus.sources import catalog, resolve_source
 from ttc_rl.launch import Launch
+from ttc_rl.launch.budget import Assumed, budget
 from ttc_rl.launch.start import start
-from ttc_rl.sources import catalog, resolve_source
 
 ROOT = Path(__file__).parent.parent / "recipes"
 ALL = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.yaml"))

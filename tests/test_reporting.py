@@ -9,15 +9,15 @@ from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK,
 
 from ttc_rl.config import load_recipe
 from ttc_rl.config.trl_fields import integrations
-from ttc_rl.curriculum import plan
-from ttc_rl.job import Job, check_extras
-from ttc_rl.pipeline import select, train
 from ttc_rl.run_dir import ArmDir, RunDir, read_jsonl
 from ttc_rl.schema import UserError
-from ttc_rl.tracking import run_name
-from ttc_rl.train import ledger
+from ttc_rl.stages.job import Job, check_extras
+from ttc_rl.stages.run import select, train
+from ttc_rl.tracking.wandb_run import run_name
+from ttc_rl.train.curriculum import plan
+from ttc_rl.train.methods import grpo_reward as ledger
+from ttc_rl.train.methods.grpo_config import grpo_config
 from ttc_rl.train.reporting import own_reporters
-from ttc_rl.train.trl_config import grpo_config
 
 TINY = Path(__file__).with_name("tiny.yaml")
 DEV = "train.dev={every: 4, tasks: 4, samples: 1}"

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from ttc_rl.config import TrainConfig
-from ttc_rl.rewards import EPSILON, pass_at_k_advantages, reward, shuffled_golds
 from ttc_rl.schema import Task, UserError, Verdict
+from ttc_rl.train.rewards import EPSILON, pass_at_k_advantages, reward, shuffled_golds
 from ttc_rl.verifiers import verify
 
 WRONG, RIGHT, SILENT = Verdict(False, "3"), Verdict(True, "2"), Verdict(False, status="no_answer")

@@ -21,10 +21,10 @@ import pytest
 from urllib3.util.retry import Retry
 
 from ttc_rl.config import load_recipe
-from ttc_rl.job import Job
-from ttc_rl.pipeline import select, train
 from ttc_rl.run_dir import RunDir, read_jsonl
 from ttc_rl.schema import UserError
+from ttc_rl.stages.job import Job
+from ttc_rl.stages.run import select, train
 
 TINY = Path(__file__).with_name("tiny.yaml")
 STEPS = 8
@@ -116,7 +116,7 @@ def trl_without_vllm(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         "sync_weights",
         lambda self: self.vllm_client.reset_prefix_cache(),
     )
-    monkeypatch.setattr("ttc_rl.pipeline.check_extras", lambda recipe: None)
+    monkeypatch.setattr("ttc_rl.stages.run.check_extras", lambda recipe: None)
     pauses: list[float] = []
     backoff = Retry.get_backoff_time
 

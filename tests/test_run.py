@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from ttc_rl.config import load_recipe
-from ttc_rl.curriculum import plan
 from ttc_rl.run_dir import RunDir, read_json, read_jsonl
-from ttc_rl.train.ledger import ROLLOUTS
+from ttc_rl.train.curriculum import plan
+from ttc_rl.train.methods.grpo_reward import ROLLOUTS
 
 RECIPE = Path(__file__).parent / "tiny.yaml"
 

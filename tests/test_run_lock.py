@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 
 from ttc_rl.config import Recipe
-from ttc_rl.job import Job
-from ttc_rl.pipeline import evaluate
 from ttc_rl.run_dir import RunDir
-from ttc_rl.run_lock import NAME, evaluating, training, wait_until_free
 from ttc_rl.schema import UserError
+from ttc_rl.stages.job import Job
+from ttc_rl.stages.run import evaluate
+from ttc_rl.system.lock import NAME, evaluating, training, wait_until_free
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from ttc_rl.run_lock import training
+from ttc_rl.system.lock import training
 with training(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(600)
@@ -58,7 +58,7 @@ def test_a_run_in_training_is_not_overwritten(
     (tmp_path / "recipe.yaml").write_text("seed: 0\n")
     (tmp_path / "summary.json").write_text("{}")
     monkeypatch.setattr(
-        "ttc_rl.run_dir.run_lock.wait_until_free", lambda root: wait_until_free(root, 0.1)
+        "ttc_rl.run_dir.lock.wait_until_free", lambda root: wait_until_free(root, 0.1)
     )
     with pytest.raises(UserError, match="trains in this run folder"):
         RunDir.open(tmp_path, recipe, overwrite=True)

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from ttc_rl import pipeline
 from ttc_rl.config import load_recipe
-from ttc_rl.curate import select
-from ttc_rl.evaluation import Models, evaluations
-from ttc_rl.job import Job
-from ttc_rl.preflight import _evaluation_size
 from ttc_rl.run_dir import RunDir
 from ttc_rl.schema import UserError
+from ttc_rl.stages import run as pipeline
+from ttc_rl.stages.evaluating import Models, evaluations
+from ttc_rl.stages.job import Job
+from ttc_rl.stages.preflight import _evaluation_size
+from ttc_rl.stages.selecting import select
 
 
 def write_tasks(path: Path, count: int, start: int) -> Path:

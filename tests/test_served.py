@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from chat_server import ChatServer
+from ttc_eval.harness.evaluate import Drawing, evaluate
 
-from eval.harness import Drawing, evaluate
 from ttc_rl.config import EngineConfig
 from ttc_rl.run_dir import read_jsonl
 from ttc_rl.sampling import Decoding, load_completer

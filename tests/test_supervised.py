@@ -5,16 +5,16 @@ from pathlib import Path
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from ttc_eval.report.base_model import base_facts
 
-from eval.base_model import base_facts
-from ttc_rl import job as job_module
 from ttc_rl.config import EverydayConfig, Recipe, WarmupConfig
-from ttc_rl.job import starting_model
+from ttc_rl.corpus.everyday import make_everyday
 from ttc_rl.run_dir import read_json
 from ttc_rl.schema import UserError
-from ttc_rl.sources.everyday import make_everyday
-from ttc_rl.train import supervised
-from ttc_rl.train.supervised import Reply, warmed_up, warmup_of
+from ttc_rl.stages import job as job_module
+from ttc_rl.stages.job import starting_model
+from ttc_rl.train.methods import supervised
+from ttc_rl.train.methods.supervised import Reply, warmed_up, warmup_of
 
 FAMILIES = ["largest", "smallest"]
 CONFIG = WarmupConfig(tasks=32, epochs=6, learning_rate=3e-3)

@@ -9,13 +9,13 @@ from safetensors.torch import load_file
 from torch import nn
 
 from ttc_rl.config import SvfConfig, TrainConfig, load_recipe
-from ttc_rl.job import Job, starting_model
-from ttc_rl.pipeline import select, train
 from ttc_rl.run_dir import RunDir, read_jsonl
 from ttc_rl.schema import UserError
-from ttc_rl.train.adapters import peft_config
+from ttc_rl.stages.job import Job, starting_model
+from ttc_rl.stages.run import select, train
 from ttc_rl.train.callbacks import Progress
-from ttc_rl.train.svf import SvfLayer, SvfPeftConfig
+from ttc_rl.train.weights.adapters import peft_config
+from ttc_rl.train.weights.svf import SvfLayer, SvfPeftConfig
 
 TINY = Path(__file__).with_name("tiny.yaml")
 SHAPES = [(7, 4), (4, 7), (5, 5)]

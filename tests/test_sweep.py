@@ -4,9 +4,9 @@ from typing import IO
 
 import pytest
 
-from ttc_rl import sweep
 from ttc_rl.config import Recipe, load_recipe
 from ttc_rl.schema import UserError
+from ttc_rl.stages import sweep
 
 GRID = {"target": ["skills/cipher", "skills/ends"], "seed": [0, 1]}
 

@@ -11,10 +11,10 @@ from ruamel.yaml import YAML
 from wandb_records import finished
 
 from ttc_rl.config import Recipe, load_recipe
-from ttc_rl.job import Job
-from ttc_rl.pipeline import select, train
 from ttc_rl.run_dir import ArmDir, RunDir, read_jsonl
-from ttc_rl.tracking import log_results, log_training, tracked
+from ttc_rl.stages.job import Job
+from ttc_rl.stages.run import select, train
+from ttc_rl.tracking.wandb_run import log_results, log_training, tracked
 
 TINY = Path(__file__).with_name("tiny.yaml")
 pytestmark = pytest.mark.filterwarnings("default")  # wandb's own

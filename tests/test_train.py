@@ -7,16 +7,16 @@ import pytest
 from whole_replies import END, WholeReplies
 
 from ttc_rl.config import PretrainConfig, Recipe, SkillsConfig
-from ttc_rl.curriculum import plan
-from ttc_rl.job import Job
+from ttc_rl.corpus.skills import make_skills
 from ttc_rl.run_dir import ArmDir, RunDir
 from ttc_rl.sampling import Decoding
 from ttc_rl.sampling.generate import GenerateCompleter
 from ttc_rl.schema import Task, UserError
-from ttc_rl.sources.skills import make_skills
-from ttc_rl.train.ledger import Ledger
-from ttc_rl.train.pretrain import base_model, byte_tokenizer, word_tokenizer
-from ttc_rl.train.trl_config import grpo_config
+from ttc_rl.stages.job import Job
+from ttc_rl.train.curriculum import plan
+from ttc_rl.train.methods.grpo_config import grpo_config
+from ttc_rl.train.methods.grpo_reward import Ledger
+from ttc_rl.train.tiny_model import base_model, byte_tokenizer, word_tokenizer
 from ttc_rl.verifiers import verify_many
 from ttc_rl.verifiers.judge import use_judge
 

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ttc_eval.report.run_page import head
 
-from eval.report import head
 from ttc_rl.config import Recipe
 from ttc_rl.run_dir import RunDir
-from ttc_rl.tried import NAME, tried
+from ttc_rl.system.tried import NAME, tried
 
 
 def recipe(**keys: Any) -> Recipe:

@@ -9,13 +9,13 @@ import pytest
 from whole_replies import END, WholeReplies
 
 from ttc_rl.config import Recipe, SelectionConfig, load_recipe
-from ttc_rl.curriculum import arithmetic, plan, steps_and_padding
-from ttc_rl.job import Job
-from ttc_rl.pipeline import select, train
 from ttc_rl.run_dir import ArmDir, RunDir, read_jsonl
 from ttc_rl.schema import Task, UserError
-from ttc_rl.train.ledger import Ledger
-from ttc_rl.train.trl_config import grpo_config
+from ttc_rl.stages.job import Job
+from ttc_rl.stages.run import select, train
+from ttc_rl.train.curriculum import arithmetic, plan, steps_and_padding
+from ttc_rl.train.methods.grpo_config import grpo_config
+from ttc_rl.train.methods.grpo_reward import Ledger
 
 TINY = Path(__file__).with_name("tiny.yaml")
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from ttc_rl import unfinished
 from ttc_rl.run_dir import ArmDir
-from ttc_rl.unfinished import Unfinished
+from ttc_rl.selection import unfinished
+from ttc_rl.selection.unfinished import Unfinished
 
 
 def picks_two_and_is_killed(selection: Unfinished, said: list[str]) -> None:

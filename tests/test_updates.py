@@ -13,9 +13,9 @@ import pytest
 from pydantic import ValidationError
 
 from ttc_rl.config import Recipe, TrainConfig, load_recipe
-from ttc_rl.curriculum import plan
 from ttc_rl.run_dir import ArmDir, read_json, read_jsonl
-from ttc_rl.train.trl_config import grpo_config
+from ttc_rl.train.curriculum import plan
+from ttc_rl.train.methods.grpo_config import grpo_config
 
 TINY = str(Path(__file__).parent / "tiny.yaml")
 UPDATES = "train.updates_per_step=4"

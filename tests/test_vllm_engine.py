@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from eval.benchmarks import resolve_target
 from ttc_rl.config import EngineConfig, PretrainConfig, SkillsConfig, load_recipe
-from ttc_rl.experts import folders, route, routed
-from ttc_rl.job import Job, starting_model
-from ttc_rl.pipeline import select, train
+from ttc_rl.corpus.benchmarks import resolve_target
+from ttc_rl.corpus.skills import make_skills
 from ttc_rl.run_dir import RunDir, read_jsonl
 from ttc_rl.sampling import Decoding, ModelCompleter, load_completer
 from ttc_rl.sampling.engine import EngineCompleter
 from ttc_rl.schema import Task
-from ttc_rl.sources.skills import make_skills
-from ttc_rl.train.experts import whole_model
+from ttc_rl.stages.experts import folders, route, routed
+from ttc_rl.stages.job import Job, starting_model
+from ttc_rl.stages.run import select, train
+from ttc_rl.train.weights.mixture import whole_model
 
 pytest.importorskip("vllm")
 pytestmark = pytest.mark.filterwarnings("default")  # vLLM's own
@@ -27,7 +27,7 @@ TASKS = make_skills(SkillsConfig(split="test", tasks_per_family=1))[:6]
 
 @pytest.fixture(scope="module")
 def model(cache: Path) -> Path:
-    from ttc_rl.train.pretrain import base_model
+    from ttc_rl.train.tiny_model import base_model
 
     config = PretrainConfig(layers=1, max_steps=60, skills=SkillsConfig(tasks_per_family=20))
     return base_model(config, 0, PROMPTS, lambda _: None)
@@ -69,7 +69,7 @@ def test_a_prompt_that_fills_the_context_is_told(completer: ModelCompleter):
 
 
 def test_the_harness_draws_grades_and_resumes(completer: ModelCompleter, tmp_path: Path):
-    from eval.harness import Drawing, evaluate
+    from ttc_eval.harness.evaluate import Drawing, evaluate
 
     whole = Drawing("skills", TASKS, 4, tmp_path / "whole.jsonl", seed=1)
     evaluate(completer, whole, batch=8)

@@ -25,11 +25,11 @@ import pytest
 import torch
 
 from ttc_rl.config import Recipe, load_recipe
-from ttc_rl.job import Job, starting_model
 from ttc_rl.launch import serve
-from ttc_rl.pipeline import select, train
 from ttc_rl.run_dir import RunDir, read_jsonl
 from ttc_rl.schema import UserError
+from ttc_rl.stages.job import Job, starting_model
+from ttc_rl.stages.run import select, train
 
 pytest.importorskip("vllm")
 pytestmark = [

@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from ttc_rl.config import load_recipe
-from ttc_rl.job import Job
-from ttc_rl.pipeline import select, train
 from ttc_rl.run_dir import RunDir, read_jsonl
 from ttc_rl.schema import UserError
+from ttc_rl.stages.job import Job
+from ttc_rl.stages.run import select, train
 
 pytest.importorskip("vllm")
 pytestmark = pytest.mark.filterwarnings("default")  # vLLM's own

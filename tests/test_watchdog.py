@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from ttc_rl.config import WatchdogConfig, load_recipe
-from ttc_rl.job import Job
-from ttc_rl.pipeline import report, select, train
 from ttc_rl.run_dir import ArmDir, RunDir, read_jsonl
 from ttc_rl.schema import UserError
+from ttc_rl.stages.job import Job
+from ttc_rl.stages.run import report, select, train
 from ttc_rl.train.watchdog import GAP, Signs, Watchdog
 
 TINY = Path(__file__).with_name("tiny.yaml")

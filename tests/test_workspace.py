@@ -14,16 +14,16 @@ from trl.trainer import grpo_trainer
 from typer.testing import CliRunner
 from wandb_records import logged
 
-from ttc_rl.cli import app
+from ttc_rl.cli.app import app
 from ttc_rl.config import Recipe, load_recipe
-from ttc_rl.evaluation import metric_names
-from ttc_rl.job import Job
-from ttc_rl.pipeline import select, train
 from ttc_rl.run_dir import RunDir, read_json
 from ttc_rl.schema import UserError
-from ttc_rl.tracking import log_results, tracked
-from ttc_rl.train import ledger
-from ttc_rl.workspace import CLIPPED, save_workspace, shown
+from ttc_rl.stages.evaluating import metric_names
+from ttc_rl.stages.job import Job
+from ttc_rl.stages.run import select, train
+from ttc_rl.tracking.wandb_run import log_results, tracked
+from ttc_rl.tracking.workspace import CLIPPED, save_workspace, shown
+from ttc_rl.train.methods import grpo_reward as ledger
 
 TINY = Path(__file__).with_name("tiny.yaml")
 FOLLOWING = Path(__file__).parent / "curricula" / "following.yaml"

@@ -7,10 +7,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ttc_rl.corpus.sources import load_tasks
     from ttc_rl.metrics import maj_at_k, pass_at_k
     from ttc_rl.schema import Pick, Task, UserError, Verdict
     from ttc_rl.selection import select
-    from ttc_rl.sources import load_tasks
     from ttc_rl.verifiers import verify, verify_many
 
 __version__ = "0.1.0"
@@ -20,7 +20,7 @@ _HOME = {
     "Task": "schema",
     "UserError": "schema",
     "Verdict": "schema",
-    "load_tasks": "sources",
+    "load_tasks": "corpus.sources",
     "maj_at_k": "metrics",
     "pass_at_k": "metrics",
     "select": "selection",

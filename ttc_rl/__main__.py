@@ -1,3 +1,3 @@
-from ttc_rl.cli import main
+from ttc_rl.cli.app import main
 
 main()

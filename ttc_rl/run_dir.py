@@ -32,9 +32,9 @@ from uuid import uuid4
 
 from filelock import FileLock
 
-from ttc_rl import run_lock, tried
 from ttc_rl.config import Recipe, differences, dump_recipe, load_recipe
 from ttc_rl.schema import UserError
+from ttc_rl.system import lock, tried
 
 RESCORED = ".rescored"
 """Behind a model's name: what `ttc-rl score` made of its samples."""
@@ -42,7 +42,7 @@ NAMED = 5
 """Changed keys that a refused resume names."""
 READ = {
     "recipe.yaml",
-    *run_lock.DOES,
+    *lock.DOES,
     "versions.json",
     "corpus.json",
     "overlap.jsonl",
@@ -59,7 +59,7 @@ SELECT_ANEW = "delete it and {}, and `ttc-rl select RECIPE --resume` makes both 
 """What to do about a file that selection.json vouches for."""
 RECORD_ANEW = "delete {} to take what is there"
 QUEUE = ".queue"
-"""Ends the name of a folder of shared work (eval/work.py): its plan.json is no result."""
+"""Ends the name of a folder of shared work (`work_queue.py`): its plan.json is no result."""
 
 
 @dataclass(frozen=True)
@@ -282,7 +282,7 @@ class RunDir:
         counts = overwrite or not run.recipe.exists()  # a command that was refused counted already
         if begun:
             if overwrite:
-                run_lock.wait_until_free(root)
+                lock.wait_until_free(root)
                 shutil.rmtree(root)
             elif not resume:
                 raise UserError(

@@ -26,11 +26,11 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, GenerationConfig, Qwen3Config
 
-from ttc_rl.prompts import end_ids, prompt_text
+from ttc_rl.corpus.sources import load_tasks
 from ttc_rl.sampling import Decoding
 from ttc_rl.sampling.generate import PAD, GenerateCompleter, _padded
+from ttc_rl.sampling.prompts import end_ids, prompt_text
 from ttc_rl.schema import Task
-from ttc_rl.sources import load_tasks
 from ttc_rl.train.packaged import packaged_model
 
 WIDE = 151_936

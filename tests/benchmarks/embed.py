@@ -20,10 +20,10 @@ import numpy as np
 from sentence_transformers import SentenceTransformer
 
 from ttc_rl.config import EmbedConfig
+from ttc_rl.corpus.sources import load_tasks
 from ttc_rl.embed import embed
 from ttc_rl.embed.encoders import weights_of
 from ttc_rl.selection import posterior_trace, select
-from ttc_rl.sources import load_tasks
 
 CORPORA = ("math_12k", "gsm8k_train", "dapo_math_17k", "mmlu")
 

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from hostile_row import leftovers
 
-from ttc_rl.sandbox import Sandbox, probe
+from ttc_rl.verifiers.sandbox import Sandbox, probe
 
 if __name__ == "__main__":
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 2000

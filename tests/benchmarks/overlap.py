@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ttc_rl import load_tasks
 from ttc_rl.config import EmbedConfig, OverlapConfig
-from ttc_rl.overlap import remove_overlap
+from ttc_rl.corpus.overlap import remove_overlap
 from ttc_rl.schema import Task
 
 DATA = Path(os.environ.get("TTC_RL_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -76,8 +76,8 @@ def main() -> None:
             say(f"  {one.similarity:.2f} {prompts[one.task_id][:150]!r}")
             say(f"       {prompts[one.target_id][:150]!r}")
     if asked.cosine:
+        from ttc_rl.corpus.overlap.near import near_duplicates
         from ttc_rl.embed import embed
-        from ttc_rl.overlap.near import near_duplicates
 
         corpus_ND = embed([task.prompt for task in corpus], EmbedConfig(), say)
         target_MD = embed([task.prompt for task in targets], EmbedConfig(), say)

@@ -20,10 +20,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ttc_rl.sandbox import Sandbox, probe
+from ttc_rl.corpus.sources import load_tasks
 from ttc_rl.schema import Task
-from ttc_rl.sources import load_tasks
 from ttc_rl.verifiers import programs
+from ttc_rl.verifiers.sandbox import Sandbox, probe
 
 PROGRAM = "n = int(input())\nprint(sum(i * i for i in range(n)))\n"
 FILES = (

@@ -34,14 +34,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from eval.benchmark_config import load_config
-from eval.benchmarks import Benchmark, load_benchmark
-from eval.interchange.foreign import Finder, Foreign
-from eval.interchange.human_eval import read as read_human_eval
-from eval.tables import Table
+from ttc_eval.harness.interchange.foreign import Finder, Foreign
+from ttc_eval.harness.interchange.human_eval import read as read_human_eval
+from ttc_eval.report.tables import Table
+
 from ttc_rl.config import SourceConfig
+from ttc_rl.corpus.benchmark_config import load_config
+from ttc_rl.corpus.benchmarks import Benchmark, load_benchmark
+from ttc_rl.corpus.sources import load_source
 from ttc_rl.schema import Task, Verdict
-from ttc_rl.sources import load_source
 from ttc_rl.verifiers import verify_many
 
 DATA = os.environ.get("TTC_RL_DATA", str(Path(__file__).parents[3] / "shared" / "data"))

@@ -25,8 +25,8 @@ import sys
 import time
 from pathlib import Path
 
-from eval.benchmarks import Benchmark, benchmark_from_source
 from ttc_rl.config import Recipe, SourceConfig
+from ttc_rl.corpus.benchmarks import Benchmark, benchmark_from_source
 from ttc_rl.run_dir import RunDir, write_json
 
 K = [1, 8, 16, 64]
@@ -77,14 +77,14 @@ def benchmark(folder: Path) -> Benchmark:
 
 
 def score(folder: Path) -> None:
-    from eval.score import score as grade
+    from ttc_eval.harness.score import score as grade
 
     grade(folder / "base.samples.jsonl", benchmark(folder), k=K)
 
 
 def run_dir(folder: Path) -> RunDir:
     """A run folder around both results, graded where they are not yet."""
-    from eval.score import score as grade
+    from ttc_eval.harness.score import score as grade
 
     recipe = {"model": "m", "corpus": "c.jsonl", "target": str(folder / "tasks.jsonl")}
     run = RunDir.open(folder / "run", Recipe.model_validate(recipe), resume=True)
@@ -101,14 +101,14 @@ def run_dir(folder: Path) -> RunDir:
 
 
 def summary(folder: Path) -> None:
-    from eval.summary import summary as whole
+    from ttc_eval.compare.summary import summary as whole
 
     run = run_dir(folder)
     write_json(run.summary, whole(run, run.load_recipe()))
 
 
 def report(folder: Path) -> None:
-    from eval.report import write_report
+    from ttc_eval.report.run_page import write_report
 
     run = run_dir(folder)
     write_report(run, run.load_recipe())

@@ -30,9 +30,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from hostile_row import HOSTILE, LIMITS, TEST, leftovers
 
-from ttc_rl.sandbox import Sandbox, probe
 from ttc_rl.schema import Task
 from ttc_rl.verifiers import programs
+from ttc_rl.verifiers.sandbox import Sandbox, probe
 
 ROOT = Path(__file__).parents[2]
 EVERY = 20

@@ -28,15 +28,16 @@ from transformers import TrainerCallback
 from trl.trainer.grpo_trainer import GRPOTrainer
 
 from ttc_rl.config import EverydayConfig, PretrainConfig, Recipe, SkillsConfig
-from ttc_rl.curriculum import plan
+from ttc_rl.corpus.everyday import make_everyday
+from ttc_rl.corpus.skills import make_skills
 from ttc_rl.run_dir import ArmDir
 from ttc_rl.schema import Task
-from ttc_rl.sources.everyday import make_everyday
-from ttc_rl.sources.skills import make_skills
-from ttc_rl.train import grpo, ledger
+from ttc_rl.train.curriculum import plan
+from ttc_rl.train.methods import grpo
+from ttc_rl.train.methods import grpo_reward as ledger
+from ttc_rl.train.methods.grpo_config import grpo_config
 from ttc_rl.train.packaged import packaged_model
-from ttc_rl.train.pretrain import base_model
-from ttc_rl.train.trl_config import grpo_config
+from ttc_rl.train.tiny_model import base_model
 from ttc_rl.verifiers import verify_many
 
 PROMPTS = {"exact": "{prompt} =>"}

@@ -7,11 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from ttc_rl.budget import Assumed, budget, shape_of
-from ttc_rl.budget.cost import scorings
-from ttc_rl.budget.memory import trained_parameters
-from ttc_rl.budget.models import known_gpus, known_models
-from ttc_rl.budget.show import arm_rows
 from ttc_rl.config import (
     AdapterConfig,
     ExpertsConfig,
@@ -21,8 +16,13 @@ from ttc_rl.config import (
     SvfConfig,
     TrainConfig,
 )
-from ttc_rl.curriculum import plan
+from ttc_rl.launch.budget import Assumed, budget, shape_of
+from ttc_rl.launch.budget.cost import scorings
+from ttc_rl.launch.budget.memory import trained_parameters
+from ttc_rl.launch.budget.models import known_gpus, known_models
+from ttc_rl.launch.budget.show import arm_rows
 from ttc_rl.schema import UserError
+from ttc_rl.train.curriculum import plan
 
 
 def recipe(model: str = "Qwen/Qwen3-8B", size: int = 10, **train: object) -> Recipe:
@@ -170,7 +170,7 @@ def test_a_batch_that_does_not_divide_is_told(gpus: int, micro: int | None, says
 
 def test_plan_answers_without_loading_anything_heavy():
     code = (
-        "import sys; from ttc_rl.cli import app\n"
+        "import sys; from ttc_rl.cli.app import app\n"
         "try:\n    app(['plan', 'recipes/quickstart.yaml', '--price', '2'])\n"
         "finally:\n    print('loaded', [m for m in ('torch', 'transformers', 'trl', 'datasets')"
         " if m in sys.modules])"
@@ -203,7 +203,8 @@ def test_what_an_adapter_trains_is_what_peft_makes_trainable():
     from peft import get_peft_model
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
-    from ttc_rl.train.adapters import ignore_warnings_of_peft, peft_config
+    from ttc_rl.system.peft_warnings import ignore_warnings_of_peft
+    from ttc_rl.train.weights.adapters import peft_config
 
     ignore_warnings_of_peft()
     shape = shape_of(ModelConfig(pretrain=PretrainConfig()))

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from ttc_rl.config import Recipe
-from ttc_rl.curriculum import Curriculum, Pool, follow, plan
-from ttc_rl.curriculum.achievable import Achievable, in_band, moved
-from ttc_rl.curriculum.belief import STRENGTH, Belief
-from ttc_rl.curriculum.following import Seen
 from ttc_rl.schema import Task, UserError
 from ttc_rl.selection import difficulty, greedy
+from ttc_rl.train.curriculum import Curriculum, Pool, follow, plan
+from ttc_rl.train.curriculum.achievable import Achievable, in_band, moved
+from ttc_rl.train.curriculum.belief import STRENGTH, Belief
+from ttc_rl.train.curriculum.following import Seen
 
 METHODS = ["achievable", "beta", "discover", "difficulty"]
 RNG = np.random.default_rng(0)

@@ -16,15 +16,15 @@ import pytest
 import torch
 
 from ttc_rl.config import GuardConfig, Recipe, load_recipe
-from ttc_rl.curriculum import Curriculum, Plan, Static, plan
-from ttc_rl.job import Job, starting_model
-from ttc_rl.pipeline import select, train
-from ttc_rl.rewards import pass_at_k_advantages
+from ttc_rl.corpus.skills import make_skills
 from ttc_rl.run_dir import ArmDir, RunDir, read_json, read_jsonl
 from ttc_rl.schema import Task
-from ttc_rl.sources.skills import make_skills
-from ttc_rl.train.following import FollowingTrainer, _ShrunkStep
-from ttc_rl.train.grpo import train_grpo
+from ttc_rl.stages.job import Job, starting_model
+from ttc_rl.stages.run import select, train
+from ttc_rl.train.curriculum import Curriculum, Plan, Static, plan
+from ttc_rl.train.methods.grpo import train_grpo
+from ttc_rl.train.methods.grpo_following import FollowingTrainer, _ShrunkStep
+from ttc_rl.train.rewards import pass_at_k_advantages
 
 RECIPE = Path(__file__).with_name("following.yaml")
 
@@ -224,7 +224,7 @@ def test_two_processes_train_on_the_same_curriculum(whole: Path, tmp_path: Path)
         assert [len(ids) for ids in executed(folder)] == [4] * 8
         assert len(metrics(folder)) == 8
         # Whoever chose the tasks had heard both halves of the rewards of the step before.
-        from ttc_rl.curriculum import follow, read_pool
+        from ttc_rl.train.curriculum import follow, read_pool
 
         made = recipe.arm(arm)
         picks = [row["task_id"] for row in read_jsonl(folder / "curriculum.jsonl")]

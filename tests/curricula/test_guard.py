@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ttc_rl.config import GuardConfig
-from ttc_rl.curriculum.guard import Groups, kept, shrink
+from ttc_rl.train.curriculum.guard import Groups, kept, shrink
 
 
 def groups(*successes: int, of: int = 8) -> Groups:

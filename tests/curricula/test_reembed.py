@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM
 
 from ttc_rl.config import EmbedConfig, PretrainConfig
 from ttc_rl.embed.encoders import encode_with, open_encoder
-from ttc_rl.train.pretrain import base_model
+from ttc_rl.train.tiny_model import base_model
 
 TEXTS = ["sort a b c", "write the secret message d e f in code", "c a"]
 POLICY = EmbedConfig(model="policy")

@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 
 from ttc_rl.config import EmbedConfig, SourceConfig
+from ttc_rl.corpus.sources import load_corpus, stream_corpus
 from ttc_rl.embed import embed, open_shards
 from ttc_rl.embed.encoders import text_key
-from ttc_rl.embed_ahead.cluster import ClusterJob, merge, render
+from ttc_rl.launch.embedding_cluster import ClusterJob, merge, render
 from ttc_rl.schema import UserError
-from ttc_rl.sources import load_corpus, stream_corpus
 
 RUN = """
 import sys
 from pathlib import Path
 from ttc_rl.config import EmbedConfig
-from ttc_rl.embed_ahead.cluster import ClusterJob, run_local, submit
+from ttc_rl.launch.embedding_cluster import ClusterJob, run_local, submit
 if __name__ == "__main__":
     corpus, folder, how, tasks = sys.argv[1:]
     job = ClusterJob([corpus], None, EmbedConfig(), None, Path(folder), int(tasks), block=8)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from ttc_rl.cli import main
+from ttc_rl.cli.app import main
 from ttc_rl.config import load_recipe
 from ttc_rl.embed import embed, open_shards
-from ttc_rl.embed_ahead import Ahead, slurm_options
 from ttc_rl.schema import UserError
+from ttc_rl.stages.embedding import Ahead, slurm_options
 
 RECIPE = """
 model: {pretrain: {skills: null, layers: 1}}
@@ -64,7 +64,7 @@ def test_a_recipe_is_embedded_by_its_own_model(tmp_path: Path):
     assert (manifest["model"], manifest["dimensions"]) == ("policy", 64)
     assert "kind {kind}" in manifest["kind_sentence"]
     recipe = load_recipe(tmp_path / "r.yaml", [f"embed.shards={tmp_path / 'out'}"])
-    from ttc_rl.sources import load_corpus
+    from ttc_rl.corpus.sources import load_corpus
 
     said: list[str] = []
     embed(load_corpus(recipe.corpus).tasks, recipe.embed, said.append, policy=ahead.policy)
@@ -119,6 +119,7 @@ def test_slurm_options_are_words_and_numbers():
 
 
 def test_help_loads_nothing_heavy():
-    code = "import sys, ttc_rl.cli; print([m for m in ('torch', 'datatrove') if m in sys.modules])"
+    code = "import sys, ttc_rl.cli.app; "
+    code += "print([m for m in ('torch', 'datatrove') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

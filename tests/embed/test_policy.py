@@ -13,7 +13,7 @@ from ttc_rl.embed import embed
 from ttc_rl.embed.encoders import KIND_SENTENCE
 from ttc_rl.embed.policy import chat_tokenizer, chat_tokens
 from ttc_rl.schema import Task
-from ttc_rl.train.pretrain import base_model
+from ttc_rl.train.tiny_model import base_model
 
 POLICY = EmbedConfig(model="policy", dtype="float32", batch=4)
 TASKS = [

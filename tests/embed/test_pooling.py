@@ -12,7 +12,7 @@ import pytest
 from ttc_rl.config import EmbedConfig, PretrainConfig
 from ttc_rl.embed import embed
 from ttc_rl.schema import Task, UserError
-from ttc_rl.train.pretrain import base_model
+from ttc_rl.train.tiny_model import base_model
 
 TASKS = [Task("math", "2 + 3"), Task("code", "sort the words of a line by their length")]
 HAS_VLLM = importlib.util.find_spec("vllm") is not None

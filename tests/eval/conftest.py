@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ttc_eval.harness.evaluate import evaluate_model
+from ttc_eval.harness.results import Sampling
 
-from eval.benchmarks import Benchmark, benchmark_from_source
-from eval.harness import evaluate_model
-from eval.results import Sampling
 from ttc_rl.config import Recipe, SourceConfig
+from ttc_rl.corpus.benchmarks import Benchmark, benchmark_from_source
 from ttc_rl.run_dir import RunDir
 from ttc_rl.schema import Completion, Task, sample_seed
 

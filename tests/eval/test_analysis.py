@@ -6,17 +6,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ttc_eval.compare import Spending, analyse, equal_compute
+from ttc_eval.compare.behind import over_control, verification_gap
+from ttc_eval.compare.diversity import distinct_at_k, entropy
+from ttc_eval.compare.equal_compute import break_even
+from ttc_eval.compare.latent import latent
+from ttc_eval.compare.spending import num_parameters
+from ttc_eval.compare.summary import summary
+from ttc_eval.report.run_page import write_report
+from ttc_eval.report.sections.analysis import analysis
 from unsealed import unseal
 
-from eval.analysis import Spending, analyse, equal_compute
-from eval.analysis.behind import over_control, verification_gap
-from eval.analysis.diversity import distinct_at_k, entropy
-from eval.analysis.equal_compute import break_even
-from eval.analysis.latent import latent
-from eval.analysis.spending import num_parameters
-from eval.report import write_report
-from eval.report_analysis import analysis
-from eval.summary import summary
 from ttc_rl.run_dir import read_json, read_jsonl, write_json, write_jsonl
 
 N = 8

@@ -3,9 +3,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ttc_eval.harness.variants import eval_benchmarks
 
-from eval import benchmark_config
-from eval.benchmarks import (
+from ttc_rl.config import Recipe
+from ttc_rl.corpus import benchmark_config
+from ttc_rl.corpus.benchmarks import (
     Benchmark,
     load_benchmark,
     resolve_target,
@@ -13,9 +15,7 @@ from eval.benchmarks import (
     target_name,
     target_shares,
 )
-from eval.variants import eval_benchmarks
-from ttc_rl.config import Recipe
-from ttc_rl.prompts import render
+from ttc_rl.sampling.prompts import render
 from ttc_rl.schema import UserError
 
 

@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
-
-from eval.carried import changed, retained
-from eval.flips import flips, mcnemar
+from ttc_eval.compare.carried import changed, retained
+from ttc_eval.compare.flips import flips, mcnemar
 
 AVG = dict.fromkeys(("t", "t~x", "other", "same"), "avg@4")
 

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 from rich.console import Console
+from ttc_eval.compare.matrix import diagonal_test
+from ttc_eval.compare.runs import compare, summary
+from ttc_eval.compare.summary import in_order
+from ttc_eval.harness.results import per_task
+from ttc_eval.report.tables import comparison_markdown, points, share, summary_tables
 from unsealed import unseal
 
-from eval.compare import compare, summary
-from eval.matrix import diagonal_test
-from eval.results import per_task
-from eval.summary import in_order
-from eval.tables import comparison_markdown, points, share, summary_tables
 from ttc_rl.metrics import paired_difference, t_interval
 from ttc_rl.schema import UserError
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from ttc_rl.config import Recipe, dump_recipe
-from ttc_rl.evaluation import evaluated, gpu_shares, pace_line
-from ttc_rl.job import Job
-from ttc_rl.pipeline import evaluate
 from ttc_rl.run_dir import RunDir, read_json
 from ttc_rl.schema import UserError
+from ttc_rl.stages.evaluating import evaluated, gpu_shares, pace_line
+from ttc_rl.stages.job import Job
+from ttc_rl.stages.run import evaluate
 
 TREE = {
     "model": {

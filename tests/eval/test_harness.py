@@ -6,10 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from eval.benchmarks import Benchmark
-from eval.harness import Drawing, drawings, drop_repeats, evaluate, evaluate_model
-from eval.results import (
+from ttc_eval.harness.evaluate import Drawing, drawings, drop_repeats, evaluate, evaluate_model
+from ttc_eval.harness.results import (
     Sampling,
     complete_rows,
     per_task,
@@ -18,7 +16,9 @@ from eval.results import (
     resolve_sampling,
     summarise,
 )
+
 from ttc_rl.config import EvalConfig, SamplingConfig
+from ttc_rl.corpus.benchmarks import Benchmark
 from ttc_rl.run_dir import RunDir, read_json, read_jsonl
 from ttc_rl.schema import Task, Undrawn, UserError
 

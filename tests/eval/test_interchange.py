@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ttc_eval.harness.evaluate import evaluate_model
+from ttc_eval.harness.interchange import WRITERS, export, read_samples, sniff
+from ttc_eval.harness.interchange.foreign import Finder, Foreign
+from ttc_eval.harness.results import Sampling
+from ttc_eval.harness.score import score
 
-from eval.benchmarks import Benchmark
-from eval.harness import evaluate_model
-from eval.interchange import WRITERS, export, read_samples, sniff
-from eval.interchange.foreign import Finder, Foreign
-from eval.results import Sampling
-from eval.score import score
 from ttc_rl.config import Recipe
+from ttc_rl.corpus.benchmarks import Benchmark
 from ttc_rl.run_dir import RunDir, read_json, read_jsonl, write_jsonl
 from ttc_rl.schema import Task, UserError
 
@@ -90,8 +90,8 @@ def test_a_program_is_written_beside_what_the_model_wrote(tmp_path: Path, sums: 
     scored = score(path, Benchmark("inc", [INC]))
     (row,) = read_jsonl(scored.samples_path)
     assert row["correct"] is True
-    from eval.interchange import human_eval
-    from eval.interchange.foreign import Exported
+    from ttc_eval.harness.interchange import human_eval
+    from ttc_eval.harness.interchange.foreign import Exported
 
     human_eval.write(Exported(Benchmark("inc", [INC]), "m", [[row]]), path)
     (row,) = read_jsonl(path)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from eval.benchmark_config import BenchmarkConfig
-from eval.parts import Address, address, drawn, narrowed, shown
+from ttc_rl.corpus.addresses import Address, address, drawn, narrowed, shown
+from ttc_rl.corpus.benchmark_config import BenchmarkConfig
 from ttc_rl.schema import Task, UserError
 
 CONFIG = BenchmarkConfig.model_validate(

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from eval.benchmark_config import benchmark_names, load_config
-from eval.benchmarks import load_benchmark
 from ttc_rl.config import Recipe
-from ttc_rl.job import Job
-from ttc_rl.pipeline import evaluate, read_summary, report
+from ttc_rl.corpus.benchmark_config import benchmark_names, load_config
+from ttc_rl.corpus.benchmarks import load_benchmark
+from ttc_rl.corpus.skills import SKILLS
 from ttc_rl.run_dir import RunDir
-from ttc_rl.sources.skills import SKILLS
+from ttc_rl.stages.job import Job
+from ttc_rl.stages.run import evaluate, read_summary, report
 
 NAMES = [
     name

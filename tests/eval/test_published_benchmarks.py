@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from ttc_eval.report.benchmark_text import benchmark_table, describe, kind
 
-from eval.benchmark_config import FOLDER, benchmark_names, load_config
-from eval.benchmarks import load_benchmark
-from eval.describe import benchmark_table, describe, kind
+from ttc_rl.corpus.benchmark_config import FOLDER, benchmark_names, load_config
+from ttc_rl.corpus.benchmarks import load_benchmark
+from ttc_rl.corpus.rows import RowReader
 from ttc_rl.schema import Task, UserError
-from ttc_rl.sources.rows import RowReader
 from ttc_rl.verifiers import verify_many
 from ttc_rl.verifiers.golds import check_golds
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from eval.benchmarks import load_benchmark
+from ttc_rl.corpus.benchmarks import load_benchmark
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "published.py"
 

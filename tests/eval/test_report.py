@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ttc_eval.harness.results import numbered_rows
+from ttc_eval.report import charts, page
+from ttc_eval.report.run_page import headline, write_report
+from ttc_eval.report.sections.training import running_mean
 from unsealed import unseal
 
-from eval import charts, page
-from eval.report import headline, write_report
-from eval.report_training import running_mean
-from eval.results import numbered_rows
 from ttc_rl.config import Recipe
 from ttc_rl.run_dir import RunDir, read_json, write_json, write_jsonl
 

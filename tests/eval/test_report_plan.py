@@ -5,8 +5,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from ttc_eval.report.sections.plan import audit, audit_rows, foreseen, target_size
 
-from eval.report_plan import audit, audit_rows, foreseen, target_size
 from ttc_rl.config import Recipe, load_recipe
 from ttc_rl.run_dir import RunDir, read_jsonl
 

@@ -5,13 +5,13 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+from ttc_eval.harness.results import numbered_rows
+from ttc_eval.report.run_page import write_report
+from ttc_eval.report.sections.verdicts import moved
 from typer.testing import CliRunner
 from unsealed import unseal
 
-from eval.report import write_report
-from eval.report_verdicts import moved
-from eval.results import numbered_rows
-from ttc_rl.cli import app
+from ttc_rl.cli.app import app
 from ttc_rl.run_dir import RunDir, write_jsonl
 from ttc_rl.verifiers.fingerprint import fingerprint
 

@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ttc_eval.harness.evaluate import Drawing, evaluate
+from ttc_eval.harness.results import summarise
+from ttc_eval.harness.score import score
+from ttc_eval.report.tables import result_table
 
-from eval.benchmarks import Benchmark
-from eval.harness import Drawing, evaluate
-from eval.results import summarise
-from eval.score import score
-from eval.tables import result_table
+from ttc_rl.corpus.benchmarks import Benchmark
 from ttc_rl.run_dir import read_json, read_jsonl, write_jsonl
 from ttc_rl.schema import UserError
 
@@ -131,7 +131,7 @@ def test_many_chunks_give_what_one_gives(
     path = tmp_path / "base.samples.jsonl"
     evaluate(guesser, Drawing("sums", sums.tasks, 4, path))
     once = score(path, sums, k=[1, 4], out=tmp_path / "once")
-    monkeypatch.setattr("eval.score.AT_ONCE", 4)
+    monkeypatch.setattr("ttc_eval.harness.score.AT_ONCE", 4)
     often = score(path, sums, k=[1, 4], out=tmp_path / "often")
     assert often.samples_path.read_bytes() == once.samples_path.read_bytes()
     assert often.result == once.result

@@ -1,10 +1,10 @@
 import pytest
+from ttc_eval.harness.variants import distracted, eval_benchmarks, perturbed, reordered, reworded
 
-from eval.benchmarks import Benchmark, resolve_target, retention
-from eval.variants import distracted, eval_benchmarks, perturbed, reordered, reworded
 from ttc_rl.config import Recipe, SkillsConfig
+from ttc_rl.corpus.benchmarks import Benchmark, resolve_target, retention
+from ttc_rl.corpus.skills import SKILLS, make_skills, one_fewer
 from ttc_rl.schema import Task, UserError
-from ttc_rl.sources.skills import SKILLS, make_skills, one_fewer
 from ttc_rl.verifiers import verify
 
 CHOICE = Task(
@@ -66,7 +66,7 @@ def test_a_changed_benchmark_knows_what_it_was_made_from():
         perturbed(benchmark, "one-fewer")
     with pytest.raises(UserError, match=r"eval\.perturbed: write my_package\.my_module:function"):
         perturbed(benchmark, "rewordd")
-    own = perturbed(benchmark, "eval.variants:reworded")
+    own = perturbed(benchmark, "ttc_eval.harness.variants:reworded")
     assert own.name == "mix~reworded"
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ttc_eval.harness.evaluate import Drawing, evaluate, gather, share
 
-from eval.benchmarks import Benchmark
-from eval.harness import Drawing, evaluate, gather, share
-from eval.work import Queue, units
+from ttc_rl.corpus.benchmarks import Benchmark
+from ttc_rl.sampling.work_queue import Queue, units
 from ttc_rl.schema import UserError
 
 
@@ -111,7 +111,7 @@ def test_gathering_early_says_what_lacks(sums: Benchmark, tmp_path: Path):
 WORKER = """
 import sys, time
 from pathlib import Path
-from eval.work import Queue, units
+from ttc_rl.sampling.work_queue import Queue, units
 queue = Queue(Path(sys.argv[1]), units(40, 1, 1), {}, patience=1.0, workers=3)
 while True:
     mine = queue.claim(3)

@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import load_file
 
 from ttc_rl.config import load_recipe
-from ttc_rl.job import starting_model
+from ttc_rl.stages.job import starting_model
 
 TINY = Path(__file__).parent.parent / "tiny.yaml"
 SHARE = 0.02

@@ -13,7 +13,7 @@ from same_draws import with_same_draws
 from transformers import GenerationMixin
 from trl.trainer.grpo_trainer import GRPOTrainer
 
-from ttc_rl.cli import main
+from ttc_rl.cli.app import main
 
 begun, step = PartialState.__init__, GRPOTrainer.training_step
 

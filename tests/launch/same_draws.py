@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from transformers import GenerationMixin
 
-from ttc_rl.cli import main
-from ttc_rl.ranks import rank, world
+from ttc_rl.cli.app import main
+from ttc_rl.system.ranks import rank, world
 
 CLOSE = 1e-2
 """Nats that rounding may move a token's log-probability by; 2e-3 was the most seen."""

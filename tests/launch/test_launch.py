@@ -18,12 +18,12 @@ from alike import assert_trained_alike
 from ruamel.yaml import YAML
 
 from ttc_rl.config import Recipe, load_recipe
-from ttc_rl.curriculum import plan
 from ttc_rl.launch import CONFIGS, Launch, Parallel, check, config_file, local, run_local
 from ttc_rl.launch.cluster import options, sky_task, slurm_script
 from ttc_rl.run_dir import read_jsonl
 from ttc_rl.schema import UserError
-from ttc_rl.tether import LAUNCH
+from ttc_rl.system.tether import LAUNCH
+from ttc_rl.train.curriculum import plan
 
 ROOT = Path(__file__).parent.parent.parent
 TINY = ROOT / "tests" / "tiny.yaml"

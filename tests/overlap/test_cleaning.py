@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ttc_rl.config import OverlapConfig
-from ttc_rl.overlap import near
-from ttc_rl.overlap.cleaning import clean, clean_near, needs_embeddings
-from ttc_rl.overlap.dedupe import formulas, printed
+from ttc_rl.corpus.overlap import near
+from ttc_rl.corpus.overlap.cleaning import clean, clean_near, needs_embeddings
+from ttc_rl.corpus.overlap.dedupe import formulas, printed
+from ttc_rl.corpus.sources import load_corpus
 from ttc_rl.schema import Task, UserError
-from ttc_rl.sources import load_corpus
 from ttc_rl.vectors import Vectors
 
 DATA = Path(os.environ.get("TTC_RL_DATA", Path(__file__).parents[3] / "shared" / "data"))

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ttc_rl.config import OverlapConfig
-from ttc_rl.overlap.certificate import certify_overlap
-from ttc_rl.overlap.spans import Spans
+from ttc_rl.corpus.overlap.certificate import certify_overlap
+from ttc_rl.corpus.overlap.spans import Spans
 from ttc_rl.schema import Task
 from ttc_rl.verifiers.same_gold import same_golds
 

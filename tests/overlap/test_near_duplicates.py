@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ttc_rl.overlap import join, shingles
-from ttc_rl.overlap.join import Measure, similar_pairs
-from ttc_rl.overlap.shingles import Vocabulary
+from ttc_rl.corpus.overlap import join, shingles
+from ttc_rl.corpus.overlap.join import Measure, similar_pairs
+from ttc_rl.corpus.overlap.shingles import Vocabulary
 from ttc_rl.schema import UserError
 
 WORDS = ["find", "the", "sum", "product", "of", "12", "13", "x", "\u6c42", "mean", "Sum,"]
@@ -86,7 +86,7 @@ def test_blocks_change_nothing(texts: list[str], block: int):
 def test_many_pairs_are_looked_at_in_parts(measure: Measure, monkeypatch: pytest.MonkeyPatch):
     texts = [f"what is the sum of {a} and {b}" for a in range(9) for b in range(9)]
     at_once = joined(texts, texts, 0.6, measure)
-    monkeypatch.setattr("ttc_rl.overlap.join.PAIRS_AT_ONCE", 7)
+    monkeypatch.setattr("ttc_rl.corpus.overlap.join.PAIRS_AT_ONCE", 7)
     assert joined(texts, texts, 0.6, measure) == at_once
     assert at_once == pytest.approx(quadratic(texts, texts, 0.6, measure))
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ttc_rl import load_tasks
 from ttc_rl.config import OverlapConfig
-from ttc_rl.overlap import OverlapResult, remaining_overlap, remove_overlap
+from ttc_rl.corpus.overlap import OverlapResult, remaining_overlap, remove_overlap
 from ttc_rl.schema import Task
 
 DATA = Path(os.environ.get("TTC_RL_DATA", Path(__file__).parents[3] / "shared" / "data"))

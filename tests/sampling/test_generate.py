@@ -23,11 +23,11 @@ from transformers import (
     Qwen3Config,
 )
 
-from ttc_rl.prompts import context_length, end_ids
 from ttc_rl.sampling import Decoding
 from ttc_rl.sampling.generate import GenerateCompleter
+from ttc_rl.sampling.prompts import context_length, end_ids
 from ttc_rl.schema import Completion, Task, sample_seed
-from ttc_rl.train.pretrain import END_ID, byte_tokenizer
+from ttc_rl.train.tiny_model import END_ID, byte_tokenizer
 
 TASKS = [Task("plain", "a" * n, id=str(n)) for n in (3, 9, 5)]
 

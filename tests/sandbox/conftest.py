@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ttc_rl.sandbox import Sandbox, probe, wire
+from ttc_rl.verifiers.sandbox import Sandbox, probe, wire
 
 WORKING = [status.name for status in probe() if status.works and status.name != "http"]
 

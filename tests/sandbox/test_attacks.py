@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ttc_rl.sandbox import Job, Limits, Result, Sandbox, Trial
 from ttc_rl.schema import Task, Verdict
 from ttc_rl.verifiers import programs
+from ttc_rl.verifiers.sandbox import Job, Limits, Result, Sandbox, Trial
 
 Running = Callable[[], list[str]]
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from ttc_rl.sandbox import Job, Limits, Sandbox, Trial
-from ttc_rl.sandbox.inside import codec
-from ttc_rl.sandbox.process import Hearing
+from ttc_rl.verifiers.sandbox import Job, Limits, Sandbox, Trial
+from ttc_rl.verifiers.sandbox.inside import codec
+from ttc_rl.verifiers.sandbox.process import Hearing
 
 LIMITS = Limits(seconds=1, memory_mb=256)
 DEEP = """

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from ttc_rl import verify_many
-from ttc_rl.sandbox import Job, Outcome, Result, Sandbox, Trial, wire
-from ttc_rl.sandbox.inside import codec
-from ttc_rl.sandbox.process import Hearing
 from ttc_rl.schema import Task, UserError, Verdict
 from ttc_rl.verifiers import maths, programs
+from ttc_rl.verifiers.sandbox import Job, Outcome, Result, Sandbox, Trial, wire
+from ttc_rl.verifiers.sandbox.inside import codec
+from ttc_rl.verifiers.sandbox.process import Hearing
 
 MERSENNE = 2**61 - 1
 """Whole numbers that differ by it have one hash."""
@@ -112,7 +112,7 @@ def test_honest_tables_of_any_size_travel():
 
 
 STACK = """
-from ttc_rl.sandbox.inside import codec
+from ttc_rl.verifiers.sandbox.inside import codec
 for data in (DATA):
     try:
         value = codec.unpack(data)

@@ -10,8 +10,8 @@ import hostile_row
 import pytest
 from hostile_row import leftovers
 
-from ttc_rl.sandbox import Sandbox
 from ttc_rl.schema import Verdict
+from ttc_rl.verifiers.sandbox import Sandbox
 
 
 def test_many_hostile_programs_leave_nothing(sandbox: Sandbox):

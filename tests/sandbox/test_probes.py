@@ -7,10 +7,11 @@ import tempfile
 import pytest
 from typer.testing import CliRunner
 
-from ttc_rl import cli, doctor
-from ttc_rl.sandbox import BACKENDS, Job, Outcome, Result, Sandbox, probes
-from ttc_rl.sandbox.records import Stop
+from ttc_rl.cli import app
+from ttc_rl.launch import doctor
 from ttc_rl.schema import UserError
+from ttc_rl.verifiers.sandbox import BACKENDS, Job, Outcome, Result, Sandbox, probes
+from ttc_rl.verifiers.sandbox.records import Stop
 
 
 def test_each_sandbox_contains_what_it_says(sandbox: Sandbox):
@@ -43,7 +44,7 @@ def test_an_attack_that_succeeds_is_an_error(monkeypatch: pytest.MonkeyPatch):
     _, rows, good = doctor.attacks()
     assert not good
     assert [set(row[1:]) for row in rows] == [{"yes"}, {"NO"}]
-    result = CliRunner().invoke(cli.app, ["doctor", "--attacks"])
+    result = CliRunner().invoke(app.app, ["doctor", "--attacks"])
     assert result.exit_code != 0
     assert isinstance(result.exception, (UserError, SystemExit))
 

@@ -10,10 +10,18 @@ from typing import Any, ClassVar
 
 import pytest
 
-from ttc_rl import sandbox as room
-from ttc_rl.sandbox import BackendStatus, Job, Limits, Sandbox, Trial, default_sandbox, remote
-from ttc_rl.sandbox.inside import codec
 from ttc_rl.schema import UserError
+from ttc_rl.verifiers import sandbox as room
+from ttc_rl.verifiers.sandbox import (
+    BackendStatus,
+    Job,
+    Limits,
+    Sandbox,
+    Trial,
+    default_sandbox,
+    remote,
+)
+from ttc_rl.verifiers.sandbox.inside import codec
 
 SQUARE = "def f(n):\n    return n * n\nif __name__ == '__main__':\n    print(f(int(input())))"
 TRIALS = [

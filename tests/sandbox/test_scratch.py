@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from ttc_rl.sandbox import Job, Limits, Result, Sandbox, Trial, scratch, wire
 from ttc_rl.schema import UserError
+from ttc_rl.verifiers.sandbox import Job, Limits, Result, Sandbox, Trial, scratch, wire
 
 LIMITS = Limits(seconds=2, memory_mb=256, file_mb=1)
 MOST = 4 << 20
@@ -136,7 +136,7 @@ def test_a_folder_of_somebody_else_is_refused(monkeypatch: pytest.MonkeyPatch, t
 
 KILLED = """
 import sys
-from ttc_rl.sandbox import Job, Sandbox, Trial
+from ttc_rl.verifiers.sandbox import Job, Sandbox, Trial
 print("begun", flush=True)
 Sandbox(sys.argv[1]).run(Job("import time; time.sleep(60)", [Trial("stdin", seconds=60)]))
 """
@@ -154,7 +154,7 @@ def test_a_killed_grader_leaves_nothing(kind: str, tmp_path: Path):
         time.sleep(1.5)
         grader.send_signal(signal.SIGKILL)
     time.sleep(0.5)
-    next_one = "from ttc_rl.sandbox import Job, Sandbox, Trial\nimport sys\n"
+    next_one = "from ttc_rl.verifiers.sandbox import Job, Sandbox, Trial\nimport sys\n"
     next_one += "print(Sandbox(sys.argv[1]).run(Job('', [Trial('stdin')])).status)"
     subprocess.run([sys.executable, "-c", next_one, kind], env=environment, check=True)
     left = [path for path in tmp_path.iterdir() if path.name != f"ttc-rl-scratch-{os.geteuid()}"]
@@ -167,7 +167,7 @@ CLEAN = {"PATH": os.defpath, "PYTHONPATH": str(Path(__file__).parents[2])}
 NOBODY = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
 UNPRIVILEGED = """
 import sys
-from ttc_rl.sandbox import Job, Limits, Sandbox, Trial
+from ttc_rl.verifiers.sandbox import Job, Limits, Sandbox, Trial
 for program in sys.argv[2:]:
     job = Job(program, [Trial("stdin")], limits=Limits(seconds=2, memory_mb=256, file_mb=1))
     outcome = Sandbox(sys.argv[1]).run(job)
@@ -181,7 +181,7 @@ def nobodys_python() -> str | None:
     if os.geteuid() != 0 or not shutil.which("setpriv"):
         return None
     for python in (sys.executable, "/usr/bin/python3"):
-        code = "from ttc_rl.sandbox import wire; wire.readable()"
+        code = "from ttc_rl.verifiers.sandbox import wire; wire.readable()"
         command = [*NOBODY, python, "-c", code]
         if Path(python).exists() and not subprocess.run(command, env=CLEAN, cwd="/").returncode:
             return python

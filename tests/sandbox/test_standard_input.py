@@ -2,7 +2,7 @@
 
 import pytest
 
-from ttc_rl.sandbox import Job, Sandbox, Trial
+from ttc_rl.verifiers.sandbox import Job, Sandbox, Trial
 
 NAMES = ["0", "'/dev/stdin'", "'/dev/fd/0'"]
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from ttc_rl.config import EmbedConfig
+from ttc_rl.corpus.sources import load_tasks
 from ttc_rl.embed.encoders import open_encoder
 from ttc_rl.selection.certificate import coverage
 from ttc_rl.selection.explain import VERDICTS, in_short, verdicts
-from ttc_rl.sources import load_tasks
 
 DATA = Path(os.environ.get("TTC_RL_DATA", Path(__file__).parents[3] / "shared" / "data"))
 ODD = [

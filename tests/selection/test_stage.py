@@ -89,7 +89,7 @@ def test_a_selection_goes_on_from_what_was_noted(cache, tmp_path: Path):
     for name in ("curriculum.jsonl", "selection.json", "selection.md"):
         (cut / name).unlink()
     code = (
-        "import sys; from ttc_rl import unfinished; from ttc_rl.cli import main\n"
+        "import sys; from ttc_rl.selection import unfinished; from ttc_rl.cli.app import main\n"
         "unfinished.SECONDS = 0.0\n"
         "note = unfinished.write_json\n"
         "def die(path, value):\n"

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from ttc_rl.config import SourceConfig
+from ttc_rl.corpus.sources import catalog, load_corpus, load_source, resolve_source
 from ttc_rl.schema import UserError
-from ttc_rl.sources import catalog, load_corpus, load_source, resolve_source
 
 DATA = Path(os.environ.get("TTC_RL_DATA", Path(__file__).parents[3] / "shared" / "data"))
 needs_data = pytest.mark.skipif(not (DATA / "corpus").is_dir(), reason="no task data here")
@@ -128,7 +128,7 @@ def test_a_catalogue_entry_may_say_where_its_golds_begin(
 ):
     import dataclasses
 
-    from ttc_rl import sources
+    from ttc_rl.corpus import sources
 
     entry = dataclasses.replace(catalog()["gsm8k-train"], hub=str(folder), config=None)
     monkeypatch.setattr(sources, "catalog", lambda: {"sums": entry})
@@ -186,7 +186,7 @@ def test_missing_columns_split_and_data_set_are_one_line(folder: Path):
 
 def test_sources_load_without_heavy_packages():
     code = (
-        "import sys, ttc_rl.sources; "
+        "import sys, ttc_rl.corpus.sources; "
         "print([m for m in ('torch', 'datasets', 'pyarrow', 'sympy') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from eval.benchmarks import load_benchmark
 from ttc_rl.config import EverydayConfig
+from ttc_rl.corpus.benchmarks import load_benchmark
+from ttc_rl.corpus.everyday import FAMILIES, MONTHS, SPLITS, WEEKDAYS, make_everyday
 from ttc_rl.schema import Task, UserError
-from ttc_rl.sources.everyday import FAMILIES, MONTHS, SPLITS, WEEKDAYS, make_everyday
 from ttc_rl.verifiers import verify
 
 SAMPLE = make_everyday(EverydayConfig(tasks_per_family=40))

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from ttc_rl.config import SkillsConfig, SourceConfig
+from ttc_rl.corpus.sources import Loaded, load_corpus, load_source, load_tasks
 from ttc_rl.schema import Task, UserError
-from ttc_rl.sources import Loaded, load_corpus, load_source, load_tasks
 
 GOOD = {
     "id": "s/1",

@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from ttc_rl.config import SkillsConfig, SourceConfig
+from ttc_rl.corpus.manifest import manifest
+from ttc_rl.corpus.sources import catalog, load_corpus
 from ttc_rl.run_dir import read_json
-from ttc_rl.sources import catalog, load_corpus
-from ttc_rl.sources.manifest import manifest
 
 
 def write(path: Path, numbers: range) -> str:

@@ -3,8 +3,8 @@
 import pytest
 
 from ttc_rl.config import SkillsConfig
+from ttc_rl.corpus.skills import SKILLS, make_skills
 from ttc_rl.schema import UserError
-from ttc_rl.sources.skills import SKILLS, make_skills
 from ttc_rl.verifiers import verify
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from ttc_rl.sandbox import probe
 from ttc_rl.schema import Task, Verdict
 from ttc_rl.verifiers import programs
+from ttc_rl.verifiers.sandbox import probe
 
 pytestmark = pytest.mark.skipif(
     not any(status.works for status in probe()), reason="no sandbox works on this machine"

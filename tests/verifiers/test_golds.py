@@ -7,9 +7,9 @@ import pytest
 from typer.testing import CliRunner
 
 from ttc_rl import load_tasks, verify
-from ttc_rl.cli import app
+from ttc_rl.cli.app import app
+from ttc_rl.corpus.sources import load_corpus
 from ttc_rl.schema import Task
-from ttc_rl.sources import load_corpus
 from ttc_rl.verifiers.golds import check_golds, markdown
 
 SOURCES = [

@@ -5,15 +5,15 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from ttc_eval.harness.evaluate import Drawing, evaluate
 from whole_replies import END, WholeReplies
 
-from eval.harness import Drawing, evaluate
 from ttc_rl import verify_many
 from ttc_rl.config import Recipe
 from ttc_rl.config.plugins import PLUGINS
-from ttc_rl.rewards import reward
 from ttc_rl.run_dir import ArmDir, read_jsonl
 from ttc_rl.schema import Completion, Task, UserError, Verdict
+from ttc_rl.train.rewards import reward
 from ttc_rl.verifiers import check_infra_errors, verify_many_async
 
 BROKEN = Verdict(None, None, "the sandbox is gone", "infra_error")
@@ -73,8 +73,8 @@ def test_many_stop_an_evaluation_and_nothing_is_lost(broken: set[str], tmp_path:
 
 def test_many_stop_the_training_after_the_rollouts_are_written(broken: set[str], tmp_path: Path):
     pytest.importorskip("trl")
-    from ttc_rl.curriculum import plan
-    from ttc_rl.train.ledger import Ledger
+    from ttc_rl.train.curriculum import plan
+    from ttc_rl.train.methods.grpo_reward import Ledger
 
     train = {"tasks_per_step": 2, "rollouts_per_task": 2, "max_infra_errors": 0.5}
     sections = {"model": "m", "corpus": "c", "target": "t", "train": train}

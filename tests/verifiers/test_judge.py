@@ -13,8 +13,8 @@ from chat_server import ChatServer
 from ttc_rl import verify, verify_many
 from ttc_rl.config import JudgeConfig
 from ttc_rl.schema import Completion, Task, UserError, Verdict
-from ttc_rl.verifiers.endpoint import JudgeEndpoint
 from ttc_rl.verifiers.judge import Judge, decision, fenced, from_completer, use_judge
+from ttc_rl.verifiers.judge_endpoint import JudgeEndpoint
 
 TASK = Task("judge", "Who wrote Faust?", "Goethe")
 FENCE = re.compile(r"^<<[0-9a-f]{32}>>$", re.MULTILINE)

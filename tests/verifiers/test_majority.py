@@ -65,9 +65,9 @@ def test_groups_are_told_apart_and_counted():
 def test_a_recipe_trains_on_the_vote(tmp_path: Path):
     pytest.importorskip("trl")
     from ttc_rl.config import Recipe
-    from ttc_rl.curriculum import plan
     from ttc_rl.run_dir import ArmDir
-    from ttc_rl.train.ledger import Ledger
+    from ttc_rl.train.curriculum import plan
+    from ttc_rl.train.methods.grpo_reward import Ledger
 
     train = {"tasks_per_step": 1, "rollouts_per_task": 3, "majority": [0, 1]}
     sections = {"model": "m", "corpus": "c", "target": "t", "train": train}

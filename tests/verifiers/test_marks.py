@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ttc_rl import verify
-from ttc_rl.marks import KEY, SHOWN, with_marks
+from ttc_rl.config.marks import KEY, SHOWN, with_marks
 from ttc_rl.schema import Task, UserError
 from ttc_rl.verifiers import verify_many
 from ttc_rl.verifiers.boxes import announced, boxes

@@ -2,12 +2,12 @@
 
 import pytest
 
-from ttc_rl.sandbox import probe, wire
-from ttc_rl.sandbox.inside import codec
 from ttc_rl.schema import Task
 from ttc_rl.verifiers import programs
 from ttc_rl.verifiers.program_output import same_text, same_value
 from ttc_rl.verifiers.program_text import read_program
+from ttc_rl.verifiers.sandbox import probe, wire
+from ttc_rl.verifiers.sandbox.inside import codec
 
 PROGRAM = "a = 1\nprint(a)"
 STDIN = Task("code", "?", tests=({"type": "stdin", "input": "", "output": "1"},))

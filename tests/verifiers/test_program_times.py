@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from ttc_rl.sandbox import Job, Outcome, Sandbox, default_sandbox
-from ttc_rl.sandbox.records import Stop
 from ttc_rl.schema import Task
 from ttc_rl.verifiers import program_times, programs
+from ttc_rl.verifiers.sandbox import Job, Outcome, Sandbox, default_sandbox
+from ttc_rl.verifiers.sandbox.records import Stop
 
 BUSY = """
 import time

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from ttc_rl.sandbox import VARIABLE, Sandbox, probe
+from ttc_rl.corpus.sources import load_tasks
 from ttc_rl.schema import Task, UserError, Verdict
-from ttc_rl.sources import load_tasks
 from ttc_rl.verifiers import programs, verify
 from ttc_rl.verifiers.program_tests import split_assert
+from ttc_rl.verifiers.sandbox import VARIABLE, Sandbox, probe
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "programs.jsonl"
 CASES = [json.loads(line) for line in GOLDEN.read_text("utf-8").splitlines()]

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from ttc_rl.config import load_recipe
-from ttc_rl.job import Job
-from ttc_rl.pipeline import select
 from ttc_rl.run_dir import RunDir
 from ttc_rl.schema import Task, UserError
+from ttc_rl.stages.job import Job
+from ttc_rl.stages.run import select
 from ttc_rl.verifiers.golds import check_readable
 
 

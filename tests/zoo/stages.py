@@ -18,12 +18,12 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
-from ttc_rl import pipeline
 from ttc_rl.config import Recipe
-from ttc_rl.job import Job
-from ttc_rl.prompts import prompt_ids
 from ttc_rl.run_dir import ArmDir, RunDir, read_json, read_jsonl
+from ttc_rl.sampling.prompts import prompt_ids
 from ttc_rl.schema import Task, Verdict
+from ttc_rl.stages import run as pipeline
+from ttc_rl.stages.job import Job
 from ttc_rl.train.callbacks import Progress
 from ttc_rl.train.limits import ends
 

@@ -12,17 +12,17 @@ from stages import ADAPTERS, STAGES, Walk, recipe
 from transformers import AutoTokenizer
 from whole_replies import END, WholeReplies
 
-from ttc_rl import pipeline
 from ttc_rl.config import TrainConfig
-from ttc_rl.curriculum import plan
-from ttc_rl.job import Job
-from ttc_rl.prompts import chat_turns
 from ttc_rl.run_dir import ArmDir, RunDir, read_jsonl
+from ttc_rl.sampling.prompts import chat_turns
 from ttc_rl.schema import Task, UserError
-from ttc_rl.train.examples import supervised
-from ttc_rl.train.gradients import load_differentiable
-from ttc_rl.train.ledger import Ledger
+from ttc_rl.selection.less.examples import supervised
+from ttc_rl.selection.less.gradients import load_differentiable
+from ttc_rl.stages import run as pipeline
+from ttc_rl.stages.job import Job
+from ttc_rl.train.curriculum import plan
 from ttc_rl.train.limits import check_room, ends
+from ttc_rl.train.methods.grpo_reward import Ledger
 
 
 @pytest.fixture(scope="module")

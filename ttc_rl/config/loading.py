@@ -144,8 +144,8 @@ def _read(path: Path) -> tuple[Tree, Places]:
     try:
         loaded: Any = YAML(typ="rt").load(text)  # pyright: ignore[reportUnknownMemberType]
     except MarkedYAMLError as error:
-        mark: Any = error.problem_mark  # pyright: ignore[reportUnknownMemberType]
-        problem = str(error.problem)  # pyright: ignore[reportUnknownMemberType]
+        mark = cast("Any", error).problem_mark
+        problem = str(cast("Any", error).problem)
         raise UserError(f"{path}:{mark.line + 1}: not valid YAML: {problem}") from None
     except (YAMLError, RecursionError) as error:
         raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
@@ -162,8 +162,8 @@ def _check_size(where: str, loaded: Any) -> None:
     todo, count = [loaded], 0
     while todo:
         node = todo.pop()
-        inside: list[Any] = list(node.values()) if isinstance(node, Mapping) else []  # pyright: ignore
-        inside += node if isinstance(node, list) else []
+        inside = list(cast("Mapping[Any, Any]", node).values()) if isinstance(node, Mapping) else []
+        inside += cast("list[Any]", node) if isinstance(node, list) else []
         count += len(inside)
         if count > MOST_VALUES:
             raise UserError(
@@ -175,7 +175,7 @@ def _check_size(where: str, loaded: Any) -> None:
 def _plain(node: Any, prefix: str, places: Places) -> Any:
     """Ordinary dicts, lists and scalars; notes the line of every key on the way."""
     if isinstance(node, Mapping):
-        mapping: Any = node
+        mapping = cast("Any", node)
         for key in mapping:
             places.at[f"{prefix}{key}"] = f"{places.file}:{mapping.lc.key(key)[0] + 1}"
         return {str(k): _plain(v, f"{prefix}{k}.", places) for k, v in mapping.items()}

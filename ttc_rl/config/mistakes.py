@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -75,8 +75,7 @@ def _all_keys(section: type[BaseModel], prefix: str) -> Iterator[str]:
 def _sections_in(annotation: Any) -> Iterator[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
-    arguments: Sequence[Any] = getattr(annotation, "__args__", ())
-    for argument in arguments:
+    for argument in get_args(annotation):
         yield from _sections_in(argument)
 
 

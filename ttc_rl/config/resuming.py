@@ -40,7 +40,7 @@ def differences(old: Recipe, new: Recipe) -> list[tuple[str, Any, Any]]:
 def _differences(key: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:
     if old == new:
         return
-    trees = [value if isinstance(value, Mapping) else {} for value in (old, new)]
+    trees: list[Mapping[str, Any]] = [v if isinstance(v, Mapping) else {} for v in (old, new)]
     leaves = [value for value in (old, new) if not isinstance(value, Mapping)]
     if any(trees) and all(value in (None, UNSET) for value in leaves):
         for name in {**trees[0], **trees[1]}:

@@ -16,9 +16,9 @@ from pydantic import (
     model_validator,
 )
 
+from ttc_rl.config.marks import DEFAULT, Mark
 from ttc_rl.config.places import Places
 from ttc_rl.config.plugins import register
-from ttc_rl.marks import DEFAULT, Mark
 
 
 class Section(BaseModel):
@@ -30,7 +30,7 @@ def _as_list(value: Any) -> Any:
 
 
 class SkillsConfig(Section):
-    """Tasks made by the procedural source `ttc_rl.sources.skills`."""
+    """Tasks made by the procedural source `ttc_rl.corpus.skills`."""
 
     families: list[str] | None = None
     """Skill families; all of them when left out."""
@@ -41,7 +41,7 @@ class SkillsConfig(Section):
 
 
 class EverydayConfig(Section):
-    """Everyday questions made by the procedural source `ttc_rl.sources.everyday`."""
+    """Everyday questions made by the procedural source `ttc_rl.corpus.everyday`."""
 
     families: list[str] | None = None
     """Families of questions; all of them when left out."""
@@ -57,7 +57,7 @@ Shape = Literal[
     "humaneval", "mbpp", "mbppplus", "leetcode", "livecodebench", "codeforces", "codeelo",
     "code_contests", "taco", "primeintellect", "gpqa", "mmlu_pro", "olympiadbench",
 ]  # fmt: skip
-"""Published row formats that ttc_rl/sources/row_shapes.py turns into our fields."""
+"""Published row formats that ttc_rl/corpus/row_shapes.py turns into our fields."""
 
 
 class ConditionConfig(Section):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +144,8 @@ def _names() -> Mapping[str, frozenset[str]]:
     """Field -> names that the trainer takes: those it asks for before it gives up with an error."""
     tree = _parsed(*TRAINER_FILE)
     found: dict[str, frozenset[str]] = {}
-    for node in ast.walk(tree) if tree else []:
+    nodes: Iterable[ast.AST] = ast.walk(tree) if tree else ()
+    for node in nodes:
         field, names, last = _cases(node)
         if field and any(isinstance(statement, ast.Raise) for statement in last):
             found.setdefault(field, names)

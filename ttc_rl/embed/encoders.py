@@ -13,8 +13,8 @@ import numpy as np
 
 from ttc_rl.config import EmbedConfig
 from ttc_rl.embed.shards import file_hash
-from ttc_rl.model_files import check_place
 from ttc_rl.schema import Task, UserError, content_hash
+from ttc_rl.system.model_files import check_place
 
 # n texts, D dimensions.
 Encode = Callable[[list[str]], np.ndarray]

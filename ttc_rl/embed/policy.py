@@ -15,7 +15,7 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import InputModule
 from transformers import AutoModel, AutoTokenizer
 
-from ttc_rl.prompts import chat_turns
+from ttc_rl.sampling.prompts import chat_turns
 
 # B prompts of a batch, T tokens, D hidden size.
 

@@ -23,10 +23,10 @@ from pathlib import Path
 from typing import Literal
 
 from ttc_rl.config import SERVER_URL, Recipe
-from ttc_rl.curriculum import micro_batch
-from ttc_rl.run_lock import wait_until_free
 from ttc_rl.schema import UserError
-from ttc_rl.tether import environment, with_parent
+from ttc_rl.system.lock import wait_until_free
+from ttc_rl.system.tether import environment, with_parent
+from ttc_rl.train.curriculum import micro_batch
 
 __all__ = ["CONFIGS", "Launch", "Parallel", "config_file", "local", "run_local", "serve"]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ttc_rl.config import EngineConfig
-from ttc_rl.prompts import prompt_text
 from ttc_rl.sampling import Decoding, confidence
+from ttc_rl.sampling.prompts import prompt_text
 from ttc_rl.schema import Completion, Task, UserError, sample_seed
 
 ON_CPU: Mapping[str, Any] = {

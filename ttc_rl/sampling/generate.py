@@ -17,9 +17,9 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache, GenerationMixin
 from transformers.utils.logging import disable_progress_bar
 
-from ttc_rl.prompts import context_length, end_ids, prompt_text
 from ttc_rl.sampling import Decoding, confidence
 from ttc_rl.sampling.draws import draw
+from ttc_rl.sampling.prompts import context_length, end_ids, prompt_text
 from ttc_rl.schema import Completion, Task, sample_seed
 
 PAD = 0

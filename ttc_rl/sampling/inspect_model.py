@@ -26,9 +26,9 @@ from transformers.models.auto.modeling_auto import (
     MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
 )
 
-from ttc_rl.model_files import Unusable, check_folder, check_place
-from ttc_rl.prompts import context_length, end_ids, prompt_ids, prompt_text
+from ttc_rl.sampling.prompts import context_length, end_ids, prompt_ids, prompt_text
 from ttc_rl.schema import Task, UserError
+from ttc_rl.system.model_files import Unusable, check_folder, check_place
 
 SAMPLE = Task(kind="math", prompt="What is 17 + 25?", gold="42")
 """The task that a prompt is rendered of."""

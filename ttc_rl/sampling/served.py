@@ -11,10 +11,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ttc_rl.config import EngineConfig
-from ttc_rl.endpoint import BadReply, Endpoint, Json, Unreachable, choice_of, message_of, text_of
-from ttc_rl.prompts import as_messages, render
 from ttc_rl.sampling import Decoding
+from ttc_rl.sampling.prompts import as_messages, render
 from ttc_rl.schema import Completion, Task, Undrawn, sample_seed
+from ttc_rl.system.endpoint import (
+    BadReply,
+    Endpoint,
+    Json,
+    Unreachable,
+    choice_of,
+    message_of,
+    text_of,
+)
 
 TRIES, PAUSE = 6, 1.0
 """A server that restarts within half a minute costs nothing but time."""

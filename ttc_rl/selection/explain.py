@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from ttc_rl.printable import in_markdown
+from ttc_rl.system.printable import in_markdown
 
 BARS = "▁▂▃▄▅▆▇█"
 TARGETS_SHOWN = 40

@@ -9,7 +9,7 @@ from typing import Any
 from transformers import AutoConfig, AutoTokenizer, GenerationConfig
 
 from ttc_rl.config import TrainConfig
-from ttc_rl.prompts import context_length, end_ids, prompt_ids
+from ttc_rl.sampling.prompts import context_length, end_ids, prompt_ids
 from ttc_rl.schema import Task, UserError
 
 

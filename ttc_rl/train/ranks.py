@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import torch
 
-from ttc_rl.ranks import is_main, world
+from ttc_rl.system.ranks import is_main, world
 
 
 def barrier() -> None:

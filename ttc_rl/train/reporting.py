@@ -15,8 +15,8 @@ from transformers.integrations.integration_utils import (
 )
 
 from ttc_rl.config import TrainConfig
-from ttc_rl.ranks import is_main
 from ttc_rl.run_dir import ArmDir
+from ttc_rl.system.ranks import is_main
 
 
 def told_to_trl(train: TrainConfig, track: bool) -> list[str]:

@@ -30,8 +30,8 @@ import torch
 from transformers import TrainerCallback
 
 from ttc_rl.config import WatchdogConfig
-from ttc_rl.ranks import is_main
 from ttc_rl.run_dir import ArmDir, append_jsonl
+from ttc_rl.system.ranks import is_main
 
 WATCHED = 8_000_000
 """Numbers with a gradient, shared out over all tensors, that tell whether weights moved."""

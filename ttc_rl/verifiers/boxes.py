@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from ttc_rl.marks import Mark
+from ttc_rl.config.marks import Mark
 
 
 def after_reasoning(completion: str) -> str | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from ttc_rl.config.plugins import PLUGINS
 from ttc_rl.schema import content_hash
 
-_ROOMS = (Path(__file__).parent, Path(__file__).parents[1] / "sandbox")
+_ROOM = Path(__file__).parent
 
 
 def fingerprint(kind: str) -> str:
@@ -24,7 +24,7 @@ def fingerprint(kind: str) -> str:
 
 @functools.cache
 def _built_in() -> str:
-    files = sorted(path for room in _ROOMS for path in room.rglob("*.py"))
+    files = sorted(_ROOM.rglob("*.py"))
     return content_hash((*_sources(files), metadata.version("mpmath")), length=8)
 
 

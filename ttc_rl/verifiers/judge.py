@@ -14,12 +14,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ttc_rl.config import JudgeConfig
-from ttc_rl.endpoint import Unreachable
 from ttc_rl.run_dir import cache_dir
 from ttc_rl.schema import Completer, Task, UserError, Verdict, whole_text
+from ttc_rl.system.endpoint import Unreachable
 from ttc_rl.verifiers.boxes import after_reasoning, last_boxed
-from ttc_rl.verifiers.endpoint import JudgeEndpoint
 from ttc_rl.verifiers.judge_cache import Cache
+from ttc_rl.verifiers.judge_endpoint import JudgeEndpoint
 
 Ask = Callable[[Sequence[str]], list[str | Unreachable]]
 """Prompts to what the judge wrote, in their order; Unreachable where it could not be asked."""

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from ttc_rl.marks import marks_of
+from ttc_rl.config.marks import marks_of
 from ttc_rl.schema import Task, UserError, Verdict
 from ttc_rl.verifiers import choices, equivalence_classes, exact, maths, verify_many
 from ttc_rl.verifiers.replies import answer_reply

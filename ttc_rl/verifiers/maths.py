@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from itertools import takewhile
 from typing import NamedTuple
 
-from ttc_rl.marks import DEFAULT, Mark, marks_of, written
+from ttc_rl.config.marks import DEFAULT, Mark, marks_of, written
 from ttc_rl.schema import Task, Verdict
 from ttc_rl.verifiers import answers, latex
 from ttc_rl.verifiers.boxes import after_reasoning, announced, spoken_answer

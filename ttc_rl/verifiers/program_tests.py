@@ -23,10 +23,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ttc_rl.sandbox import Job, Limits, Result, Trial
 from ttc_rl.schema import Task
 from ttc_rl.verifiers.program_output import TOLERANCE, same_text, same_value
 from ttc_rl.verifiers.program_text import import_lines
+from ttc_rl.verifiers.sandbox import Job, Limits, Result, Trial
 
 SECONDS = 6.0
 SCRIPT_SECONDS = 30.0

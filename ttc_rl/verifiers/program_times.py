@@ -12,9 +12,9 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ttc_rl.sandbox import Sandbox
 from ttc_rl.schema import Task
 from ttc_rl.verifiers.program_tests import BadTests, Case, job
+from ttc_rl.verifiers.sandbox import Sandbox
 
 REFERENCE_SECONDS = 300.0
 """Of processor time for one test. A reference that needs more leaves the limit as it is."""

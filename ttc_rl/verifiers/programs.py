@@ -24,11 +24,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from ttc_rl.sandbox import Job, Outcome, Result, Sandbox, Trial, default_sandbox
 from ttc_rl.schema import Task, UserError, Verdict, whole_text
 from ttc_rl.verifiers.program_tests import BadTests, Case, cases, differs, job
 from ttc_rl.verifiers.program_text import read_program
 from ttc_rl.verifiers.program_times import ReferenceFailed, with_reference
+from ttc_rl.verifiers.sandbox import Job, Outcome, Result, Sandbox, Trial, default_sandbox
 
 CHECKER = "checker"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ttc_rl.marks import marks_of, stated
+from ttc_rl.config.marks import marks_of, stated
 from ttc_rl.schema import Task
 
 

@@ -1,0 +1,118 @@
+"""Training or voting, on one axis: FLOPs. Does the base model get there with more samples?
+
+2 FLOPs a parameter and token forward, 4 back (ttc_rl/metrics/flops.py): a sample of t tokens costs
+2 P t; a training token is drawn once and differentiated `updates` times, P (2 + 6 updates), and
+where a KL term asks a reference model 2 P more. The prompts of the evaluation are not
+counted: all k samples of a task share one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ttc_rl.metrics import maj_at_k
+from ttc_rl.metrics.flops import BACKWARD, FORWARD
+
+
+@dataclass(frozen=True)
+class Spending:
+    """What an arm cost before its first query; None where the run folder does not say."""
+
+    parameters: int | None
+    tokens: int | None
+    """Prompt and completion tokens of all rollouts of training, each once."""
+    updates: int = 1
+    reference: bool = False
+    selection_flops: float = 0.0
+
+    @property
+    def training_flops(self) -> float | None:
+        if self.parameters is None or self.tokens is None:
+            return None
+        of_token = FORWARD + (FORWARD + BACKWARD) * self.updates + FORWARD * self.reference
+        return float(self.parameters) * self.tokens * of_token
+
+
+def equal_compute(
+    models: Mapping[str, Sequence[Mapping[str, Any]]],
+    samples: int,
+    mean_tokens: Mapping[str, float | None],
+    spending: Mapping[str, Spending],
+) -> dict[str, Any]:
+    """maj@k over FLOPs of answering all tasks once, and where each arm's training pays off."""
+    known = [s.parameters for s in spending.values() if s.parameters is not None]
+    if not known:
+        return {"refused": "no weights of this run tell the number of parameters"}
+    if "base" not in models or mean_tokens.get("base") is None:
+        return {"refused": "the base model's samples are needed, with their numbers of tokens"}
+    parameters, tasks = known[0], len(models["base"])
+    query = {m: FORWARD * parameters * t for m, t in mean_tokens.items() if m in models and t}
+    base = _curve(models["base"], samples, query["base"] * tasks, 0.0)
+    found: dict[str, Any] = {"parameters": parameters, "base": {"curve": base}, "arms": {}}
+    for arm, spent in spending.items():
+        if arm not in query:
+            continue
+        training = spent.training_flops
+        if training is None:
+            missing = "num_tokens in metrics.jsonl" if spent.tokens is None else "weights to count"
+            found["arms"][arm] = {"refused": f"no {missing}: what training cost is not known"}
+            continue
+        before = training + spent.selection_flops
+        curve = _curve(models[arm], samples, query[arm] * tasks, before)
+        found["arms"][arm] = {
+            "training_flops": training,
+            "selection_flops": spent.selection_flops,
+            "curve": curve,
+            **break_even(base, curve[0]["value"], before, query["base"], query[arm]),
+        }
+    return found
+
+
+def _curve(
+    rows: Sequence[Mapping[str, Any]], samples: int, flops_of_one: float, before: float
+) -> list[dict[str, Any]]:
+    """maj@k for k = 1, 2, 4, ... n; maj@1 is pass@1."""
+    points = []
+    for k in curve_points(samples):
+        values = [_maj(row, samples, k) for row in rows]
+        point = {"k": k, "flops": before + k * flops_of_one, "value": float(np.mean(values))}
+        points.append(point)
+    return points
+
+
+def curve_points(samples: int) -> list[int]:
+    """The k of a curve over k: 1, 2, 4, ... and the number of samples itself."""
+    return sorted({*(2**i for i in range(samples.bit_length())), samples})
+
+
+def _maj(row: Mapping[str, Any], samples: int, k: int) -> float:
+    if k == 1:
+        return row["correct"] / samples
+    if f"maj@{k}" in row:
+        return row[f"maj@{k}"]
+    votes = row["votes"]
+    sizes, right = [size for size, _ in votes], [is_right for _, is_right in votes]
+    return maj_at_k(sizes, right, samples - sum(sizes), k)
+
+
+def break_even(
+    base: Sequence[Mapping[str, Any]],
+    reached: float,
+    before: float,
+    base_query: float,
+    arm_query: float,
+) -> dict[str, Any]:
+    """The queries from which one sample of the trained model is cheaper than the base model's vote.
+
+    The vote is the smallest on the curve that is as often right, k samples of `base_query` FLOPs.
+    """
+    vote = next((point["k"] for point in base if point["value"] >= reached), None)
+    if vote is None:
+        return {"equal_vote": None, "break_even_queries": None}
+    saved = vote * base_query - arm_query
+    queries = int(np.ceil(before / saved)) if saved > 0 else None
+    return {"equal_vote": vote, "break_even_queries": queries}

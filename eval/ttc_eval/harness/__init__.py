@@ -1,0 +1,1 @@
+"""A model on a benchmark: samples, measures and results."""

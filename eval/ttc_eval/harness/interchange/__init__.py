@@ -1,0 +1,87 @@
+"""Sample files of other tools, read and written: HumanEval and EvalPlus, lighteval, Inspect.
+
+What a file is follows from what stands in it, not from its name. `read_samples` gives our sample
+rows, to be graded anew; `export` writes a result of ours in one of the formats.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from ttc_eval.harness.interchange import human_eval, inspect_log, lighteval_details
+from ttc_eval.harness.interchange.foreign import Exported, Finder, Foreign
+from ttc_eval.harness.results import DRAW_ANEW, Cells, complete_rows, read_cells
+from ttc_rl.corpus.benchmarks import Benchmark
+from ttc_rl.run_dir import RunDir, check_vouched, read_json
+from ttc_rl.schema import UserError
+
+READERS: dict[str, Callable[[Path], Iterator[Foreign]]] = {
+    "humaneval": human_eval.read,
+    "lighteval": lighteval_details.read,
+    "inspect": inspect_log.read_zip,
+    "inspect-json": inspect_log.read_json_log,
+}
+WRITERS: dict[str, tuple[str, Callable[[Exported, Path], None]]] = {
+    "humaneval": (".jsonl", human_eval.write),
+    "lighteval": (".parquet", lighteval_details.write),
+    "inspect": (".eval", inspect_log.write_zip),
+    "inspect-json": (".inspect.json", inspect_log.write_json_log),
+}
+"""Format -> ending of its files, and who writes it."""
+
+
+def sniff(path: Path) -> str:
+    """Which of READERS a file is for."""
+    if not path.exists():
+        raise UserError(f"{path}: no such file")
+    with path.open("rb") as file:
+        head = file.read(64).lstrip()
+    if head.startswith(b"PAR1"):
+        return "lighteval"
+    if head.startswith(b"PK\x03\x04"):
+        return "inspect"
+    if path.name.endswith(".json") and head.startswith(b"{"):
+        return "inspect-json"
+    return "humaneval"
+
+
+def read_samples(path: Path, benchmark: Benchmark) -> Cells:
+    """Rows by (our task id, sample); a row that does not say which sample it is takes the next.
+
+    Raises UserError naming the first row whose task cannot be told for sure, or that stands twice.
+    """
+    finder, cells, seen = Finder(benchmark.tasks, benchmark.aliases), Cells(), Counter[str]()
+    for row in READERS[sniff(path)](path):
+        task = finder.find(row)
+        sample = row.sample if row.sample is not None else seen[task.id]
+        if (task.id, sample) in cells:
+            raise UserError(f"{row.where}: task {row.name} sample {sample} stands here twice")
+        seen[task.id] += 1
+        cells[task.id, sample] = row.values
+    if not cells:
+        raise UserError(f"{path}: holds no completions")
+    return cells
+
+
+def export(run: RunDir, benchmark: Benchmark, model: str, to: str, out: Path | None = None) -> Path:
+    """Write one model's samples on a benchmark in another tool's format; returns the file.
+
+    `out` is a file; RUN/export/BENCHMARK/MODEL.* when left out, since `eval/` holds results alone.
+    """
+    if to not in WRITERS:
+        raise UserError(f"format {to!r}: not one of {', '.join(WRITERS)}")
+    ending, write = WRITERS[to]
+    samples, result = run.samples(benchmark.name, model), run.result(benchmark.name, model)
+    if not samples.exists() or not result.exists():
+        known = ", ".join(run.models(benchmark.name)) or "none"
+        raise UserError(f"{samples}: no such result; models with one on {benchmark.name}: {known}")
+    told = read_json(result)
+    check_vouched(result, DRAW_ANEW, samples)
+    rows = complete_rows(
+        read_cells(samples, benchmark.tasks, told["samples"]), benchmark.tasks, told["samples"]
+    )
+    target = out or run.root / "export" / benchmark.name / f"{model}{ending}"
+    write(Exported(benchmark, model, rows, told, samples.stat().st_mtime), target)
+    return target

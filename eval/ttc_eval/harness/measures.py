@@ -1,0 +1,188 @@
+"""What the n samples of one task tell, and the sums over tasks: counted once, from rows.
+
+Undecided samples, and prompts that did not fit, are not correct in every metric, and counted.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import pairwise
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from ttc_eval.harness.unanswered import gold_not_read
+from ttc_rl.metrics import (
+    best_of_k,
+    elo,
+    g_pass_at_k,
+    maj_at_k,
+    mean_interval,
+    mg_pass_at_k,
+    pass_at_k,
+    same_tasks_interval,
+    weighted_maj_at_k,
+)
+from ttc_rl.schema import Task
+from ttc_rl.verifiers import equivalence_classes
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One task: what is shown of it, what else is kept, and what is summed up over tasks."""
+
+    values: dict[str, float]
+    """avg@n, pass@k, maj@k, greedy."""
+    further: dict[str, float]
+    """mg-pass@k and all@k; where rows have a `confidence`, best@k by it, and the vote it weighs."""
+    facts: dict[str, Any]
+    """Counts behind the numbers, for analyses that need no completion."""
+    tally: Counter[str] = field(default_factory=Counter[str])
+
+
+def measure(task: Task, group: Sequence[Row], k: Sequence[int]) -> Measured:
+    """All that is wanted of one task's samples; the rows are not kept."""
+    samples = len(group)
+    correct = [row["correct"] is True for row in group]
+    classes = equivalence_classes(task, [row["answer"] for row in group])
+    sizes, right = _vote(classes, correct)
+    silent, solved = samples - sum(sizes), sum(correct)
+    values = {f"avg@{samples}": solved / samples}
+    values |= {f"pass@{count}": pass_at_k(samples, solved, count) for count in k}
+    vote = tuple(sorted(zip(sizes, right, strict=True)))
+    values |= {f"maj@{count}": _maj(vote, silent, count) for count in k}
+    further = {f"mg-pass@{count}": mg_pass_at_k(samples, solved, count) for count in k if count > 1}
+    further |= {
+        f"all@{count}": g_pass_at_k(samples, solved, count, 1.0) for count in k if count > 1
+    }
+    scores = [row.get("confidence") for row in group]
+    if all(isinstance(score, int | float) for score in scores):
+        told = [float(score) for score in scores if score is not None]
+        further |= {f"best@{count}": best_of_k(told, correct, count) for count in k}
+        if min(told) >= 0:
+            weighted = weighted_maj_at_k(classes, told, right, samples)
+            further[f"weighted-maj@{samples}"] = weighted.value
+    return Measured(values, further, _facts(task, group, sizes, right), _tally(group))
+
+
+@functools.lru_cache(maxsize=100_000)
+def _maj(vote: tuple[tuple[int, bool], ...], silent: int, k: int) -> float:
+    """Many tasks have the same vote, whatever was voted for."""
+    return maj_at_k([size for size, _ in vote], [right for _, right in vote], silent, k)
+
+
+def _vote(classes: Sequence[int | None], correct: Sequence[bool]) -> tuple[list[int], list[bool]]:
+    """Sizes of the classes of equivalent answers, and whether each is correct.
+
+    A class is correct when more than half of its samples were found correct: they are equivalent,
+    so a mixed class is a verifier's slip, and an undecided one is not correct.
+    """
+    members: dict[int, list[bool]] = {}
+    for index, is_correct in zip(classes, correct, strict=True):
+        if index is not None:
+            members.setdefault(index, []).append(is_correct)
+    groups = [members[index] for index in sorted(members)]
+    return [len(found) for found in groups], [2 * sum(found) > len(found) for found in groups]
+
+
+def _facts(
+    task: Task, group: Sequence[Row], sizes: Sequence[int], right: Sequence[bool]
+) -> dict[str, Any]:
+    texts = [row["completion"] for row in group if isinstance(row.get("completion"), str)]
+    unread = sum(
+        row["correct"] is not True
+        and gold_not_read(task, row.get("completion") or "", row["answer"])
+        for row in group
+    )
+    return {
+        "correct": sum(row["correct"] is True for row in group),
+        "answered": sum(row["answer"] is not None for row in group),
+        "votes": [[size, is_right] for size, is_right in zip(sizes, right, strict=True)],
+        "texts": len(set(texts)),
+        "similarity": _similarity(texts),
+        "gold_not_read": unread,
+        "rating": task.meta.get("rating"),
+    }
+
+
+def _similarity(texts: Sequence[str]) -> float | None:
+    """Mean Jaccard similarity of the words of two samples, neighbours in the order drawn."""
+    words = [set(text.split()) for text in texts]
+    if len(words) < 2:
+        return None
+    return fmean(len(a & b) / (len(a | b) or 1) for a, b in pairwise(words))
+
+
+# --------------------------------------------------------------------------- over all tasks
+
+SHARES = {
+    "truncated": ("finish_reason", "length"),
+    "prompt_too_long": ("finish_reason", "prompt_too_long"),
+    "no_answer": ("status", "no_answer"),
+    "undecided": ("correct", None),
+    "timeout": ("status", "timeout"),
+    "infra_error": ("status", "infra_error"),
+}
+"""Rate -> the field and value that count."""
+
+
+def _tally(group: Sequence[Row]) -> Counter[str]:
+    tally = Counter({"rows": len(group)})
+    for row in group:
+        for rate, (name, value) in SHARES.items():
+            tally[rate] += row.get(name) == value
+        tally["told"] += row.get("finish_reason") is not None
+        if row.get("tokens") is not None:
+            tally["tokens"] += row["tokens"]
+            tally["with tokens"] += 1
+    return tally
+
+
+def rates(measured: Iterable[Measured]) -> dict[str, float | None]:
+    """Shares of all samples, and the mean number of tokens; None where the file does not say."""
+    total = Counter[str]()
+    for one in measured:
+        total.update(one.tally)
+    found: dict[str, float | None] = {}
+    for rate, (name, _) in SHARES.items():
+        is_told = name != "finish_reason" or total["told"]
+        found[rate] = total[rate] / total["rows"] if is_told else None
+    counted = total["with tokens"]
+    return found | {"mean_tokens": total["tokens"] / counted if counted else None}
+
+
+def columns(measured: Sequence[Mapping[str, float]]) -> dict[str, np.ndarray]:
+    """Metric -> its value on each task, for the metrics that every task has."""
+    shared = [name for name in measured[0] if all(name in one for one in measured)]
+    return {name: np.array([one[name] for one in measured]) for name in shared}
+
+
+def overall(measured: Sequence[Measured]) -> dict[str, Any]:
+    """`tasks`, `samples`, `metrics` {name: {value, lo, hi}}, `rates`, and what stands beside them.
+
+    `metrics` and `further_metrics` speak of new tasks and new samples; `same_tasks` of new samples
+    of these tasks. `elo` is there where tasks carry a rating.
+    """
+    values, samples = columns([one.values for one in measured]), measured[0].tally["rows"]
+    further = columns([one.further for one in measured])
+    counts = [one.facts["correct"] for one in measured]
+    found = {
+        "tasks": len(measured),
+        "samples": samples,
+        "metrics": {name: asdict(mean_interval(value)) for name, value in values.items()},
+        "further_metrics": {name: asdict(mean_interval(value)) for name, value in further.items()},
+        "same_tasks": {f"avg@{samples}": asdict(same_tasks_interval(counts, samples))},
+        "rates": rates(measured),
+        "gold_not_read": sum(one.facts["gold_not_read"] for one in measured),
+    }
+    rated = [one.facts for one in measured if isinstance(one.facts["rating"], int | float)]
+    if rated:
+        ratings, solved = [f["rating"] for f in rated], [f["correct"] for f in rated]
+        found["elo"] = asdict(elo(ratings, solved, samples)) | {"tasks": len(rated)}
+    return found

@@ -1,0 +1,118 @@
+"""The same tasks, changed so that what was only memorised does not help.
+
+A gain that is ability carries over to a task with another wording, a sentence too many, one element
+fewer. `eval.perturbed` names the changes; each becomes a benchmark TARGET~NAME beside the target,
+and the report sets its gain beside the target's. A change of one's own is a function
+`Task -> Task | None`, named as `my_package.my_module:function`; None leaves a task out.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from ttc_rl.config import Recipe
+from ttc_rl.config.plugins import load_function
+from ttc_rl.corpus.benchmarks import (
+    Benchmark,
+    gradable,
+    load_benchmark,
+    marked,
+    resolve_targets,
+    retention,
+    together,
+)
+from ttc_rl.corpus.skills import one_fewer
+from ttc_rl.schema import Task, UserError
+from ttc_rl.verifiers.choices import shuffle_options
+
+MARK = "~"
+Change = Callable[[Task], Task | None]
+_ASIDES = (
+    "This exercise stands on page {n} of the book.",
+    "{n} other people have worked on this before.",
+    "The time allowed for the whole sheet is {n} minutes.",
+)
+
+
+def reworded(task: Task) -> Task:
+    """The text between two sentences that ask for nothing new."""
+    return _retold(task, lambda text: f"Here is an exercise.\n\n{text}\n\nPlease work it out.")
+
+
+def distracted(task: Task) -> Task:
+    """A sentence in front that has nothing to do with it, and a number in that sentence."""
+    rng = random.Random(f"distracted {task.id}")
+    aside = rng.choice(_ASIDES).format(n=rng.randint(12, 98))
+    return _retold(task, lambda text: f"{aside} {text}")
+
+
+def reordered(task: Task) -> Task | None:
+    """The options of a choice task in another order; None for any other task."""
+    if task.kind != "choice" or not task.meta.get("options"):
+        return None
+    found = next((t for s in range(20) if (t := shuffle_options(task, s)).gold != task.gold), None)
+    return None if found is None else replace(found, meta={**found.meta, "shown": found.prompt})
+
+
+BUILT_IN: Mapping[str, Change] = {
+    "reworded": reworded,
+    "distracted": distracted,
+    "reordered": reordered,
+    "one-fewer": one_fewer,
+}
+
+
+def perturbed(benchmark: Benchmark, name: str) -> Benchmark:
+    """The benchmark under a change. Raises UserError where the change fits none of its tasks.
+
+    Each task's `meta.variant_of` holds the id of the task it was made from.
+    """
+    change = BUILT_IN.get(name) or load_function("eval.perturbed", name, 1)
+    made: list[Task] = []
+    for task in benchmark.tasks:
+        found = change(task)
+        if found is not None:
+            made.append(replace(found, meta={**found.meta, "variant_of": task.id}, id=""))
+    title = f"{benchmark.name}{MARK}{name.rpartition(':')[2]}"
+    if not made:
+        raise UserError(f"eval.perturbed: {name} changes none of the tasks of {benchmark.name}")
+    left_out = len(benchmark.tasks) - len(made)
+    return Benchmark(
+        title,
+        made,
+        benchmark.sampling,
+        description=f"{benchmark.name}, each task {name}",
+        problems=(f"{title}: {left_out} tasks cannot be {name}",) if left_out else (),
+    )
+
+
+def eval_benchmarks(recipe: Recipe) -> list[Benchmark]:
+    """What a recipe evaluates: its target, unless that has no gold, the target under each change,
+    the recipe's `eval.benchmarks`, and what shows how much else was kept.
+    """
+    targets = resolve_targets(recipe)
+    graded = [one for one in targets if gradable(one.tasks)]
+    own = [
+        one
+        for target in graded
+        for one in (target, *(perturbed(target, name) for name in recipe.eval.perturbed))
+    ]
+    kept = retention(recipe, together(targets))
+    names = dict.fromkeys([*recipe.eval.benchmarks, *kept])
+    others: list[Benchmark] = []
+    for name in (name for name in names if name not in recipe.targets):
+        try:
+            others.append(load_benchmark(name, recipe.data))
+        except UserError as error:
+            hint = "; eval.retention: [] leaves it out" if name in kept else ""
+            raise UserError(f"{error}{hint}") from None
+    return [marked(one, recipe.answer_marks) for one in (*own, *others)]
+
+
+def _retold(task: Task, tell: Callable[[str], str]) -> Task:
+    meta = dict(task.meta)
+    if "shown" in meta:
+        meta["shown"] = tell(meta["shown"])
+    return replace(task, prompt=tell(task.prompt), meta=meta, id="")

@@ -1,0 +1,68 @@
+"""Sections of the page: what was lost elsewhere, and whether the gain survives a change of task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ttc_eval.report import page
+from ttc_eval.report.tables import Table, points
+
+Json = Mapping[str, Any]
+
+
+def retention(summary: Json) -> str:
+    """The change of every arm on benchmarks that share nothing with the target."""
+    kept = summary.get("retention", {})
+    if not kept:
+        return page.paragraph(
+            "No benchmark unlike the target was evaluated: what training cost elsewhere is not "
+            "known. eval.retention names some.",
+            "soft",
+        )
+    names = list(dict.fromkeys(name for one in kept.values() for name in one["benchmarks"]))
+    rows = [
+        [arm, *(_change(one["benchmarks"].get(name)) for name in names)]
+        for arm, one in kept.items()
+    ]
+    table = Table("change against base elsewhere, avg@n, points", ["arm", *names], rows)
+    return page.paragraph(" ".join(map(sentence, kept, kept.values()))) + page.number_table(table)
+
+
+def _change(cell: Json | None) -> str:
+    return "" if cell is None else points(cell)
+
+
+def sentence(arm: str, one: Json) -> str:
+    worst = one["benchmarks"][one["worst"]]
+    span = f"{100 * worst['before']:.1f} to {100 * worst['after']:.1f} %"
+    if worst["hi"] is not None and worst["hi"] < 0:
+        return f"{arm} forgot: {one['worst']} fell from {span}."
+    if worst["lo"] is not None and worst["lo"] > 0:
+        return f"{arm} lost nothing: even {one['worst']} rose, from {span}."
+    return f"{arm}: no loss is resolved; {one['worst']} went from {span}."
+
+
+def changed(summary: Json) -> str:
+    """The gain on the target's tasks as they are and under each change."""
+    found = summary.get("changed", {})
+    rows = [
+        [name, arm, points(one["as_is"]), points(one["changed"]), _ratio(one["ratio"])]
+        for name, arms in found.items()
+        for arm, one in arms.items()
+    ]
+    if not rows:
+        return ""
+    columns = ["tasks", "arm", "gain as they are", "gain when changed", "carried over"]
+    note = "carried over: the second gain as a share of the first, where the first is told from 0"
+    table = Table(
+        "gain over base in avg@n, points, on the tasks that can be changed", columns, rows
+    )
+    told = "What was only memorised does not help on the same tasks in another form."
+    return page.paragraph(told) + page.number_table(table) + page.paragraph(note, "note")
+
+
+def _ratio(estimate: Json | None) -> str:
+    if estimate is None:
+        return "n/a"
+    return f"{estimate['value']:.2f} [{estimate['lo']:.2f}, {estimate['hi']:.2f}]"

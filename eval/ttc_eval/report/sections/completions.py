@@ -1,0 +1,77 @@
+"""What the models wrote on the target, a few of each verdict, to be read by a person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ttc_eval.compare.summary import Json, Result
+from ttc_eval.harness.results import DRAW_ANEW, numbered_rows
+from ttc_eval.report import page
+from ttc_rl.run_dir import RunDir, check_vouched
+
+EXAMPLES = 6
+"""Completions shown of each verdict of each model."""
+VERDICTS = ("correct", "wrong", "no answer", "truncated", "undecided")
+
+
+def completions(run: RunDir, target: str, models: Mapping[str, Result]) -> str:
+    if not models:
+        return page.paragraph("There are no completions on the target yet.", "soft")
+    prompts = {row["task_id"]: row for result in models.values() for row in result.tasks}
+    articles = "".join(
+        _article(model, row, prompts.get(row["task_id"], {}))
+        for model in models
+        for row in _examples(_vouched(run, target, model))
+    )
+    filters = page.choices("model", "Model", models) + page.choices("verdict", "Verdict", VERDICTS)
+    told = f"At most {EXAMPLES} of each verdict of each model, the first in the benchmark's order."
+    return (
+        page.paragraph(told, "note")
+        + f'<div class="filters">{filters}<span id="count" class="soft"></span></div>{articles}'
+    )
+
+
+def _vouched(run: RunDir, target: str, model: str) -> Path:
+    path = run.samples(target, model)
+    check_vouched(run.result(target, model), DRAW_ANEW, path)
+    return path
+
+
+def verdict_name(row: Mapping[str, Any]) -> str:
+    if row["correct"] is None:
+        return "undecided"
+    if row["correct"]:
+        return "correct"
+    if row.get("finish_reason") == "length":
+        return "truncated"
+    return "no answer" if row["status"] == "no_answer" else "wrong"
+
+
+def _examples(path: Path) -> Iterator[Json]:
+    """The first few rows of each verdict, no two on one task."""
+    seen: dict[str, set[str]] = {verdict: set() for verdict in VERDICTS}
+    if not path.exists():
+        return
+    for _, row in numbered_rows(path):
+        tasks = seen[verdict_name(row)]
+        if len(tasks) < EXAMPLES and row["task_id"] not in tasks:
+            tasks.add(row["task_id"])
+            yield row
+        if all(len(found) >= EXAMPLES for found in seen.values()):
+            return
+
+
+def _article(model: str, row: Mapping[str, Any], task: Mapping[str, Any]) -> str:
+    verdict = verdict_name(row)
+    read = "no answer read" if row["answer"] is None else f"read: {row['answer']}"
+    gold = f"; gold: {task['gold']}" if task.get("gold") else ""
+    why = f" ({row['reason']})" if row["reason"] else ""
+    return (
+        f'<article class="{verdict.split()[0]}" data-model="{page.text(model)}" '
+        f'data-verdict="{verdict}"><p class="soft"><b class="{page.css_class(model)}">'
+        f"{page.text(model)}</b> {verdict}; {page.text(read + gold + why, 300)}</p>"
+        f"<p>{page.text(task.get('prompt', row['task_id']), 600)}</p>"
+        f"<pre>{page.text(row['completion'], 4000)}</pre></article>"
+    )

@@ -1,0 +1,313 @@
+"""What was selected and why, and what was kept out because it is a target."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ttc_eval.compare.summary import Json
+from ttc_eval.report import charts, page
+from ttc_rl.config import Recipe
+from ttc_rl.run_dir import SELECT_ANEW, ArmDir, RunDir, check_vouched, read_json, read_jsonl
+from ttc_rl.selection.explain import NEAR, in_short, near_picks, uncovered
+
+SHOWN_PICKS, SHOWN_OVERLAPS = 50, 20
+
+
+def curriculum(run: RunDir, recipe: Recipe, arms: Sequence[str]) -> str:
+    """How sure each curriculum makes the selector, what it is made of, and its first picks."""
+    folders = {arm: run.arm(arm, recipe) for arm in arms}
+    found = {arm: folder for arm, folder in folders.items() if folder.curriculum.exists()}
+    if not found:
+        return page.paragraph("Nothing was selected in this run folder yet.", "soft")
+    for folder in found.values():
+        fix = SELECT_ANEW.format(folder.selection)
+        check_vouched(folder.selection, fix, folder.curriculum, folder.contamination)
+    curricula = {arm: list(read_jsonl(folder.curriculum)) for arm, folder in found.items()}
+    selections = {
+        arm: read_json(folder.selection)
+        for arm, folder in found.items()
+        if folder.selection.exists()
+    }
+    mixes = "".join(
+        f"<div><h3>{page.text(arm)}</h3>{_mix(rows, arm, recipe)}</div>"
+        for arm, rows in curricula.items()
+    )
+    picks = "".join(
+        page.details(
+            f"{arm}: the first {min(SHOWN_PICKS, len(rows))} of {len(rows)} picks",
+            _picks(rows, selections.get(arm, {})),
+        )
+        for arm, rows in curricula.items()
+    )
+    told = "".join(
+        page.paragraph(f"{arm}: {in_short(selection)}.")
+        for arm, selection in selections.items()
+        if "certificate" in selection
+    )
+    return (
+        told
+        + _repeats(selections)
+        + _uncertainty(curricula, selections)
+        + f'<div class="pair">{_gains(curricula)}{_covered(selections)}</div>'
+        + f'<div class="pair mixes">{mixes}</div>'
+        + "".join(_uncovered(arm, selection) for arm, selection in selections.items())
+        + "".join(_near(arm, curricula[arm], selections[arm]) for arm in selections)
+        + picks
+    )
+
+
+def _repeats(selections: Mapping[str, Json]) -> str:
+    """How the corpus lies around the targets: the same for every arm."""
+    for selection in selections.values():
+        if around := selection.get("duplication"):
+            return page.paragraph(
+                f"Of a target's {around['neighbours']} nearest tasks {around['share']:.0%} have a "
+                "near-duplicate among them: the more do, the more SIFT has over nearest neighbours."
+            )
+    return ""
+
+
+def _gains(curricula: Mapping[str, list[Json]]) -> str:
+    """What each pick added, on a logarithmic axis, every pick's mean with its neighbours'."""
+    series = []
+    for arm, rows in curricula.items():
+        width = max(1, len(rows) // 100)
+        groups = [rows[i : i + width] for i in range(0, len(rows), width)]
+        means = [
+            (group[0]["rank"] + 1.0, sum(row["gain"] for row in group) / len(group))
+            for group in groups
+        ]
+        line = [(rank, math.log10(gain)) for rank, gain in means if gain > 0]
+        if line:
+            series.append(charts.Series(arm, page.css_class(arm), line))
+    if not series:
+        return ""
+    chart = charts.line_chart(
+        series,
+        title="gain of each pick",
+        x_label="tasks picked",
+        y_label="gain",
+        y_tick=lambda value: f"{10**value:.1g}",
+        width=charts.HALF,
+    )
+    return page.figure(chart, "What each pick took off the targets' variance (logarithmic).")
+
+
+def _covered(selections: Mapping[str, Json]) -> str:
+    """Each target's share of variance left, worst first."""
+    series: list[charts.Series] = []
+    floor: list[float] = []
+    for arm, selection in selections.items():
+        known = [target.get("uncertainty") for target in selection.get("targets", [])]
+        targets = [target for target in known if target and target["start"]]
+        left = sorted((target["after"] / target["start"] for target in targets), reverse=True)
+        if left:
+            series.append(charts.Series(arm, page.css_class(arm), _ranked(left)))
+            floor = sorted((t["floor"] / t["start"] for t in targets), reverse=True)
+    if not series:
+        return ""
+    series.append(charts.Series("whole corpus", "soft", _ranked(floor), dashed=True))
+    chart = charts.line_chart(
+        series,
+        title="variance left of each target",
+        x_label="targets, worst first",
+        y_label="left, %",
+        y_tick=charts.percent_tick,
+        width=charts.HALF,
+    )
+    return page.figure(chart, "What is left of each target. Dashed: with all of the corpus.")
+
+
+def _ranked(values: Sequence[float]) -> list[tuple[float, float]]:
+    step = max(1, len(values) // 300)
+    return [(i + 1.0, value) for i, value in enumerate(values)][::step]
+
+
+def _uncovered(arm: str, selection: Json) -> str:
+    far = uncovered(selection)
+    if not far:
+        return ""
+    shown = page.text_table(["target"], ([target["prompt"]] for target in far[:50]), ["target"])
+    return page.details(f"{arm}: {len(far)} targets that this corpus cannot teach", shown)
+
+
+def _near(arm: str, rows: Sequence[Json], selection: Json) -> str:
+    targets = [target["prompt"] for target in selection.get("targets", [])]
+    near = [row for row in near_picks(rows) if row["nearest_target"] < len(targets)]
+    if not near:
+        return ""
+    table = page.text_table(
+        ["cosine", "task", "source", "target"],
+        (
+            [
+                f"{row['similarity']:.3f}",
+                row["task"]["prompt"],
+                row["task"].get("source", ""),
+                targets[row["nearest_target"]],
+            ]
+            for row in near[:SHOWN_OVERLAPS]
+        ),
+        ["task", "target"],
+    )
+    return page.details(f"{arm}: {len(near):,} picks with a cosine of {NEAR} or more", table)
+
+
+def _uncertainty(curricula: Mapping[str, list[Json]], selections: Mapping[str, Json]) -> str:
+    series, floors = [], set[float]()
+    for arm, rows in curricula.items():
+        known = selections.get(arm, {}).get("uncertainty") or {}
+        line = [(i + 1.0, row["uncertainty"]) for i, row in enumerate(rows)]
+        start = [(0.0, known["start"])] if known.get("start") is not None else []
+        line = start + line[:: max(1, len(line) // 300)] + line[-1:]
+        series.append(charts.Series(arm, page.css_class(arm), line))
+        floors |= {known["floor"]} if known.get("floor") is not None else set()
+    right = max(x for one in series for x, _ in one.line)
+    for value in floors:
+        series.append(charts.Series("floor", "soft", [(0.0, value), (right, value)], dashed=True))
+    chart = charts.line_chart(
+        series, title="uncertainty", x_label="tasks picked", y_label="summed target variance"
+    )
+    told = "How uncertain the targets still are after each pick, by the selector's own measure."
+    if floors:
+        told += " Dashed: what the whole corpus would leave."
+    return page.figure(page.legend(curricula) + chart, told)
+
+
+def _mix(rows: Sequence[Json], arm: str, recipe: Recipe) -> str:
+    """Bars by source, and by what else the tasks tell of themselves: family, subject, level."""
+    keys = dict.fromkeys([recipe.selection.group_by, "family", "subject", "level"])
+    groups = [Counter(row["task"].get("source") or "unnamed" for row in rows)]
+    for key in keys:
+        values = [row["task"].get("meta", {}).get(key) for row in rows]
+        if sum(value is not None for value in values) > len(rows) / 2:
+            groups.append(Counter(f"{key} {value}" for value in values))
+    told = {tuple(sorted(group.values())): group for group in groups if len(group) > 1}
+    shown = list(told.values()) or groups[:1]  # two names for one split are shown once
+    return "".join(page.mix_bars(group, page.css_class(arm)) for group in shown[:3])
+
+
+def _picks(rows: Sequence[Json], selection: Mapping[str, Any]) -> str:
+    targets = [target["prompt"] for target in selection.get("targets", [])]
+    columns = ["rank", "task", "source", "nearest target", "similarity", "gain"]
+
+    def cells(row: Json) -> list[Any]:
+        task, nearest = row["task"], row["nearest_target"]
+        meta = task.get("meta", {})
+        kept = [f"{key} {meta[key]}" for key in ("subject", "level") if key in meta]
+        return [
+            row["rank"] + 1,
+            task["prompt"],
+            ", ".join([task.get("source", ""), *kept]),
+            targets[nearest] if 0 <= nearest < len(targets) else "",
+            f"{row['similarity']:.3f}",
+            f"{row['gain']:.4g}",
+        ]
+
+    wide = ("task", "nearest target")
+    return page.text_table(columns, (cells(row) for row in rows[:SHOWN_PICKS]), wide)
+
+
+def overlap(run: RunDir, recipe: Recipe, arms: Sequence[str]) -> str:
+    path = run.overlap.with_suffix(".json")
+    if not path.exists():
+        return page.paragraph(
+            "The corpus was not checked against the target in this folder yet.", "soft"
+        )
+    found = read_json(path)
+    checked = f"checked {found['corpus_tasks']:,} corpus tasks against {found['targets']:,} targets"
+    if found.get("remaining_overlap", 0):
+        remain = f"{found['remaining_overlap']:,} tasks that overlap with a target remain"
+        first = f"Careful: {remain} ({checked})."
+    else:
+        first = f"The corpus holds no target task: {checked}."
+    rules = ", ".join(f"{count:,} by {rule}" for rule, count in found.get("by_rule", {}).items())
+    second = f"{found['removed']:,} corpus tasks were removed before selection" + (
+        f": {rules}." if rules else "."
+    )
+    rule = (
+        f"exact: the same text after normalisation. ngram: shared {found.get('ngram')}-grams "
+        f"cover at least {found.get('coverage')} of the target's. {_near_rules(found)}"
+    )
+    return (
+        page.paragraph(first)
+        + page.paragraph(second)
+        + page.paragraph(rule, "note")
+        + _removed(run)
+        + "".join(_certificate(run.arm(arm, recipe), arm) for arm in arms)
+    )
+
+
+def _near_rules(found: Json) -> str:
+    """The rules that see more than equal words, where they were on."""
+    told = []
+    if found.get("fuzzy") is not None:
+        told.append(f"fuzzy: at least {found['fuzzy']} of the shorter text is in the longer.")
+    if found.get("cosine") is not None:
+        told.append(f"cosine: embeddings with a cosine of at least {found['cosine']}.")
+    else:
+        told.append("A problem told in other words is not seen.")
+    if found.get("leave_nearest"):
+        told.append(f"nearest: each target's {found['leave_nearest']} nearest tasks, on purpose.")
+    repeats = found.get("duplicates", {}).get("removed", 0)
+    return " ".join(told) + (f" {repeats:,} near-copies of other tasks went too." * bool(repeats))
+
+
+def _certificate(folder: ArmDir, arm: str) -> str:
+    """What is left after selection: for each target the nearest chosen task, by four measures."""
+    if not folder.contamination.exists() or not folder.selection.exists():
+        return ""
+    found = read_json(folder.selection)["contamination"]
+    measures = found["measures"]
+    columns = ["measure", "greatest", "median", "threshold", "targets among themselves",
+               "worth a look", "equal answer"]  # fmt: skip
+    keys = ("max", "median", "threshold", "siblings", "targets_above", "same_answer")
+    table = page.text_table(
+        columns,
+        ([name, *(f"{one.get(key, 0):.3g}" for key in keys)] for name, one in measures.items()),
+        [],
+    )
+    rows = sorted(
+        read_jsonl(folder.contamination),
+        key=lambda row: (-len(row["above"]), -row["span"]["value"]),
+    )
+    nearest = page.text_table(
+        ["target", *measures, "longest common text", "above"],
+        (
+            [
+                row["prompt"],
+                *(f"{row[name]['value']:.3g}" for name in measures),
+                row["span"]["text"],
+                ", ".join(row["above"]),
+            ]
+            for row in rows[:SHOWN_OVERLAPS]
+        ),
+        ["target", "longest common text"],
+    )
+    title = (
+        f"{arm}: certificate; all {found['pairs_compared']:,} pairs of chosen tasks and targets "
+        f"compared, {found['targets_above_any']:,} of {found['targets']:,} targets worth a look"
+    )
+    return page.details(title, table + nearest)
+
+
+def _removed(run: RunDir) -> str:
+    by = run.overlap.with_suffix(".json")
+    check_vouched(by, f"delete it and {by}: the report goes without", run.overlap)
+    rows = list(read_jsonl(run.overlap))
+    if not rows:
+        return ""
+    hit = Counter(row["target_prompt"] for row in rows)
+    by_target = page.text_table(
+        ["removed", "target"], ([n, p] for p, n in hit.most_common(10)), ["target"]
+    )
+    examples = page.text_table(
+        ["rule", "detail", "corpus task", "target"],
+        ([r["rule"], r["detail"], r["prompt"], r["target_prompt"]] for r in rows[:SHOWN_OVERLAPS]),
+        ["corpus task", "target"],
+    )
+    return page.details(f"{len(hit)} targets had a task removed", by_target) + page.details(
+        f"{min(len(rows), SHOWN_OVERLAPS)} of the {len(rows):,} removed tasks", examples
+    )

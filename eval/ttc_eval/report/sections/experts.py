@@ -1,0 +1,47 @@
+"""Arms of several experts: how many targets each is for, what it was trained on, what it weighs."""
+
+from __future__ import annotations
+
+from ttc_eval.compare.summary import Json
+from ttc_eval.report import page
+from ttc_rl.config import Recipe
+from ttc_rl.run_dir import ArmDir, RunDir, read_experts, read_json
+
+
+def experts(run: RunDir, recipe: Recipe) -> str:
+    """A table an arm; empty where no arm has experts."""
+    return "".join(
+        _table(arm, run.arm(arm, recipe))
+        for arm in recipe.arm_names
+        if recipe.arm(arm).experts is not None and run.arm(arm, recipe).experts.exists()
+    )
+
+
+def _table(arm: str, folder: ArmDir) -> str:
+    mix: Json = read_json(folder.mix) if folder.mix.exists() else {}
+    columns = [arm, "targets", "tasks trained on", "uncertainty left"]
+    rows = [_row(expert, folder.expert(expert["name"])) for expert in read_experts(folder.experts)]
+    if mix:
+        columns += ["weight", f"alone, by {mix['by']}"]
+        for row, weight, alone in zip(rows, mix["weights"].values(), mix["alone"], strict=True):
+            row += [f"{weight:+.2f}", f"{100 * alone:.1f} %"]
+    return page.text_table(columns, rows, []) + page.paragraph(_told(mix), "note")
+
+
+def _row(expert: Json, folder: ArmDir) -> list[str]:
+    row = [expert["name"], str(len(expert["targets"]))]
+    if not folder.selection.exists():
+        return [*row, "not selected yet", ""]
+    found = read_json(folder.selection)
+    left = found["uncertainty"]
+    return [*row, str(found["size"]), f"{left['after']:.2f} of {left['start']:.2f}"]
+
+
+def _told(mix: Json) -> str:
+    if not mix:
+        return "Each target is answered by its own expert, any other task by the nearest target's."
+    base, mean, score = (f"{100 * mix[name]:.1f} %" for name in ("base", "mean", "score"))
+    return (
+        f"One model, the base and each expert's change times its weight, found by {mix['by']}: "
+        f"{score}, where the base has {base} and the mean of all experts {mean}."
+    )

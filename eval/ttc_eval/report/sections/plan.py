@@ -1,0 +1,138 @@
+"""The plan beside what happened: steps, rollouts, tokens, seconds, peak memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ttc_eval.harness.results import resolve_sampling
+from ttc_eval.report import page
+from ttc_rl.config import Recipe, SamplingConfig
+from ttc_rl.corpus.benchmark_config import benchmark_names, load_config
+from ttc_rl.corpus.benchmarks import resolve_targets
+from ttc_rl.launch.budget import shape_of
+from ttc_rl.metrics import assumed_spread
+from ttc_rl.run_dir import RunDir, read_jsonl, read_rollouts
+from ttc_rl.schema import UserError
+from ttc_rl.train.curriculum import steps_and_padding
+
+Row = tuple[str, str, str]
+
+
+def target_size(recipe: Recipe) -> int | None:
+    """Tasks of the recipe's target, where a benchmark's YAML says it; nothing is read for it."""
+    sizes = [
+        load_config(target).size
+        if isinstance(target, str) and target in benchmark_names()
+        else None
+        for target in recipe.targets
+    ]
+    known = [size for size in sizes if size is not None]
+    return sum(known) if len(known) == len(sizes) else None
+
+
+def foreseen(recipe: Recipe) -> str:
+    """What the coming comparison can resolve, as a sentence; before anything is drawn.
+
+    Assumed are 40 % right with a standard deviation of 30 points over tasks, and gains that differ
+    by 15 points between tasks. Targets of the hub are not asked for.
+    """
+    asked = [t for t in recipe.targets if not isinstance(t, str) and t.hub]
+    try:
+        tasks = target_size(recipe) or (
+            None if asked else sum(len(one.tasks) for one in resolve_targets(recipe))
+        )
+    except UserError:
+        tasks = None
+    if tasks is None:
+        return "evaluation: the number of target tasks is not known yet"
+    samples = recipe.eval.samples or _default_samples(recipe)
+    what = f"evaluation: {tasks:,} target tasks x {samples} samples"
+    if tasks < 2:
+        return f"{what}: one task says nothing of others"
+    found = assumed_spread(0.4, 0.3, 0.15).resolvable(tasks, samples)
+    return (
+        f"{what} can resolve about {100 * found:.0f} points in avg@{samples} for one seed (80 % "
+        "power; assumed: 40 % right, spread 30 points, gains' spread 15)"
+    )
+
+
+def _default_samples(recipe: Recipe) -> int:
+    first = recipe.targets[0]
+    own = SamplingConfig()
+    if isinstance(first, str) and first in benchmark_names():
+        own = load_config(first).sampling
+    return resolve_sampling(recipe.eval, own).samples
+
+
+def audit(run: RunDir, recipe: Recipe, arms: Sequence[str]) -> str:
+    """A table an arm: planned, done. Empty where nothing was trained."""
+    tables = ""
+    for name in arms:
+        found = audit_rows(run, recipe, name)
+        if found:
+            columns = [name, "planned", "done"]
+            tables += page.text_table(columns, [list(row) for row in found], [])
+    told = (
+        "The plan is what `ttc-rl plan` computes from the recipe alone. Tokens are prompts and "
+        "completions of all rollouts; the plan's are completions at their limit."
+    )
+    return page.paragraph(told, "note") + tables if tables else ""
+
+
+def audit_rows(run: RunDir, recipe: Recipe, name: str) -> list[Row]:
+    """What the arm's own files tell of what was planned; nothing that is not in them."""
+    arm, folder = recipe.arm(name), run.arm(name, recipe)
+    rows = list(read_jsonl(folder.metrics, "step"))
+    if not rows:
+        return []
+    steps, _ = steps_and_padding(arm)
+    rollouts = steps * arm.train.rollouts_per_step
+    limit = arm.train.max_completion_tokens
+    done = _rollouts(folder.rollouts)
+    found = [
+        ("steps", f"{steps:,}", f"{rows[-1]['step']:,}"),
+        ("rollouts", f"{rollouts:,}", f"{done['rollouts']:,}"),
+        ("completion tokens", f"at most {rollouts * limit:,}", f"{done['tokens']:,}"),
+        ("mean completion", f"at most {limit:,}", f"{done['mean']:,.1f} tokens"),
+        ("completions at the limit", "-", f"{done['cut']:.1%}"),
+    ]
+    counted = [row["num_tokens"] for row in rows if "num_tokens" in row]
+    if counted:
+        found.append(("tokens with prompts", "-", f"{int(counted[-1]):,}"))
+    seconds = [row["step_time"] for row in rows if "step_time" in row]
+    if seconds:
+        each = f"{sum(seconds) / len(seconds):,.2f} a step"
+        found.append(("seconds in steps", "-", f"{sum(seconds):,.1f} ({each})"))
+    peak = [row[PEAK] for row in rows if row.get(PEAK) is not None]
+    if peak:
+        found.append(("peak GPU memory", _planned_weights(arm), f"{max(peak):,.2f} GB"))
+    return found
+
+
+PEAK = "memory/peak_gb"
+"""Column of metrics.jsonl: the most that torch had allocated on the first GPU so far."""
+
+
+def _planned_weights(recipe: Recipe) -> str:
+    try:
+        return f"float32 weights {4e-9 * shape_of(recipe.model).parameters:,.2f} GB"
+    except UserError:
+        return "-"
+
+
+def _rollouts(folder: Any) -> dict[str, float]:
+    tokens: list[int] = []
+    cut = 0
+    for path in sorted(folder.glob("step-*.parquet")):
+        table = read_rollouts(path, ["tokens", "finish_reason"])
+        tokens += table["tokens"].to_pylist()
+        cut += table["finish_reason"].to_pylist().count("length")
+    count = len(tokens)
+    total = sum(tokens)
+    return {
+        "rollouts": count,
+        "tokens": total,
+        "mean": total / count if count else 0.0,
+        "cut": cut / count if count else 0.0,
+    }

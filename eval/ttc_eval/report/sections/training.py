@@ -1,0 +1,124 @@
+"""What metrics.jsonl tells about training: reward, and the signs that it goes wrong."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ttc_eval.report import charts, page
+from ttc_rl.config import Recipe
+from ttc_rl.run_dir import RunDir, read_jsonl
+
+SMALL = {
+    "frac_reward_zero_std": ("groups without a difference", "share of groups"),
+    "completions/mean_length": ("mean completion length", "tokens"),
+    "completions/clipped_ratio": ("completions cut at the limit", "share"),
+    "entropy": ("entropy", "nats a token"),
+}
+"""Column of metrics.jsonl -> (what it is called here, unit)."""
+
+
+def training(run: RunDir, recipe: Recipe, arms: Sequence[str]) -> str:
+    """Reward of all arms in one large chart, four signs of health in small ones."""
+    rows = {arm: list(read_jsonl(run.arm(arm, recipe).metrics, "step")) for arm in arms}
+    rewards = {arm: column(found, "reward") for arm, found in rows.items()}
+    if not any(rewards.values()):
+        return page.paragraph("Nothing was trained in this run folder yet.", "soft")
+    trained = [arm for arm in arms if rewards[arm]]
+    large = charts.line_chart(
+        [_smoothed(arm, rewards[arm]) for arm in trained],
+        title="reward by step",
+        x_label="step",
+        y_label="mean reward",
+    )
+    told = (
+        "Mean reward of a step's completions (points) and its running mean (line). Each step has "
+        "other tasks, so a rise may also be easier tasks."
+    )
+    small = "".join(_small(key, {arm: column(rows[arm], key) for arm in trained}) for key in SMALL)
+    whose = list(dict.fromkeys(name.partition("/")[0] for name in trained))
+    if whose != trained:
+        told += " The experts of an arm have its colour."
+    reward = page.figure(page.legend(whose) + large, told)
+    return (
+        _alarms(run, recipe, arms)
+        + reward
+        + _dev(run, recipe, trained)
+        + f'<div class="pair">{small}</div>'
+    )
+
+
+def _alarms(run: RunDir, recipe: Recipe, arms: Sequence[str]) -> str:
+    rows = [
+        [arm, row["step"], row["alarm"], row["told"]]
+        for arm in arms
+        for row in read_jsonl(run.arm(arm, recipe).alarms, "step")
+    ]
+    return page.text_table(["arm", "step", "alarm", ""], rows, [""]) if rows else ""
+
+
+def _dev(run: RunDir, recipe: Recipe, arms: Sequence[str]) -> str:
+    """The score on the dev tasks by step; says so where those are the test's own."""
+    config = recipe.train.dev
+    rows = {arm: list(read_jsonl(run.arm(arm, recipe).dev, "step")) for arm in arms}
+    if config is None or not any(rows.values()):
+        return ""
+    metric = f"avg@{config.samples}"
+    series = [
+        charts.Series(arm, page.css_class(arm), column(found, metric))
+        for arm, found in rows.items()
+        if found
+    ]
+    chart = charts.line_chart(
+        series,
+        title=f"{metric} on the dev tasks by step",
+        x_label="step",
+        y_label=f"{metric}, %",
+        y_tick=charts.percent_tick,
+    )
+    whose = "held out of the corpus" if config.source is None else "from a source of their own"
+    told = f"{metric} while training, on dev tasks {whose}: neither trained on nor tested on."
+    if config.source == "target":
+        told = (
+            f"{metric} while training, on the test's own tasks, whose golds were read for it. "
+            "Whatever was chosen by looking at this chart was chosen on the test."
+        )
+    return page.figure(chart, told)
+
+
+def column(rows: Sequence[Mapping[str, Any]], key: str) -> list[charts.Point]:
+    """(step, value) of every row that has a finite value."""
+    found = [(row["step"], row.get(key)) for row in rows]
+    return [
+        (float(step), float(value))
+        for step, value in found
+        if isinstance(value, int | float) and math.isfinite(value)
+    ]
+
+
+def running_mean(points: Sequence[charts.Point]) -> list[charts.Point]:
+    """Mean over a window of an eighth of the run around each point; shorter at both ends."""
+    reach = len(points) // 16
+    means: list[charts.Point] = []
+    for i, (x, _) in enumerate(points):
+        near = [y for _, y in points[max(0, i - reach) : i + reach + 1]]
+        means.append((x, sum(near) / len(near)))
+    return means
+
+
+def _smoothed(arm: str, points: Sequence[charts.Point]) -> charts.Series:
+    return charts.Series(arm, page.css_class(arm), running_mean(points), dots=points)
+
+
+def _small(key: str, points: Mapping[str, Sequence[charts.Point]]) -> str:
+    name, unit = SMALL[key]
+    series = [_smoothed(arm, found) for arm, found in points.items() if found]
+    if not series:
+        return ""
+    return page.figure(
+        charts.line_chart(
+            series, title=name, x_label="step", y_label=unit, width=charts.HALF, height=190
+        ),
+        name,
+    )

@@ -1,0 +1,93 @@
+"""Which version of the verifiers gave the verdicts of a run, and which verdicts it moved."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+from ttc_eval.compare.summary import Json, Result
+from ttc_eval.harness.variants import MARK
+from ttc_eval.report import page
+from ttc_rl.config import Recipe
+from ttc_rl.corpus.benchmarks import target_names
+from ttc_rl.run_dir import RESCORED, RunDir, read_json
+from ttc_rl.verifiers.fingerprint import fingerprint
+
+_VERIFIER = re.compile(rb'"verifier":\s*"([^"\\]+)"')
+"""In a line of samples; inside a completion the quotes have a backslash before them."""
+
+Results = Mapping[str, Mapping[str, Result]]
+
+
+def verdicts(run: RunDir, recipe: Recipe, results: Results) -> str:
+    """Sentences about verdicts that moved, and about those of another version; else nothing."""
+    sentences: list[str] = []
+    for benchmark, models in results.items():
+        for model in models:
+            again = f"{model}{RESCORED}"
+            if (graded := run.result(benchmark, again)).exists():
+                if before := read_json(graded).get("graded_before"):
+                    sentences.append(moved(f"{model} on {benchmark}", before))
+                if not other_versions(run.samples(benchmark, again)):
+                    continue
+            path = run.samples(benchmark, model)
+            versions = other_versions(path)
+            if not versions:
+                continue
+            command = f"ttc-rl score {shlex.quote(str(path))} {_benchmark(recipe, benchmark)}"
+            advice = f"To see which verdicts move, run: {command}"
+            if MARK in benchmark:
+                advice = (
+                    "ttc-rl score cannot name changed tasks: evaluate them in a new run folder."
+                )
+            sentences.append(f"{_outdated(f'{model} on {benchmark}', versions)} {advice}")
+    return "".join(map(page.paragraph, sentences))
+
+
+def moved(what: str, before: Json) -> str:
+    """How many earlier verdicts moved when `ttc-rl score` graded again, and in which direction."""
+    by_others = f"{before['by_another_verifier']:,} of them by another version of the verifier"
+    start = f"{what}: {before['verdicts']:,} earlier verdicts ({by_others}) were graded again"
+    if not before["moved"]:
+        return f"{start}, and none moved."
+    if "wrong_to_right" not in before:
+        return (
+            f"{start}, and {before['moved']:,} moved. The file does not say in which direction: "
+            "run ttc-rl score again."
+        )
+    ways = [
+        f"{before['wrong_to_right']:,} from wrong to right",
+        f"{before['right_to_wrong']:,} from right to wrong",
+        f"{before['to_undecided']:,} to undecided",
+        f"{before['from_undecided']:,} from undecided to right or wrong",
+    ]
+    return f"{start}, and {before['moved']:,} moved: {', '.join(ways)}."
+
+
+def other_versions(path: Path) -> Counter[str]:
+    """Verdicts of a sample file by the version that gave them, without the installed version."""
+    counts = Counter[str]()
+    if path.exists():
+        with path.open("rb") as file:
+            counts.update(match[1].decode() for line in file for match in _VERIFIER.finditer(line))
+    return Counter({v: n for v, n in counts.items() if v != fingerprint(v.rpartition("-")[0])})
+
+
+def _outdated(what: str, versions: Counter[str]) -> str:
+    installed = sorted({fingerprint(version.rpartition("-")[0]) for version in versions})
+    return (
+        f"{what}: {versions.total():,} verdicts are by {', '.join(sorted(versions))}, and "
+        f"{', '.join(installed)} is installed."
+    )
+
+
+def _benchmark(recipe: Recipe, name: str) -> str:
+    """The options of `ttc-rl score` that name the benchmark."""
+    target = dict(zip(target_names(recipe), recipe.targets, strict=True)).get(name, name)
+    if not isinstance(target, str):
+        target = target.path or f"FILE-WITH-THE-TASKS-OF-{name}"
+    data = f" --data {shlex.quote(recipe.data)}" if recipe.data else ""
+    return f"--benchmark {shlex.quote(target)}{data}"

@@ -1,0 +1,1 @@
+"""Where tasks come from: corpora, benchmarks and the overlap between them."""

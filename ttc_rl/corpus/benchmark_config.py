@@ -1,0 +1,108 @@
+"""What `eval/benchmarks/NAME.yaml` holds: where tasks come from, sampling, and what is known.
+
+Numbers and errata carry their source, and a test holds every file to that.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+
+from ttc_rl.config import SamplingConfig, Section, SourceConfig
+from ttc_rl.schema import UserError
+
+FOLDER = Path(str(resources.files("ttc_rl").joinpath("benchmarks")))
+"""The checkout's `eval/benchmarks`, through a link that the wheel turns into files."""
+
+
+class Published(Section):
+    """A number that somebody printed, to be shown beside ours."""
+
+    model: str
+    metric: str
+    value: float
+    source: str
+    part: str = ""
+    """Of which part, `v6/2025-02..2025-04`; of the whole when left out."""
+
+
+class Erratum(Section):
+    """What is known to be wrong with a task. It stays in; numbers published before had it too."""
+
+    wrong: str
+    source: str
+    gold: str | None = None
+    """The right gold, which is then graded against, where the source gives one."""
+
+
+class Release(Section):
+    """One published state of a benchmark that grows."""
+
+    config: str
+    """Of the hub's data set."""
+    size: int = Field(gt=0)
+
+
+class BenchmarkConfig(Section):
+    """One benchmark."""
+
+    description: str
+    source: SourceConfig | None = None
+    file: str | None = None
+    """Name under `{data}/benchmarks/` of the file that stands in for the source, .gz or not."""
+    file_differs: str = ""
+    """How that file differs from the source; told whenever it is used."""
+    size: int | None = Field(default=None, gt=0)
+    """How many tasks were published, repeats included: a mismatch is told."""
+    prompt: str = ""
+    """What the policy reads for a task (`addresses.shown`). The task's prompt when left out."""
+    subset: str | None = None
+    """Key of `meta` by whose values a part is addressed."""
+    date: str | None = None
+    """Key of `meta` that holds a day, by which a window is addressed: `2024-08..2025-01`."""
+    releases: dict[str, Release] = Field(default={})
+    release: str | None = None
+    """The one of `releases` that source, size and file stand for."""
+    aliases: dict[str, str] = Field(default={})
+    """How others begin a task's id -> how its id begins here, for sample files of theirs."""
+    sampling: SamplingConfig = SamplingConfig()
+    errata: dict[str, Erratum] = Field(default={})
+    """By the task's id in its source, its title, or its content hash."""
+    published: list[Published] = Field(default=[])
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.source is None and self.file is None:
+            raise ValueError("needs a source or a file")
+        if self.releases and self.release not in self.releases:
+            raise ValueError(f"release: one of {', '.join(self.releases)}")
+        return self
+
+
+def benchmark_names() -> list[str]:
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def load_config(name: str) -> BenchmarkConfig:
+    path = FOLDER / f"{name}.yaml"
+    if not path.exists():
+        raise UserError(f"{unknown('benchmark', name, benchmark_names())}{_IF_A_FILE}")
+    try:
+        return BenchmarkConfig.model_validate(YAML(typ="safe", pure=True).load(path.read_text()))
+    except ValidationError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+_IF_A_FILE = "; a file of tasks ends in .jsonl, .jsonl.gz or .parquet, a prompt holds a space"
+
+
+def unknown(what: str, name: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {close[0]}? " if close else ""
+    return f"unknown {what}: {name!r}; {hint}known: {', '.join(known)}"

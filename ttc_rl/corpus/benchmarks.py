@@ -1,0 +1,303 @@
+"""Benchmarks: a name, its tasks, and how it is sampled unless a recipe says otherwise.
+
+`eval/benchmarks/NAME.yaml` holds one each; `addresses.py` says how a part is addressed. Nothing is
+left out silently: rows that cannot be read, repeats, a size that is not the published one and
+errata are all told in `problems`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from ttc_rl.config import ORIGINS, Recipe, SamplingConfig, SourceConfig
+from ttc_rl.config.marks import Mark, with_marks
+from ttc_rl.corpus.addresses import Address, address, narrowed, worded
+from ttc_rl.corpus.benchmark_config import (
+    BenchmarkConfig,
+    Erratum,
+    Published,
+    benchmark_names,
+    load_config,
+)
+from ttc_rl.corpus.everyday import FAMILIES
+from ttc_rl.corpus.files import read_files
+from ttc_rl.corpus.skills import SKILLS
+from ttc_rl.corpus.sources import Loaded, load_source
+from ttc_rl.schema import Task, UserError, content_hash
+
+_FILE_ENDINGS = (".jsonl", ".jsonl.gz", ".parquet")
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """Tasks with a name. `problems` says what is not as published, a line each."""
+
+    name: str
+    tasks: list[Task]
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    published: tuple[Published, ...] = ()
+    description: str = ""
+    problems: tuple[str, ...] = ()
+    errata: Mapping[str, Erratum] = field(default_factory=dict[str, Erratum])
+    """By task id: what is known to be wrong with a task that is in."""
+    aliases: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def tasks_hash(self) -> str:
+        return content_hash([task.id for task in self.tasks])
+
+
+# --------------------------------------------------------------------------- by name
+
+
+def load_benchmark(name: str, data: str | None = None) -> Benchmark:
+    """The benchmark, or the part of one, that `name` addresses.
+
+    With `data`, a folder of task files, nothing is asked of the hub: the file must be there.
+    """
+    where = address(name)
+    config = load_config(where.base)
+    source, size = _origin(where, config, data)
+    loaded = load_source(source, repeats=config.size is not None)
+    whole = benchmark_from_loaded(where.name, loaded, kept=config.size is not None)
+    problems = list(whole.problems)
+    if size is not None and len(whole.tasks) != size:
+        problems.append(f"{where.base}: {len(whole.tasks):,} tasks, {size:,} were published")
+    if config.file_differs and config.file and Path(source.path or "").name.startswith(config.file):
+        problems.append(f"{where.base}: {source.path} differs from the hub: {config.file_differs}")
+    tasks, errata = corrected(whole.tasks, config.errata)
+    tasks = worded(narrowed(tasks, where, config), config.prompt)
+    return Benchmark(
+        where.name,
+        tasks,
+        config.sampling,
+        tuple(p for p in config.published if p.part == "/".join(where.pieces)),
+        config.description,
+        (*problems, *(f"{where.base}: {line}" for line in _known_errors(tasks, errata))),
+        {task.id: errata[task.id] for task in tasks if task.id in errata},
+        config.aliases,
+    )
+
+
+def _origin(
+    where: Address, config: BenchmarkConfig, data: str | None
+) -> tuple[SourceConfig, int | None]:
+    """Where the addressed release is read from, and how many tasks were published of it."""
+    named = [piece for piece in where.pieces if piece in config.releases]
+    release = named[0] if named else config.release
+    size = config.releases[release].size if release else config.size
+    if where.file is not None:
+        return _from_file(where.file, config.source), size
+    meta = config.source.meta if config.source is not None else {}
+    if data is not None and config.file is not None:
+        if release != config.release:
+            raise UserError(
+                f"{where.name}: {config.file} holds release {config.release}; leave out `data:` "
+                f"for another, or give a file: {where.name}=FILE"
+            )
+        return SourceConfig(path=str(_stand_in(where, config.file, data)), meta=meta), size
+    if config.source is None:
+        raise UserError(
+            f"benchmark {where.base}: is read from a file; set `data:` to a folder that holds "
+            f"benchmarks/{config.file}, or give one: {where.name}=FILE"
+        )
+    changes = {"config": config.releases[release].config} if release else {}
+    return config.source.model_copy(update=changes), size
+
+
+def _from_file(path: str, source: SourceConfig | None) -> SourceConfig:
+    """A file of our rows, which say their kind, or of rows as the hub has them."""
+    first = next(read_files(path), None)
+    row = first.value if first is not None else None
+    if source is None or (isinstance(row, Mapping) and "kind" in row):
+        return SourceConfig(path=path, meta=source.meta if source else {})
+    return source.model_copy(update=dict.fromkeys(ORIGINS) | {"path": path})
+
+
+def _stand_in(where: Address, file: str, data: str) -> Path:
+    path = Path(data).expanduser() / "benchmarks" / file
+    for candidate in (path, path.with_name(path.name + ".gz")):
+        if candidate.exists():
+            return candidate
+    raise UserError(
+        f"{path}: no such file, nor with .gz; benchmark {where.base} is read from there because "
+        f"`data:` is set (leave it out to ask the Hugging Face hub, or give a file: "
+        f"{where.name}=FILE)"
+    )
+
+
+# --------------------------------------------------------------------------- errata
+
+
+def corrected(
+    tasks: Sequence[Task], errata: Mapping[str, Erratum]
+) -> tuple[list[Task], dict[str, Erratum]]:
+    """The tasks, with golds put right where an erratum gives one, and what is wrong with which."""
+    known: dict[str, Erratum] = {}
+    found = [_corrected(task, errata, known) for task in tasks]
+    return found, known
+
+
+def _corrected(task: Task, errata: Mapping[str, Erratum], known: dict[str, Erratum]) -> Task:
+    names = [task.id, *(str(task.meta[key]) for key in ("id", "title") if key in task.meta)]
+    erratum = next((errata[name] for name in names if name in errata), None)
+    if erratum is None:
+        return task
+    if erratum.gold is not None:
+        meta = {**task.meta, "published_gold": task.gold}
+        task = replace(task, gold=erratum.gold, meta=meta, id=content_hash([task.id, erratum.gold]))
+    known[task.id] = erratum
+    return task
+
+
+def _known_errors(tasks: Sequence[Task], errata: Mapping[str, Erratum]) -> Iterable[str]:
+    for task in tasks:
+        if task.id in errata:
+            erratum = errata[task.id]
+            mended = f"; graded against {erratum.gold}" if erratum.gold is not None else ""
+            yield f"task {task.meta.get('id')}: {erratum.wrong} ({erratum.source}){mended}"
+
+
+# --------------------------------------------------------------------------- by anything else
+
+
+def named_benchmark(name: str, data: str | None = None) -> Benchmark:
+    """A benchmark by its address, or the tasks of a file."""
+    if _is_file(name):
+        source = SourceConfig(path=name)
+        return benchmark_from_source(_source_name(source), source)
+    return load_benchmark(name, data)
+
+
+def _is_file(text: str) -> bool:
+    """A file of tasks, and not one that is given to a benchmark: `NAME=FILE`."""
+    given = re.match(r"([^/@=\s]+)[^=\s]*=", text)
+    return text.endswith(_FILE_ENDINGS) and not (given and given[1] in benchmark_names())
+
+
+def benchmark_from_source(name: str, source: SourceConfig) -> Benchmark:
+    """Every task of a source once; a repeated task is left out and told in `problems`."""
+    return benchmark_from_loaded(name, load_source(source))
+
+
+def benchmark_from_loaded(name: str, loaded: Loaded, *, kept: bool = False) -> Benchmark:
+    problems = list(loaded.problems)
+    if loaded.duplicates:
+        what = "counted again, as published" if kept else "left out"
+        problems.append(f"{name}: {loaded.duplicates} tasks repeat an earlier one and are {what}")
+    return Benchmark(name, loaded.tasks, problems=tuple(problems))
+
+
+def target_name(recipe: Recipe) -> str:
+    """The name under which a recipe's target, the first of several, is evaluated; reads no task."""
+    return _name(recipe.targets[0])
+
+
+def target_names(recipe: Recipe) -> list[str]:
+    return [_name(target) for target in recipe.targets]
+
+
+def _name(target: str | SourceConfig) -> str:
+    if isinstance(target, SourceConfig):
+        return _source_name(target)
+    if _is_file(target):
+        return _source_name(SourceConfig(path=target))
+    return "prompt" if is_prompt(target) else target.partition("=")[0]
+
+
+def is_prompt(target: str | SourceConfig) -> bool:
+    """Whether a target is itself the one prompt to train for."""
+    if isinstance(target, SourceConfig) or _is_file(target):
+        return False
+    return bool(re.search(r"\s", target.strip()))
+
+
+def _source_name(source: SourceConfig) -> str:
+    if source.generated is not None:
+        return "-".join(source.generated.families or ["skills" if source.skills else "everyday"])
+    return re.sub(r"(\.jsonl|\.gz|\.parquet)+$", "", Path(source.path or source.hub or "").name)
+
+
+def resolve_target(recipe: Recipe) -> Benchmark:
+    """What a curriculum is for: the target, or the tasks of several as one."""
+    return together(resolve_targets(recipe))
+
+
+def together(found: Sequence[Benchmark]) -> Benchmark:
+    """The tasks of all, each once, under the settings of the first."""
+    tasks = {task.id: task for one in found for task in one.tasks}
+    problems = tuple(problem for one in found for problem in one.problems)
+    name = "+".join(one.name for one in found)
+    return replace(found[0], name=name, tasks=list(tasks.values()), problems=problems)
+
+
+def resolve_targets(recipe: Recipe) -> list[Benchmark]:
+    """Benchmarks, files of tasks, sources, or prompts: whatever `target:` holds.
+
+    A prompt has no gold: tasks can be selected and trained on for it, but nothing can be graded.
+    Raises UserError where two have one name.
+    """
+    found = [
+        marked(_resolve(target, recipe.data), recipe.answer_marks) for target in recipe.targets
+    ]
+    names = [one.name for one in found]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise UserError(f"target: {twice} stands there twice, or two are called that")
+    return found
+
+
+def _resolve(target: str | SourceConfig, data: str | None) -> Benchmark:
+    if isinstance(target, SourceConfig):
+        return benchmark_from_source(_name(target), target)
+    if is_prompt(target):
+        return Benchmark("prompt", [Task(kind="math", prompt=target.strip(), source="recipe")])
+    return named_benchmark(target, data)
+
+
+def marked(benchmark: Benchmark, marks: Sequence[Mark]) -> Benchmark:
+    """Return the benchmark, its maths tasks answered behind the marks of a recipe."""
+    return replace(benchmark, tasks=with_marks(benchmark.tasks, marks))
+
+
+def target_shares(recipe: Recipe, targets: Sequence[Benchmark]) -> dict[str, float]:
+    """What each task counts for, by id: its target's share over its number of tasks, 1 on average.
+
+    A task of two targets has both. Raises UserError for a share of what is no target.
+    """
+    shares = recipe.selection.shares
+    for name in shares:
+        if name not in (names := [one.name for one in targets]):
+            raise UserError(f"selection.shares: {name} is no target; there are {', '.join(names)}")
+    counts = {one.name: shares.get(one.name, 1.0) / len(one.tasks) for one in targets}
+    found: dict[str, float] = {}
+    for one in targets:
+        for task in one.tasks:
+            found[task.id] = found.get(task.id, 0.0) + counts[one.name]
+    whole = sum(found.values()) / len(found)
+    return {task_id: count / whole for task_id, count in found.items()}
+
+
+def retention(recipe: Recipe, target: Benchmark) -> list[str]:
+    """Names of benchmarks unlike the target: what the recipe says, else by what the target is."""
+    if recipe.eval.retention is not None:
+        return recipe.eval.retention
+    families = {str(task.meta["family"]) for task in target.tasks if "family" in task.meta}
+    worlds = {task.source.partition("/")[0] for task in target.tasks}
+    kinds = {task.kind for task in target.tasks}
+    if recipe.eval.benchmarks or not kinds:
+        return []
+    for world, every in {"skills": SKILLS, "everyday": FAMILIES}.items():
+        if worlds == {world}:
+            others = f"{world}/not-{'+'.join(sorted(families))}@96"
+            return [others] if families < set(every) else []
+    if kinds == {"math"}:
+        return ["mmlu-pro@200"]
+    return ["math500@100"] if kinds <= {"code", "choice"} else []
+
+
+def gradable(tasks: Iterable[Task]) -> bool:
+    """Whether every task has something to be graded against."""
+    return all(task.gold is not None or task.tests for task in tasks)

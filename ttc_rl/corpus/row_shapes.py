@@ -1,0 +1,366 @@
+"""Rows of published data sets, as they stand on the hub, in our fields. Pure functions row -> row.
+
+A source names one (`shape: humaneval`) where picking columns is not enough: tests to be built,
+options to be listed, a statement in several columns. What comes out has `prompt`, `answer` or
+`tests`, `kind`, `id` and `meta`, and is then read like a row of our own files.
+
+Not covered: problems with several right outputs (Codeforces, CodeElo, AtCoder): one output is
+compared, the checkers that some data sets bring are not run.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ttc_rl.config.sections import Shape
+from ttc_rl.corpus.packed_tests import unpack_tests
+from ttc_rl.corpus.rows import BadRow
+from ttc_rl.schema import content_hash
+
+Row = Mapping[str, Any]
+OPTION_SEED = 0
+"""Of the order in which GPQA's four answers are listed."""
+USUAL_SECONDS = 6.0
+"""Limits of contests are set for C++: one below this is not taken over."""
+
+
+def shaped(name: Shape | None, row: Any) -> Any:
+    """The row in our fields; as it stands without a shape. Raises BadRow."""
+    if name is None or not isinstance(row, Mapping):
+        return row
+    try:
+        return SHAPES[name](row)
+    except KeyError as missing:
+        raise BadRow(f"shape {name}: the row has no column {missing}") from None
+    except (TypeError, ValueError, IndexError, AttributeError) as error:
+        raise BadRow(f"shape {name}: {error}") from None
+
+
+# --------------------------------------------------------------------------- functions to write
+
+
+def humaneval(row: Row) -> Row:
+    """openai/openai_humaneval and evalplus/humanevalplus: `test` defines check(candidate)."""
+    entry = row["entry_point"]
+    return _code(
+        row["task_id"],
+        row["prompt"],
+        [{"type": "check", "code": row["test"], "entry_point": entry}],
+        entry_point=entry,
+        reference_solution=row["canonical_solution"],
+    )
+
+
+def mbpp(row: Row) -> Row:
+    """google-research-datasets/mbpp, full (`text`) or sanitized (`prompt`)."""
+    asserts = list(row["test_list"])
+    return _code(
+        f"MBPP/{row['task_id']}",
+        row["text"] if "text" in row else row["prompt"],
+        [{"type": "assert", "code": code} for code in asserts],
+        entry_point=_called(row["code"], asserts),
+        reference_solution=row["code"],
+        test_setup_code=row.get("test_setup_code"),
+        test_imports=list(row.get("test_imports") or ()),
+    )
+
+
+def mbppplus(row: Row) -> Row:
+    """evalplus/mbppplus: MBPP's asserts and one long script."""
+    plain = mbpp(row)
+    tests = [*plain["tests"], {"type": "script", "code": row["test"]}]
+    return {**plain, "id": f"MbppPlus/{row['task_id']}", "tests": tests}
+
+
+def leetcode(row: Row) -> Row:
+    """newfacade/LeetCodeDataset: `prompt` holds the imports, `test` defines check(candidate)."""
+    return _code(
+        row["task_id"],
+        row["problem_description"],
+        [{"type": "check", "code": row["test"], "entry_point": row["entry_point"]}],
+        preamble=row["prompt"],
+        starter_code=row["starter_code"],
+        reference_solution=row.get("completion"),
+        difficulty=row.get("difficulty"),
+    )
+
+
+def _called(code: str, asserts: Sequence[str]) -> str | None:
+    """The function of a reference solution that its tests call."""
+    names = re.findall(r"^def\s+(\w+)", code, flags=re.MULTILINE)
+    return next((n for n in names if re.search(rf"\b{n}\s*\(", asserts[0])), None)
+
+
+# --------------------------------------------------------------------------- contests
+
+
+def livecodebench(row: Row) -> Row:
+    """livecodebench/code_generation_lite: public and private tests, on stdin or of a function."""
+    extra = _object(row.get("metadata"))
+    tests = unpack_tests(row["public_test_cases"]) + unpack_tests(row["private_test_cases"])
+    return _code(
+        f"lcb/{row['question_id']}",
+        row["question_content"],
+        [_lcb_test(test, extra.get("func_name")) for test in tests],
+        title=row["question_title"],
+        platform=str(row["platform"]).lower(),
+        contest_date=str(row["contest_date"])[:10],
+        difficulty=row["difficulty"],
+        starter_code=row.get("starter_code"),
+        entry_point=extra.get("func_name"),
+    )
+
+
+def _lcb_test(test: Row, function: str | None) -> Row:
+    if test["testtype"] != "functional":
+        return {"type": "stdin", "input": test["input"], "output": test["output"]}
+    if not function:
+        raise BadRow("tests of a function, but metadata.func_name does not name one")
+    return {
+        "type": "functional",
+        "fn_name": function,
+        "input": test["input"],
+        "output": test["output"],
+    }
+
+
+def codeforces(row: Row) -> Row:
+    """open-r1/codeforces, config verifiable. The editorial is left out: it holds the solution."""
+    if row.get("input_mode") == "file":
+        raise BadRow("reads from a file, not from standard input")
+    return _code(
+        f"codeforces/{row['id']}",
+        _statement(row, ("description", "input_format", "output_format", "interaction_format"))
+        + _examples([(example["input"], example["output"]) for example in row["examples"] or ()])
+        + _section(row, "note"),
+        [_stdin(test["input"], test["output"]) for test in row["official_tests"]],
+        rating=row.get("rating"),
+        tags=list(row.get("tags") or ()),
+        time_limit=_seconds(row.get("time_limit")),
+        has_checker=bool(row.get("generated_checker")),
+    )
+
+
+def codeelo(row: Row) -> Row:
+    """Qwen/CodeElo: its examples are all the tests there are, so they are not shown."""
+    limit = row.get("time_limit_ms")
+    return _code(
+        f"codeelo/{row['problem_id']}",
+        _statement(row, ("description", "input", "output", "interaction", "note")),
+        [_stdin(example[0], example[1]) for example in row["examples"]],
+        rating=row.get("rating"),
+        tags=list(row.get("tags") or ()),
+        time_limit=_seconds(limit / 1000 if limit else None),
+    )
+
+
+def code_contests(row: Row) -> Row:
+    """deepmind/code_contests: public, private and generated tests."""
+    if row.get("input_file") or row.get("output_file"):
+        raise BadRow("reads or writes a file, not standard input and output")
+    groups = [row[name] for name in ("public_tests", "private_tests", "generated_tests")]
+    pairs = [pair for g in groups for pair in zip(g["input"], g["output"], strict=True)]
+    limit = row.get("time_limit") or {}
+    return _code(
+        f"code_contests/{row['name']}",
+        row["description"],
+        [_stdin(*pair) for pair in pairs],
+        rating=row.get("cf_rating"),
+        tags=list(row.get("cf_tags") or ()),
+        time_limit=_seconds((limit.get("seconds") or 0) + (limit.get("nanos") or 0) / 1e9),
+    )
+
+
+def taco(row: Row) -> Row:
+    """likaixin/TACO-verified: the columns of BAAI/TACO; inputs and outputs of each test in lists.
+
+    With `fn_name` an input is the list of a call's arguments, and an output of one element holds
+    the value that is returned.
+    """
+    pairs = _object(row["input_output"])
+    tests = [
+        _called_or_piped(pairs.get("fn_name"), given, expected)
+        for given, expected in zip(pairs["inputs"], pairs["outputs"], strict=True)
+    ]
+    question = row["question"]
+    limit = re.search(r"[\d.]+", str(row.get("time_limit") or ""))
+    return _code(
+        f"taco/{content_hash(question)}",
+        question,
+        tests,
+        starter_code=row.get("starter_code"),
+        difficulty=row.get("difficulty"),
+        platform=row.get("source"),
+        time_limit=_seconds(float(limit[0])) if limit else None,
+    )
+
+
+def primeintellect(row: Row) -> Row:
+    """PrimeIntellect/verifiable-coding-problems: tests in `verification_info`, JSON or Python's
+    notation."""
+    told = row["verification_info"]
+    try:
+        info = json.loads(told) if isinstance(told, str) else told
+    except ValueError:
+        info = ast.literal_eval(told)
+    tests = [
+        _called_or_piped(
+            test.get("fn_name") if test["type"] == "function_call" else None,
+            test["input"],
+            test["output"],
+        )
+        for test in info["test_cases"]
+    ]
+    return _code(
+        f"primeintellect/{row['problem_id']}", row["prompt"], tests, platform=row.get("source")
+    )
+
+
+def _called_or_piped(function: str | None, given: Any, expected: Any) -> Row:
+    if not function:
+        return _stdin(_lines(given), _lines(expected))
+    one = isinstance(expected, list) and len(expected) == 1
+    value = expected[0] if one else expected
+    return {"type": "functional", "fn_name": function, "input": given, "output": value}
+
+
+def _lines(text: Any) -> str:
+    return "\n".join(map(str, text)) if isinstance(text, list) else str(text)
+
+
+_TITLES = {
+    "input": "Input", "input_format": "Input", "output": "Output", "output_format": "Output",
+    "interaction": "Interaction", "interaction_format": "Interaction", "note": "Note",
+}  # fmt: skip
+
+
+def _statement(row: Row, columns: Sequence[str]) -> str:
+    return "".join(_section(row, column) for column in columns).strip()
+
+
+def _section(row: Row, column: str) -> str:
+    text = str(row.get(column) or "").strip()
+    if not text:
+        return ""
+    return f"\n\n{_TITLES[column]}\n{text}" if column in _TITLES else f"\n\n{text}"
+
+
+def _examples(pairs: Sequence[tuple[str, str]]) -> str:
+    lines = [f"\n\nExample input\n{i.strip()}\n\nExample output\n{o.strip()}" for i, o in pairs]
+    return "".join(lines)
+
+
+def _stdin(given: str, expected: str) -> Row:
+    return {"type": "stdin", "input": given, "output": expected}
+
+
+def _seconds(limit: float | None) -> float | None:
+    return limit if limit and limit > USUAL_SECONDS else None
+
+
+# --------------------------------------------------------------------------- questions
+
+
+def gpqa(row: Row) -> Row:
+    """Idavidrein/gpqa: one right and three wrong answers, listed in an order made of their text.
+
+    The order is that of hashes of (seed, question, answer): the same on every machine, whatever
+    the order of the rows. The gold is the letter where the right one ends up.
+    """
+    question = row["Question"].strip()
+    wrong = [row[f"Incorrect Answer {i}"].strip() for i in (1, 2, 3)]
+    right = row["Correct Answer"].strip()
+    options = sorted(
+        [right, *wrong], key=lambda option: content_hash([OPTION_SEED, question, option])
+    )
+    return _choice(
+        row.get("Record ID") or content_hash(question),
+        question,
+        options,
+        "ABCD"[options.index(right)],
+        subject=row.get("High-level domain"),
+        subdomain=row.get("Subdomain"),
+    )
+
+
+def mmlu_pro(row: Row) -> Row:
+    """TIGER-Lab/MMLU-Pro: up to ten options, the gold a letter."""
+    options = [str(option) for option in row["options"]]
+    return _choice(
+        f"mmlu_pro/{row['question_id']}",
+        row["question"],
+        options,
+        row["answer"],
+        subject=row["category"],
+        src=row.get("src"),
+    )
+
+
+def olympiadbench(row: Row) -> Row:
+    """Hothan/OlympiadBench, open-ended and text only: a context may precede the question.
+
+    `final_answer` is a list of one text. Not covered: `error`, an absolute tolerance on numbers.
+    """
+    context = (row.get("context") or "").strip()
+    unit = row.get("unit")
+    return {
+        "kind": "math",
+        "id": f"olympiadbench/{row['id']}",
+        "prompt": f"{context}\n\n{row['question']}".strip()
+        + (f"\n\nGive the answer in {unit}, without the unit." if unit else ""),
+        "answer": row["final_answer"][0].strip().strip("$"),
+        "meta": _present(subject=row.get("subfield"), answer_type=row.get("answer_type")),
+    }
+
+
+def _choice(name: Any, question: str, options: Sequence[str], gold: str, **meta: Any) -> Row:
+    listed = "\n".join(
+        f"{letter}. {option}" for letter, option in zip(_LETTERS, options, strict=False)
+    )
+    return {
+        "kind": "choice",
+        "id": str(name),
+        "prompt": f"{question}\n\n{listed}",
+        "answer": gold,
+        "meta": _present(question=question, options=list(options), **meta),
+    }
+
+
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def _code(name: Any, prompt: str, tests: Sequence[Row], **meta: Any) -> Row:
+    return {
+        "kind": "code",
+        "id": str(name),
+        "prompt": prompt,
+        "tests": list(tests),
+        "meta": _present(**meta),
+    }
+
+
+def _present(**meta: Any) -> dict[str, Any]:
+    return {key: value for key, value in meta.items() if value not in (None, "", [])}
+
+
+def _object(text: Any) -> Row:
+    found = json.loads(text) if isinstance(text, str) and text.strip() else text
+    return found if isinstance(found, Mapping) else {}
+
+
+SHAPES: dict[str, Callable[[Row], Row]] = {
+    function.__name__: function
+    for function in (
+        humaneval, mbpp, mbppplus, leetcode, livecodebench, codeforces, codeelo, code_contests,
+        taco, primeintellect, gpqa, mmlu_pro, olympiadbench,
+    )
+}  # fmt: skip
+
+
+def kind_of(shape: Shape) -> str:
+    """Of the tasks that a shape makes."""
+    return {"gpqa": "choice", "mmlu_pro": "choice", "olympiadbench": "math"}.get(shape, "code")

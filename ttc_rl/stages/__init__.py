@@ -1,0 +1,1 @@
+"""The stages of a run. Read these first; only here is the whole recipe held."""

@@ -1,0 +1,420 @@
+"""The evaluation stage: which models draw what, in this process or shared by several.
+
+Alone, a process draws everything and appends it to the sample files. Shared, the units of each
+drawing lie in a queue in the run folder; engines on this machine, one process each, and whoever
+else was started with `--join` take from it until nothing is left.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from ttc_eval.harness import evaluate as harness
+from ttc_eval.harness.evaluate import Drawing, drawings, drop_repeats, evaluate_model, gather, share
+from ttc_eval.harness.results import Sampling, complete_rows, resolve_sampling, summarise
+from ttc_eval.harness.variants import eval_benchmarks
+from ttc_eval.report.model_card import CARD, RECIPE
+
+from ttc_rl.config import Recipe
+from ttc_rl.config.places import did_you_mean
+from ttc_rl.corpus.benchmarks import Benchmark, resolve_target
+from ttc_rl.run_dir import check_vouched
+from ttc_rl.sampling import Decoding, ModelCompleter, load_completer
+from ttc_rl.sampling.work_queue import Queue
+from ttc_rl.schema import Completer, UserError
+from ttc_rl.stages.checks import check_run
+from ttc_rl.stages.experts import fingerprint, is_routed, routed
+from ttc_rl.stages.job import Job, starting_model
+from ttc_rl.stages.same_tasks import check_evaluated, check_targets, read_dev_tasks
+from ttc_rl.system.tether import environment
+from ttc_rl.system.versions import model_fingerprint, versions
+from ttc_rl.tracking.wandb_run import log_dev
+
+BASE = "base"
+"""Name of the untrained model among the evaluated ones."""
+POLL = 1.0
+"""Seconds between two looks at a queue whose last units others are working on."""
+GREEDY = 0.0
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One model on one benchmark."""
+
+    model: str
+    benchmark: Benchmark
+    sampling: Sampling
+    owed: Sequence[Drawing]
+    """Its samples and, if asked, a greedy completion for each task."""
+
+    @property
+    def decodings(self) -> tuple[Decoding, Decoding]:
+        drawn = self.sampling
+        return (
+            Decoding(drawn.max_tokens, drawn.temperature, drawn.top_p),
+            Decoding(drawn.max_tokens, GREEDY),
+        )
+
+
+class Models:
+    """The run's models by name, at most one of them loaded."""
+
+    def __init__(self, job: Job) -> None:
+        self.job, self.recipe = job, job.recipe
+        self.loaded: tuple[str, ModelCompleter] | None = None
+        self.paths = {name: self._path(name) for name in evaluated(self.recipe)}
+        self.weights = {name: self._weights(name) for name in self.paths}
+
+    def _weights(self, name: str) -> str:
+        path = self.paths[name]
+        return fingerprint(self.job, name, path) if self._routed(name) else model_fingerprint(path)
+
+    def _routed(self, name: str) -> bool:
+        return self.recipe.engine.backend != "endpoint" and is_routed(self.job, name)
+
+    def _path(self, name: str) -> str | Path:
+        """Of an arm of several experts, the base that all of them change."""
+        if self.recipe.engine.backend == "endpoint":
+            return self.recipe.engine.served[name]
+        if name == BASE or self._routed(name):
+            return starting_model(self.recipe, self.job.say)
+        folder = self.job.arm(name)[1]
+        if not folder.model.exists():
+            raise UserError(f"{folder.model}: no model there yet; `ttc-rl train RECIPE` makes it")
+        again = f"delete {folder.model}, and `ttc-rl train RECIPE` trains it again"
+        check_vouched(folder.training, again, *self._files(folder.model))
+        return folder.model
+
+    @staticmethod
+    def _files(model: Path) -> list[Path]:
+        """What is loaded of it; its card and recipe are written anew by every report."""
+        return [path for path in sorted(model.iterdir()) if path.name not in (CARD, RECIPE)]
+
+    def completer(self, name: str, decoding: Decoding) -> Completer:
+        if self.loaded is None or self.loaded[0] != name:
+            if self.loaded is not None:
+                self.loaded[1].close()
+            path = self.paths[name]
+            if self._routed(name):
+                self.loaded = name, routed(self.job, name, path)
+            else:
+                made = load_completer(
+                    path,
+                    self.recipe.prompts,
+                    self.recipe.engine,
+                    dtype=self.recipe.model.dtype,
+                    say=self.job.say,
+                )
+                self.loaded = name, made
+        return self.loaded[1].decoding_with(decoding)
+
+
+def evaluated(recipe: Recipe) -> list[str]:
+    """Names of the models to evaluate, base first. Raises UserError on one that there is not."""
+    known = [BASE, *recipe.arm_names]
+    for name in [*(recipe.eval.models or []), *recipe.engine.served]:
+        if name not in known:
+            raise UserError(
+                f"eval.models: no model {name!r} in this run{did_you_mean(name, known)}"
+            )
+    wanted = recipe.eval.models or list(recipe.engine.served) or known
+    missing = [name for name in wanted if recipe.engine.served and name not in recipe.engine.served]
+    if missing:
+        raise UserError(f"eval.engine.served: does not say what {missing[0]} is called there")
+    return [name for name in known if name in wanted]
+
+
+# --------------------------------------------------------------------------- the stage
+
+
+def evaluate(job: Job, *, join: bool = False) -> dict[str, dict[str, Any]]:
+    """Every model on the target and the recipe's other benchmarks; model -> benchmark -> metrics.
+
+    With `join`, the work is shared with other processes on the same run folder, on any machine.
+    """
+    engine, models = job.recipe.engine, Models(job)
+    if join and engine.backend == "endpoint":
+        raise UserError(
+            "--join: an endpoint is asked by one process; raise its concurrency instead"
+        )
+    found = list(evaluations(job, models))
+    if _lacking(found):
+        check_run(job.recipe, job.run, ["eval"])
+    if engine.processes > 1:
+        _with_engines(job, found)
+    elif join:
+        work(job, found, models)
+    if join or engine.processes > 1:
+        for drawing in _lacking(found):
+            gather(drawing, _queue(job, drawing))
+        _clear(found, keep=join)
+    return {
+        name: _results(job, models, [e for e in found if e.model == name]) for name in models.paths
+    }
+
+
+def metric_names(recipe: Recipe) -> dict[str, list[str]]:
+    """Benchmark -> what is told first of it: the mean, and pass@k and maj@k of the largest k."""
+    found: dict[str, list[str]] = {}
+    for benchmark in eval_benchmarks(recipe):
+        sampling = resolve_sampling(recipe.eval, benchmark.sampling)
+        most = max(sampling.k, default=1)
+        more = [f"pass@{most}", f"maj@{most}"] if most > 1 else []
+        found[benchmark.name] = [f"avg@{sampling.samples}", *more]
+    return found
+
+
+def evaluations(job: Job, models: Models) -> Iterator[Evaluation]:
+    recipe = job.recipe
+    benchmarks = eval_benchmarks(recipe)
+    check_targets(job, benchmarks)
+    check_evaluated(job.run, benchmarks)
+    for benchmark in benchmarks:
+        for problem in benchmark.problems[:5]:
+            job.say(f"{benchmark.name}: {problem}")
+    for model in models.paths:
+        for benchmark in benchmarks:
+            sampling = resolve_sampling(recipe.eval, benchmark.sampling)
+            owed = drawings(
+                job.run,
+                benchmark,
+                model,
+                sampling.samples,
+                greedy=recipe.eval.greedy,
+                seed=recipe.seed,
+                weights=models.weights[model],
+            )
+            for drawing in owed:
+                if repeated := drop_repeats(drawing):
+                    job.say(
+                        f"{drawing.path}: {repeated:,} rows stood there twice; one each is kept"
+                    )
+            yield Evaluation(model, benchmark, sampling, owed)
+
+
+def _results(job: Job, models: Models, found: Sequence[Evaluation]) -> dict[str, Any]:
+    """Draw what is lacking in this process, and count."""
+    recipe, results, made_with = job.recipe, dict[str, Any](), versions()
+    for one in found:
+        sampled = greedy = None
+        lacking = sum(drawing.lacking for drawing in one.owed)
+        if lacking:
+            job.say(f"evaluating {one.model} on {one.benchmark.name}: {lacking:,} completions")
+            sampled, once = (models.completer(one.model, d) for d in one.decodings)
+            greedy = once if recipe.eval.greedy else None
+        results[one.benchmark.name] = evaluate_model(
+            sampled,
+            one.benchmark,
+            one.sampling,
+            job.run,
+            one.model,
+            greedy=greedy,
+            batch=_batch(recipe),
+            seed=recipe.seed,
+            weights=models.weights[one.model],
+            progress=Pace(job.say, f"{one.model} on {one.benchmark.name}"),
+            engine=recipe.engine.backend,
+            prompts=recipe.prompts,
+            versions=made_with,
+        )["metrics"]
+    return results
+
+
+def _batch(recipe: Recipe) -> int:
+    return recipe.engine.batch(recipe.eval.batch)
+
+
+# --------------------------------------------------------------------------- shared
+
+
+def work(job: Job, found: Sequence[Evaluation], models: Models) -> None:
+    """Take units of every drawing until nothing is left, wherever they are being drawn."""
+    queues: dict[Path, Queue] = {}
+    while lacking := _lacking(found):
+        left = 0
+        for one in found:
+            for drawing, decoding in zip(one.owed, one.decodings, strict=False):
+                if drawing not in lacking:
+                    continue
+                if drawing.path not in queues:
+                    queues[drawing.path] = _queue(job, drawing)
+                queue = queues[drawing.path]
+                pace = Pace(job.say, f"{one.model} on {one.benchmark.name}, here")
+                share(
+                    lambda: models.completer(one.model, decoding),  # noqa: B023  called in the loop
+                    drawing,
+                    queue,
+                    batch=_batch(job.recipe),
+                    progress=pace,
+                )
+                left += len(queue.left())
+        if not left:
+            return
+        time.sleep(POLL)
+
+
+def _lacking(found: Sequence[Evaluation]) -> list[Drawing]:
+    return [drawing for one in found for drawing in one.owed if drawing.lacking]
+
+
+def _queue(job: Job, drawing: Drawing) -> Queue:
+    return drawing.queue(batch=_batch(job.recipe), workers=job.recipe.engine.processes)
+
+
+def _clear(found: Sequence[Evaluation], *, keep: bool) -> None:
+    """Queues that nobody needs any more; one who joined cannot know whether others still look."""
+    for drawing in [] if keep else [drawing for one in found for drawing in one.owed]:
+        shutil.rmtree(drawing.queue_folder, ignore_errors=True)
+
+
+def _with_engines(job: Job, found: Sequence[Evaluation]) -> None:
+    """One process an engine, each on its own GPUs; one that dies leaves its units to the others."""
+    lacking = _lacking(found)
+    if not lacking:
+        return
+    engine = job.recipe.engine
+    job.say(f"{sum(d.lacking for d in lacking):,} completions by {engine.processes} engines")
+    logs = [job.run.root / "eval" / f"engine-{i}.log" for i in range(engine.processes)]
+    logs[0].parent.mkdir(parents=True, exist_ok=True)
+    running: dict[int, tuple[subprocess.Popen[bytes], IO[bytes]]] = {}
+    try:
+        for i, (log, gpus) in enumerate(zip(logs, gpu_shares(job.recipe), strict=True)):
+            file = log.open("ab")
+            running[i] = _start(job, gpus, file), file
+        _watch(job, lacking, running, logs)
+    finally:
+        for process, file in running.values():
+            process.terminate()
+            process.wait()
+            file.close()
+
+
+def _start(job: Job, gpus: str | None, log: IO[bytes]) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "ttc_rl", "eval", str(job.run.recipe), "--run-dir"]
+    own = {} if gpus is None else {"CUDA_VISIBLE_DEVICES": gpus}
+    return subprocess.Popen(
+        [*command, str(job.run.root), "--worker"],
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        env=environment() | own,
+    )
+
+
+def _watch(
+    job: Job,
+    lacking: Sequence[Drawing],
+    running: Mapping[int, tuple[subprocess.Popen[bytes], IO[bytes]]],
+    logs: Sequence[Path],
+) -> None:
+    queues = [_queue(job, drawing) for drawing in lacking]
+    total = sum(unit.size for queue in queues for unit in queue.units.values())
+    pace, told = Pace(job.say, f"{len(running)} engines"), set[int]()
+    while True:
+        ended = {i: p.poll() for i, (p, _) in running.items() if p.poll() is not None}
+        for i in ended.keys() - told:
+            told.add(i)
+            if ended[i]:
+                job.say(f"engine {i} ended with code {ended[i]}; its output is in {logs[i]}")
+        left = sum(unit.size for queue in queues for unit in queue.left())
+        pace(total - left, total, 0)
+        if len(ended) == len(running):
+            if left:
+                raise UserError(
+                    f"no engine is left and {left:,} completions are lacking; see {logs[0]}"
+                )
+            return
+        time.sleep(POLL)
+
+
+def gpu_shares(recipe: Recipe) -> list[str | None]:
+    """CUDA_VISIBLE_DEVICES of each engine; None for all where there is no GPU."""
+    import torch
+
+    engine = recipe.engine
+    count = torch.cuda.device_count()
+    if not count:
+        return [None] * engine.processes
+    told = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = told.split(",") if told else [str(i) for i in range(count)]
+    each = engine.tensor_parallel_size
+    if engine.processes * each > len(names):
+        raise UserError(
+            f"eval.engine: {engine.processes} processes on {each} GPUs each need "
+            f"{engine.processes * each}; there are {len(names)}"
+        )
+    return [",".join(names[i * each : (i + 1) * each]) for i in range(engine.processes)]
+
+
+# --------------------------------------------------------------------------- while training
+
+
+def dev_evaluation(
+    job: Job, arm: str, steps: int
+) -> Callable[[Callable[[Decoding], Completer], int], dict[str, float] | None] | None:
+    """What scores an arm's model on the dev tasks every so many steps; None without `train.dev`.
+
+    The numbers go to dev.jsonl, the completions beside it, and to W&B where that is on.
+    """
+    recipe, folder = job.arm(arm)
+    config = recipe.train.dev
+    if config is None:
+        return None
+    tasks = read_dev_tasks(job, arm)
+    drawn = resolve_sampling(recipe.eval, resolve_target(recipe).sampling)
+    decoding = Decoding(drawn.max_tokens, drawn.temperature, drawn.top_p)
+
+    def score(completer: Callable[[Decoding], Completer], step: int) -> dict[str, float] | None:
+        if step % config.every and step != steps:
+            return None
+        path = folder.dev_samples(step)
+        drawing = Drawing("dev", tasks, config.samples, path, recipe.seed)
+        harness.evaluate(completer(decoding), drawing, batch=_batch(recipe))
+        rows = complete_rows(drawing.cells(), tasks, config.samples)
+        found = summarise(tasks, rows, [])
+        told = {name: found["metrics"][name]["value"] for name in found["metrics"]}
+        told |= {name: rate for name, rate in found["rates"].items() if rate is not None}
+        if recipe.track.wandb:
+            log_dev(told)
+        return told
+
+    return score
+
+
+# --------------------------------------------------------------------------- who watches
+
+
+class Pace:
+    """A line every few seconds: how far, how fast, how long still."""
+
+    def __init__(self, say: Callable[[str], None], what: str, every: float = 5.0) -> None:
+        self.say, self.what, self.every = say, what, every
+        self.began = self.last = time.monotonic()
+        self.before: int | None = None
+
+    def __call__(self, done: int, total: int, tokens: int) -> None:
+        now = time.monotonic()
+        if self.before is None:
+            self.before = done
+        if now - self.last < self.every:
+            return
+        self.last = now
+        self.say(f"{self.what}: {pace_line(done, total, tokens, now - self.began, self.before)}")
+
+
+def pace_line(done: int, total: int, tokens: int, seconds: float, before: int = 0) -> str:
+    """`320 of 960 completions, 1,240 tokens/s, 3 min left`; `before` were there at the start."""
+    line = f"{done:,} of {total:,} completions"
+    if tokens:
+        line += f", {tokens / seconds:,.0f} tokens/s"
+    if done > before and done < total:
+        left = (total - done) * seconds / (done - before)
+        line += f", {left:.0f} s left" if left < 120 else f", {left / 60:.0f} min left"
+    return line

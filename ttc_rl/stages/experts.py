@@ -1,0 +1,228 @@
+"""An arm of several experts, after their training: whose task is whose, or one model of all.
+
+A target is answered by the expert it was a target of; any other task by that of the nearest target,
+by cosine of the embeddings that selection uses.
+
+The mixture is found by the cross-entropy method, as in Transformer-squared (arXiv 2501.06252; 32
+candidates a generation, of which the best fifth draw the next, as in its code). What is raised is
+the share of votes that agree on the target prompts, whose golds are not read, or what is right of
+the dev tasks. All candidates are asked the same samples. The base, each expert alone and their mean
+are candidates as well, so that by its own measure the mixture is never below them.
+"""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ttc_rl.corpus.benchmarks import together
+from ttc_rl.run_dir import ArmDir, follow_umask, read_experts, write_sealed
+from ttc_rl.sampling import Decoding, ModelCompleter, load_completer
+from ttc_rl.schema import Completer, Task, UserError, content_hash
+from ttc_rl.stages.job import Job, starting_model
+from ttc_rl.stages.same_tasks import read_dev_tasks, read_targets
+from ttc_rl.system.versions import model_fingerprint
+from ttc_rl.verifiers import check_infra_errors, verify_many
+from ttc_rl.verifiers.majority import check_voting, majority
+
+# E experts, K candidates a generation, M targets.
+POPULATION, ELITE = 32, 0.2
+
+
+def is_routed(job: Job, name: str) -> bool:
+    """Whether an arm answers by several models."""
+    experts = job.recipe.arm(name).experts if name in job.recipe.arm_names else None
+    return experts is not None and experts.mix is None
+
+
+def folders(job: Job, name: str) -> dict[str, ArmDir]:
+    """The experts of an arm. Raises UserError where they are not all trained."""
+    for part in (parts := job.parts_of(name)):
+        if not job.trained(part):
+            raise UserError(f"{part}: not trained yet; `ttc-rl train RECIPE` does it")
+    return {part: job.arm(part)[1] for part in parts}
+
+
+def fingerprint(job: Job, name: str, base: Path | str) -> str:
+    """Which weights, of the base and of all experts."""
+    parts = {
+        part: model_fingerprint(folder.root if folder.patch.exists() else folder.adapter)
+        for part, folder in folders(job, name).items()
+    }
+    return content_hash([model_fingerprint(base), parts])
+
+
+# --------------------------------------------------------------------------- each its own
+
+
+def routed(job: Job, name: str, base: Path | str) -> ModelCompleter:
+    """The arm as one completer: LoRA adapters together in one engine of vLLM, others one at a time,
+    each made whole in the run folder while it is loaded.
+    """
+    experts, lora = folders(job, name), job.recipe.arm(name).train.lora
+    if job.recipe.engine.backend == "vllm" and lora is not None:
+        from ttc_rl.sampling.engine import Adapters, EngineCompleter
+
+        adapters = {part: folder.adapter for part, folder in experts.items()}
+        return EngineCompleter.load(
+            base, Decoding(max_tokens=1), job.recipe.prompts, job.recipe.engine,
+            Adapters(adapters, route(job, name), lora.rank), dtype=job.recipe.model.dtype,
+        )  # fmt: skip
+    from ttc_rl.sampling.routed import Routed
+    from ttc_rl.train.weights.mixture import whole_model
+
+    def load(part: str) -> ModelCompleter:
+        with tempfile.TemporaryDirectory(dir=job.run.root, prefix=".expert-") as folder:
+            whole = Path(folder) / "model"
+            whole_model(base, experts[part], whole)
+            recipe = job.recipe
+            return load_completer(
+                whole, recipe.prompts, recipe.engine, dtype=recipe.model.dtype, say=job.say
+            )
+
+    return Routed(route(job, name), load, Decoding(max_tokens=1))
+
+
+def route(job: Job, name: str) -> Callable[[Sequence[Task]], list[str]]:
+    """Tasks to the names of their experts."""
+    owner = {
+        task_id: f"{name}/{expert['name']}"
+        for expert in read_experts(job.arm(name)[1].experts)
+        for task_id in expert["targets"]
+    }
+
+    @functools.cache
+    def targets() -> tuple[list[Task], np.ndarray]:
+        tasks = together(read_targets(job)).tasks
+        return tasks, _embedded(job, tasks)
+
+    def of(tasks: Sequence[Task]) -> list[str]:
+        strange = [task for task in tasks if task.id not in owner]
+        if strange:
+            known, target_MD = targets()
+            # The largest cosine, the first target in a tie.
+            nearest_N = (_embedded(job, strange) @ target_MD.T).argmax(axis=1)
+            near = zip(strange, nearest_N, strict=True)
+            owner.update({task.id: owner[known[m].id] for task, m in near})
+        return [owner[task.id] for task in tasks]
+
+    return of
+
+
+def _embedded(job: Job, tasks: Sequence[Task]) -> np.ndarray:
+    from ttc_rl.embed import POLICY, embed
+
+    config = job.recipe.embed
+    policy = starting_model(job.recipe, job.say) if config.model == POLICY else None
+    return np.asarray(embed(tasks, config, job.say, policy=policy)[:])
+
+
+# --------------------------------------------------------------------------- one of all
+
+
+def check_mix(job: Job) -> None:
+    """Raise UserError, before anything is trained, where the targets cannot vote on a mixture."""
+    experts = [job.recipe.arm(name).experts for name in job.recipe.arm_names]
+    if any(one is not None and one.mix == "votes" for one in experts):
+        check_voting(together(read_targets(job)).tasks, "experts.mix")
+
+
+def mix(job: Job, name: str) -> None:
+    """Leave the best mixture of an arm's experts as its model, and mix.json beside it."""
+    from ttc_rl.sampling.generate import GenerateCompleter
+    from ttc_rl.train.weights.mixture import Mixture
+
+    recipe, folder = job.arm(name)
+    assert recipe.experts is not None
+    experts = folders(job, name)
+    mixture = Mixture(starting_model(job.recipe, job.say), list(experts.values()))
+    decoding = Decoding(recipe.train.max_completion_tokens)
+    completer = GenerateCompleter(
+        mixture.model, mixture.tokenizer, decoding, recipe.prompts, job.say
+    )
+    measure = _measure(job, name)
+
+    def score(alphas_E: np.ndarray) -> float:
+        mixture.weigh(alphas_E.tolist())
+        return measure(completer)
+
+    told = f"{name}: mixing {len(experts)} experts by {recipe.experts.mix}"
+    best, history = cross_entropy(
+        score, len(experts), recipe.experts.generations, recipe.seed,
+        lambda line: job.say(f"{told}: {line}"),
+    )  # fmt: skip
+    mixture.weigh(best.tolist())
+    beside = folder.model.with_name("model.part")
+    mixture.save(beside)
+    follow_umask(beside)
+    weights = dict(zip(experts, best.tolist(), strict=True))
+    write_sealed(folder.mix, {"by": recipe.experts.mix, "weights": weights, **history})
+    beside.replace(folder.model)
+
+
+def _measure(job: Job, name: str) -> Callable[[Completer], float]:
+    """What a mixture is weighed by, from 0 to 1."""
+    recipe = job.recipe.arm(name)
+    assert recipe.experts is not None
+    if recipe.experts.mix == "dev":
+        assert recipe.train.dev is not None
+        tasks = read_dev_tasks(job, job.parts_of(name)[0])
+        samples = recipe.train.dev.samples
+        most = recipe.train.max_infra_errors
+        return lambda ask: _right(tasks, ask(tasks, samples, seed=recipe.seed), most)
+    targets = together(read_targets(job)).tasks
+    samples = recipe.train.rollouts_per_task
+    return lambda ask: _agreed(targets, ask(targets, samples, seed=recipe.seed))
+
+
+def _right(tasks: Sequence[Task], groups: Sequence[Sequence[Any]], most: float) -> float:
+    """Share of right completions. Raises UserError where more than `most` could not be graded."""
+    asked = [task for task, group in zip(tasks, groups, strict=True) for _ in group]
+    verdicts = verify_many(asked, [one.text for group in groups for one in group])
+    failed = sum(verdict.status == "infra_error" for verdict in verdicts)
+    check_infra_errors(failed, len(verdicts), most, "experts.mix")
+    return float(np.mean([verdict.correct is True for verdict in verdicts]))
+
+
+def _agreed(tasks: Sequence[Task], groups: Sequence[Sequence[Any]]) -> float:
+    """Mean share of the winning answer; silent completions count, a gold is not read."""
+    texts = [[one.text for one in group] for group in groups]
+    return float(np.mean([majority(t, own).share for t, own in zip(tasks, texts, strict=True)]))
+
+
+def cross_entropy(
+    score: Callable[[np.ndarray], float],
+    size: int,
+    generations: int,
+    seed: int,
+    say: Callable[[str], None],
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """The best weights found, shape (E,), and how the search went.
+
+    Candidates are normal around the mean of the last generation's elite, with its deviation; at
+    first around 1 / E, with that deviation.
+    """
+    rng, mean_E = np.random.default_rng(seed), np.full(size, 1 / size)
+    spread_E = mean_E.copy()
+    best, best_score, history = mean_E, -np.inf, list[float]()
+    known = np.vstack([mean_E, np.zeros(size), np.eye(size)])
+    alone = [score(alphas) for alphas in known]
+    for generation in range(generations):
+        drawn_KE = mean_E + spread_E * rng.standard_normal((POPULATION, size))
+        found_K = np.array([score(alphas) for alphas in drawn_KE])
+        if generation == 0:
+            drawn_KE, found_K = np.vstack([known, drawn_KE]), np.array([*alone, *found_K])
+        order = np.argsort(-found_K, kind="stable")
+        elite_KE = drawn_KE[order[: max(2, round(ELITE * POPULATION))]]
+        mean_E, spread_E = elite_KE.mean(axis=0), elite_KE.std(axis=0)
+        if found_K[order[0]] > best_score:
+            best, best_score = drawn_KE[order[0]], float(found_K[order[0]])
+        history.append(best_score)
+        say(f"generation {generation + 1} of {generations}, best {best_score:.3f}")
+    told = {"score": best_score, "by_generation": history}
+    return best, told | {"mean": alone[0], "base": alone[1], "alone": alone[2:]}

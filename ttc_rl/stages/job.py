@@ -1,0 +1,167 @@
+"""One run to be done: its recipe, its folder, who watches, and the model it starts from."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ttc_rl.config import Recipe
+from ttc_rl.config.marks import with_marks
+from ttc_rl.run_dir import ArmDir, RunDir, cache_dir
+from ttc_rl.schema import Completer, UserError
+from ttc_rl.system.endpoint import Unreachable
+from ttc_rl.train.packaged import packaged_model
+from ttc_rl.verifiers.judge import Judge, from_completer, use_judge
+
+if TYPE_CHECKING:
+    from ttc_rl.train.methods.supervised import Reply
+
+JUDGE_TOKENS = 1024
+"""The most a judge in this process may write before its verdict."""
+
+
+@dataclass(frozen=True)
+class Job:
+    recipe: Recipe
+    run: RunDir
+    say: Callable[[str], None]
+
+    def __post_init__(self) -> None:
+        judge = self.recipe.judge
+        use_judge(_local_judge(self.recipe) if judge and judge.endpoint is None else judge)
+
+    def arm(self, name: str) -> tuple[Recipe, ArmDir]:
+        return self.recipe.arm(name), self.run.arm(name, self.recipe)
+
+    @property
+    def parts(self) -> list[str]:
+        """What is trained by itself: arms, and experts as ARM/EXPERT."""
+        return self.run.parts(self.recipe)
+
+    def parts_of(self, arm: str) -> list[str]:
+        return self.run.parts_of(arm, self.recipe)
+
+    def trained(self, name: str) -> bool:
+        """Whether training of an arm, or of one expert, came to its end."""
+        recipe, folder = self.arm(name)
+        if recipe.experts is None:
+            return folder.model.exists()
+        if "/" in name:
+            return (folder.adapter if recipe.train.adapter else folder.patch).exists()
+        if recipe.experts.mix:
+            return folder.model.exists()
+        return folder.experts.exists() and all(map(self.trained, self.parts_of(name)))
+
+
+def check_extras(recipe: Recipe) -> None:
+    """Raise at once what would otherwise stop the run halfway: an extra that is not installed."""
+    needed = {"trl": "train", "datasets": "train", "sentence_transformers": "embed"}
+    if recipe.track.wandb:
+        needed["wandb"] = "wandb"
+    if recipe.train.vllm or recipe.embed.backend == "vllm":
+        needed["vllm"] = "vllm"
+    _check_integrations(recipe)
+    for module, extra in needed.items():
+        if importlib.util.find_spec(module) is None:
+            raise UserError(f"{module} is not installed: pip install 'ttc-rl[{extra}]'")
+
+
+MODULES = {"tensorboard": ("tensorboard", "tensorboardX"), "azure_ml": ("azureml",)}
+"""Of an integration, where they are not called as it is."""
+
+
+def _check_integrations(recipe: Recipe) -> None:
+    for arm in recipe.arm_names:
+        for name in recipe.arm(arm).train.report_to:
+            if not any(map(importlib.util.find_spec, MODULES.get(name, (name,)))):
+                raise UserError(f"train.trl.report_to: {name} is not installed: pip install {name}")
+
+
+def starting_model(recipe: Recipe, say: Callable[[str], None]) -> str | Path:
+    """Return the model that training starts from: an id or a folder.
+
+    One trained from scratch, read out of a package, or warmed up is made now, if it is not cached.
+    """
+    model = recipe.model
+    if model.dtype == "bfloat16":
+        _say_slow(say)
+    base = _unwarmed(recipe, say)
+    if model.warmup is None:
+        return base
+    from ttc_rl.train.methods.supervised import warmed_up
+
+    return warmed_up(
+        base,
+        _warmup_replies(recipe),
+        model.warmup,
+        recipe.seed,
+        recipe.prompts,
+        dtype=model.dtype,
+        say=say,
+    )
+
+
+@functools.cache
+def _say_slow(say: Callable[[str], None]) -> None:
+    from ttc_rl.train.hardware import has_bfloat16
+
+    if not has_bfloat16():
+        say("model.dtype bfloat16: this processor has no instructions for it; float32 is faster")
+
+
+def _unwarmed(recipe: Recipe, say: Callable[[str], None]) -> str | Path:
+    model = recipe.model
+    if model.path is not None:
+        return packaged_model(model.path, say) or model.path
+    assert model.pretrain is not None
+    import torch
+
+    from ttc_rl.train.tiny_model import base_model
+
+    # Matrices this small run slower on two threads than on one, and one thread repeats exactly.
+    torch.set_num_threads(1)
+    return base_model(model.pretrain, recipe.seed, recipe.prompts, say)
+
+
+def _warmup_replies(recipe: Recipe) -> list[Reply]:
+    """Right replies to tasks of the warm-up's source, none of which overlaps a target."""
+    from ttc_rl.corpus.benchmarks import resolve_targets, together
+    from ttc_rl.corpus.overlap.cleaning import clean
+    from ttc_rl.corpus.sources import load_corpus
+    from ttc_rl.selection.less.examples import gold_reply
+    from ttc_rl.train.methods.supervised import Reply
+
+    config = recipe.model.warmup
+    assert config is not None
+    entries = recipe.corpus if config.source is None else [config.source]
+    tasks = with_marks(load_corpus(entries, recipe.data).tasks, recipe.answer_marks)
+    order = random.Random(f"warm-up {recipe.seed}").sample(tasks, len(tasks))[: config.tasks]
+    targets = together(resolve_targets(recipe)).tasks
+    kept = clean(order, targets, recipe.overlap).tasks
+    return [Reply(task, gold_reply(task)) for task in kept]
+
+
+def _local_judge(recipe: Recipe) -> Judge:
+    """The recipe's judge as a model in this process, loaded when there is something to judge."""
+    config = recipe.judge
+    assert config is not None
+
+    @functools.cache
+    def judge_model() -> Completer:
+        from ttc_rl.sampling import Decoding, load_completer
+        from ttc_rl.sampling.prompts import PLACE
+
+        loaded = load_completer(config.model, {"judge": PLACE}, recipe.train.engine)
+        return loaded.decoding_with(Decoding(JUDGE_TOKENS, temperature=0))
+
+    def ask(prompts: Sequence[str]) -> list[str | Unreachable]:
+        step = config.concurrency
+        parts = (prompts[start : start + step] for start in range(0, len(prompts), step))
+        return [reply for part in parts for reply in from_completer(judge_model())(part)]
+
+    return Judge(ask, config.model, cache_dir() / "judge")

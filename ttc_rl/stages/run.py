@@ -1,0 +1,220 @@
+"""The stages of a run, in order: select, train, evaluate, report.
+
+Each stage reads the files the one before left in the run folder, and leaves its own; a stage whose
+files are there is not done again. `say` receives plain lines for whoever watches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import Any
+
+from ttc_rl.run_dir import RunDir, read_json, write_sealed
+from ttc_rl.schema import Task, UserError
+from ttc_rl.stages import selecting
+from ttc_rl.stages.job import Job, check_extras, starting_model
+from ttc_rl.system.lock import evaluating, training
+from ttc_rl.system.ranks import alone, is_main
+from ttc_rl.verifiers.majority import check_voting
+
+__all__ = ["draw", "evaluate", "read_summary", "report", "run_all", "select", "train"]
+
+
+def run_all(job: Job) -> None:
+    """Everything, from the corpus to the report; what can be checked is checked before it."""
+    from ttc_eval.harness.variants import eval_benchmarks
+
+    from ttc_rl.stages.checks import check_run
+    from ttc_rl.stages.same_tasks import check_targets
+
+    alone("run")
+    if not all(map(job.trained, job.recipe.arm_names)):
+        check_run(job.recipe, job.run)
+    check_targets(job, eval_benchmarks(job.recipe))
+    for stage in (select, train, evaluate, report):
+        stage(job)
+
+
+# --------------------------------------------------------------------------- select
+
+
+def select(job: Job) -> None:
+    """The curriculum of every arm, and with `preflight:` a look at the base model on it."""
+    selecting.select(job)
+    _note_base(job)
+    if job.recipe.preflight is not None and not all(map(job.trained, job.parts)):
+        from ttc_rl.stages.preflight import preflight
+
+        preflight(job)
+
+
+def _note_base(job: Job) -> None:
+    """Say in versions.json what the base model is made of; a warm-up is made, if it is not yet.
+
+    That is done here by one process, before any ranks are started.
+    """
+    from ttc_rl.train.methods.supervised import warmup_of
+    from ttc_rl.train.packaged import packaged_origin
+
+    model, versions = job.recipe.model, read_json(job.run.versions)
+    if model.warmup is not None:
+        check_extras(job.recipe)
+    origin = packaged_origin(model.path) if model.path else None
+    warmup = warmup_of(starting_model(job.recipe, job.say)) if model.warmup else None
+    about = {name: fact for name, fact in (("origin", origin), ("warmup", warmup)) if fact}
+    if about and versions.get("base") != about:
+        write_sealed(job.run.versions, versions | {"base": about}, job.run.corpus)
+
+
+# --------------------------------------------------------------------------- train
+
+
+def train(job: Job) -> None:
+    """The curriculum of every arm, or of every expert of one, to a trained model.
+
+    One training at a time in a run folder.
+    """
+    with training(job.run.root) if is_main() else nullcontext():
+        _train_all(job)
+
+
+def _train_all(job: Job) -> None:
+    if all(map(job.trained, job.recipe.arm_names)):
+        job.say("training: done already")
+        return
+    check_extras(job.recipe)
+    from ttc_eval.report.model_card import write_cards
+
+    from ttc_rl.stages.experts import check_mix, mix
+
+    check_mix(job)
+    _train([name for name in job.parts if not job.trained(name)], job)
+    for name in job.recipe.arm_names:
+        experts = job.arm(name)[0].experts
+        if experts and experts.mix and not job.trained(name) and is_main():
+            mix(job, name)
+            write_cards(job.run, job.recipe, name)
+
+
+def _train(arms: Sequence[str], job: Job) -> None:
+    from ttc_eval.report.model_card import write_cards
+
+    from ttc_rl.tracking.wandb_run import keep_trackio_in, log_training, tracked
+    from ttc_rl.train.curriculum import Pool, charged, follow, plan, read_curriculum, read_pool
+
+    plans, tasks = {}, {}
+    pools: dict[str, Pool | None] = {}
+    for name in arms:
+        recipe, folder = job.arm(name)
+        if "trackio" in recipe.train.report_to:
+            keep_trackio_in(job.run.root)
+        order, tasks[name] = read_curriculum(folder)
+        pools[name] = None if recipe.train.curriculum.method == "static" else read_pool(folder)
+        if pool := pools[name]:
+            tasks[name] |= {task.id: task for task in pool.tasks}
+        compute = read_json(folder.selection).get("compute")
+        voting = _voting(job) if recipe.train.ttrl else {}
+        tasks[name] |= voting
+        plans[name] = charged(plan(order, recipe.train, list(voting)), recipe.train, compute)
+    from ttc_rl.stages.checks import check_run
+    from ttc_rl.train.ranks import main_first
+
+    check_run(job.recipe, job.run, ["train"])
+    with main_first() if job.recipe.model.pretrain else nullcontext():
+        base = starting_model(job.recipe, job.say)
+    from ttc_rl.stages.evaluating import dev_evaluation
+    from ttc_rl.train.limits import check_room
+    from ttc_rl.train.methods.grpo import train_grpo
+
+    for name in arms:
+        recipe = job.arm(name)[0]
+        check_room(base, tasks[name].values(), recipe.prompts, recipe.train)
+    for name in arms:
+        recipe, folder = job.arm(name)
+        less = f" ({n} charged for selection)" if (n := plans[name].charged) else ""
+        job.say(f"training arm {name}: {plans[name].steps} steps{less}")
+        with tracked(recipe, folder.root, job.say) as track:
+            train_grpo(
+                recipe,
+                plans[name],
+                tasks[name],
+                base,
+                folder,
+                track=track,
+                say=_prefixed(job, name),
+                dev=dev_evaluation(job, name, plans[name].steps),
+                curriculum=follow(recipe, plans[name], pools[name])
+                if recipe.train.follows
+                else None,
+            )
+            write_cards(job.run, job.recipe, name)
+            if track:
+                log_training(folder)
+
+
+def _voting(job: Job) -> dict[str, Task]:
+    """The target prompts by id, without gold or tests: nothing after this could read them."""
+    from ttc_rl.corpus.benchmarks import together
+    from ttc_rl.stages.same_tasks import read_targets
+
+    targets = together(read_targets(job)).tasks
+    check_voting(targets, "train.ttrl")
+    return {task.id: replace(task, gold=None, tests=()) for task in targets}
+
+
+def _prefixed(job: Job, name: str) -> Callable[[str], None]:
+    return lambda line: job.say(f"{name}: {line}")
+
+
+# --------------------------------------------------------------------------- evaluate
+
+
+def evaluate(job: Job, *, join: bool = False) -> None:
+    """Base and trained models on the target and the recipe's other benchmarks.
+
+    One evaluation at a time in a run folder, but for those that `join`.
+    """
+    alone("eval")
+    from ttc_rl.stages.evaluating import BASE
+    from ttc_rl.stages.evaluating import evaluate as evaluate_all
+
+    with evaluating(job.run.root, shared=join):
+        evaluated = evaluate_all(job, join=join)
+    for model, results in evaluated.items():
+        if model != BASE and job.recipe.track.wandb:
+            from ttc_rl.tracking.wandb_run import log_results, tracked
+
+            with tracked(job.recipe, job.arm(model)[1].root, job.say):
+                log_results(results)
+
+
+def draw(job: Job) -> None:
+    """One engine of several: units of every drawing until nothing is left; counts nothing."""
+    from ttc_rl.stages.evaluating import Models, evaluations, work
+
+    models = Models(job)
+    work(job, list(evaluations(job, models)), models)
+
+
+# --------------------------------------------------------------------------- report
+
+
+def report(job: Job) -> None:
+    """summary.json and results in the models' cards, where something was evaluated; report.html."""
+    from ttc_eval.report.model_card import write_cards
+    from ttc_eval.report.run_page import read_material, write_page
+
+    material = read_material(job.run, job.recipe)
+    if material.results:
+        write_sealed(job.run.summary, material.summary)
+        for name in dict.fromkeys([*job.recipe.arm_names, *job.parts]):
+            write_cards(job.run, job.recipe, name, material.summary)
+    job.say(f"report: {write_page(material)}")
+
+
+def read_summary(run: RunDir) -> dict[str, Any]:
+    if not run.summary.exists():
+        raise UserError(f"{run.root}: nothing evaluated yet; `ttc-rl eval RECIPE` does it")
+    return read_json(run.summary)

@@ -1,0 +1,116 @@
+"""A recipe with `sweep:` is a grid of runs: one process and one run folder for each combination."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ttc_rl.config import Recipe, dump_recipe, with_keys
+from ttc_rl.run_dir import RunDir, write_text
+from ttc_rl.schema import UserError
+from ttc_rl.stages.checks import check_run
+from ttc_rl.system.tether import environment
+
+
+def cells(recipe: Recipe) -> Iterator[tuple[str, Recipe]]:
+    """Name and recipe of every combination of the sweep's values, in the order written.
+
+    Raises UserError where two would have one name, and so one folder.
+    """
+    names = set[str]()
+    for values in itertools.product(*recipe.sweep.values()):
+        chosen = dict(zip(recipe.sweep, values, strict=True))
+        name = ",".join(f"{key.split('.')[-1]}={_slug(value)}" for key, value in chosen.items())
+        if name in names:
+            raise UserError(
+                f"{recipe.places.named('sweep')}: two of its runs would have the folder {name}; "
+                "give files of one name another name"
+            )
+        names.add(name)
+        yield name, with_keys(recipe, chosen | {"sweep": {}})
+
+
+def run_cells(recipe: Recipe, root: Path, jobs: int, say: Callable[[str], None]) -> list[RunDir]:
+    """Run what is not finished, `jobs` at a time; the run folders of all, in order.
+
+    A cell that was interrupted goes on; its output is in NAME.log beside its folder.
+    """
+    made = list(cells(recipe))
+    todo = [(name, cell) for name, cell in made if not RunDir(root / name).report.exists()]
+    for name, cell in todo:
+        check_run(cell, RunDir(root / name))
+    total = len(made)
+    say(f"sweep: {total} runs, {total - len(todo)} finished before, {jobs} at a time")
+    failures = _Failures()
+    with ThreadPoolExecutor(jobs) as pool:
+        list(pool.map(lambda item: _run_cell(root, item[0], item[1], failures, say), todo))
+    if failures.lines:
+        first, line = next(iter(failures.lines.items()))
+        stopped = f"{failures.left} were not begun: two ended alike; " if failures.left else ""
+        raise UserError(
+            f"{len(failures.lines)} of {total} runs failed, {stopped}the first said: {line}; its "
+            f"output is in {root / first}.log; --resume goes on with what is missing"
+        )
+    return [RunDir(root / name) for name, _ in made]
+
+
+@dataclass
+class _Failures:
+    """The cells that failed, each with its log's last line.
+
+    One failure may be about its cell alone. Two that end alike, names of cells and numbers aside,
+    are about all: cells that have not begun are left.
+    """
+
+    lines: dict[str, str] = field(default_factory=dict)
+    kinds: set[str] = field(default_factory=set)
+    alike: bool = False
+    left: int = 0
+
+    def add(self, name: str, line: str) -> None:
+        kind = re.sub(r"\d+", "0", line.replace(name, ""))
+        self.alike = self.alike or kind in self.kinds
+        self.kinds.add(kind)
+        self.lines[name] = line
+
+
+def _run_cell(
+    root: Path, name: str, cell: Recipe, failures: _Failures, say: Callable[[str], None]
+) -> None:
+    if failures.alike:
+        failures.left += 1
+        return
+    asked = root / f"{name}.yaml"
+    write_text(asked, dump_recipe(cell))
+    command = [sys.executable, "-m", "ttc_rl", "run", str(asked), "--run-dir", str(root / name)]
+    with (root / f"{name}.log").open("a+b") as log:
+        begins = log.tell()
+        done = subprocess.run(
+            [*command, "--resume"],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=environment(),
+            check=False,
+        )
+        if done.returncode == 0:
+            say(f"{name}: done")
+            return
+        log.seek(begins)
+        lines = log.read().decode(errors="replace").split("\n")
+    line = next((text.strip() for text in reversed(lines) if text.strip()), "nothing")
+    failures.add(name, line)
+    say(f"{name}: failed with code {done.returncode}: {line}; see {name}.log")
+
+
+def _slug(value: Any) -> str:
+    """The value in a folder's name: a file by its stem, a part of a benchmark with a dash."""
+    name = Path(str(value)).name
+    stem = name.removesuffix(".gz").removesuffix(".jsonl").removesuffix(".parquet")
+    return stem if stem != name else str(value).replace("/", "-")

@@ -1,0 +1,1 @@
+"""Weights & Biases: a run's numbers and its workspace."""

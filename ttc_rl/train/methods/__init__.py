@@ -1,0 +1,1 @@
+"""Ways to change weights. Only these modules import TRL."""

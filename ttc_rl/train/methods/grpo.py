@@ -1,0 +1,225 @@
+"""GRPO on a curriculum, with TRL's GRPOTrainer as it is. With `following`, all that knows TRL."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+from safetensors import SafetensorError
+from transformers import AutoTokenizer, set_seed
+from transformers.trainer_callback import PrinterCallback
+from transformers.utils.logging import disable_progress_bar
+from trl.trainer.grpo_trainer import GRPOTrainer
+
+from ttc_rl.config import Recipe
+from ttc_rl.run_dir import ArmDir, follow_umask, write_sealed
+from ttc_rl.sampling.prompts import chat_turns, render
+from ttc_rl.schema import (
+    FULL_DISK,
+    Task,
+    UserError,
+    is_full_disk,
+)
+from ttc_rl.system.peft_warnings import ignore_warnings_of_peft
+from ttc_rl.system.ranks import is_main
+from ttc_rl.train.callbacks import Dev, Evaluate, MarkComplete, Progress
+from ttc_rl.train.checkpoints import forget_after, newest_checkpoint
+from ttc_rl.train.curriculum import Curriculum, Plan
+from ttc_rl.train.limits import ends
+from ttc_rl.train.methods.grpo_config import grpo_config
+from ttc_rl.train.methods.grpo_following import (
+    Director,
+    FollowingTrainer,
+    look_with_policy,
+    restore,
+)
+from ttc_rl.train.methods.grpo_reward import Ledger
+from ttc_rl.train.ranks import barrier
+from ttc_rl.train.reporting import own_reporters
+from ttc_rl.train.rollout_server import server_url, server_watched
+from ttc_rl.train.watchdog import Watchdog
+from ttc_rl.train.weights.adapters import merged, peft_config
+from ttc_rl.train.weights.masks import only_masked
+from ttc_rl.train.weights.mixture import local_folder
+from ttc_rl.train.weights.patches import make_patch
+
+# P tasks a step, G rollouts a task; a step's completions arrive as P groups of G.
+
+
+def train_grpo(
+    recipe: Recipe,
+    plan: Plan,
+    tasks: Mapping[str, Task],
+    base: Path | str,
+    arm: ArmDir,
+    *,
+    track: bool,
+    say: Callable[[str], None],
+    dev: Dev | None = None,
+    curriculum: Curriculum | None = None,
+) -> None:
+    """Train `base` on `plan` and leave the model in `arm.model`, in Hugging Face format.
+
+    With a `curriculum` the plan says how many steps there are, and it says which tasks they train.
+
+    Goes on from the newest complete checkpoint where there is one; the result is the same as
+    without the interruption. Raises UserError where TRL refuses the recipe's `train.trl`.
+    """
+    disable_progress_bar()
+    checkpoint, update = newest_checkpoint(arm, say if is_main() else None)
+    step = update // recipe.train.updates
+    if is_main():
+        forget_after(arm, checkpoint, step)
+    if checkpoint:
+        say(f"training goes on after step {step}")
+    tokenizer = AutoTokenizer.from_pretrained(base, padding_side="left")
+    ignore_warnings_of_peft()
+    prompt = _prompts(recipe, tasks, tokenizer)
+    director = _director(recipe, curriculum, prompt, checkpoint, step) if curriculum else None
+    ledger = Ledger(
+        recipe, director or plan, tasks, arm, tokenizer, ends(base, tokenizer), after=step
+    )
+    set_seed(recipe.seed)  # an adapter is drawn before TRL sets the seed
+    given: dict[str, Any] = {
+        "model": str(base),
+        "reward_funcs": ledger.verified_reward,
+        "args": grpo_config(recipe, plan.steps, arm, track),
+        "train_dataset": _dataset(plan, prompt),
+        "processing_class": tokenizer,
+        "peft_config": peft_config(recipe.train.adapter),
+        "callbacks": [
+            *own_reporters(recipe.train, arm, update),
+            Progress(arm, recipe.train.updates, say),
+            MarkComplete(arm),
+        ],
+    }
+    url = server_url(recipe) if is_main() else None  # one rank speaks with it
+    with server_watched(url, lambda: newest_checkpoint(arm)[1] // recipe.train.updates, say):
+        trainer = FollowingTrainer(director=director, **given) if director else GRPOTrainer(**given)
+        if isinstance(trainer, FollowingTrainer) and recipe.train.curriculum.reembed:
+            look_with_policy(trainer, base, recipe.embed)
+        if recipe.train.mask is not None:
+            only_masked(trainer, Path(recipe.train.mask))
+        if dev is not None:
+            if trainer.accelerator.num_processes > 1:
+                raise UserError(
+                    "train.dev: evaluates in one process only; leave it out of this run"
+                )
+            trainer.add_callback(
+                Evaluate(dev, arm, tokenizer, recipe, say, trainer.callback_handler.callbacks)
+            )
+        trainer.remove_callback(PrinterCallback)
+        _watched(trainer, recipe, arm, checkpoint, say)
+        with _full_disk_told(arm):
+            _save_model(trainer, tokenizer, recipe, base, arm)
+
+
+def _watched(
+    trainer: GRPOTrainer,
+    recipe: Recipe,
+    arm: ArmDir,
+    checkpoint: Path | None,
+    say: Callable[[str], None],
+) -> None:
+    """All steps. Raises UserError where the watchdog stopped it, and where the disk is full."""
+    watchdog = Watchdog(recipe.train.watchdog, arm, say, recipe.train.updates)
+    trainer.add_callback(watchdog)
+    with closing(watchdog), _full_disk_told(arm):
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    if watchdog.stopped:
+        raise UserError(
+            f"{arm.root}: stopped by the watchdog, {watchdog.stopped}; --resume goes on from "
+            "the last checkpoint until it happens again, with train.watchdog.stop=[] it never stops"
+        )
+
+
+@contextmanager
+def _full_disk_told(arm: ArmDir) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, RuntimeError, SafetensorError) as error:
+        if not is_full_disk(error):
+            raise
+        raise UserError(f"{arm.root}: {FULL_DISK} ({error})") from None
+
+
+def _save_model(
+    trainer: GRPOTrainer, tokenizer: Any, recipe: Recipe, base: Path | str, arm: ArmDir
+) -> None:
+    """The whole model; of an expert only what it changed, the adapter or a patch."""
+    beside, adapted = arm.model.with_name("model.part"), recipe.train.adapter is not None
+    trainer.save_model(str(arm.adapter.with_name("adapter.part") if adapted else beside))
+    barrier()
+    steps = trainer.state.global_step // recipe.train.updates
+    if trainer.accelerator.is_main_process:
+        _vouch(arm, steps)
+        if adapted:
+            _in_place(arm.adapter.with_name("adapter.part"), arm.adapter)
+        if recipe.experts is None:
+            if adapted:
+                merged(base, arm.adapter).save_pretrained(beside)
+            tokenizer.save_pretrained(beside)
+            _vouch(arm, steps, beside)
+            _in_place(beside, arm.model)
+        elif not adapted:
+            make_patch(local_folder(base), beside, arm.patch)
+            shutil.rmtree(beside)
+        shutil.rmtree(arm.checkpoints, ignore_errors=True)
+    barrier()
+
+
+def _vouch(arm: ArmDir, steps: int, model: Path | None = None) -> None:
+    """training.json: what is read later, of the record and of a model that is about to be there."""
+    files = [arm.metrics, arm.dev, arm.alarms, *sorted(arm.rollouts.glob("*.parquet"))]
+    files += sorted(model.iterdir()) if model else []
+    write_sealed(arm.training, {"steps": steps}, *(path for path in files if path.is_file()))
+
+
+def _in_place(beside: Path, folder: Path) -> None:
+    follow_umask(beside)
+    shutil.rmtree(folder, ignore_errors=True)
+    beside.replace(folder)
+
+
+# --------------------------------------------------------------------------- what TRL is given
+
+
+def _prompts(
+    recipe: Recipe, tasks: Mapping[str, Task], tokenizer: Any
+) -> Callable[[str], str | list[dict[str, str]]]:
+    """Task id -> its prompt as TRL takes it."""
+    chat = tokenizer.chat_template is not None
+
+    def prompt(task_id: str) -> str | list[dict[str, str]]:
+        text = render(tasks[task_id], recipe.prompts)
+        return chat_turns(text, tokenizer) if chat else text
+
+    return prompt
+
+
+def _dataset(plan: Plan, prompt: Callable[[str], Any]) -> Dataset:
+    """One row a slot of the plan, in the plan's order."""
+    return Dataset.from_list(
+        [{"prompt": prompt(task_id), "task_id": task_id} for task_id in plan.task_ids]
+    )
+
+
+def _director(
+    recipe: Recipe,
+    curriculum: Curriculum,
+    prompt: Callable[[str], Any],
+    checkpoint: Path | None,
+    step: int,
+) -> Director:
+    """Stands where the checkpoint does, after `step` steps."""
+    train = recipe.train
+    scale = train.trl.get("scale_rewards", "group") not in ("none", False)
+    director = Director(
+        curriculum, prompt, train.guard, train.tasks_per_step, train.pass_at_k, scale
+    )
+    restore(director, checkpoint, step)
+    return director

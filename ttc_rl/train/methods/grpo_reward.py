@@ -1,0 +1,215 @@
+"""The reward function that TRL is given, and the record of what was rolled out in which order.
+
+P tasks a step, G rollouts a task; a step's completions arrive as P groups of G.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from ttc_rl.config import Recipe, RewardName
+from ttc_rl.run_dir import ArmDir, read_jsonl, sync
+from ttc_rl.sampling.prompts import read_completion
+from ttc_rl.schema import Rollout, Task, Verdict
+from ttc_rl.system.ranks import rank, world
+from ttc_rl.train.rewards import reward, shuffled_golds
+from ttc_rl.verifiers import check_infra_errors, verify_many
+from ttc_rl.verifiers.majority import label_accuracy, verify_groups
+
+ROLLOUTS = pa.schema(
+    [
+        ("step", pa.int64()),
+        ("task_id", pa.string()),
+        ("completion", pa.string()),
+        ("finish_reason", pa.string()),
+        ("tokens", pa.int64()),
+        ("correct", pa.bool_()),
+        ("answer", pa.string()),
+        ("status", pa.string()),
+        ("reason", pa.string()),
+        ("reward", pa.float64()),
+    ]
+)
+"""Of rollouts/*.parquet, the same where a step has no answer or no reward at all."""
+
+
+class Order(Protocol):
+    """A plan, or a curriculum that follows the model."""
+
+    def step(self, number: int) -> tuple[str, ...]:
+        """Task ids of a step, counted from 1."""
+        ...
+
+
+class Ledger:
+    """The reward function, and the record of what was rolled out in which order."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        plan: Order,
+        tasks: Mapping[str, Task],
+        arm: ArmDir,
+        tokenizer: Any,
+        ends: Collection[int],
+        *,
+        after: int = 0,
+    ) -> None:
+        """`ends` are the tokens that end a completion; `after` so many steps, where a training goes
+        on."""
+        self.plan, self.tasks, self.arm = plan, tasks, arm
+        self.tokenizer, self.ends = tokenizer, ends
+        self.reward: RewardName = recipe.train.reward
+        self.malformed = recipe.train.malformed
+        if self.reward == "shuffled":
+            self.tasks = shuffled_golds(tasks, recipe.seed)
+        self.group = recipe.train.rollouts_per_task
+        self.updates = recipe.train.updates
+        self.majority = recipe.train.majority
+        self.ttrl = recipe.train.ttrl
+        self.max_infra_errors = recipe.train.max_infra_errors
+        self.generated = _generated(arm, after)
+
+    def verified_reward(
+        self,
+        prompts: Sequence[Any],
+        completions: Sequence[Any],
+        completion_ids: Sequence[Sequence[int]],
+        task_id: Sequence[str],
+        trainer_state: Any,
+        log_metric: Callable[[str, float], None],
+        **_: Any,
+    ) -> list[float | None]:
+        """One reward a completion: 1 or 0 by the verifier's verdict, or None where undecided."""
+        step = trainer_state.global_step // self.updates + 1
+        self._check_order(step, task_id)
+        # Read as an evaluation reads them: TRL may have cut out what a template calls thought.
+        read = [read_completion(ids, self.ends, self.tokenizer) for ids in completion_ids]
+        texts = [text for text, _ in read]
+        started = time.perf_counter()
+        verdicts = self._verdicts([self.tasks[i] for i in task_id], texts, log_metric)
+        log_metric("time/verify", time.perf_counter() - started)
+        if torch.cuda.is_available():
+            log_metric("memory/peak_gb", torch.cuda.max_memory_allocated() / 1e9)
+        rollouts = [
+            self._rollout(i, text, len(ids), verdict, truncated=not ended)
+            for i, (text, ended), ids, verdict in zip(
+                task_id, read, completion_ids, verdicts, strict=True
+            )
+        ]
+        self.generated += sum(map(len, completion_ids)) * world()  # TRL logs the ranks' mean
+        log_metric("tokens/generated", float(self.generated))
+        for status in ("no_answer", "timeout", "infra_error"):
+            count = sum(verdict.status == status for verdict in verdicts)
+            log_metric(f"curriculum/{status}_rate", count / len(verdicts))
+        _write_rollouts(self.arm.rollouts, step, rollouts)
+        failed = sum(verdict.status == "infra_error" for verdict in verdicts)
+        check_infra_errors(failed, len(verdicts), self.max_infra_errors, f"step {step}")
+        return [rollout.reward for rollout in rollouts]
+
+    def _rollout(
+        self, task_id: str, text: str, tokens: int, verdict: Verdict, *, truncated: bool
+    ) -> Rollout:
+        paid = reward(verdict, self.reward, truncated=truncated, malformed=self.malformed)
+        finish = "length" if truncated else "stop"
+        return Rollout(task_id, text, finish, tokens, verdict, paid)
+
+    def _verdicts(
+        self, tasks: Sequence[Task], texts: Sequence[str], log_metric: Callable[[str, float], None]
+    ) -> list[Verdict]:
+        """By gold; or, with `train.majority`, by the vote of each group, which is reported; with
+        `train.ttrl`, by vote for the target prompts, which have no gold, and by gold for the rest.
+        """
+        if self.ttrl is not None:
+            voting = [task.gold is None and not task.tests for task in tasks]
+            own = [i for i, votes in enumerate(voting) if not votes]
+            rest = [i for i, votes in enumerate(voting) if votes]
+            found = dict(zip(own, self._by_gold(tasks, texts, own, log_metric), strict=True))
+            voted = self._by_vote(tasks, texts, rest, self.ttrl.band, "ttrl", log_metric)
+            found |= zip(rest, voted, strict=True)
+            return [found[i] for i in range(len(tasks))]
+        every = range(len(tasks))
+        if self.majority is None:
+            return self._by_gold(tasks, texts, every, log_metric)
+        return self._by_vote(tasks, texts, every, self.majority, "majority", log_metric)
+
+    def _by_gold(
+        self,
+        tasks: Sequence[Task],
+        texts: Sequence[str],
+        rows: Sequence[int],
+        log_metric: Callable[[str, float], None],
+    ) -> list[Verdict]:
+        verdicts = verify_many([tasks[i] for i in rows], [texts[i] for i in rows])
+        if verdicts:
+            undecided = sum(v.correct is None and v.status == "ok" for v in verdicts)
+            log_metric("curriculum/undecided_rate", undecided / len(verdicts))
+        return verdicts
+
+    def _by_vote(
+        self,
+        tasks: Sequence[Task],
+        texts: Sequence[str],
+        rows: Sequence[int],
+        band: tuple[float, float],
+        name_of: str,
+        log_metric: Callable[[str, float], None],
+    ) -> list[Verdict]:
+        votes = verify_groups([tasks[i] for i in rows], [texts[i] for i in rows], band)
+        for name, number in label_accuracy(votes).items():
+            if number is not None:
+                log_metric(f"{name_of}/{name}", number)
+        return [verdict for vote in votes for verdict in vote.verdicts]
+
+    def _check_order(self, step: int, task_ids: Sequence[str]) -> None:
+        """The tasks rolled out are those the plan has for this step.
+
+        A rank sees its share of the completions, which may begin and end within a group.
+        """
+        planned = [task for task in self.plan.step(step) for _ in range(self.group)]
+        share = len(planned) // world()
+        expected = planned[rank() * share : (rank() + 1) * share]
+        if list(task_ids) != expected:
+            raise RuntimeError(
+                f"step {step} rolled out tasks {_in_turn(task_ids)}, but the curriculum has "
+                f"{_in_turn(expected)}: TRL did not keep the order"
+            )
+
+
+def _in_turn(task_ids: Sequence[str]) -> list[str]:
+    return [name for name, _ in itertools.groupby(task_ids)]
+
+
+def _generated(arm: ArmDir, step: int) -> int:
+    """Tokens written up to a step, all processes together."""
+    rows = [row for row in read_jsonl(arm.metrics, "step") if row["step"] <= step]
+    return int(rows[-1].get("tokens/generated", 0)) if rows else 0
+
+
+def _write_rollouts(folder: Path, step: int, rollouts: Sequence[Rollout]) -> None:
+    verdicts = [r.verdict for r in rollouts]
+    columns: list[Sequence[Any]] = [
+        [step] * len(rollouts),
+        [r.task_id for r in rollouts],
+        [r.completion for r in rollouts],
+        [r.finish_reason for r in rollouts],
+        [r.tokens for r in rollouts],
+        [v.correct for v in verdicts],
+        [v.answer for v in verdicts],
+        [v.status for v in verdicts],
+        [v.reason for v in verdicts],
+        [r.reward for r in rollouts],
+    ]
+    folder.mkdir(parents=True, exist_ok=True)
+    beside = folder / f"step-{step:05d}-{rank()}.part"
+    pq.write_table(pa.table(columns, schema=ROLLOUTS), beside)
+    sync(beside)  # a checkpoint stands for the rollouts before it
+    beside.replace(beside.with_suffix(".parquet"))

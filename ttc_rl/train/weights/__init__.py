@@ -1,0 +1,1 @@
+"""Which weights are trained, and what is kept of them."""
