@@ -3,9 +3,11 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from logged import logged
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -45,3 +47,11 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "sift" in done.stdout
     return folder
+
+
+@pytest.fixture
+def said() -> Iterator[list[str]]:
+    """The lines that the tool logs during a test."""
+    lines: list[str] = []
+    with logged(lines.append):
+        yield lines

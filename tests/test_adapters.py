@@ -21,7 +21,7 @@ LORA = ["train.lora={rank: 3}", "train.trl.learning_rate=1e-2"]
 
 def job(folder: Path, *overrides: str) -> Job:
     recipe = load_recipe(TINY, [*LORA, *overrides])
-    return Job(recipe, RunDir.open(folder, recipe, resume=True), lambda _: None)
+    return Job(recipe, RunDir.open(folder, recipe, resume=True))
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def test_the_model_left_is_the_base_plus_the_adapter(trained: Job):
 
 def assert_base_plus_adapter(trained: Job) -> None:
     folder = trained.arm("sift")[1]
-    base = load_file(Path(starting_model(trained.recipe, lambda _: None)) / "model.safetensors")
+    base = load_file(Path(starting_model(trained.recipe)) / "model.safetensors")
     whole = load_file(folder.model / "model.safetensors")
     adapter = load_file(folder.adapter / "adapter_model.safetensors")
     assert whole.keys() == base.keys()

@@ -192,7 +192,7 @@ def made(tmp_path: Path) -> Recipe:
 
 def test_training_and_evaluation_read_the_same_marks(made: Recipe, cache: Path, tmp_path: Path):
     unwarmed = made.model_copy(update={"model": recipe().model})
-    job = Job(unwarmed, RunDir.open(tmp_path / "run", unwarmed), lambda _: None)
+    job = Job(unwarmed, RunDir.open(tmp_path / "run", unwarmed))
     select(job)
     verdicts = [True, False, False, False, False]
 

@@ -23,7 +23,7 @@ CONTEXT = 4096
 
 @pytest.fixture(scope="module")
 def whole(cache: Path) -> Path:
-    return base_model(SMALL, 0, {}, lambda _: None)
+    return base_model(SMALL, 0, {})
 
 
 @pytest.fixture
@@ -204,11 +204,11 @@ def test_a_refused_run_leaves_its_recipe_alone_and_the_corrected_one_begins_ther
     right = load_recipe(recipe_file(tmp_path, model))
     run = RunDir.open(tmp_path / "run", wrong)
     with pytest.raises(UserError, match="no such folder"):
-        stage(Job(wrong, run, lambda _: None))
+        stage(Job(wrong, run))
     assert [path.name for path in run.root.iterdir()] == ["recipe.yaml"]
     run = RunDir.open(tmp_path / "run", right)
     assert run.load_recipe().model.path == str(model)
-    pipeline.select(Job(right, run, lambda _: None))
+    pipeline.select(Job(right, run))
     with pytest.raises(UserError, match="--resume goes on with it"):
         RunDir.open(tmp_path / "run", right)
 
@@ -219,7 +219,7 @@ def test_training_and_evaluation_look_before_they_load(
 ):
     recipe = load_recipe(recipe_file(tmp_path, model), ["eval.models=[base]"])
     run = RunDir.open(tmp_path / "run", recipe)
-    job = Job(recipe, run, lambda _: None)
+    job = Job(recipe, run)
     pipeline.select(job)
     without_weights(model)
     left = sorted(path for path in run.root.rglob("*") if path.is_file())

@@ -17,7 +17,7 @@ SKILLS = "{skills: {split: train, seed: 9, tasks_per_family: 6, families: [count
 
 def job(folder: Path, *overrides: str) -> Job:
     recipe = load_recipe(TINY, list(overrides))
-    return Job(recipe, RunDir.open(folder, recipe, resume=True), lambda _: None)
+    return Job(recipe, RunDir.open(folder, recipe, resume=True))
 
 
 def ids(path: Path) -> set[str]:

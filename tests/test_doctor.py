@@ -43,7 +43,7 @@ def test_versions_that_do_not_go_together_are_named():
 
 @pytest.fixture
 def model(cache: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(base_model(SMALL, 0, {}, lambda _: None), tmp_path / "model")
+    return shutil.copytree(base_model(SMALL, 0, {}), tmp_path / "model")
 
 
 def test_a_model_is_told_by_its_parts_and_by_a_completion(model: Path):

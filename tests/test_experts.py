@@ -46,7 +46,7 @@ def job(folder: Path) -> Job:
     recipe = load_recipe(
         TINY, [f"arms={json.dumps(ARMS)}", "selection.size=8", "eval.greedy=false"]
     )
-    return Job(recipe, RunDir.open(folder, recipe, resume=True), lambda _: None)
+    return Job(recipe, RunDir.open(folder, recipe, resume=True))
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def done(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Job:
 
 
 def base(made: Job) -> Path:
-    return Path(starting_model(made.recipe, lambda _: None))
+    return Path(starting_model(made.recipe))
 
 
 def test_groups_share_the_targets_out():
@@ -75,9 +75,9 @@ def test_each_expert_has_the_curriculum_of_its_own_targets(done: Job):
     owned = [one["targets"] for one in read_json(done.arm("svf")[1].experts, list)]
     assert sorted(task_id for ids in owned for task_id in ids) == sorted(targets)
     corpus = load_corpus(done.recipe.corpus, None).tasks
-    corpus_ND = embed(corpus, done.recipe.embed, lambda _: None)[:]
+    corpus_ND = embed(corpus, done.recipe.embed)[:]
     for name, ids in zip(("svf/e0", "svf/e1", "svf/e2"), owned, strict=True):
-        aims_MD = embed([targets[i] for i in ids], done.recipe.embed, lambda _: None)[:]
+        aims_MD = embed([targets[i] for i in ids], done.recipe.embed)[:]
         alone = sift(corpus_ND, aims_MD, size=8, noise=0.1)
         rows = read_jsonl(done.arm(name)[1].curriculum)
         assert [row["task_id"] for row in rows] == [corpus[pick.index].id for pick in alone]
@@ -105,7 +105,7 @@ def test_a_target_is_answered_by_its_expert_alone(done: Job, tmp_path: Path):
 def test_other_tasks_go_to_the_expert_of_the_nearest_target(done: Job):
     targets = resolve_target(done.recipe).tasks
     others = [Task(**row["task"]) for row in read_jsonl(done.arm("full/e0")[1].curriculum)]
-    vectors = embed([*targets, *others], done.recipe.embed, lambda _: None)[:]
+    vectors = embed([*targets, *others], done.recipe.embed)[:]
     owner = {
         task_id: f"full/{one['name']}"
         for one in read_json(done.arm("full")[1].experts, list)
@@ -175,11 +175,11 @@ def test_the_search_climbs_and_repeats_itself():
         asked.append(1 - float(((alphas_E - top) ** 2).sum()))
         return asked[-1]
 
-    best, told = cross_entropy(score, 3, 12, 0, lambda _: None)
+    best, told = cross_entropy(score, 3, 12, 0)
     assert len(asked) == 5 + 12 * POPULATION
     assert told["score"] == max(asked) > 0.99
     assert told["by_generation"] == sorted(told["by_generation"])
-    again, _ = cross_entropy(score, 3, 12, 0, lambda _: None)
+    again, _ = cross_entropy(score, 3, 12, 0)
     assert best.tolist() == again.tolist()
 
 
@@ -219,7 +219,7 @@ def test_the_adapter_of_an_expert_has_a_card_of_its_own(done: Job):
 def test_two_targets_stand_side_by_side_in_the_report(cache: Path, tmp_path: Path):
     keys = ["target=[skills/count@10, skills/sort@6]", "arms.random=null", "eval.greedy=false"]
     recipe = load_recipe(TINY, [*keys, "eval.retention=[skills/reverse@4]"])
-    made = Job(recipe, RunDir.open(tmp_path / "run", recipe), lambda _: None)
+    made = Job(recipe, RunDir.open(tmp_path / "run", recipe))
     for stage in (select, train, evaluate, report):
         stage(made)
     page = made.run.report.read_text()
@@ -246,7 +246,7 @@ def test_targets_that_cannot_vote_are_told_of_before_anything_is_trained(tmp_pat
     path.write_text('{"kind": "code", "prompt": "print 1", "tests": [{"output": "1"}]}\n')
     keys = [f"target={path}", "arms={random: null, sift: null, mixed: {experts: {mix: votes}}}"]
     recipe = load_recipe(TINY, keys)
-    made = Job(recipe, RunDir.open(tmp_path / "run", recipe), pytest.fail)
+    made = Job(recipe, RunDir.open(tmp_path / "run", recipe))
     with pytest.raises(UserError, match=r"experts\.mix: answers of kind code cannot vote"):
         check_mix(made)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from logged import logged
 
 from ttc_rl.config import LessConfig, load_recipe
 from ttc_rl.corpus.skills import make_skills
@@ -27,13 +28,10 @@ from ttc_rl.train.tiny_model import base_model
 RECIPE = load_recipe(Path(__file__).parent / "tiny.yaml")
 
 
-def silent(_: str) -> None: ...
-
-
 @pytest.fixture(scope="module")
 def base(cache: Path) -> Path:
     assert RECIPE.model.pretrain is not None
-    return base_model(RECIPE.model.pretrain, 0, RECIPE.prompts, silent)
+    return base_model(RECIPE.model.pretrain, 0, RECIPE.prompts)
 
 
 @pytest.fixture
@@ -105,7 +103,7 @@ def test_adams_direction_is_the_step_that_adam_takes():
 def test_a_task_is_its_own_best_influence(model: Differentiable, tasks: list[Task], tmp_path: Path):
     examples = [supervised(task, gold_reply(task), model) for task in tasks]
     sketch = Sketch(sum(p.numel() for p in model.parameters), 512, 0)
-    rows_nF = sketched(model, examples, sketch, None, tmp_path, "base", silent)
+    rows_nF = sketched(model, examples, sketch, None, tmp_path, "base")
     assert rows_nF.shape == (20, 512)
     for i in (0, 7, 19):
         found = scores(Influence(np.arange(20), [rows_nF], [rows_nF[i : i + 1]], [1.0], [""]))
@@ -127,17 +125,17 @@ def test_the_warm_up_goes_on_after_a_kill_and_ends_the_same(
 ):
     config = LessConfig(warmup_epochs=3, warmup_batch=8, warmup_learning_rate=1e-3)
 
-    def warmed(folder: Path, say=silent):
+    def warmed(folder: Path):
         model = load_differentiable(base, RECIPE.prompts, None, 0)
         examples = [supervised(task, gold_reply(task), model) for task in tasks]
-        return warm_up(model, examples, config, 0, folder, say)
+        return warm_up(model, examples, config, 0, folder)
 
     def killed(line: str) -> None:
         if "pass 2" in line:
             raise InterruptedError
 
-    with pytest.raises(InterruptedError):
-        warmed(tmp_path / "killed", killed)
+    with logged(killed), pytest.raises(InterruptedError):
+        warmed(tmp_path / "killed")
     assert len(list((tmp_path / "killed").glob("*.pt"))) == 2
     for a, b in zip(warmed(tmp_path / "killed"), warmed(tmp_path / "whole"), strict=True):
         assert a.learning_rate == b.learning_rate

@@ -43,20 +43,20 @@ SMALL = {
 
 @pytest.fixture(scope="module")
 def ask(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Ask]:
-    """ask(method, run=, say=, targets=) with embeddings at random, the targets' among them."""
+    """ask(method, run=, targets=) with embeddings at random, the targets' among them."""
     assert RECIPE.model.pretrain is not None
-    base = base_model(RECIPE.model.pretrain, 0, RECIPE.prompts, lambda _: None)
+    base = base_model(RECIPE.model.pretrain, 0, RECIPE.prompts)
     corpus = make_skills(RECIPE.corpus[0].skills)  # pyright: ignore
     found = make_skills(RECIPE.target.skills)  # pyright: ignore
     rng = np.random.default_rng(0)
     corpus_ND, target_MD = rng.normal(size=(len(corpus), 8)), rng.normal(size=(len(found), 8))
 
-    def made(name: str, *, run: Path | None = None, say=lambda _: None, targets=found) -> Ask:
+    def made(name: str, *, run: Path | None = None, targets=found) -> Ask:
         root = run or tmp_path_factory.mktemp("run")
         plain = RECIPE.model_dump()
         chosen = merge(plain, {"selection": merge(SMALL, METHODS[name]), "eval": {"batch": 24}})
         recipe = Recipe.model_validate(chosen)
-        return Ask(recipe, RunDir(root), lambda: base, say, corpus, targets, corpus_ND, target_MD)
+        return Ask(recipe, RunDir(root), lambda: base, corpus, targets, corpus_ND, target_MD)
 
     return made
 

@@ -18,7 +18,7 @@ TINY = Path(__file__).with_name("tiny.yaml")
 
 def job(folder: Path, *overrides: str) -> Job:
     recipe = load_recipe(TINY, ["arms.random=null", *overrides])
-    made = Job(recipe, RunDir.open(folder, recipe), lambda _: None)
+    made = Job(recipe, RunDir.open(folder, recipe))
     select(made)
     return made
 
@@ -29,7 +29,7 @@ def first(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, 
     folder = tmp_path_factory.mktemp("mask")
     made = job(folder / "first", "train.trl.learning_rate=1e-5")
     train(made)
-    base, patch = Path(starting_model(made.recipe, lambda _: None)), folder / "p.safetensors"
+    base, patch = Path(starting_model(made.recipe)), folder / "p.safetensors"
     make_patch(base, made.arm("sift")[1].model, patch)
     return base, patch
 

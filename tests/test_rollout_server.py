@@ -136,7 +136,7 @@ def job(folder: Path, url: str, *overrides: str) -> Job:
         "train.watchdog.stop=[nan]",
     ]
     recipe = load_recipe(TINY, [*rollouts, *overrides])
-    made = Job(recipe, RunDir.open(folder, recipe, resume=True), lambda _: None)
+    made = Job(recipe, RunDir.open(folder, recipe, resume=True))
     select(made)
     return made
 
@@ -201,11 +201,14 @@ def test_a_server_that_never_answers_is_told_while_training_waits(cache: Path, t
 
 
 WAITING = """
-import sys, time
+import logging, sys, time
 from ttc_rl.config import Recipe
 from ttc_rl.train import rollout_server
+logger = logging.getLogger("ttc_rl")
+logger.addHandler(logging.StreamHandler(sys.stdout))
+logger.setLevel(logging.INFO)
 rollout_server.EVERY, rollout_server.GRACE = 0.1, 0.5
-with rollout_server.server_watched(sys.argv[1], lambda: 6, print):
+with rollout_server.server_watched(sys.argv[1], lambda: 6):
     print("waiting", flush=True)
     time.sleep(600)
 """

@@ -148,11 +148,13 @@ def test_a_checkpoint_cut_by_a_kill_is_not_resumed_from(tmp_path: Path):
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "gone", "unmarked"])
-def test_a_damaged_checkpoint_gives_way_to_the_older_one(tmp_path: Path, damage: str):
+def test_a_damaged_checkpoint_gives_way_to_the_older_one(
+    tmp_path: Path, damage: str, said: list[str]
+):
     from ttc_rl.run_dir import ArmDir, append_jsonl
     from ttc_rl.train.checkpoints import COMPLETE, forget_after, mark_complete, newest_checkpoint
 
-    arm, said = ArmDir(tmp_path), list[str]()
+    arm = ArmDir(tmp_path)
     for step in (3, 6):
         folder = arm.checkpoints / f"checkpoint-{step}"
         folder.mkdir(parents=True)
@@ -168,7 +170,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_older_one(tmp_path: Path, damage:
         weights.write_bytes(weights.read_bytes()[:-20])
     else:
         weights.write_bytes(found[:-1] if damage == "cut" else b"W" + found[1:])
-    checkpoint, step = newest_checkpoint(arm, said.append)
+    checkpoint, step = newest_checkpoint(arm)
     assert (checkpoint, step) == (arm.checkpoints / "checkpoint-3", 3)
     assert said[0].startswith(f"{weights}: is damaged; training goes on from an older checkpoint")
     forget_after(arm, checkpoint, step)

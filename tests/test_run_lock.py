@@ -105,6 +105,6 @@ def test_a_second_evaluation_is_refused_before_it_draws(tmp_path: Path):
     assert held.stdout is not None
     assert held.stdout.readline() == "held\n"
     with pytest.raises(UserError, match="evaluates in this run folder"):
-        evaluate(Job(made, run, pytest.fail))
+        evaluate(Job(made, run))
     held.kill()
     held.communicate()

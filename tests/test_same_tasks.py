@@ -40,7 +40,7 @@ arms: {a: {selection: {method: random}}, b: {selection: {method: random}}}
 
 def job_in(folder: Path) -> Job:
     recipe = load_recipe(folder / "r.yaml")
-    return Job(recipe, RunDir.open(folder / "run", recipe, resume=True), lambda _: None)
+    return Job(recipe, RunDir.open(folder / "run", recipe, resume=True))
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +113,7 @@ def test_an_evaluation_goes_on_with_the_tasks_that_it_began_with(job: Job, tmp_p
     recipe = job.recipe.model_copy(
         update={"eval": job.recipe.eval.model_copy(update={"benchmarks": ["skills/count@5"]})}
     )
-    began = Job(recipe, job.run, lambda _: None)
+    began = Job(recipe, job.run)
     models = Models(began)
     list(evaluations(began, models))
     kept = job.run.evaluated_tasks("skills/count@5")

@@ -27,10 +27,6 @@ REPLIES = [
 RANDOM = {"skills": None, "hidden": 32, "layers": 1, "heads": 2, "mlp": 64}
 
 
-def silent(line: str) -> None:
-    pass
-
-
 def recipe(**changes: object) -> Recipe:
     tree = {
         "model": {"pretrain": RANDOM},
@@ -42,12 +38,12 @@ def recipe(**changes: object) -> Recipe:
 
 @pytest.fixture(scope="module")
 def base(cache: Path) -> Path:
-    return Path(starting_model(recipe(), silent))
+    return Path(starting_model(recipe()))
 
 
 @pytest.fixture(scope="module")
 def warm(base: Path) -> Path:
-    return warmed_up(base, REPLIES, CONFIG, 0, {}, dtype=None, say=silent)
+    return warmed_up(base, REPLIES, CONFIG, 0, {}, dtype=None)
 
 
 def test_the_loss_falls_and_what_it_took_is_counted(base: Path, warm: Path):
@@ -73,17 +69,17 @@ def test_only_the_reply_and_its_end_count(base: Path):
     assert row["input_ids"][-len(learned) :] == learned
 
 
-def test_it_is_made_once(base: Path, warm: Path, monkeypatch: pytest.MonkeyPatch):
+def test_it_is_made_once(base: Path, warm: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]):
     monkeypatch.setattr(supervised, "_train", lambda *_: pytest.fail("made again"))
-    lines: list[str] = []
-    assert warmed_up(base, REPLIES, CONFIG, 0, {}, dtype=None, say=lines.append) == warm
-    assert "cached" in lines[0]
+    said.clear()
+    assert warmed_up(base, REPLIES, CONFIG, 0, {}, dtype=None) == warm
+    assert "cached" in said[0]
 
 
 @pytest.mark.parametrize("what", ["seed", "tasks", "dtype", "rate"])
 def test_whatever_changes_it_makes_another(base: Path, what: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(supervised, "made_once", lambda folder, *_: folder)
-    plain = warmed_up(base, REPLIES, CONFIG, 0, {}, dtype=None, say=silent)
+    plain = warmed_up(base, REPLIES, CONFIG, 0, {}, dtype=None)
     other = warmed_up(
         base,
         REPLIES[1:] if what == "tasks" else REPLIES,
@@ -91,14 +87,13 @@ def test_whatever_changes_it_makes_another(base: Path, what: str, monkeypatch: p
         1 if what == "seed" else 0,
         {},
         dtype="bfloat16" if what == "dtype" else None,
-        say=silent,
     )
     assert other != plain
 
 
 def test_bfloat16_leaves_float32_weights(base: Path):
     brief = CONFIG.model_copy(update={"epochs": 1})
-    folder = warmed_up(base, REPLIES[:8], brief, 0, {}, dtype="bfloat16", say=silent)
+    folder = warmed_up(base, REPLIES[:8], brief, 0, {}, dtype="bfloat16")
     model = AutoModelForCausalLM.from_pretrained(folder, dtype="auto")
     assert {p.dtype for p in model.parameters()} == {torch.float32}
 
@@ -116,7 +111,7 @@ def test_it_learns_from_no_target():
 def test_ranks_do_not_make_it_together(base: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(supervised, "world", lambda: 2)
     with pytest.raises(UserError, match="made by one process; `ttc-rl select RECIPE` does it"):
-        warmed_up(base, REPLIES[:3], CONFIG, 0, {}, dtype=None, say=silent)
+        warmed_up(base, REPLIES[:3], CONFIG, 0, {}, dtype=None)
 
 
 def test_where_the_weights_are_from_goes_along(base: Path, tmp_path: Path):

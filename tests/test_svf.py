@@ -87,7 +87,7 @@ def test_only_the_scales_are_trained():
 def job(folder: Path, *overrides: str) -> Job:
     keys = ["train.svf={}", "train.trl.learning_rate=2e-2", "arms.random=null", *overrides]
     recipe = load_recipe(TINY, keys)
-    made = Job(recipe, RunDir.open(folder, recipe, resume=True), lambda _: None)
+    made = Job(recipe, RunDir.open(folder, recipe, resume=True))
     select(made)
     return made
 
@@ -113,7 +113,7 @@ def test_a_run_leaves_the_merged_model_and_goes_on_after_a_stop(
     assert [row["step"] for row in read_jsonl(other.metrics)] == [*range(1, 9)]
     for name in ("adapter/adapter_model.safetensors", "model/model.safetensors"):
         assert (one.root / name).read_bytes() == (other.root / name).read_bytes()
-    base = load_file(Path(starting_model(whole.recipe, lambda _: None)) / "model.safetensors")
+    base = load_file(Path(starting_model(whole.recipe)) / "model.safetensors")
     model, adapter = (load_file(next(p.glob("*.safetensors"))) for p in (one.model, one.adapter))
     assert model.keys() == base.keys()
     for name, weight in model.items():

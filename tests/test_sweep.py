@@ -33,13 +33,15 @@ def test_every_combination_is_a_recipe_of_its_own():
     assert (cell.target, cell.seed, cell.sweep) == ("skills/ends", 1, {})
 
 
-def test_finished_cells_are_left_alone_and_failed_ones_are_named(tmp_path: Path, monkeypatch):
+def test_finished_cells_are_left_alone_and_failed_ones_are_named(
+    tmp_path: Path, monkeypatch, said: list[str]
+):
     done = tmp_path / "target=skills-cipher,seed=0"
     done.mkdir()
     (done / "report.html").write_text("")
-    said: list[str] = []
+    said.clear()
     with pytest.raises(UserError) as refused:  # c.jsonl does not exist
-        sweep.run_cells(recipe(), tmp_path, 1, said.append)
+        sweep.run_cells(recipe(), tmp_path, 1)
     first, line = "target=skills-cipher,seed=1", "ttc-rl: c.jsonl: "
     assert f"2 of 4 runs failed, 1 were not begun: two ended alike; the first said: {line}" in str(
         refused.value
@@ -65,7 +67,7 @@ def test_a_failure_of_one_cell_leaves_the_others_to_run(tmp_path: Path, monkeypa
     monkeypatch.setattr(sweep, "check_run", lambda *_: None)
     monkeypatch.setattr(sweep.subprocess, "run", run)
     with pytest.raises(UserError, match="3 of 4 runs failed, the first said: step 3: out of mem"):
-        sweep.run_cells(recipe(), tmp_path, 1, lambda _: None)
+        sweep.run_cells(recipe(), tmp_path, 1)
 
 
 def test_two_runs_of_one_folder_are_refused():
@@ -81,7 +83,7 @@ def test_a_cell_that_cannot_run_is_told_before_any_cell_begins(tmp_path: Path):
     with pytest.raises(
         UserError, match=r"r\.yaml:4: sweep\.train\.mask: gone\.safetensors: no such"
     ):
-        sweep.run_cells(load_recipe(path), tmp_path / "runs", 2, lambda _: None)
+        sweep.run_cells(load_recipe(path), tmp_path / "runs", 2)
     assert not (tmp_path / "runs").exists()
 
 

@@ -27,18 +27,20 @@ def recipe(wandb: bool) -> Recipe:
 
 
 def test_nothing_is_recorded_unless_asked(tmp_path: Path):
-    with tracked(recipe(False), tmp_path, pytest.fail) as on:
+    with tracked(recipe(False), tmp_path) as on:
         assert on is False
     assert not list(tmp_path.iterdir())
 
 
-def test_offline_runs_keep_their_id_and_say_how_to_upload(tmp_path: Path, monkeypatch):
+def test_offline_runs_keep_their_id_and_say_how_to_upload(
+    tmp_path: Path, monkeypatch, said: list[str]
+):
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
-    said: list[str] = []
+    said.clear()
     for i in range(2):
         time.sleep(1.1 * i)  # the folder's name has the second
-        with tracked(recipe(True), tmp_path, said.append) as on:
+        with tracked(recipe(True), tmp_path) as on:
             assert on is True
             log_results({"aime25": {"avg@4": {"value": 0.5, "lo": 0.4, "hi": 0.6}}})
     run_id = (tmp_path / "wandb_id").read_text()
@@ -58,7 +60,7 @@ def test_what_a_cell_of_a_sweep_leaves_is_logged_under_names_that_wandb_takes(
     folder.model.mkdir(parents=True)
     folder.curriculum.write_text("")
     (folder.model / "config.json").write_text("{}")
-    with tracked(recipe(True), folder.root, lambda _: None):
+    with tracked(recipe(True), folder.root):
         log_training(folder)
     names = [
         record.request.log_artifact.artifact.name or record.artifact.name
@@ -86,7 +88,7 @@ def test_a_run_is_mirrored_with_two_axes_a_table_and_references(
     monkeypatch.setenv("WANDB_RUN_ID", "given123")
     dev = ["train.dev={every: 4, tasks: 4, samples: 1}", "train.epochs=1"]
     recipe = load_recipe(TINY, ["track.wandb=true", "arms.random=null", *dev])
-    made = Job(recipe, RunDir.open(tmp_path / "run", recipe), lambda _: None)
+    made = Job(recipe, RunDir.open(tmp_path / "run", recipe))
     select(made)
     train(made)
     folder = made.arm("sift")[1]

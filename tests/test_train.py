@@ -32,7 +32,7 @@ def recipe(**train: object) -> Recipe:
 @pytest.fixture(scope="module")
 def model(cache: Path) -> Path:
     config = PretrainConfig(layers=1, max_steps=5, skills=SkillsConfig(tasks_per_family=5))
-    return base_model(config, 0, PROMPTS, lambda _: None)
+    return base_model(config, 0, PROMPTS)
 
 
 def test_trl_is_given_a_step_as_the_recipe_counts_it(tmp_path: Path):
@@ -70,12 +70,14 @@ def test_rollouts_out_of_order_stop_the_training(tmp_path: Path):
         ledger.verified_reward(**arguments, task_id=list("ddcc"), trainer_state=second)
 
 
-def test_a_base_model_is_trained_once_and_another_seed_is_another_model(model: Path, cache: Path):
+def test_a_base_model_is_trained_once_and_another_seed_is_another_model(
+    model: Path, cache: Path, said: list[str]
+):
     config = PretrainConfig(layers=1, max_steps=5, skills=SkillsConfig(tasks_per_family=5))
-    said: list[str] = []
-    assert base_model(config, 0, PROMPTS, said.append) == model
+    said.clear()
+    assert base_model(config, 0, PROMPTS) == model
     assert said == [f"base model {model.name}: cached"]
-    assert base_model(config, 1, PROMPTS, said.append) != model
+    assert base_model(config, 1, PROMPTS) != model
 
 
 def test_the_same_seed_draws_the_same_completions(model: Path):
@@ -125,7 +127,7 @@ def test_tokenizers_read_back_what_they_were_given():
 
 def test_a_judge_without_an_endpoint_is_a_model_in_this_process(model: Path, tmp_path: Path):
     tree = {"model": "m", "corpus": "c.jsonl", "target": "t.jsonl", "judge": {"model": str(model)}}
-    Job(Recipe.model_validate(tree), RunDir(tmp_path), lambda _: None)
+    Job(Recipe.model_validate(tree), RunDir(tmp_path))
     task = Task(kind="judge", prompt="Why is the sky blue?", gold="Rayleigh scattering")
     try:
         verdicts = verify_many([task, task], ["Because light scatters.", ""])

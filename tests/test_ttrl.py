@@ -81,7 +81,7 @@ def test_what_cannot_be_mixed_is_told(more: dict[str, Any], told: str):
 
 def test_a_run_mixes_the_test_in_without_its_golds(tmp_path: Path, cache: Path):
     asked = ["train.ttrl.tasks=1", "arms.random=null", "train.epochs=1"]
-    made = Job(r := load_recipe(TINY, asked), RunDir.open(tmp_path / "run", r), lambda _: None)
+    made = Job(r := load_recipe(TINY, asked), RunDir.open(tmp_path / "run", r))
     select(made)
     train(made)
     folder = made.arm("sift")[1]

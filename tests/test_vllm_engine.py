@@ -30,7 +30,7 @@ def model(cache: Path) -> Path:
     from ttc_rl.train.tiny_model import base_model
 
     config = PretrainConfig(layers=1, max_steps=60, skills=SkillsConfig(tasks_per_family=20))
-    return base_model(config, 0, PROMPTS, lambda _: None)
+    return base_model(config, 0, PROMPTS)
 
 
 @pytest.fixture(scope="module")
@@ -88,11 +88,11 @@ def test_adapters_in_one_engine_write_what_each_expert_writes_alone(cache: Path,
     lora = ["train.lora={rank: 2}", "train.trl.learning_rate=1e-2", "selection.size=8"]
     keys = [f"arms={json.dumps(arms)}", *lora, "eval.engine={backend: vllm, max_model_len: 64}"]
     recipe = load_recipe(Path(__file__).with_name("tiny.yaml"), keys)
-    made = Job(recipe, RunDir.open(tmp_path / "run", recipe), print)
+    made = Job(recipe, RunDir.open(tmp_path / "run", recipe))
     select(made)
     train(made)
     tasks, greedy = resolve_target(recipe).tasks, Decoding(max_tokens=8, temperature=0)
-    base = starting_model(recipe, print)
+    base = starting_model(recipe)
     together = routed(made, "each", base)
     assert isinstance(together, EngineCompleter)
     ours = together.decoding_with(greedy)(tasks, 1, seed=0)

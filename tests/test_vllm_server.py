@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,7 @@ def untied(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny base model with an output layer of its own, which starts as the embedding."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    base = starting_model(load_recipe(TINY), lambda _: None)
+    base = starting_model(load_recipe(TINY))
     tied = AutoModelForCausalLM.from_pretrained(base)
     weights = {name: weight.clone() for name, weight in tied.state_dict().items()}
     tied.config.tie_word_embeddings = False
@@ -155,9 +155,9 @@ def through_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(VLLMGeneration, "sync_weights", sync_weights)
 
 
-def job(folder: Path, server: Server, *overrides: str, say: Callable[[str], None] = print) -> Job:
+def job(folder: Path, server: Server, *overrides: str) -> Job:
     made = recipe(server.model, server.url, *overrides)
-    found = Job(made, RunDir.open(folder, made, resume=True), say)
+    found = Job(made, RunDir.open(folder, made, resume=True))
     select(found)
     return found
 

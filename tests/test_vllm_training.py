@@ -56,7 +56,7 @@ def on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def job(folder: Path, *overrides: str) -> Job:
     recipe = load_recipe(TINY, [*ASKED, *overrides])
-    made = Job(recipe, RunDir.open(folder, recipe), print)
+    made = Job(recipe, RunDir.open(folder, recipe))
     select(made)
     return made
 

@@ -69,7 +69,7 @@ def test_groups_that_all_agree_are_told_once_a_window():
 def dog(folder: Path, **changes: Any) -> tuple[Watchdog, Any, Any]:
     state = SimpleNamespace(global_step=1, is_world_process_zero=True)
     control = SimpleNamespace(should_save=False, should_training_stop=False)
-    made = Watchdog(WatchdogConfig(**changes), ArmDir(folder), lambda _: None)
+    made = Watchdog(WatchdogConfig(**changes), ArmDir(folder))
     made.on_train_begin(None, state, control)
     return made, state, control
 
@@ -187,12 +187,14 @@ def hang_here() -> None:
     time.sleep(0.5)
 
 
-def test_a_run_is_stopped_with_a_checkpoint_and_can_go_on(tmp_path: Path, cache: Path):
+def test_a_run_is_stopped_with_a_checkpoint_and_can_go_on(
+    tmp_path: Path, cache: Path, said: list[str]
+):
     flat = ["train.reward=shuffled", "train.epochs=3", "train.save_steps=50"]
     rule = "train.watchdog={window: 2, zero_variance: 0.5, stop: [zero_variance]}"
     recipe = load_recipe(TINY, [*flat, rule])
-    said: list[str] = []
-    made = Job(recipe, RunDir.open(tmp_path / "run", recipe), said.append)
+    said.clear()
+    made = Job(recipe, RunDir.open(tmp_path / "run", recipe))
     select(made)
     folder = made.arm("random")[1]  # the first of two
     with pytest.raises(UserError, match=r"stopped by the watchdog, zero_variance at step \d"):

@@ -46,11 +46,11 @@ def test_every_panel_shows_what_a_run_logs(
     dev = "train.dev={every: 4, tasks: 4, samples: 1}"
     asked = ["track.wandb=true", "arms.beta=null", "train.epochs=1", "train.trl.beta=0.01", dev]
     recipe = load_recipe(FOLLOWING, asked)
-    made = Job(recipe, RunDir.open(tmp_path / "run", recipe), lambda _: None)
+    made = Job(recipe, RunDir.open(tmp_path / "run", recipe))
     select(made)
     train(made)
     folder = made.arm("discover")[1].root
-    with tracked(recipe, folder, lambda _: None):
+    with tracked(recipe, folder):
         numbers = {"value": 0.5, "lo": 0.4, "hi": 0.6}
         log_results({"count": dict.fromkeys(RESULTS["count"], numbers)})
     names = named(recipe, RESULTS)

@@ -105,7 +105,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=24)
     given = parser.parse_args()
     tasks = load_tasks(str(given.data / "corpus" / "svamp.jsonl.gz"))[: given.rows]
-    path = packaged_model(given.model, print) or given.model
+    path = packaged_model(given.model) or given.model
     real = GenerateCompleter.load(path, Decoding(LIMIT), PROMPTS)
     ends = real.model.generation_config.eos_token_id, real.tokenizer.eos_token
     print("| what | words | top_p | ours | generate | time | processor time |")

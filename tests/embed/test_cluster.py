@@ -82,7 +82,7 @@ def assert_is_the_corpus(corpus: str, folder: Path) -> None:
     """Every row is the one that `embed` gives for the task at that place of the corpus."""
     tasks = load_corpus([corpus]).tasks
     table = open_shards(folder)
-    expected = embed(tasks, EmbedConfig(), print)
+    expected = embed(tasks, EmbedConfig())
     assert table[0 : len(table)].astype(np.float32) == pytest.approx(expected, abs=1e-3)
     names = [path.with_suffix(".txt").read_text().split() for path in table.shards]
     assert [word for words in names for word in words] == [

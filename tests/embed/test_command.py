@@ -56,18 +56,18 @@ def test_a_folder_holds_the_corpus_in_its_order(capsys, tasks: str, tmp_path: Pa
     assert open_shards(tmp_path / "out").shape == (5, 384)
 
 
-def test_a_recipe_is_embedded_by_its_own_model(tmp_path: Path):
+def test_a_recipe_is_embedded_by_its_own_model(tmp_path: Path, said: list[str]):
     (tmp_path / "r.yaml").write_text(RECIPE)
-    ahead = Ahead.parse([str(tmp_path / "r.yaml"), "embed.batch=2"], None, print)
-    ahead.into_folder(tmp_path / "out", print)
+    ahead = Ahead.parse([str(tmp_path / "r.yaml"), "embed.batch=2"], None)
+    ahead.into_folder(tmp_path / "out")
     manifest = json.loads((tmp_path / "out/manifest.json").read_text())
     assert (manifest["model"], manifest["dimensions"]) == ("policy", 64)
     assert "kind {kind}" in manifest["kind_sentence"]
     recipe = load_recipe(tmp_path / "r.yaml", [f"embed.shards={tmp_path / 'out'}"])
     from ttc_rl.corpus.sources import load_corpus
 
-    said: list[str] = []
-    embed(load_corpus(recipe.corpus).tasks, recipe.embed, said.append, policy=ahead.policy)
+    said.clear()
+    embed(load_corpus(recipe.corpus).tasks, recipe.embed, policy=ahead.policy)
     assert not said
 
 

@@ -29,7 +29,7 @@ CHATML = (
 
 @pytest.fixture(scope="module")
 def base(cache: Path) -> Path:
-    return base_model(PretrainConfig(skills=None, layers=2), 0, {}, print)
+    return base_model(PretrainConfig(skills=None, layers=2), 0, {})
 
 
 @pytest.fixture(autouse=True)
@@ -76,17 +76,13 @@ def test_the_padding_side_makes_no_difference(base: Path, tmp_path: Path, side: 
     assert AutoTokenizer.from_pretrained(model).padding_side == side
     bos = AutoTokenizer.from_pretrained(model).bos_token
     chats = [f"{bos}<|user|>{task.prompt}<|/|>\n" for task in TASKS]
-    assert embed(TASKS, POLICY, quiet, policy=model) == pytest.approx(
-        one_by_one(model, chats), abs=1e-5
-    )
+    assert embed(TASKS, POLICY, policy=model) == pytest.approx(one_by_one(model, chats), abs=1e-5)
 
 
 def test_a_model_without_a_chat_template_reads_the_prompt_as_it_stands(base: Path):
     assert AutoTokenizer.from_pretrained(base).chat_template is None
     texts = [task.prompt for task in TASKS]
-    assert embed(TASKS, POLICY, quiet, policy=base) == pytest.approx(
-        one_by_one(base, texts), abs=1e-5
-    )
+    assert embed(TASKS, POLICY, policy=base) == pytest.approx(one_by_one(base, texts), abs=1e-5)
 
 
 def test_the_kind_sentence_and_the_prompt_stand_inside_the_turn(base: Path, tmp_path: Path):
@@ -97,9 +93,7 @@ def test_the_kind_sentence_and_the_prompt_stand_inside_the_turn(base: Path, tmp_
         f"{bos}<|user|>Solve: {task.prompt}{KIND_SENTENCE.format(kind=task.kind)}<|/|>\n"
         for task in TASKS
     ]
-    assert embed(TASKS, config, quiet, policy=model) == pytest.approx(
-        one_by_one(model, chats), abs=1e-5
-    )
+    assert embed(TASKS, config, policy=model) == pytest.approx(one_by_one(model, chats), abs=1e-5)
 
 
 @pytest.mark.parametrize("chat", [True, False])
@@ -117,13 +111,13 @@ def test_of_a_prompt_too_long_the_end_is_read(base: Path, tmp_path: Path):
     assert end == whole[-5:]
 
 
-def test_other_weights_are_another_cache(base: Path, tmp_path: Path):
+def test_other_weights_are_another_cache(base: Path, tmp_path: Path, said: list[str]):
     same = copy_of(base, tmp_path / "one", chat=False)
-    other = base_model(PretrainConfig(skills=None, layers=2), 1, {}, print)
-    rows = embed(TASKS, POLICY, quiet, policy=base)
-    assert not np.allclose(rows, embed(TASKS, POLICY, quiet, policy=other), atol=1e-3)
-    said: list[str] = []
-    embed(TASKS, POLICY, said.append, policy=base)
+    other = base_model(PretrainConfig(skills=None, layers=2), 1, {})
+    rows = embed(TASKS, POLICY, policy=base)
+    assert not np.allclose(rows, embed(TASKS, POLICY, policy=other), atol=1e-3)
+    said.clear()
+    embed(TASKS, POLICY, policy=base)
     assert not said
-    embed(TASKS, POLICY, said.append, policy=same)
+    embed(TASKS, POLICY, policy=same)
     assert said  # its tokenizer differs, though its weights do not

@@ -53,7 +53,7 @@ def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[StandInLLM]:
 
 
 def test_a_sentence_encoder_gets_prompt_and_text_and_cuts_what_is_too_long(engine):
-    rows = embed(TASKS, EmbedConfig(backend="vllm", prompt="q: ", dtype="float32"), quiet)
+    rows = embed(TASKS, EmbedConfig(backend="vllm", prompt="q: ", dtype="float32"))
     [llm] = engine
     assert llm.arguments["runner"] == "pooling"
     assert "pooler_config" not in llm.arguments
@@ -66,8 +66,8 @@ def test_a_sentence_encoder_gets_prompt_and_text_and_cuts_what_is_too_long(engin
 
 
 def test_a_policy_gets_token_ids_and_last_token_pooling(engine, tmp_path: Path):
-    base = base_model(PretrainConfig(skills=None, layers=1), 0, {}, quiet)
-    embed(TASKS, EmbedConfig(backend="vllm", model="policy"), quiet, policy=base)
+    base = base_model(PretrainConfig(skills=None, layers=1), 0, {})
+    embed(TASKS, EmbedConfig(backend="vllm", model="policy"), policy=base)
     [llm] = engine
     assert llm.arguments["model"] == str(base)
     assert llm.arguments["convert"] == "embed"
@@ -77,21 +77,21 @@ def test_a_policy_gets_token_ids_and_last_token_pooling(engine, tmp_path: Path):
 
 
 def test_its_vectors_have_a_cache_of_their_own(engine):
-    ours = embed(TASKS, EmbedConfig(), quiet)
-    assert embed(TASKS, EmbedConfig(backend="vllm"), quiet).shape != ours.shape
+    ours = embed(TASKS, EmbedConfig())
+    assert embed(TASKS, EmbedConfig(backend="vllm")).shape != ours.shape
 
 
 @pytest.mark.skipif(HAS_VLLM, reason="vLLM is installed")
 def test_without_vllm_one_line_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setenv("TTC_RL_CACHE", str(tmp_path / "cache"))
     with pytest.raises(UserError, match=r"embed\.backend vllm needs vLLM: pip install"):
-        embed(TASKS, EmbedConfig(backend="vllm"), quiet)
+        embed(TASKS, EmbedConfig(backend="vllm"))
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not HAS_VLLM, reason="needs vLLM")
 def test_real_vllm_gives_sentence_transformers_vectors(tmp_path, monkeypatch):
     monkeypatch.setenv("TTC_RL_CACHE", str(tmp_path / "cache"))
-    expected = embed(TASKS, EmbedConfig(dtype="float32"), quiet)
-    rows = embed(TASKS, EmbedConfig(dtype="float32", backend="vllm"), quiet)
+    expected = embed(TASKS, EmbedConfig(dtype="float32"))
+    rows = embed(TASKS, EmbedConfig(dtype="float32", backend="vllm"))
     assert rows == pytest.approx(expected, abs=1e-2)

@@ -17,7 +17,7 @@ def rows(start: int) -> np.ndarray:
 
 
 def three(folder: Path) -> Shards:
-    shards = Shards(folder, ABOUT, print)
+    shards = Shards(folder, ABOUT)
     for start, keys in ((0, ["a", "b"]), (6, ["c", "d"]), (12, ["e", "f"])):
         shards.append(keys, rows(start), [key.upper() for key in keys])
     return shards
@@ -25,7 +25,7 @@ def three(folder: Path) -> Shards:
 
 def test_what_was_appended_is_there_when_opened_anew(tmp_path: Path):
     three(tmp_path)
-    again = Shards(tmp_path, ABOUT, print)
+    again = Shards(tmp_path, ABOUT)
     assert [*again.names()] == [(key, key.upper()) for key in "abcdef"]
     table = open_shards(tmp_path)
     assert (table.shape, table.dtype) == ((6, 3), np.float16)
@@ -45,25 +45,25 @@ def alter(path: Path) -> None:
 
 @pytest.mark.parametrize("harm", [cut, alter, Path.unlink])
 @pytest.mark.parametrize("suffix", [".npy", ".txt"])
-def test_a_damaged_shard_is_found(tmp_path: Path, harm, suffix: str):
+def test_a_damaged_shard_is_found(tmp_path: Path, harm, suffix: str, said: list[str]):
     second = three(tmp_path).paths()[1].with_suffix(suffix)
     harm(second)
     with pytest.raises(UserError, match=rf"{second.name} is (missing|not what)"):
         open_shards(tmp_path)
     with pytest.raises(UserError, match=rf"{second.name} is (missing|not what)"):
-        Shards(tmp_path, ABOUT, print, damaged="refuse")
-    said: list[str] = []
-    cache = Shards(tmp_path, ABOUT, said.append)
+        Shards(tmp_path, ABOUT, damaged="refuse")
+    said.clear()
+    cache = Shards(tmp_path, ABOUT)
     assert "its texts are embedded again" in said[0]
     assert [key for key, _ in cache.names()] == ["a", "b", "e", "f"]
 
 
 def test_an_ordered_table_keeps_what_stands_before_the_damage(tmp_path: Path):
     cut(three(tmp_path).paths()[1])
-    left = Shards(tmp_path, ABOUT, print, damaged="cut")
+    left = Shards(tmp_path, ABOUT, damaged="cut")
     assert [key for key, _ in left.names()] == ["a", "b"]
     left.append(["c", "d"], rows(6))
-    assert [key for key, _ in Shards(tmp_path, ABOUT, print).names()] == ["a", "b", "c", "d"]
+    assert [key for key, _ in Shards(tmp_path, ABOUT).names()] == ["a", "b", "c", "d"]
     assert np.array_equal(open_shards(tmp_path)[0:4], np.arange(12).reshape(4, 3))
 
 
@@ -72,20 +72,20 @@ def test_a_shard_that_no_manifest_names_does_not_count(tmp_path: Path):
     before = (tmp_path / "manifest.json").read_text()
     shards.append(["g"], rows(18)[:1])
     (tmp_path / "manifest.json").write_text(before)  # as if killed just before it was written
-    assert Shards(tmp_path, ABOUT, print).count == 6
+    assert Shards(tmp_path, ABOUT).count == 6
 
 
 def test_two_writers_of_one_cache_keep_each_others_shards(tmp_path: Path):
-    one, other = Shards(tmp_path, ABOUT, print), Shards(tmp_path, ABOUT, print)
+    one, other = Shards(tmp_path, ABOUT), Shards(tmp_path, ABOUT)
     one.append(["a", "b"], rows(0))
     other.append(["c", "d"], rows(6))
     one.append(["e", "f"], rows(12))
-    assert {key for key, _ in Shards(tmp_path, ABOUT, print).names()} == set("abcdef")
+    assert {key for key, _ in Shards(tmp_path, ABOUT).names()} == set("abcdef")
 
 
 def test_a_folder_of_other_vectors_is_refused(tmp_path: Path):
     three(tmp_path)
     with pytest.raises(UserError, match=r"of another prompt \('', now 'query: '\)"):
-        Shards(tmp_path, {**ABOUT, "prompt": "query: "}, print)
+        Shards(tmp_path, {**ABOUT, "prompt": "query: "})
     with pytest.raises(UserError, match=r"holds no manifest\.json"):
         open_shards(tmp_path / "nowhere")

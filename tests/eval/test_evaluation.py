@@ -45,9 +45,8 @@ def recipe(**engine: object) -> Recipe:
     return Recipe.model_validate(TREE | {"eval": TREE["eval"] | {"engine": engine}})
 
 
-def job(folder: Path, made: Recipe, said: list[str] | None = None) -> Job:
-    lines = [] if said is None else said
-    return Job(made, RunDir.open(folder, made, resume=True), lines.append)
+def job(folder: Path, made: Recipe) -> Job:
+    return Job(made, RunDir.open(folder, made, resume=True))
 
 
 @pytest.fixture(scope="module")
@@ -70,9 +69,8 @@ def test_one_model_can_be_evaluated_without_training(alone: Path):
     assert result["versions"]["packages"]["torch"]
 
 
-def test_two_engines_draw_what_one_would(alone: Path, tmp_path: Path):
-    said: list[str] = []
-    evaluate(job(tmp_path / "run", recipe(processes=2), said))
+def test_two_engines_draw_what_one_would(alone: Path, tmp_path: Path, said: list[str]):
+    evaluate(job(tmp_path / "run", recipe(processes=2)))
     found = tmp_path / "run" / "eval" / "count"
     assert same_samples(found, alone)
     mine, theirs = (read_json(folder / "base.json")["metrics"] for folder in (found, alone))

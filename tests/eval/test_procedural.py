@@ -41,7 +41,7 @@ def summary(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> dict:
     }  # fmt: skip
     recipe = Recipe.model_validate(tree)
     run = RunDir.open(tmp_path_factory.mktemp("procedural") / "run", recipe)
-    job = Job(recipe, run, lambda _: None)
+    job = Job(recipe, run)
     evaluate(job)
     report(job)
     return read_summary(run)

@@ -163,9 +163,12 @@ echo begun
 while true; do sleep 0.01; done
 """
 LAUNCHING = """
-import sys
+import logging, sys
 from ttc_rl.launch import _run
-_run(["bash", "-c", sys.argv[1]], print)
+logger = logging.getLogger("ttc_rl")
+logger.addHandler(logging.StreamHandler(sys.stdout))
+logger.setLevel(logging.INFO)
+_run(["bash", "-c", sys.argv[1]])
 """
 
 
@@ -453,7 +456,7 @@ def test_what_cannot_work_is_one_line_before_anything_starts(launch, train, says
 
 def test_a_local_launch_with_a_server_wants_its_address():
     with pytest.raises(UserError, match="VLLM_SERVER_DEV_MODE=1 vllm serve Qwen/Qwen3-8B"):
-        run_local(asked("ddp", 2), recipe(vllm={"mode": "server"}), print)
+        run_local(asked("ddp", 2), recipe(vllm={"mode": "server"}))
 
 
 def test_a_dry_run_shows_the_commands_and_starts_none(tmp_path: Path):

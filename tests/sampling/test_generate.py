@@ -235,12 +235,12 @@ def test_a_long_prompt_is_not_padded_with_short_ones(monkeypatch: pytest.MonkeyP
 
 
 def test_a_finished_row_leaves_the_batch_and_a_slow_batch_says_how_far_it_is(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, said: list[str]
 ):
     monkeypatch.setattr("ttc_rl.sampling.generate.EVERY", -1.0)
-    model, words, said = always(llama(), 70, 71, 72), tokenizer(), list[str]()
+    model, words = always(llama(), 70, 71, 72), tokenizer()
     model.generation_config.eos_token_id = 71
-    completer = GenerateCompleter(model, words, Decoding(40), {}, said.append)
+    completer = GenerateCompleter(model, words, Decoding(40), {})
     lengths = [c.tokens for group in completer(TASKS, 4, seed=0) for c in group]
     for step, line in enumerate(said, start=1):
         finished, tokens = sum(n <= step for n in lengths), sum(min(n, step) for n in lengths)

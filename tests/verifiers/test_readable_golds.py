@@ -40,5 +40,5 @@ def test_a_selection_stops_and_the_named_key_mends_it(tmp_path: Path):
     )
     loaded = load_recipe(recipe)
     with pytest.raises(UserError, match="30 of 30 golds looked at cannot be read"):
-        select(Job(loaded, RunDir.open(tmp_path / "run", loaded), print))
+        select(Job(loaded, RunDir.open(tmp_path / "run", loaded)))
     assert not list((tmp_path / "run").rglob("curriculum.jsonl"))

@@ -83,7 +83,7 @@ class Walk:
     @classmethod
     def begin(cls, model: Path, folder: Path, adapter: str) -> Walk:
         made = recipe(model, folder, **ADAPTERS[adapter])
-        return cls(Job(made, RunDir.open(folder / "run", made), lambda _: None), [], set(), {})
+        return cls(Job(made, RunDir.open(folder / "run", made)), [], set(), {})
 
     @property
     def arm(self) -> ArmDir:

@@ -121,7 +121,7 @@ def test_prompt_and_completion_have_to_fit_in_the_context(models: dict[str, Path
     with pytest.raises(UserError, match="no room after the 64 of task 64 of letters; leave that"):
         check_room(gpt2, [Task("open", "a" * 64, id="64", source="letters")], {}, TrainConfig())
     made = recipe(gpt2, tmp_path, max_completion_tokens=60)
-    job = Job(made, RunDir.open(tmp_path / "run", made), lambda _: None)
+    job = Job(made, RunDir.open(tmp_path / "run", made))
     pipeline.select(job)
     with pytest.raises(UserError, match=r"lower train\.max_completion_tokens \(60\)"):
         pipeline.train(job)
@@ -132,11 +132,10 @@ def test_prompt_and_completion_have_to_fit_in_the_context(models: dict[str, Path
 
 
 def test_weights_that_stay_stop_a_run_which_goes_on_as_it_was_advised(
-    cache: Path, models: dict[str, Path], tmp_path: Path
+    cache: Path, models: dict[str, Path], tmp_path: Path, said: list[str]
 ):
-    said: list[str] = []
     made = recipe(models["SmolLM2"], tmp_path, epochs=2)
-    job = Job(made, RunDir.open(tmp_path / "run", made), said.append)
+    job = Job(made, RunDir.open(tmp_path / "run", made))
     pipeline.select(job)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(torch.optim.AdamW, "step", lambda self, closure=None: None)
@@ -144,18 +143,17 @@ def test_weights_that_stay_stop_a_run_which_goes_on_as_it_was_advised(
             pipeline.train(job)
     assert [row["alarm"] for row in read_jsonl(job.arm("sift")[1].alarms)] == ["unmoved"]
     again = recipe(models["SmolLM2"], tmp_path, epochs=2, watchdog={"stop": []}, micro_batch=4)
-    job = Job(again, RunDir.open(tmp_path / "run", again, resume=True), said.append)
+    job = Job(again, RunDir.open(tmp_path / "run", again, resume=True))
     pipeline.train(job)
     assert "sift: training goes on after step 2" in said
     assert [row["step"] for row in read_jsonl(job.arm("sift")[1].metrics)] == [1, 2, 3, 4]
 
 
 def test_a_run_whose_rewards_are_all_undecided_comes_to_its_end(
-    cache: Path, models: dict[str, Path], tmp_path: Path
+    cache: Path, models: dict[str, Path], tmp_path: Path, said: list[str]
 ):
-    said: list[str] = []
     made = recipe(models["SmolLM2"], tmp_path, kind="open")
-    job = Job(made, RunDir.open(tmp_path / "run", made), said.append)
+    job = Job(made, RunDir.open(tmp_path / "run", made))
     pipeline.run_all(job)
     assert any("step 2/2  reward undecided  groups without spread" in line for line in said)
     assert [row["reward"] for row in read_jsonl(job.arm("sift")[1].metrics)] == [None, None]

@@ -6,7 +6,6 @@ import errno
 import os
 import signal
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from signal import SIGINT, SIGTERM
@@ -16,6 +15,7 @@ import typer
 
 from ttc_rl.schema import FULL_DISK, UserError, is_full_disk
 from ttc_rl.system.printable import Terminal
+from ttc_rl.system.progress import show_progress
 from ttc_rl.system.ranks import is_main
 from ttc_rl.system.tether import follow_launch
 
@@ -34,7 +34,6 @@ app = typer.Typer(
 )
 # Without a terminal (a log file, a pipe) tables get the width they need.
 console = Terminal(width=None if sys.stdout and sys.stdout.isatty() else 160)
-started = time.monotonic()
 opened: list[Path] = []
 """Run folders that this process works in."""
 GOES_ON = "the same command goes on from there (`run` and `select` with --resume)"
@@ -84,6 +83,7 @@ def main() -> None:
     before = {number: signal.signal(number, _stopped) for number in (SIGINT, SIGTERM)}
     try:
         follow_launch()
+        show_progress()
         if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]  `>&-`
             _fail("standard output is closed; send it to a file, or to /dev/null")
         app()
@@ -115,11 +115,10 @@ def _fail(told: str) -> None:
     sys.exit(2)
 
 
-def say(line: str) -> None:
-    """One plain line with the seconds since the start; of several ranks one speaks."""
+def show(line: str) -> None:
+    """Print one plain line of a result on stdout; of several ranks one prints."""
     if is_main():
-        seconds = time.monotonic() - started
-        console.print(f"[{seconds:5.0f} s] {line}", markup=False, soft_wrap=True)
+        console.print(line, markup=False, soft_wrap=True)
 
 
 # --------------------------------------------------------------------------- the stages
@@ -220,7 +219,7 @@ def report(run_dir: Annotated[Path, typer.Argument(metavar="RUN", help="A run fo
     from ttc_rl.stages.job import Job
 
     folder = RunDir(run_dir)
-    pipeline.report(Job(folder.load_recipe(), folder, say))
+    pipeline.report(Job(folder.load_recipe(), folder))
 
 
 @app.command()
@@ -235,7 +234,7 @@ def workspace(
     from ttc_rl.tracking.workspace import save_workspace
 
     resolved = load_recipe(recipe, overrides or [])
-    say(f"workspace: {save_workspace(resolved, entity, metric_names(resolved))}")
+    show(f"workspace: {save_workspace(resolved, entity, metric_names(resolved))}")
 
 
 @app.command()
@@ -252,7 +251,7 @@ def push(
     from ttc_rl.run_dir import RunDir
     from ttc_rl.stages.publishing import push as push_model
 
-    say(push_model(RunDir(run_dir), repo, arm=arm, adapter=adapter, private=private))
+    show(push_model(RunDir(run_dir), repo, arm=arm, adapter=adapter, private=private))
 
 
 @app.command()
@@ -268,10 +267,10 @@ def patch(
 
     if model.is_file():
         apply_patch(base, model, out)
-        say(f"{out}: {base} with {model} applied")
+        show(f"{out}: {base} with {model} applied")
         return
     found = make_patch(base, model, out)
-    say(
+    show(
         f"{out}: {found.changed:,} of {found.weights:,} weights changed "
         f"({found.changed / found.weights:.1%}); {found.bytes / (2 * found.weights):.1%} of the "
         "model's size"
@@ -350,7 +349,7 @@ def launch(
         recipe, overrides or [], run_dir or _default_folder(recipe), parallel, gpus, nodes,
         unsafe_local,
     )  # fmt: skip
-    shown = start(asked, resolved, on, slurm or [], accelerators, dry_run=dry_run, say=say)
+    shown = start(asked, resolved, on, slurm or [], accelerators, dry_run=dry_run)
     console.print(shown, markup=False, soft_wrap=True)
 
 
@@ -390,11 +389,11 @@ def score(
     if scored.graded_before:
         before = scored.result["graded_before"]
         others = f" ({before['by_another_verifier']} were by another version of the verifier)"
-        say(f"{len(scored.changed)} of {scored.graded_before} earlier verdicts changed{others}")
+        show(f"{len(scored.changed)} of {scored.graded_before} earlier verdicts changed{others}")
     if scored.unread:
         marks = written(scored.unread)
-        say(f"no completion has a {marks}: --fallback reads answers that stand elsewhere")
-    say(f"{scored.samples_path}, {scored.result_path}")
+        show(f"no completion has a {marks}: --fallback reads answers that stand elsewhere")
+    show(f"{scored.samples_path}, {scored.result_path}")
 
 
 @app.command()
@@ -417,7 +416,7 @@ def export(
     run = RunDir(run_dir)
     recipe = run.load_recipe()
     tasks = marked(named_benchmark(benchmark, data or recipe.data), recipe.answer_marks)
-    say(f"{export_samples(run, tasks, model, to, out)}")
+    show(f"{export_samples(run, tasks, model, to, out)}")
 
 
 @app.command()
@@ -444,7 +443,7 @@ def compare(
     found = compare_runs([RunDir(path) for path in runs])
     if html is not None:
         write_comparison(found, html)
-        say(f"{html}")
+        show(f"{html}")
     if markdown:
         console.print(
             comparison_markdown(found, every_benchmark=every), markup=False, soft_wrap=True
@@ -510,8 +509,8 @@ def corpus(
         return
     loaded = load_corpus([source], data)
     for problem in loaded.problems:
-        say(f"bad row: {problem}")
-    say(
+        show(f"bad row: {problem}")
+    show(
         f"{len(loaded.tasks):,} tasks, {loaded.duplicates:,} duplicates, "
         f"{len(loaded.problems):,} bad rows"
     )
@@ -552,11 +551,11 @@ def embed(
         raise UserError("--cluster needs --out FOLDER, one that every machine sees")
     if dry_run and not cluster:
         raise UserError("--dry-run shows the scripts of --cluster slurm")
-    ahead = Ahead.parse(what, data, say)
+    ahead = Ahead.parse(what, data)
     if out is None:
-        ahead.into_cache(say)
+        ahead.into_cache()
     elif cluster is None:
-        ahead.into_folder(out, say)
+        ahead.into_folder(out)
     else:
         shown = ahead.on_cluster(
             cluster, out, tasks=tasks, workers=workers, slurm=slurm or [], dry_run=dry_run
@@ -690,7 +689,7 @@ def _open(recipe: Recipe, root: Path, resume: bool, overwrite: bool = False) -> 
 
     made = RunDir.open(root, recipe, resume=resume, overwrite=overwrite)
     opened.append(root)
-    return Job(recipe, made, say)
+    return Job(recipe, made)
 
 
 def _sweep(recipe: Recipe, root: Path, jobs: int, resume: bool, overwrite: bool) -> None:
@@ -705,12 +704,12 @@ def _sweep(recipe: Recipe, root: Path, jobs: int, resume: bool, overwrite: bool)
     check_extras(recipe)
     RunDir.open(root, recipe, resume=resume, overwrite=overwrite)
     opened.append(root)
-    found = compare_runs(run_cells(recipe, root, jobs, say))
+    found = compare_runs(run_cells(recipe, root, jobs))
     for table in comparison_tables(found):
         console.print(table)
     write_text(root / "compare.md", comparison_markdown(found))
     write_comparison(found, root / "compare.html")
-    say(f"{root / 'compare.md'}, {root / 'compare.html'}")
+    show(f"{root / 'compare.md'}, {root / 'compare.html'}")
 
 
 def _select(job: Job, explain: bool) -> None:
@@ -724,7 +723,7 @@ def _select(job: Job, explain: bool) -> None:
         folder = job.arm(name)[1]
         if explain:
             console.print(Markdown(folder.explanation.read_text(), hyperlinks=False))
-        say(f"{name}: {folder.curriculum}, explained in {folder.explanation}")
+        show(f"{name}: {folder.curriculum}, explained in {folder.explanation}")
 
 
 def _select_sweep(recipe: Recipe, root: Path, resume: bool, overwrite: bool, explain: bool) -> None:
@@ -737,10 +736,10 @@ def _select_sweep(recipe: Recipe, root: Path, resume: bool, overwrite: bool, exp
     RunDir.open(root, recipe, resume=resume, overwrite=overwrite)
     jobs = [_open(cell, root / name, resume=True) for name, cell in cells(recipe)]
     for job in jobs:
-        say(f"{job.run.root.name}")
+        show(f"{job.run.root.name}")
         _select(job, explain)
     write_text(root / "selections.md", selections_markdown([job.run for job in jobs]))
-    say(f"{root / 'selections.md'}")
+    show(f"{root / 'selections.md'}")
 
 
 def _print_summary(job: Job) -> None:

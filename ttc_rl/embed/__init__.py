@@ -6,8 +6,9 @@ is embedded once, and a run killed halfway goes on from the last finished chunk.
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from itertools import chain, islice
 from pathlib import Path
@@ -21,6 +22,8 @@ from ttc_rl.run_dir import cache_dir
 from ttc_rl.schema import Task, UserError, content_hash
 from ttc_rl.vectors import Vectors
 
+logger = logging.getLogger(__name__)
+
 __all__ = ["POLICY", "embed", "open_shards", "write_shards"]
 
 # N texts, D dimensions.
@@ -29,13 +32,10 @@ CHUNK = 2048
 MEMORY = 2**32
 """Bytes that an array handed out may take; a larger table stays on disk and is read in pieces."""
 
-Say = Callable[[str], None]
-
 
 def embed(
     items: Sequence[Task | str],
     config: EmbedConfig,
-    say: Say,
     *,
     policy: Path | str | None = None,
     memory: int = MEMORY,
@@ -48,13 +48,13 @@ def embed(
     about = describe(config, policy)
     texts = [text_of(item, config) for item in items]
     keys = [text_key(text) for text in texts]
-    cache = Shards(cache_dir() / "embeddings" / content_hash(about), about, say)
-    made = [Shards(Path(path), about, say, damaged="refuse") for path in config.shards]
+    cache = Shards(cache_dir() / "embeddings" / content_hash(about), about)
+    made = [Shards(Path(path), about, damaged="refuse") for path in config.shards]
     known = {key for shards in [*made, cache] for key, _ in shards.names()}
     missing = {k: text for k, text in zip(keys, texts, strict=True) if k not in known}
     if missing:
-        say(f"embedding {len(missing):,} of {len(texts):,} texts with {config.model}")
-        progress = Progress(list(missing.values()), say)
+        logger.info(f"embedding {len(missing):,} of {len(texts):,} texts with {config.model}")
+        progress = Progress(list(missing.values()))
         with open_encoder(config, policy) as encode:
             todo = list(missing)
             for start in range(0, len(todo), CHUNK):
@@ -69,7 +69,6 @@ def write_shards(
     tasks: Iterable[Task],
     folder: Path,
     config: EmbedConfig,
-    say: Say,
     *,
     policy: Path | str | None = None,
     chunk: int = CHUNK,
@@ -79,7 +78,7 @@ def write_shards(
     `tasks` may be a stream; every shard but the last holds `chunk` rows. Raises UserError where the
     folder holds other tasks.
     """
-    shards = Shards(folder, describe(config, policy), say, damaged="cut")
+    shards = Shards(folder, describe(config, policy), damaged="cut")
     listed = tasks if isinstance(tasks, Sequence) else []
     tasks = iter(tasks)
     for row, (key, task_id) in enumerate(shards.names()):
@@ -93,9 +92,9 @@ def write_shards(
     if first is None:
         return shards
     if shards.count:
-        say(f"{folder}: {shards.count:,} rows are there already")
+        logger.info(f"{folder}: {shards.count:,} rows are there already")
     rest = chain([first], tasks)
-    progress = Progress([text_of(task, config) for task in listed[shards.count :]], say)
+    progress = Progress([text_of(task, config) for task in listed[shards.count :]])
     with open_encoder(config, policy) as encode:
         while batch := list(islice(rest, chunk)):
             texts = [text_of(task, config) for task in batch]
@@ -124,10 +123,10 @@ def _table(made: Sequence[Shards], keys: Sequence[str], memory: int) -> np.ndarr
 class Progress:
     """A line a chunk: how far, how fast, how long still. Time goes by characters, not by texts."""
 
-    def __init__(self, texts: Sequence[str], say: Say) -> None:
+    def __init__(self, texts: Sequence[str]) -> None:
         self.total, self.characters = len(texts), sum(map(len, texts))
         self.done = self.read = 0
-        self.say, self.started = say, time.monotonic()
+        self.started = time.monotonic()
 
     def add(self, texts: Sequence[str]) -> None:
         self.done += len(texts)
@@ -136,8 +135,8 @@ class Progress:
         rate = self.done / seconds
         speed = f"{rate:,.{0 if rate >= 10 else 1}f} texts/s"
         if not self.total:
-            self.say(f"embedded {self.done:,} ({speed})")
+            logger.info(f"embedded {self.done:,} ({speed})")
             return
         left = seconds * (self.characters - self.read) / max(self.read, 1)
         clock = timedelta(seconds=round(left))
-        self.say(f"embedded {self.done:,} of {self.total:,} ({speed}, {clock} left)")
+        logger.info(f"embedded {self.done:,} of {self.total:,} ({speed}, {clock} left)")

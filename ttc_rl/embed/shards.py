@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,8 @@ import numpy as np
 from ttc_rl.run_dir import read_json, write_json
 from ttc_rl.schema import UserError
 from ttc_rl.vectors import Vectors
+
+logger = logging.getLogger(__name__)
 
 # n rows of a shard, D dimensions.
 MANIFEST = "manifest.json"
@@ -42,7 +45,6 @@ class Shards:
         self,
         folder: Path,
         about: Mapping[str, Any],
-        say: Callable[[str], None],
         *,
         damaged: Literal["drop", "cut", "refuse"] = "drop",
     ) -> None:
@@ -53,7 +55,7 @@ class Shards:
             return
         bad = {shard["file"]: why for shard in self.list if (why := damage(folder, shard))}
         for name, why in bad.items():
-            say(f"{folder / name}: {why}; its texts are embedded again")
+            logger.info(f"{folder / name}: {why}; its texts are embedded again")
 
         def whole(shard: Shard) -> bool:
             return shard["file"] not in bad

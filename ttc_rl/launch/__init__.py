@@ -10,12 +10,13 @@ same script again. How many GPUs there are is no part of the recipe: a run may g
 
 from __future__ import annotations
 
+import logging
 import os
 import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
@@ -27,6 +28,8 @@ from ttc_rl.schema import UserError
 from ttc_rl.system.lock import wait_until_free
 from ttc_rl.system.tether import environment, with_parent
 from ttc_rl.train.curriculum import micro_batch
+
+logger = logging.getLogger(__name__)
 
 __all__ = ["CONFIGS", "Launch", "Parallel", "config_file", "local", "run_local", "serve"]
 
@@ -126,7 +129,7 @@ def local(launch: Launch) -> list[list[str]]:
     ]
 
 
-def run_local(launch: Launch, recipe: Recipe, say: Callable[[str], None]) -> None:
+def run_local(launch: Launch, recipe: Recipe) -> None:
     """Run them in turn. Raises UserError where one fails, and where a server is not named."""
     named = recipe.train.vllm and recipe.train.vllm.server_base_url
     if serves(recipe) and not (named or os.environ.get(SERVER_URL)):
@@ -136,15 +139,15 @@ def run_local(launch: Launch, recipe: Recipe, say: Callable[[str], None]) -> Non
         )
     wait_until_free(launch.run_dir)
     for command in local(launch):
-        say(shlex.join(command))
-        if code := _run(command, say):
+        logger.info(shlex.join(command))
+        if code := _run(command):
             raise UserError(
                 f"{shlex.join(command[:4])} ... ended with {code}; "
                 "the same command goes on from there"
             )
 
 
-def _run(command: Sequence[str], say: Callable[[str], None]) -> int:
+def _run(command: Sequence[str]) -> int:
     """Its exit status. All of it dies with this process; SIGTERM and SIGINT end both, it first.
 
     The command has a process group of its own, so that a terminal's Ctrl-C reaches it once.
@@ -162,7 +165,7 @@ def _run(command: Sequence[str], say: Callable[[str], None]) -> int:
         code = child.wait()
     if passing.received:
         name = signal.Signals(passing.received[0]).name
-        say(f"ended by {name}; the same command goes on from there")
+        logger.info(f"ended by {name}; the same command goes on from there")
         sys.exit(128 + passing.received[0])
     return code
 

@@ -26,7 +26,7 @@ def model_findings(path: str) -> Iterator[Finding]:
     try:
         if origin := packaged_origin(path):
             yield Finding("weights from", True, origin["note"])
-        path = str(packaged_model(path, lambda _: None) or path)
+        path = str(packaged_model(path) or path)
         model = inspect_model(path)
         parameters = sum(p.numel() for p in model.skeleton.parameters())
         yield Finding("files", True, "config, weights and tokenizer are there")

@@ -21,7 +21,6 @@ from typing import Any
 from datatrove.data import Document
 from datatrove.executor import LocalPipelineExecutor, SlurmPipelineExecutor
 from datatrove.pipeline.base import PipelineStep
-from datatrove.utils.logging import logger
 
 from ttc_rl.config import EmbedConfig, SourceConfig
 from ttc_rl.corpus.sources import stream_corpus
@@ -29,6 +28,7 @@ from ttc_rl.embed import CHUNK, write_shards
 from ttc_rl.embed.encoders import describe
 from ttc_rl.embed.shards import Shard, check, write_manifest
 from ttc_rl.schema import Task, UserError
+from ttc_rl.system.progress import show_progress
 
 KIND = "kind"
 MERGE_GPUS = {"gpus_per_task": 0}
@@ -78,10 +78,11 @@ class EmbedStep(_Step):
     def run(
         self, data: Iterable[Document] | None = None, rank: int = 0, world_size: int = 1
     ) -> Iterator[Document]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        show_progress()  # in the log of this rank
         job = self.job
         tasks = (Task(doc.metadata[KIND], doc.text, id=doc.id) for doc in data or ())
         folder = _part(job.folder, rank)
-        write_shards(tasks, folder, job.config, logger.info, policy=job.policy, chunk=job.block)
+        write_shards(tasks, folder, job.config, policy=job.policy, chunk=job.block)
         yield from ()
 
 

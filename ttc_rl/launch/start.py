@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 from ttc_rl.config import Recipe
@@ -23,14 +23,13 @@ def start(
     accelerators: str,
     *,
     dry_run: bool,
-    say: Callable[[str], None],
 ) -> str:
     """Do it, or with `dry_run` only show it; returns what to print."""
     check(launch, recipe)
     if slurm and on != "slurm":
         raise UserError("--slurm belongs to --on slurm")
     if on == "local":
-        return _here(launch, recipe, dry_run, say)
+        return _here(launch, recipe, dry_run)
     if on == "slurm":
         extra = options(slurm)
         return slurm_script(launch, recipe, extra) if dry_run else submit(launch, recipe, extra)
@@ -42,11 +41,11 @@ def start(
     return f"{path}: name your bucket in it, then `sky jobs launch {path}`"
 
 
-def _here(launch: Launch, recipe: Recipe, dry_run: bool, say: Callable[[str], None]) -> str:
+def _here(launch: Launch, recipe: Recipe, dry_run: bool) -> str:
     if launch.nodes > 1:
         raise UserError("--on local: this machine is one node; see --on slurm")
     if not dry_run:
-        run_local(launch, recipe, say)
+        run_local(launch, recipe)
         return f"done: {launch.run_dir}"
     path = config_file(launch.config)
     commands = "\n".join(shlex.join(command) for command in local(launch))

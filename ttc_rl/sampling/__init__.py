@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self
@@ -42,12 +42,10 @@ def load_completer(
     engine: EngineConfig,
     *,
     dtype: str | None = None,
-    say: Callable[[str], None] | None = None,
 ) -> ModelCompleter:
     """A completer for a model id or folder, or for a model of that name at an endpoint.
 
-    `dtype` is the recipe's `model.dtype`; an endpoint has its own. `say` is given a line every few
-    seconds while transformers works on a batch.
+    `dtype` is the recipe's `model.dtype`; an endpoint has its own.
 
     Raises UserError where an extra is missing.
     """
@@ -62,4 +60,4 @@ def load_completer(
         return EngineCompleter.load(model, start, templates, engine, dtype=dtype)
     from ttc_rl.sampling.generate import GenerateCompleter
 
-    return GenerateCompleter.load(model, start, templates, dtype, say=say)
+    return GenerateCompleter.load(model, start, templates, dtype)

@@ -6,8 +6,9 @@ P prompts, R rows of a batch (one a completion), T tokens, V words of the vocabu
 from __future__ import annotations
 
 import inspect
+import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from ttc_rl.sampling import Decoding, confidence
 from ttc_rl.sampling.draws import draw
 from ttc_rl.sampling.prompts import context_length, end_ids, prompt_text
 from ttc_rl.schema import Completion, Task, sample_seed
+
+logger = logging.getLogger(__name__)
 
 PAD = 0
 """Any id does: the attention mask hides it."""
@@ -46,7 +49,6 @@ class GenerateCompleter:
     tokenizer: Any
     decoding: Decoding
     templates: Mapping[str, str]
-    say: Callable[[str], None] | None = None
     """Told every few seconds how far a batch is."""
 
     @classmethod
@@ -56,8 +58,6 @@ class GenerateCompleter:
         decoding: Decoding,
         templates: Mapping[str, str],
         dtype: str | None = None,
-        *,
-        say: Callable[[str], None] | None = None,
     ) -> GenerateCompleter:
         """Weights are of `dtype`; left out, as they are saved on a GPU, and float32 on a CPU."""
         disable_progress_bar()
@@ -65,7 +65,7 @@ class GenerateCompleter:
         dtype = dtype or ("auto" if device == "cuda" else "float32")
         model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=dtype)
         model = model.to(device).eval()
-        return cls(model, AutoTokenizer.from_pretrained(path), decoding, templates, say)
+        return cls(model, AutoTokenizer.from_pretrained(path), decoding, templates)
 
     def decoding_with(self, decoding: Decoding) -> GenerateCompleter:
         """The same model under other sampling parameters."""
@@ -119,9 +119,9 @@ class GenerateCompleter:
             on = [i for i, (row, t, logprob) in enumerate(drawn) if row.goes_on(t, logprob, ends)]
             if not on:
                 return
-            if self.say and time.monotonic() - said > EVERY:
+            if time.monotonic() - said > EVERY:
                 said = time.monotonic()
-                self.say(_pace(rows, len(on), said - began))
+                logger.info(_pace(rows, len(on), said - began))
             if len(on) < len(writing):
                 writing = [writing[i] for i in on]
                 on_R = torch.tensor(on, device=device)

@@ -8,7 +8,8 @@ ends up the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from ttc_rl.config import DifficultyConfig
 from ttc_rl.run_dir import append_jsonl, drop_cut_line, read_jsonl
 from ttc_rl.schema import Completer, Task, UserError, content_hash
 from ttc_rl.verifiers import check_infra_errors, verify_many
+
+logger = logging.getLogger(__name__)
 
 # N corpus tasks.
 LIMITS = 0.01, 0.99
@@ -47,9 +50,7 @@ class Drawing:
     max_infra_errors: float
 
 
-def draw_groups(
-    tasks: Sequence[Task], drawing: Drawing, say: Callable[[str], None], *, grade: bool
-) -> list[Group]:
+def draw_groups(tasks: Sequence[Task], drawing: Drawing, *, grade: bool) -> list[Group]:
     """A group for each task, from the file or drawn now; `batch` completions at a time."""
     per_chunk = max(1, drawing.batch // drawing.samples)
     chunks = [tasks[i : i + per_chunk] for i in range(0, len(tasks), per_chunk)]
@@ -78,7 +79,9 @@ def draw_groups(
             )
         done += len(chunk)
         if number % 10 == 9 or done == len(tasks):
-            say(f"base model: {done:,} of {len(tasks):,} tasks drawn {drawing.samples} times")
+            logger.info(
+                f"base model: {done:,} of {len(tasks):,} tasks drawn {drawing.samples} times"
+            )
     return [rows[key][t.id] for key, chunk in zip(keys, chunks, strict=True) for t in chunk]
 
 

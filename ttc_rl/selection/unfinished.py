@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Any, Self
 
 from ttc_rl.run_dir import ArmDir, read_json, write_json
 from ttc_rl.schema import content_hash
+
+logger = logging.getLogger(__name__)
 
 SECONDS = 5.0
 """Between two notes, and between two lines of progress."""
@@ -26,19 +29,17 @@ class Unfinished:
             noted = read_json(self.path)
             self.picks = noted["picks"] if noted["question"] == self.question else []
 
-    def progress(
-        self, say: Callable[[str], None], name: str, size: int
-    ) -> Callable[[list[int]], None]:
+    def progress(self, name: str, size: int) -> Callable[[list[int]], None]:
         last = time.monotonic()
         if self.picks:
-            say(f"{name}: selection goes on after {len(self.picks):,} tasks")
+            logger.info(f"{name}: selection goes on after {len(self.picks):,} tasks")
 
         def note(picks: list[int]) -> None:
             nonlocal last
             if time.monotonic() - last < SECONDS:
                 return
             write_json(self.path, {"question": self.question, "picks": picks})
-            say(f"{name}: {len(picks):,} of {size:,} tasks selected")
+            logger.info(f"{name}: {len(picks):,} of {size:,} tasks selected")
             last = time.monotonic()
 
         return note

@@ -117,9 +117,7 @@ def _check_model(
     path = recipe.model.path
     assert path is not None
     with _at(recipe, "model.path"):
-        model = inspected[path] = inspected.get(path) or inspect_model(
-            packaged_model(path, lambda _: None) or path
-        )
+        model = inspected[path] = inspected.get(path) or inspect_model(packaged_model(path) or path)
         model.check_tokens(recipe.prompts)
     limits = {
         "train.max_completion_tokens": recipe.train.max_completion_tokens,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from ttc_rl.embed import POLICY, embed, write_shards
 from ttc_rl.schema import UserError
 from ttc_rl.stages.job import starting_model
 
-Say = Callable[[str], None]
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Ahead:
     policy: Path | str | None
 
     @staticmethod
-    def parse(what: Sequence[str], data: str | None, say: Say) -> Ahead:
+    def parse(what: Sequence[str], data: str | None) -> Ahead:
         """`RECIPE [KEY=VALUE]...` or `SOURCE... [KEY=VALUE]...`, as on the command line."""
         names = [word for word in what if "=" not in word]
         keys = [word for word in what if "=" in word]
@@ -42,20 +43,20 @@ class Ahead:
             recipe = make_recipe({**model, "corpus": names, "target": ""}, keys)
         policy = None
         if recipe.embed.model == POLICY:
-            policy = starting_model(recipe, say) or None
+            policy = starting_model(recipe) or None
         return Ahead(recipe, recipe.corpus, data or recipe.data, policy)
 
-    def into_cache(self, say: Say) -> None:
+    def into_cache(self) -> None:
         """Where the next run of a recipe with the same `embed:` finds them."""
         loaded = load_corpus(self.sources, self.data)
-        rows = embed(loaded.tasks, self.recipe.embed, say, policy=self.policy)
-        say(f"{len(rows):,} tasks x {rows.shape[1]} dimensions are in the cache")
+        rows = embed(loaded.tasks, self.recipe.embed, policy=self.policy)
+        logger.info(f"{len(rows):,} tasks x {rows.shape[1]} dimensions are in the cache")
 
-    def into_folder(self, out: Path, say: Say) -> None:
+    def into_folder(self, out: Path) -> None:
         """Shards in the order of the corpus."""
         loaded = load_corpus(self.sources, self.data)
-        shards = write_shards(loaded.tasks, out, self.recipe.embed, say, policy=self.policy)
-        say(f"{out}: {shards.count:,} rows in {len(shards.list)} shards")
+        shards = write_shards(loaded.tasks, out, self.recipe.embed, policy=self.policy)
+        logger.info(f"{out}: {shards.count:,} rows in {len(shards.list)} shards")
 
     def on_cluster(
         self,

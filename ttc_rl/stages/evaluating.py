@@ -7,6 +7,7 @@ else was started with `--join` take from it until nothing is left.
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import subprocess
@@ -37,6 +38,8 @@ from ttc_rl.stages.same_tasks import check_evaluated, check_targets, read_dev_ta
 from ttc_rl.system.tether import environment
 from ttc_rl.system.versions import model_fingerprint, versions
 from ttc_rl.tracking.wandb_run import log_dev
+
+logger = logging.getLogger(__name__)
 
 BASE = "base"
 """Name of the untrained model among the evaluated ones."""
@@ -85,7 +88,7 @@ class Models:
         if self.recipe.engine.backend == "endpoint":
             return self.recipe.engine.served[name]
         if name == BASE or self._routed(name):
-            return starting_model(self.recipe, self.job.say)
+            return starting_model(self.recipe)
         folder = self.job.arm(name)[1]
         if not folder.model.exists():
             raise UserError(f"{folder.model}: no model there yet; `ttc-rl train RECIPE` makes it")
@@ -111,7 +114,6 @@ class Models:
                     self.recipe.prompts,
                     self.recipe.engine,
                     dtype=self.recipe.model.dtype,
-                    say=self.job.say,
                 )
                 self.loaded = name, made
         return self.loaded[1].decoding_with(decoding)
@@ -179,7 +181,7 @@ def evaluations(job: Job, models: Models) -> Iterator[Evaluation]:
     check_evaluated(job.run, benchmarks)
     for benchmark in benchmarks:
         for problem in benchmark.problems[:5]:
-            job.say(f"{benchmark.name}: {problem}")
+            logger.info(f"{benchmark.name}: {problem}")
     for model in models.paths:
         for benchmark in benchmarks:
             sampling = resolve_sampling(recipe.eval, benchmark.sampling)
@@ -194,7 +196,7 @@ def evaluations(job: Job, models: Models) -> Iterator[Evaluation]:
             )
             for drawing in owed:
                 if repeated := drop_repeats(drawing):
-                    job.say(
+                    logger.info(
                         f"{drawing.path}: {repeated:,} rows stood there twice; one each is kept"
                     )
             yield Evaluation(model, benchmark, sampling, owed)
@@ -207,7 +209,7 @@ def _results(job: Job, models: Models, found: Sequence[Evaluation]) -> dict[str,
         sampled = greedy = None
         lacking = sum(drawing.lacking for drawing in one.owed)
         if lacking:
-            job.say(f"evaluating {one.model} on {one.benchmark.name}: {lacking:,} completions")
+            logger.info(f"evaluating {one.model} on {one.benchmark.name}: {lacking:,} completions")
             sampled, once = (models.completer(one.model, d) for d in one.decodings)
             greedy = once if recipe.eval.greedy else None
         results[one.benchmark.name] = evaluate_model(
@@ -220,7 +222,7 @@ def _results(job: Job, models: Models, found: Sequence[Evaluation]) -> dict[str,
             batch=_batch(recipe),
             seed=recipe.seed,
             weights=models.weights[one.model],
-            progress=Pace(job.say, f"{one.model} on {one.benchmark.name}"),
+            progress=Pace(f"{one.model} on {one.benchmark.name}"),
             engine=recipe.engine.backend,
             prompts=recipe.prompts,
             versions=made_with,
@@ -247,7 +249,7 @@ def work(job: Job, found: Sequence[Evaluation], models: Models) -> None:
                 if drawing.path not in queues:
                     queues[drawing.path] = _queue(job, drawing)
                 queue = queues[drawing.path]
-                pace = Pace(job.say, f"{one.model} on {one.benchmark.name}, here")
+                pace = Pace(f"{one.model} on {one.benchmark.name}, here")
                 share(
                     lambda: models.completer(one.model, decoding),  # noqa: B023  called in the loop
                     drawing,
@@ -281,7 +283,7 @@ def _with_engines(job: Job, found: Sequence[Evaluation]) -> None:
     if not lacking:
         return
     engine = job.recipe.engine
-    job.say(f"{sum(d.lacking for d in lacking):,} completions by {engine.processes} engines")
+    logger.info(f"{sum(d.lacking for d in lacking):,} completions by {engine.processes} engines")
     logs = [job.run.root / "eval" / f"engine-{i}.log" for i in range(engine.processes)]
     logs[0].parent.mkdir(parents=True, exist_ok=True)
     running: dict[int, tuple[subprocess.Popen[bytes], IO[bytes]]] = {}
@@ -316,13 +318,13 @@ def _watch(
 ) -> None:
     queues = [_queue(job, drawing) for drawing in lacking]
     total = sum(unit.size for queue in queues for unit in queue.units.values())
-    pace, told = Pace(job.say, f"{len(running)} engines"), set[int]()
+    pace, told = Pace(f"{len(running)} engines"), set[int]()
     while True:
         ended = {i: p.poll() for i, (p, _) in running.items() if p.poll() is not None}
         for i in ended.keys() - told:
             told.add(i)
             if ended[i]:
-                job.say(f"engine {i} ended with code {ended[i]}; its output is in {logs[i]}")
+                logger.info(f"engine {i} ended with code {ended[i]}; its output is in {logs[i]}")
         left = sum(unit.size for queue in queues for unit in queue.left())
         pace(total - left, total, 0)
         if len(ended) == len(running):
@@ -394,8 +396,8 @@ def dev_evaluation(
 class Pace:
     """A line every few seconds: how far, how fast, how long still."""
 
-    def __init__(self, say: Callable[[str], None], what: str, every: float = 5.0) -> None:
-        self.say, self.what, self.every = say, what, every
+    def __init__(self, what: str, every: float = 5.0) -> None:
+        self.what, self.every = what, every
         self.began = self.last = time.monotonic()
         self.before: int | None = None
 
@@ -406,7 +408,7 @@ class Pace:
         if now - self.last < self.every:
             return
         self.last = now
-        self.say(f"{self.what}: {pace_line(done, total, tokens, now - self.began, self.before)}")
+        logger.info(f"{self.what}: {pace_line(done, total, tokens, now - self.began, self.before)}")
 
 
 def pace_line(done: int, total: int, tokens: int, seconds: float, before: int = 0) -> str:

@@ -13,6 +13,7 @@ are candidates as well, so that by its own measure the mixture is never below th
 from __future__ import annotations
 
 import functools
+import logging
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,9 +27,12 @@ from ttc_rl.sampling import Decoding, ModelCompleter, load_completer
 from ttc_rl.schema import Completer, Task, UserError, content_hash
 from ttc_rl.stages.job import Job, starting_model
 from ttc_rl.stages.same_tasks import read_dev_tasks, read_targets
+from ttc_rl.system.progress import heading
 from ttc_rl.system.versions import model_fingerprint
 from ttc_rl.verifiers import check_infra_errors, verify_many
 from ttc_rl.verifiers.majority import check_voting, majority
+
+logger = logging.getLogger(__name__)
 
 # E experts, K candidates a generation, M targets.
 POPULATION, ELITE = 32, 0.2
@@ -81,9 +85,7 @@ def routed(job: Job, name: str, base: Path | str) -> ModelCompleter:
             whole = Path(folder) / "model"
             whole_model(base, experts[part], whole)
             recipe = job.recipe
-            return load_completer(
-                whole, recipe.prompts, recipe.engine, dtype=recipe.model.dtype, say=job.say
-            )
+            return load_completer(whole, recipe.prompts, recipe.engine, dtype=recipe.model.dtype)
 
     return Routed(route(job, name), load, Decoding(max_tokens=1))
 
@@ -118,8 +120,8 @@ def _embedded(job: Job, tasks: Sequence[Task]) -> np.ndarray:
     from ttc_rl.embed import POLICY, embed
 
     config = job.recipe.embed
-    policy = starting_model(job.recipe, job.say) if config.model == POLICY else None
-    return np.asarray(embed(tasks, config, job.say, policy=policy)[:])
+    policy = starting_model(job.recipe) if config.model == POLICY else None
+    return np.asarray(embed(tasks, config, policy=policy)[:])
 
 
 # --------------------------------------------------------------------------- one of all
@@ -140,22 +142,17 @@ def mix(job: Job, name: str) -> None:
     recipe, folder = job.arm(name)
     assert recipe.experts is not None
     experts = folders(job, name)
-    mixture = Mixture(starting_model(job.recipe, job.say), list(experts.values()))
+    mixture = Mixture(starting_model(job.recipe), list(experts.values()))
     decoding = Decoding(recipe.train.max_completion_tokens)
-    completer = GenerateCompleter(
-        mixture.model, mixture.tokenizer, decoding, recipe.prompts, job.say
-    )
+    completer = GenerateCompleter(mixture.model, mixture.tokenizer, decoding, recipe.prompts)
     measure = _measure(job, name)
 
     def score(alphas_E: np.ndarray) -> float:
         mixture.weigh(alphas_E.tolist())
         return measure(completer)
 
-    told = f"{name}: mixing {len(experts)} experts by {recipe.experts.mix}"
-    best, history = cross_entropy(
-        score, len(experts), recipe.experts.generations, recipe.seed,
-        lambda line: job.say(f"{told}: {line}"),
-    )  # fmt: skip
+    with heading(f"{name}: mixing {len(experts)} experts by {recipe.experts.mix}"):
+        best, history = cross_entropy(score, len(experts), recipe.experts.generations, recipe.seed)
     mixture.weigh(best.tolist())
     beside = folder.model.with_name("model.part")
     mixture.save(beside)
@@ -200,7 +197,6 @@ def cross_entropy(
     size: int,
     generations: int,
     seed: int,
-    say: Callable[[str], None],
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """The best weights found, shape (E,), and how the search went.
 
@@ -223,6 +219,6 @@ def cross_entropy(
         if found_K[order[0]] > best_score:
             best, best_score = drawn_KE[order[0]], float(found_K[order[0]])
         history.append(best_score)
-        say(f"generation {generation + 1} of {generations}, best {best_score:.3f}")
+        logger.info(f"generation {generation + 1} of {generations}, best {best_score:.3f}")
     told = {"score": best_score, "by_generation": history}
     return best, told | {"mean": alone[0], "base": alone[1], "alone": alone[2:]}

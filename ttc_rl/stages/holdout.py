@@ -5,6 +5,7 @@ N corpus tasks, M target tasks.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict
 
 import numpy as np
@@ -20,6 +21,8 @@ from ttc_rl.selection.rivals import nearest
 from ttc_rl.stages.job import Job
 from ttc_rl.stages.same_tasks import check_dev
 from ttc_rl.vectors import Vectors
+
+logger = logging.getLogger(__name__)
 
 TARGET = "target"
 NEAR = 4
@@ -56,7 +59,7 @@ def hold_out(
     check_dev(job, dev)
     write_jsonl(job.run.dev_tasks, map(asdict, dev))
     whose = "the test's own tasks, golds read" if config.source == TARGET else "held out"
-    job.say(f"dev: {len(dev)} tasks, {whose}, every {config.every} steps")
+    logger.info(f"dev: {len(dev)} tasks, {whose}, every {config.every} steps")
     return left
 
 

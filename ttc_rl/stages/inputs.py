@@ -6,6 +6,7 @@ Nothing here sees a target's gold: targets are stripped to prompt and kind befor
 from __future__ import annotations
 
 import functools
+import logging
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -31,8 +32,9 @@ from ttc_rl.selection.influence import Influence
 from ttc_rl.selection.problem import Problem
 from ttc_rl.selection.rivals import nearest
 
+logger = logging.getLogger(__name__)
+
 # N corpus tasks, M targets, n tasks of the pool, m targets with a label, D embedding size.
-Say = Callable[[str], None]
 NEEDS_MODEL = "difficulty", "band", "less"
 """Methods of selection that ask the model."""
 POOL = 4
@@ -56,7 +58,6 @@ class Ask:
     run: RunDir
     base: Callable[[], str | Path]
     """Loads or trains the base model, and says where it is."""
-    say: Say
     corpus: Sequence[Task]
     targets: Sequence[Task]
     corpus_ND: np.ndarray
@@ -100,7 +101,7 @@ def _success(ask: Ask) -> Inputs:
         }
         spent = drawer.spent.as_dict()
     success_N = fill(known, len(ask.corpus))
-    ask.say(
+    logger.info(
         f"success of the base model: {len(known):,} tasks, mean {np.mean(list(known.values())):.3f}"
         f"; {len(ask.corpus) - len(known):,} others take that mean"
     )
@@ -129,9 +130,7 @@ class _Drawer:
         @functools.cache
         def loaded() -> ModelCompleter:
             dtype = ask.recipe.model.dtype
-            model = load_completer(
-                self.base, self.templates, train.engine, dtype=dtype, say=ask.say
-            )
+            model = load_completer(self.base, self.templates, train.engine, dtype=dtype)
             return model.decoding_with(self.decoding)
 
         def completer(
@@ -153,7 +152,7 @@ class _Drawer:
             self.ask.run.difficulty,
             self.ask.recipe.train.max_infra_errors,
         )
-        found = draw_groups(tasks, drawing, self.ask.say, grade=grade)
+        found = draw_groups(tasks, drawing, grade=grade)
         for task, group in zip(tasks, found, strict=True):
             prompt = len(prompt_ids(task, self.templates, self.tokenizer))
             for tokens in group.tokens:
@@ -181,7 +180,7 @@ def _less(ask: Ask) -> Inputs:
     else:
         targets = [blind(task) for task in ask.targets]
         sides = _label_free_sides(ask, rows, targets, subtasks_M, drawer, model)
-    ask.say(f"less: {len(sides.target):,} targets with a label, {sides.left_out:,} without one")
+    logger.info(f"less: {len(sides.target):,} targets with a label, {sides.left_out:,} without one")
     sketch = Sketch(sum(p.numel() for p in model.parameters), config.features, ask.recipe.seed)
     features = _features(ask, rows, sides, model, sketch, drawer.spent)
     notes = {"labels": config.labels, "pool": len(rows), "labelled": len(sides.target)}
@@ -278,12 +277,8 @@ def _features(
     corpus_CnF, target_CmF, weights_C = [], [], []
 
     def both(name: str, moments: Any, weight: float) -> None:
-        corpus_CnF.append(
-            sketched(model, sides.corpus, sketch, moments, folder, f"{name}-corpus", ask.say)
-        )
-        target_CmF.append(
-            sketched(model, sides.target, sketch, None, folder, f"{name}-target", ask.say)
-        )
+        corpus_CnF.append(sketched(model, sides.corpus, sketch, moments, folder, f"{name}-corpus"))
+        target_CmF.append(sketched(model, sides.target, sketch, None, folder, f"{name}-target"))
         weights_C.append(weight)
         spent.differentiated(sum(example.tokens for example in (*sides.corpus, *sides.target)))
 
@@ -291,7 +286,7 @@ def _features(
         both("base", None, 1.0)
     else:
         examples = [supervised(task, gold_reply(task), model) for task in drawn]
-        for checkpoint in warm_up(model, examples, config, seed, folder, ask.say):
+        for checkpoint in warm_up(model, examples, config, seed, folder):
             spent.differentiated(sum(example.tokens for example in examples))
             checkpoint.load_into(model)
             both(f"epoch-{checkpoint.epoch}", checkpoint.moments, checkpoint.learning_rate)

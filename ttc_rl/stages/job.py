@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,8 @@ from ttc_rl.verifiers.judge import Judge, from_completer, use_judge
 if TYPE_CHECKING:
     from ttc_rl.train.methods.supervised import Reply
 
+logger = logging.getLogger(__name__)
+
 JUDGE_TOKENS = 1024
 """The most a judge in this process may write before its verdict."""
 
@@ -29,7 +32,6 @@ JUDGE_TOKENS = 1024
 class Job:
     recipe: Recipe
     run: RunDir
-    say: Callable[[str], None]
 
     def __post_init__(self) -> None:
         judge = self.recipe.judge
@@ -82,15 +84,15 @@ def _check_integrations(recipe: Recipe) -> None:
                 raise UserError(f"train.trl.report_to: {name} is not installed: pip install {name}")
 
 
-def starting_model(recipe: Recipe, say: Callable[[str], None]) -> str | Path:
+def starting_model(recipe: Recipe) -> str | Path:
     """Return the model that training starts from: an id or a folder.
 
     One trained from scratch, read out of a package, or warmed up is made now, if it is not cached.
     """
     model = recipe.model
     if model.dtype == "bfloat16":
-        _say_slow(say)
-    base = _unwarmed(recipe, say)
+        _say_slow()
+    base = _unwarmed(recipe)
     if model.warmup is None:
         return base
     from ttc_rl.train.methods.supervised import warmed_up
@@ -102,22 +104,23 @@ def starting_model(recipe: Recipe, say: Callable[[str], None]) -> str | Path:
         recipe.seed,
         recipe.prompts,
         dtype=model.dtype,
-        say=say,
     )
 
 
 @functools.cache
-def _say_slow(say: Callable[[str], None]) -> None:
+def _say_slow() -> None:
     from ttc_rl.train.hardware import has_bfloat16
 
     if not has_bfloat16():
-        say("model.dtype bfloat16: this processor has no instructions for it; float32 is faster")
+        logger.info(
+            "model.dtype bfloat16: this processor has no instructions for it; float32 is faster"
+        )
 
 
-def _unwarmed(recipe: Recipe, say: Callable[[str], None]) -> str | Path:
+def _unwarmed(recipe: Recipe) -> str | Path:
     model = recipe.model
     if model.path is not None:
-        return packaged_model(model.path, say) or model.path
+        return packaged_model(model.path) or model.path
     assert model.pretrain is not None
     import torch
 
@@ -125,7 +128,7 @@ def _unwarmed(recipe: Recipe, say: Callable[[str], None]) -> str | Path:
 
     # Matrices this small run slower on two threads than on one, and one thread repeats exactly.
     torch.set_num_threads(1)
-    return base_model(model.pretrain, recipe.seed, recipe.prompts, say)
+    return base_model(model.pretrain, recipe.seed, recipe.prompts)
 
 
 def _warmup_replies(recipe: Recipe) -> list[Reply]:

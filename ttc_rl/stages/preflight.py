@@ -19,6 +19,7 @@ what is rare, so that it says no only where it is plain.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,8 @@ from ttc_rl.sampling.groups import Drawing, Group, draw_groups
 from ttc_rl.schema import Task, UserError, content_hash
 from ttc_rl.stages.job import Job, starting_model
 from ttc_rl.train.curriculum import read_curriculum
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -59,11 +62,11 @@ def preflight(job: Job) -> None:
         found = _with_targets(found, config, read_json(folder.selection), groups, size)
         told[name] = vars(found)
         shown = ", ".join(f"{k} {v:.3f}" for k, v in found.numbers.items() if v is not None)
-        job.say(f"preflight of arm {name}: {shown}")
+        logger.info(f"preflight of arm {name}: {shown}")
     write_json(job.run.root / "preflight.json", told)
     problems = [f"{name}: {said}" for name, one in told.items() for said in one["problems"]]
     for said in problems:
-        job.say(f"preflight: {said}")
+        logger.info(f"preflight: {said}")
     if problems and config.refuse:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         raise UserError(
@@ -204,11 +207,9 @@ def _draw(job: Job, config: PreflightConfig, tasks: Mapping[str, Task]) -> dict[
     """A group for each task, as training will draw it: temperature 1, and its limit."""
     from ttc_rl.sampling import Decoding, load_completer
 
-    recipe, base = job.recipe, starting_model(job.recipe, job.say)
+    recipe, base = job.recipe, starting_model(job.recipe)
     decoding = Decoding(recipe.train.max_completion_tokens)
-    model = load_completer(
-        base, recipe.prompts, recipe.train.engine, dtype=recipe.model.dtype, say=job.say
-    )
+    model = load_completer(base, recipe.prompts, recipe.train.engine, dtype=recipe.model.dtype)
     drawing = Drawing(
         model.decoding_with(decoding),
         config.samples,
@@ -219,7 +220,7 @@ def _draw(job: Job, config: PreflightConfig, tasks: Mapping[str, Task]) -> dict[
         recipe.train.max_infra_errors,
     )
     try:
-        groups = draw_groups(list(tasks.values()), drawing, job.say, grade=True)
+        groups = draw_groups(list(tasks.values()), drawing, grade=True)
     finally:
         model.close()
     return dict(zip(tasks, groups, strict=True))

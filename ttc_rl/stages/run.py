@@ -1,12 +1,13 @@
 """The stages of a run, in order: select, train, evaluate, report.
 
 Each stage reads the files the one before left in the run folder, and leaves its own; a stage whose
-files are there is not done again. `say` receives plain lines for whoever watches.
+files are there is not done again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
@@ -16,8 +17,11 @@ from ttc_rl.schema import Task, UserError
 from ttc_rl.stages import selecting
 from ttc_rl.stages.job import Job, check_extras, starting_model
 from ttc_rl.system.lock import evaluating, training
+from ttc_rl.system.progress import heading
 from ttc_rl.system.ranks import alone, is_main
 from ttc_rl.verifiers.majority import check_voting
+
+logger = logging.getLogger(__name__)
 
 __all__ = ["draw", "evaluate", "read_summary", "report", "run_all", "select", "train"]
 
@@ -62,7 +66,7 @@ def _note_base(job: Job) -> None:
     if model.warmup is not None:
         check_extras(job.recipe)
     origin = packaged_origin(model.path) if model.path else None
-    warmup = warmup_of(starting_model(job.recipe, job.say)) if model.warmup else None
+    warmup = warmup_of(starting_model(job.recipe)) if model.warmup else None
     about = {name: fact for name, fact in (("origin", origin), ("warmup", warmup)) if fact}
     if about and versions.get("base") != about:
         write_sealed(job.run.versions, versions | {"base": about}, job.run.corpus)
@@ -82,7 +86,7 @@ def train(job: Job) -> None:
 
 def _train_all(job: Job) -> None:
     if all(map(job.trained, job.recipe.arm_names)):
-        job.say("training: done already")
+        logger.info("training: done already")
         return
     check_extras(job.recipe)
     from ttc_eval.report.model_card import write_cards
@@ -123,7 +127,7 @@ def _train(arms: Sequence[str], job: Job) -> None:
 
     check_run(job.recipe, job.run, ["train"])
     with main_first() if job.recipe.model.pretrain else nullcontext():
-        base = starting_model(job.recipe, job.say)
+        base = starting_model(job.recipe)
     from ttc_rl.stages.evaluating import dev_evaluation
     from ttc_rl.train.limits import check_room
     from ttc_rl.train.methods.grpo import train_grpo
@@ -134,8 +138,9 @@ def _train(arms: Sequence[str], job: Job) -> None:
     for name in arms:
         recipe, folder = job.arm(name)
         less = f" ({n} charged for selection)" if (n := plans[name].charged) else ""
-        job.say(f"training arm {name}: {plans[name].steps} steps{less}")
-        with tracked(recipe, folder.root, job.say) as track:
+        logger.info(f"training arm {name}: {plans[name].steps} steps{less}")
+        curriculum = follow(recipe, plans[name], pools[name]) if recipe.train.follows else None
+        with heading(name), tracked(recipe, folder.root) as track:
             train_grpo(
                 recipe,
                 plans[name],
@@ -143,11 +148,8 @@ def _train(arms: Sequence[str], job: Job) -> None:
                 base,
                 folder,
                 track=track,
-                say=_prefixed(job, name),
                 dev=dev_evaluation(job, name, plans[name].steps),
-                curriculum=follow(recipe, plans[name], pools[name])
-                if recipe.train.follows
-                else None,
+                curriculum=curriculum,
             )
             write_cards(job.run, job.recipe, name)
             if track:
@@ -162,10 +164,6 @@ def _voting(job: Job) -> dict[str, Task]:
     targets = together(read_targets(job)).tasks
     check_voting(targets, "train.ttrl")
     return {task.id: replace(task, gold=None, tests=()) for task in targets}
-
-
-def _prefixed(job: Job, name: str) -> Callable[[str], None]:
-    return lambda line: job.say(f"{name}: {line}")
 
 
 # --------------------------------------------------------------------------- evaluate
@@ -186,7 +184,7 @@ def evaluate(job: Job, *, join: bool = False) -> None:
         if model != BASE and job.recipe.track.wandb:
             from ttc_rl.tracking.wandb_run import log_results, tracked
 
-            with tracked(job.recipe, job.arm(model)[1].root, job.say):
+            with tracked(job.recipe, job.arm(model)[1].root):
                 log_results(results)
 
 
@@ -211,7 +209,7 @@ def report(job: Job) -> None:
         write_sealed(job.run.summary, material.summary)
         for name in dict.fromkeys([*job.recipe.arm_names, *job.parts]):
             write_cards(job.run, job.recipe, name, material.summary)
-    job.say(f"report: {write_page(material)}")
+    logger.info(f"report: {write_page(material)}")
 
 
 def read_summary(run: RunDir) -> dict[str, Any]:

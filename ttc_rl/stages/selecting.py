@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from ttc_rl.corpus.overlap.cleaning import Cleaned
     from ttc_rl.run_dir import ArmDir
 
+logger = logging.getLogger(__name__)
+
 
 def select(job: Job) -> None:
     """Corpus and target to curriculum.jsonl and selection.json of every arm, and overlap.jsonl."""
@@ -33,7 +36,7 @@ def select(job: Job) -> None:
 
     arms = [name for name in job.recipe.arm_names if not whole(name)]
     if not arms:
-        job.say("curriculum: there already")
+        logger.info("curriculum: there already")
         return
     from ttc_rl.corpus.benchmarks import target_shares, together
     from ttc_rl.corpus.overlap.cleaning import clean, clean_near, needs_embeddings
@@ -58,7 +61,7 @@ def select(job: Job) -> None:
     target, shares = together(targets), functools.partial(target_shares, targets=targets)
     check_readable(target.tasks, job.recipe.max_unreadable)
     _say_problems(job, [*loaded.problems, *target.problems])
-    job.say(
+    logger.info(
         f"corpus: {len(loaded.tasks):,} tasks ({loaded.duplicates:,} exact duplicates left out); "
         f"target {target.name}: {len(target.tasks):,} tasks"
     )
@@ -67,9 +70,9 @@ def select(job: Job) -> None:
     corpus = cleaned.tasks
     record(job, loaded, targets)
     config = job.recipe.embed
-    policy = starting_model(job.recipe, job.say) if config.model == POLICY else None
-    corpus_ND = embed(corpus, config, job.say, policy=policy)
-    target_MD = embed(target.tasks, config, job.say, policy=policy)[:]
+    policy = starting_model(job.recipe) if config.model == POLICY else None
+    corpus_ND = embed(corpus, config, policy=policy)
+    target_MD = embed(target.tasks, config, policy=policy)[:]
     if needs_embeddings(job.recipe.overlap):
         cleaned, rows = clean_near(cleaned, target.tasks, corpus_ND, target_MD)
         _write_overlap(job, cleaned, loaded.tasks, target.tasks)
@@ -109,7 +112,7 @@ def _groups(job: Job, name: str, targets: list[Task], target_MD: Any) -> dict[st
             for i, rows in enumerate(groups)
         ]
         write_json(folder.experts, told)
-        job.say(f"{name}: {len(groups)} experts for {len(targets)} targets")
+        logger.info(f"{name}: {len(groups)} experts for {len(targets)} targets")
     row_of = {task.id: row for row, task in enumerate(targets)}
     return {
         f"{name}/{expert['name']}": [row_of[task_id] for task_id in expert["targets"]]
@@ -142,8 +145,8 @@ def _select_arm(
 
     recipe, folder = job.arm(name)
     config, started = recipe.selection, time.perf_counter()
-    base = functools.partial(starting_model, recipe, job.say)
-    extra = model_inputs(Ask(recipe, job.run, base, job.say, corpus, targets, corpus_ND, target_MD))
+    base = functools.partial(starting_model, recipe)
+    extra = model_inputs(Ask(recipe, job.run, base, corpus, targets, corpus_ND, target_MD))
     asked = [config.model_dump(), recipe.embed.model_dump(), recipe.seed, common["tasks"]]
     with Unfinished(folder, asked) as unfinished:
         picks = select_picks(
@@ -159,7 +162,7 @@ def _select_arm(
             stop=Stop(**config.stop.model_dump()) if config.stop else None,
             device=config.device,
             before=unfinished.picks,
-            progress=unfinished.progress(job.say, name, config.size),
+            progress=unfinished.progress(name, config.size),
             ids=[task.id for task in corpus],
             corpus_groups=[task.meta.get(config.group_by) for task in corpus],
             target_groups=[task.meta.get(config.group_by) for task in targets],
@@ -215,7 +218,7 @@ def _select_arm(
     files = [folder.curriculum, folder.contamination, folder.pool, folder.pool_vectors]
     files.append(job.run.dev_tasks)
     write_sealed(folder.selection, summary, *(path for path in files if path.exists()))
-    job.say(f"{name}: {len(picks):,} tasks in {seconds:.1f} s; {in_short(summary)}")
+    logger.info(f"{name}: {len(picks):,} tasks in {seconds:.1f} s; {in_short(summary)}")
 
 
 def _write_pool(
@@ -302,7 +305,7 @@ def _write_overlap(job: Job, cleaned: Cleaned, corpus: list[Task], targets: list
         cleaned.overlap.report() | {"duplicates": report},
         job.run.overlap,
     )
-    job.say(
+    logger.info(
         f"overlap: {len(rows):,} corpus tasks removed, {len(cleaned.tasks):,} left; "
         f"{len(repeats):,} near-copies of others went too"
     )
@@ -310,9 +313,9 @@ def _write_overlap(job: Job, cleaned: Cleaned, corpus: list[Task], targets: list
 
 def _say_problems(job: Job, problems: list[str]) -> None:
     for line in problems[:5]:
-        job.say(f"bad row left out: {line}")
+        logger.info(f"bad row left out: {line}")
     if len(problems) > 5:
-        job.say(f"... and {len(problems) - 5:,} more bad rows; all are in selection.json")
+        logger.info(f"... and {len(problems) - 5:,} more bad rows; all are in selection.json")
 
 
 def _counts(names: list[str]) -> dict[str, int]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,8 @@ from ttc_rl.run_dir import RunDir, write_text
 from ttc_rl.schema import UserError
 from ttc_rl.stages.checks import check_run
 from ttc_rl.system.tether import environment
+
+logger = logging.getLogger(__name__)
 
 
 def cells(recipe: Recipe) -> Iterator[tuple[str, Recipe]]:
@@ -37,7 +40,7 @@ def cells(recipe: Recipe) -> Iterator[tuple[str, Recipe]]:
         yield name, with_keys(recipe, chosen | {"sweep": {}})
 
 
-def run_cells(recipe: Recipe, root: Path, jobs: int, say: Callable[[str], None]) -> list[RunDir]:
+def run_cells(recipe: Recipe, root: Path, jobs: int) -> list[RunDir]:
     """Run what is not finished, `jobs` at a time; the run folders of all, in order.
 
     A cell that was interrupted goes on; its output is in NAME.log beside its folder.
@@ -47,10 +50,10 @@ def run_cells(recipe: Recipe, root: Path, jobs: int, say: Callable[[str], None])
     for name, cell in todo:
         check_run(cell, RunDir(root / name))
     total = len(made)
-    say(f"sweep: {total} runs, {total - len(todo)} finished before, {jobs} at a time")
+    logger.info(f"sweep: {total} runs, {total - len(todo)} finished before, {jobs} at a time")
     failures = _Failures()
     with ThreadPoolExecutor(jobs) as pool:
-        list(pool.map(lambda item: _run_cell(root, item[0], item[1], failures, say), todo))
+        list(pool.map(lambda item: _run_cell(root, item[0], item[1], failures), todo))
     if failures.lines:
         first, line = next(iter(failures.lines.items()))
         stopped = f"{failures.left} were not begun: two ended alike; " if failures.left else ""
@@ -81,9 +84,7 @@ class _Failures:
         self.lines[name] = line
 
 
-def _run_cell(
-    root: Path, name: str, cell: Recipe, failures: _Failures, say: Callable[[str], None]
-) -> None:
+def _run_cell(root: Path, name: str, cell: Recipe, failures: _Failures) -> None:
     if failures.alike:
         failures.left += 1
         return
@@ -100,13 +101,13 @@ def _run_cell(
             check=False,
         )
         if done.returncode == 0:
-            say(f"{name}: done")
+            logger.info(f"{name}: done")
             return
         log.seek(begins)
         lines = log.read().decode(errors="replace").split("\n")
     line = next((text.strip() for text in reversed(lines) if text.strip()), "nothing")
     failures.add(name, line)
-    say(f"{name}: failed with code {done.returncode}: {line}; see {name}.log")
+    logger.info(f"{name}: failed with code {done.returncode}: {line}; see {name}.log")
 
 
 def _slug(value: Any) -> str:

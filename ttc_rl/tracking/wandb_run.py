@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from ttc_rl.config import Recipe
 from ttc_rl.run_dir import ArmDir, read_rollouts, write_text
 from ttc_rl.schema import UserError
 from ttc_rl.system.ranks import is_main
+
+logger = logging.getLogger(__name__)
 
 TOKENS = "train/tokens/generated"
 """Under this name transformers' callback passes on what metrics.jsonl calls tokens/generated."""
@@ -32,7 +35,7 @@ MOST_IN_NAME = 128
 
 
 @contextmanager
-def tracked(recipe: Recipe, folder: Path, say: Callable[[str], None]) -> Iterator[bool]:
+def tracked(recipe: Recipe, folder: Path) -> Iterator[bool]:
     """A W&B run for one arm while the block lasts, or nothing; yields whether there is one.
 
     The run's id stays in the folder, so a resumed arm goes on in the same W&B run. Without a login
@@ -72,7 +75,9 @@ def tracked(recipe: Recipe, folder: Path, say: Callable[[str], None]) -> Iterato
         run.finish()
         if mode == "offline":  # a folder for each time that the run went on
             folders = sorted(kept.parent.glob(f"offline-run-*-{id_file.read_text()}"))
-            say(f"W&B recorded offline; to upload: wandb sync {' '.join(map(str, folders))}")
+            logger.info(
+                f"W&B recorded offline; to upload: wandb sync {' '.join(map(str, folders))}"
+            )
 
 
 def keep_trackio_in(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,6 +19,8 @@ from ttc_rl.train.checkpoints import mark_complete
 from ttc_rl.train.ranks import barrier
 from ttc_rl.train.reporting import report_dev
 
+logger = logging.getLogger(__name__)
+
 Dev = Callable[[Callable[[Decoding], Completer], int], Mapping[str, float] | None]
 """What scores the model after a step, given a way to draw from it; None where none is due."""
 
@@ -25,8 +28,8 @@ Dev = Callable[[Callable[[Decoding], Completer], int], Mapping[str, float] | Non
 class Progress(TrainerCallback):
     """metrics.jsonl, one line a step, and a line on the console now and then."""
 
-    def __init__(self, arm: ArmDir, updates: int, say: Callable[[str], None]) -> None:
-        self.arm, self.updates, self.say = arm, updates, say
+    def __init__(self, arm: ArmDir, updates: int) -> None:
+        self.arm, self.updates = arm, updates
         self.last_said = time.monotonic()
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
@@ -40,7 +43,7 @@ class Progress(TrainerCallback):
             self.last_said = time.monotonic()
             reward = _shown(logs["reward"], ".3f", "undecided")
             flat = _shown(logs.get("frac_reward_zero_std"), ".0%", "unknown")
-            self.say(f"step {step}/{steps}  reward {reward}  groups without spread {flat}")
+            logger.info(f"step {step}/{steps}  reward {reward}  groups without spread {flat}")
 
 
 def _shown(value: float | None, form: str, missing: str) -> str:
@@ -57,10 +60,9 @@ class Evaluate(TrainerCallback):
         arm: ArmDir,
         tokenizer: Any,
         recipe: Recipe,
-        say: Callable[[str], None],
         reporters: list[TrainerCallback],
     ) -> None:
-        self.dev, self.arm, self.say, self.reporters = dev, arm, say, reporters
+        self.dev, self.arm, self.reporters = dev, arm, reporters
         self.tokenizer, self.templates = tokenizer, recipe.prompts
         self.updates = recipe.train.updates
 
@@ -75,7 +77,7 @@ class Evaluate(TrainerCallback):
 
     def _evaluate(self, model: Any, step: int, now: tuple[Any, Any, Any]) -> None:
         def completer(decoding: Decoding) -> Completer:
-            return GenerateCompleter(model, self.tokenizer, decoding, self.templates, self.say)
+            return GenerateCompleter(model, self.tokenizer, decoding, self.templates)
 
         training = model.training
         model.eval()
@@ -85,7 +87,7 @@ class Evaluate(TrainerCallback):
             append_jsonl(self.arm.dev, [{"step": step, **found}])
             report_dev(self.reporters, found, *now)
             told = ", ".join(f"{k} {v:.3f}" for k, v in found.items() if "@" in k)
-            self.say(f"step {step}: dev {told}")
+            logger.info(f"step {step}: dev {told}")
 
 
 class MarkComplete(TrainerCallback):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 from ttc_rl.run_dir import ArmDir, read_jsonl, sha256, sync, write_json, write_jsonl
+
+logger = logging.getLogger(__name__)
 
 COMPLETE = "complete.json"
 """Written into a checkpoint after everything else: without it, the checkpoint was cut by a kill.
@@ -25,9 +27,7 @@ def mark_complete(folder: Path, update: int) -> None:
     write_json(folder / COMPLETE, {"step": update, "files": files})
 
 
-def newest_checkpoint(
-    arm: ArmDir, say: Callable[[str], None] | None = None
-) -> tuple[Path | None, int]:
+def newest_checkpoint(arm: ArmDir) -> tuple[Path | None, int]:
     """The newest checkpoint that was written to its end, and its number: optimiser updates.
 
     One that was damaged since is passed over, with a line; (None, 0) where there is none.
@@ -36,10 +36,9 @@ def newest_checkpoint(
         damaged = _damaged(path)
         if damaged is None:
             return path.parent, _update(path)
-        if say is not None:
-            say(
-                f"{damaged}: is damaged; training goes on from an older checkpoint, if there is one"
-            )
+        logger.warning(
+            f"{damaged}: is damaged; training goes on from an older checkpoint, if there is one"
+        )
     return None, 0
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.util
-from collections.abc import Callable
+import logging
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -18,6 +18,8 @@ from typing import Any
 
 from ttc_rl.run_dir import cache_dir, made_once, write_json
 from ttc_rl.schema import UserError, content_hash
+
+logger = logging.getLogger(__name__)
 
 ORIGIN = "origin.json"
 """File in a model's folder that says where its weights are from."""
@@ -65,7 +67,7 @@ def packaged_origin(model_id: str) -> dict[str, Any] | None:
     }
 
 
-def packaged_model(model_id: str, say: Callable[[str], None]) -> Path | None:
+def packaged_model(model_id: str) -> Path | None:
     """Return the folder of a model whose weights an installed package carries; None without one.
 
     The folder is made at the first call. Raises UserError where the reader `gguf` is missing.
@@ -74,7 +76,7 @@ def packaged_model(model_id: str, say: Callable[[str], None]) -> Path | None:
     if origin is None or source is None:
         return None
     folder = cache_dir() / "models" / f"packaged-{content_hash([FOLDER_VERSION, origin['sha256']])}"
-    say(f"{model_id}: {origin['note']}")
+    logger.info(f"{model_id}: {origin['note']}")
     return made_once(folder, ORIGIN, lambda beside: _unpack(source, beside, origin))
 
 

@@ -10,6 +10,7 @@ that the watchdog's stall alarm tells.
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import threading
@@ -21,6 +22,8 @@ from requests import RequestException
 
 from ttc_rl.config import SERVER_URL, Recipe
 from ttc_rl.schema import UserError
+
+logger = logging.getLogger(__name__)
 
 EVERY, GRACE = 5.0, 90.0
 """Seconds between two knocks, and without an answer until it is gone."""
@@ -35,7 +38,7 @@ def server_url(recipe: Recipe) -> str | None:
 
 
 @contextmanager
-def server_watched(url: str | None, step: Callable[[], int], say: Callable[[str], None]):
+def server_watched(url: str | None, step: Callable[[], int]):
     """Raises UserError in place of a request's failure; `step` is that of the last checkpoint."""
     if url is None:
         yield
@@ -48,7 +51,7 @@ def server_watched(url: str | None, step: Callable[[], int], say: Callable[[str]
         )
 
     def end() -> None:
-        say(told())
+        logger.info(told())
         os._exit(2)  # the main thread may wait in C for good
 
     try:

@@ -7,9 +7,10 @@ hash of everything that determines it.
 
 from __future__ import annotations
 
+import logging
 import math
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ from ttc_rl.sampling.prompts import render
 from ttc_rl.schema import Task, content_hash
 from ttc_rl.verifiers import verify
 
+logger = logging.getLogger(__name__)
+
 PAD, END, UNKNOWN = "<pad>", "<end>", "<unk>"
 PAD_ID, END_ID = 0, 1
 RECIPE_VERSION = 1
@@ -45,7 +48,6 @@ def base_model(
     config: PretrainConfig,
     seed: int,
     templates: Mapping[str, str],
-    say: Callable[[str], None],
 ) -> Path:
     """The folder of the trained model, from the cache or trained now; Hugging Face format."""
     seed = seed if config.seed is None else config.seed
@@ -60,11 +62,11 @@ def base_model(
     )
     folder = cache_dir() / "models" / key
     if (folder / "pretrain.json").exists():
-        say(f"base model {key}: cached")
+        logger.info(f"base model {key}: cached")
 
     def make(beside: Path) -> None:
         disable_progress_bar()
-        model, tokenizer, log = _train(config, seed, templates, say)
+        model, tokenizer, log = _train(config, seed, templates)
         model.save_pretrained(beside)
         tokenizer.save_pretrained(beside)
         about = {"config": config.model_dump(), "seed": seed, "log": log}
@@ -91,7 +93,7 @@ def architecture(config: PretrainConfig, vocabulary: int) -> Qwen3Config:
 
 
 def _train(
-    config: PretrainConfig, seed: int, templates: Mapping[str, str], say: Callable[[str], None]
+    config: PretrainConfig, seed: int, templates: Mapping[str, str]
 ) -> tuple[Qwen3ForCausalLM, PreTrainedTokenizerFast, list[dict[str, float]]]:
     tasks = make_skills(config.skills) if config.skills else []
     texts = [(render(task, templates), f" {task.meta['solution']} {END}") for task in tasks]
@@ -100,7 +102,7 @@ def _train(
     model = Qwen3ForCausalLM(architecture(config, len(tokenizer)))
     model.generation_config = GenerationConfig(eos_token_id=END_ID, pad_token_id=PAD_ID)
     size = sum(p.numel() for p in model.parameters())
-    say(f"base model: {size:,} parameters, {len(tasks)} tasks to learn from")
+    logger.info(f"base model: {size:,} parameters, {len(tasks)} tasks to learn from")
     log: list[dict[str, float]] = []
     if not tasks or not config.max_steps:
         return model, tokenizer, log
@@ -117,7 +119,7 @@ def _train(
         if step % config.eval_every == 0 or step == config.max_steps:
             solved = _pass_at_1(model, tokenizer, dev, templates)
             log.append({"step": step, "loss": loss.item(), "pass@1": solved})
-            say(f"base model: step {step}, loss {loss.item():.2f}, pass@1 {solved:.3f}")
+            logger.info(f"base model: step {step}, loss {loss.item():.2f}, pass@1 {solved:.3f}")
             if solved >= config.stop_at:
                 break
     return model, tokenizer, log

@@ -18,11 +18,12 @@ A stop saves a checkpoint first, but for `nan`, whose weights are lost: then the
 from __future__ import annotations
 
 import faulthandler
+import logging
 import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import IO, Any
 
@@ -32,6 +33,8 @@ from transformers import TrainerCallback
 from ttc_rl.config import WatchdogConfig
 from ttc_rl.run_dir import ArmDir, append_jsonl
 from ttc_rl.system.ranks import is_main
+
+logger = logging.getLogger(__name__)
 
 WATCHED = 8_000_000
 """Numbers with a gradient, shared out over all tensors, that tell whether weights moved."""
@@ -119,10 +122,8 @@ class Signs:
 
 
 class Watchdog(TrainerCallback):
-    def __init__(
-        self, config: WatchdogConfig, arm: ArmDir, say: Callable[[str], None], updates: int = 1
-    ) -> None:
-        self.config, self.arm, self.say = config, arm, say
+    def __init__(self, config: WatchdogConfig, arm: ArmDir, updates: int = 1) -> None:
+        self.config, self.arm = config, arm
         self.updates = updates
         """Of the optimiser, a step: a checkpoint between them could not be gone on from."""
         self.signs = Signs(config)
@@ -210,7 +211,7 @@ class Watchdog(TrainerCallback):
                 control.should_save = alarm != "nan" and not amid  # those weights are lost
 
     def _tell(self, step: int, alarm: str, told: str) -> None:
-        self.say(f"ALARM at step {step}: {alarm}: {told}")
+        logger.warning(f"ALARM at step {step}: {alarm}: {told}")
         append_jsonl(self.arm.alarms, [{"step": step, "alarm": alarm, "told": told}])
 
 

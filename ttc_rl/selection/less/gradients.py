@@ -11,8 +11,9 @@ chunk and a chunk that is there is not computed again.
 
 from __future__ import annotations
 
+import logging
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ from transformers.utils.logging import disable_progress_bar
 from ttc_rl.sampling.prompts import prompt_ids
 from ttc_rl.schema import Task, content_hash
 from ttc_rl.system.peft_warnings import ignore_warnings_of_peft
+
+logger = logging.getLogger(__name__)
 
 # n examples, F features of the sketch, p parameters that have a gradient.
 CHUNK = 64
@@ -198,7 +201,6 @@ def sketched(
     moments: Moments | None,
     folder: Path,
     name: str,
-    say: Callable[[str], None],
 ) -> np.ndarray:
     """Features of the examples at the model's present weights, shape (n, F), fp32.
 
@@ -216,7 +218,7 @@ def sketched(
         parts.append(np.load(path))
         done = start + len(chunk)
         if done == len(examples) or start // CHUNK % 10 == 9:
-            say(f"gradients {name}: {done:,} of {len(examples):,}")
+            logger.info(f"gradients {name}: {done:,} of {len(examples):,}")
     return np.concatenate(parts)
 
 

@@ -6,8 +6,9 @@ after the last pass that was written; the result is the same.
 
 from __future__ import annotations
 
+import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,8 @@ import torch
 
 from ttc_rl.config import LessConfig
 from ttc_rl.selection.less.gradients import BETA1, BETA2, EPS, Differentiable, Example, Moments
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,6 @@ def warm_up(
     config: LessConfig,
     seed: int,
     folder: Path,
-    say: Callable[[str], None],
 ) -> list[Checkpoint]:
     """A checkpoint for each of the passes, from their files or trained now.
 
@@ -74,7 +76,7 @@ def warm_up(
             folder.mkdir(parents=True, exist_ok=True)
             torch.save(kept, path.with_suffix(".part"))
             path.with_suffix(".part").replace(path)
-            say(f"warm-up: pass {epoch + 1} of {config.warmup_epochs}, loss {loss:.3f}")
+            logger.info(f"warm-up: pass {epoch + 1} of {config.warmup_epochs}, loss {loss:.3f}")
         optimizer.load_state_dict(kept["optimizer"])
         checkpoint = Checkpoint(
             epoch + 1,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -47,6 +48,8 @@ from ttc_rl.train.weights.masks import only_masked
 from ttc_rl.train.weights.mixture import local_folder
 from ttc_rl.train.weights.patches import make_patch
 
+logger = logging.getLogger(__name__)
+
 # P tasks a step, G rollouts a task; a step's completions arrive as P groups of G.
 
 
@@ -58,7 +61,6 @@ def train_grpo(
     arm: ArmDir,
     *,
     track: bool,
-    say: Callable[[str], None],
     dev: Dev | None = None,
     curriculum: Curriculum | None = None,
 ) -> None:
@@ -70,12 +72,12 @@ def train_grpo(
     without the interruption. Raises UserError where TRL refuses the recipe's `train.trl`.
     """
     disable_progress_bar()
-    checkpoint, update = newest_checkpoint(arm, say if is_main() else None)
+    checkpoint, update = newest_checkpoint(arm)
     step = update // recipe.train.updates
     if is_main():
         forget_after(arm, checkpoint, step)
     if checkpoint:
-        say(f"training goes on after step {step}")
+        logger.info(f"training goes on after step {step}")
     tokenizer = AutoTokenizer.from_pretrained(base, padding_side="left")
     ignore_warnings_of_peft()
     prompt = _prompts(recipe, tasks, tokenizer)
@@ -93,12 +95,12 @@ def train_grpo(
         "peft_config": peft_config(recipe.train.adapter),
         "callbacks": [
             *own_reporters(recipe.train, arm, update),
-            Progress(arm, recipe.train.updates, say),
+            Progress(arm, recipe.train.updates),
             MarkComplete(arm),
         ],
     }
     url = server_url(recipe) if is_main() else None  # one rank speaks with it
-    with server_watched(url, lambda: newest_checkpoint(arm)[1] // recipe.train.updates, say):
+    with server_watched(url, lambda: newest_checkpoint(arm)[1] // recipe.train.updates):
         trainer = FollowingTrainer(director=director, **given) if director else GRPOTrainer(**given)
         if isinstance(trainer, FollowingTrainer) and recipe.train.curriculum.reembed:
             look_with_policy(trainer, base, recipe.embed)
@@ -110,10 +112,10 @@ def train_grpo(
                     "train.dev: evaluates in one process only; leave it out of this run"
                 )
             trainer.add_callback(
-                Evaluate(dev, arm, tokenizer, recipe, say, trainer.callback_handler.callbacks)
+                Evaluate(dev, arm, tokenizer, recipe, trainer.callback_handler.callbacks)
             )
         trainer.remove_callback(PrinterCallback)
-        _watched(trainer, recipe, arm, checkpoint, say)
+        _watched(trainer, recipe, arm, checkpoint)
         with _full_disk_told(arm):
             _save_model(trainer, tokenizer, recipe, base, arm)
 
@@ -123,10 +125,9 @@ def _watched(
     recipe: Recipe,
     arm: ArmDir,
     checkpoint: Path | None,
-    say: Callable[[str], None],
 ) -> None:
     """All steps. Raises UserError where the watchdog stopped it, and where the disk is full."""
-    watchdog = Watchdog(recipe.train.watchdog, arm, say, recipe.train.updates)
+    watchdog = Watchdog(recipe.train.watchdog, arm, recipe.train.updates)
     trainer.add_callback(watchdog)
     with closing(watchdog), _full_disk_told(arm):
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)

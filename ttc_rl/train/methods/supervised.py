@@ -7,8 +7,9 @@ everything that determines it, and all arms of a run start from it.
 
 from __future__ import annotations
 
+import logging
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from ttc_rl.schema import Task, UserError, content_hash
 from ttc_rl.system.ranks import world
 from ttc_rl.system.versions import model_fingerprint
 from ttc_rl.train.packaged import ORIGIN
+
+logger = logging.getLogger(__name__)
 
 WARMUP = "warmup.json"
 """File in a warmed-up model's folder: on what, how, and what it took."""
@@ -46,7 +49,6 @@ def warmed_up(
     templates: Mapping[str, str],
     *,
     dtype: str | None,
-    say: Callable[[str], None],
 ) -> Path:
     """Return the folder of `base` after a pass over the replies, from the cache or made now.
 
@@ -69,15 +71,15 @@ def warmed_up(
     )
     folder = cache_dir() / "models" / f"warmup-{key}"
     if (folder / WARMUP).exists():
-        say(f"warm-up {key}: cached")
+        logger.info(f"warm-up {key}: cached")
     elif world() > 1:
         raise UserError("model.warmup: is made by one process; `ttc-rl select RECIPE` does it")
 
     def make(beside: Path) -> None:
-        say(f"warm-up {key}: {len(replies)} labelled tasks, {config.epochs} times")
+        logger.info(f"warm-up {key}: {len(replies)} labelled tasks, {config.epochs} times")
         with tempfile.TemporaryDirectory() as scratch:
             log, spent = _train(
-                base, replies, config, seed, templates, dtype, beside, Path(scratch), say
+                base, replies, config, seed, templates, dtype, beside, Path(scratch)
             )
         if (Path(base) / ORIGIN).exists():
             write_json(beside / ORIGIN, read_json(Path(base) / ORIGIN))
@@ -102,7 +104,6 @@ def _train(
     dtype: str | None,
     folder: Path,
     scratch: Path,
-    say: Callable[[str], None],
 ) -> tuple[list[dict[str, float]], Spent]:
     from datasets import Dataset
     from transformers import AutoTokenizer, set_seed
@@ -119,7 +120,9 @@ def _train(
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
             if "loss" in logs:
                 log.append({"step": state.global_step, "loss": logs["loss"]})
-                say(f"warm-up: step {state.global_step} of {steps}, loss {logs['loss']:.3f}")
+                logger.info(
+                    f"warm-up: step {state.global_step} of {steps}, loss {logs['loss']:.3f}"
+                )
 
     disable_progress_bar()
     set_seed(seed)

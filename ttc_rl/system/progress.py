@@ -1,0 +1,48 @@
+"""What the tool says while it works: Python's logging, shown on stderr with the seconds so far."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ttc_rl.system.printable import Terminal
+from ttc_rl.system.ranks import is_main
+
+LOGGERS = ("ttc_rl", "ttc_eval")
+_headings: list[str] = []
+
+
+@contextmanager
+def heading(name: str) -> Iterator[None]:
+    """Put `NAME: ` before every line while it is open; threads that log meanwhile are included."""
+    _headings.append(name)
+    try:
+        yield
+    finally:
+        _headings.pop()
+
+
+class Lines(logging.Handler):
+    """Prints one plain line a record on stderr; of several ranks one prints."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.started, self.terminal = time.monotonic(), Terminal(stderr=True)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if is_main():
+            seconds = time.monotonic() - self.started
+            line = "".join(f"{name}: " for name in _headings) + record.getMessage()
+            shown = f"[{seconds:5.0f} s] {line}"
+            self.terminal.print(shown, markup=False, soft_wrap=True)
+
+
+def show_progress() -> None:
+    """Show what the tool logs from now on; a program that imports it sets up its own logging."""
+    for name in LOGGERS:
+        logger = logging.getLogger(name)
+        if not any(isinstance(handler, Lines) for handler in logger.handlers):
+            logger.addHandler(Lines())
+        logger.setLevel(logging.INFO)
