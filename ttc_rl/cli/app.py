@@ -286,9 +286,7 @@ def plan(
     overrides: Overrides = None,
     gpu: Annotated[str, typer.Option(help="Kind of GPU: h100, a100-80gb, rtx4090 ...")] = "h100",
     gpus: Annotated[int, typer.Option(min=1, help="How many train")] = 1,
-    sharding: Annotated[
-        Literal["none", "zero2", "zero3", "fsdp2"], typer.Option(help="What they share")
-    ] = "none",
+    sharding: Annotated[Literal["none", "fsdp2"], typer.Option(help="What they share")] = "none",
     tokens: Annotated[
         int | None, typer.Option(min=1, help="Expected mean completion; else its limit")
     ] = None,
@@ -327,7 +325,7 @@ def launch(
         Literal["local", "slurm", "skypilot"], typer.Option(help="This machine, or a cluster")
     ] = "local",
     parallel: Annotated[
-        Literal["single", "ddp", "fsdp2", "zero2", "zero3", "cpu"],
+        Literal["single", "ddp", "fsdp2", "cpu"],
         typer.Option(help="What the training's processes share; cpu: none, without a GPU"),
     ] = "single",
     gpus: Annotated[int, typer.Option(min=1, help="GPUs a node (processes of cpu)")] = 1,

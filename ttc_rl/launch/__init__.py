@@ -33,8 +33,8 @@ logger = logging.getLogger(__name__)
 
 __all__ = ["CONFIGS", "Launch", "Parallel", "config_file", "local", "run_local", "serve"]
 
-Parallel = Literal["single", "ddp", "fsdp2", "zero2", "zero3", "cpu"]
-CONFIGS: tuple[Parallel, ...] = ("single", "ddp", "fsdp2", "zero2", "zero3", "cpu")
+Parallel = Literal["single", "ddp", "fsdp2", "cpu"]
+CONFIGS: tuple[Parallel, ...] = ("single", "ddp", "fsdp2", "cpu")
 PORT = 8000
 """Of vLLM's server."""
 OWN_GPU = 0.9

@@ -22,7 +22,7 @@ from ttc_rl.config import TrainConfig
 from ttc_rl.launch.budget.models import Gpu, ModelShape
 from ttc_rl.train.curriculum import micro_batch
 
-Sharding = Literal["none", "zero2", "zero3", "fsdp2"]
+Sharding = Literal["none", "fsdp2"]
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 FOUR_BIT = 0.5
 ADAM_STATES = 2
@@ -64,12 +64,11 @@ def memory(
     bases = width * sum(min(map_) ** 2 for map_ in linear_maps(shape)) if train.svf else 0
     if train.lora is not None and train.lora.load_in_4bit:
         width = FOUR_BIT
-    over_weights = gpus if sharding in ("zero3", "fsdp2") else 1
-    over_rest = gpus if sharding != "none" else 1
+    over = gpus if sharding == "fsdp2" else 1
     parts = {
-        "weights": width * shape.parameters / over_weights + bases,
-        "gradients": trained / over_rest,
-        "optimiser": ADAM_STATES * trained / over_rest,
+        "weights": width * shape.parameters / over + bases,
+        "gradients": trained / over,
+        "optimiser": ADAM_STATES * trained / over,
     }
     batch, tokens = micro_batch(train, gpus), prompt_tokens + train.max_completion_tokens
     kept = KEPT * shape.layers + RECOMPUTED
