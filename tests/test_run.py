@@ -244,3 +244,26 @@ def test_a_full_disk_is_told_and_nothing_is_lost(small_disk: Path, undisturbed: 
     for arm in ("random", "sift"):
         weights = f"arms/{arm}/model/model.safetensors"
         assert digest(run / weights) == digest(undisturbed / weights)
+
+
+def test_a_full_disk_under_the_cache_is_told_and_nothing_is_lost(
+    small_disk: Path, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """First no embedding can be kept there, then no base model."""
+    monkeypatch.setenv("TTC_RL_CACHE", str(small_disk))
+    run, resume = tmp_path / "run", list[str]()
+    for size in ("24k", "400k"):
+        change = ["mount", "-o", f"remount,size={size}", str(small_disk)]
+        subprocess.run(change, check=True)
+        process = start(run, *resume)
+        lines = process.communicate(timeout=300)[0].splitlines()
+        assert process.returncode == 2, lines
+        assert "Traceback" not in "".join(lines)
+        assert lines[-1].startswith("ttc-rl: ")
+        assert str(small_disk) in lines[-1]
+        assert "the disk is full" in lines[-1]
+        resume = ["--resume"]
+    subprocess.run(["mount", "-o", "remount,size=100m", str(small_disk)], check=True)
+    finish(start(run, "--resume"))
+    weights = "arms/sift/model/model.safetensors"
+    assert digest(run / weights) == digest(undisturbed / weights)

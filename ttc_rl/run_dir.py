@@ -25,6 +25,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ from uuid import uuid4
 from filelock import FileLock
 
 from ttc_rl.config import Recipe, differences, dump_recipe, load_recipe
-from ttc_rl.schema import UserError
+from ttc_rl.schema import FULL_DISK, UserError, is_full_disk
 from ttc_rl.system import lock, tried
 
 RESCORED = ".rescored"
@@ -345,6 +346,19 @@ def write_text(path: Path, text: str) -> None:
     _write(path, [text.encode()])
 
 
+@contextmanager
+def room_at(path: Path) -> Iterator[None]:
+    """Raise UserError that names `path`, in place of whatever says that the disk there is full."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        if not is_full_disk(error):
+            raise
+        raise UserError(f"{path}: {FULL_DISK} ({error})") from None
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     _write(path, [content])
 
@@ -353,7 +367,7 @@ def _write(path: Path, pieces: Iterable[bytes]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f"{path.name}.{uuid4().hex[:8]}.part")
     try:
-        with beside.open("wb") as file:
+        with room_at(path), beside.open("wb") as file:
             file.writelines(pieces)
             file.flush()
             os.fsync(file.fileno())
@@ -377,7 +391,7 @@ def append_jsonl(path: Path, rows: Iterable[Any], *, to_disk: bool = True) -> No
     No kill loses what was written; without `to_disk` a power cut does, until `sync`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
+    with room_at(path), path.open("a", encoding="utf-8") as file:
         file.write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
         file.flush()
         if to_disk:
@@ -523,7 +537,7 @@ def made_once(folder: Path, last: str, make: Callable[[Path], None]) -> Path:
     One process makes it, others wait; a kill leaves nothing that would be taken for it.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_name(f"{folder.name}.lock")):
+    with room_at(folder), FileLock(folder.with_name(f"{folder.name}.lock")):
         if not (folder / last).exists():
             beside = folder.with_name(f"{folder.name}.part")
             shutil.rmtree(beside, ignore_errors=True)

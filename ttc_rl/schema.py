@@ -21,11 +21,16 @@ FULL_DISK = "the disk is full; free some space, then --resume goes on"
 
 
 def is_full_disk(error: BaseException) -> bool:
-    """By what the system, safetensors and torch say of one: they have no common type for it."""
-    told = ("No space left on device", "Disk quota exceeded", "failed writing file")
-    torch_says = ("inline_container", "unexpected pos")  # a zip file that ends too early
-    said = str(error)
-    return any(words in said for words in told) or all(words in said for words in torch_says)
+    """Tell by the words of the system, safetensors, torch and numpy: they share no type for it."""
+    signs = ("No space left on device", "Disk quota exceeded", "failed writing file")
+    torch_signs = ("inline_container", "unexpected pos")  # a zip file that ends too early
+    numpy_signs = (" requested and ", " written")
+    message = str(error)
+    return (
+        any(words in message for words in signs)
+        or all(words in message for words in torch_signs)
+        or all(words in message for words in numpy_signs)
+    )
 
 
 @dataclass(frozen=True, slots=True)

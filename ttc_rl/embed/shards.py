@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ttc_rl.run_dir import read_json, write_json
+from ttc_rl.run_dir import read_json, room_at, write_json
 from ttc_rl.schema import UserError
 from ttc_rl.vectors import Vectors
 
@@ -172,7 +172,7 @@ def _beside(path: Path) -> Path:
 
 def _write_whole(path: Path, write: Callable[[Any], Any]) -> None:
     part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
+    with room_at(path), part.open("wb") as file:
         write(file)
         file.flush()
         os.fsync(file.fileno())

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
-from safetensors import SafetensorError
 from transformers import AutoTokenizer, set_seed
 from transformers.trainer_callback import PrinterCallback
 from transformers.utils.logging import disable_progress_bar
 from trl.trainer.grpo_trainer import GRPOTrainer
 
 from ttc_rl.config import Recipe
-from ttc_rl.run_dir import ArmDir, follow_umask, write_sealed
+from ttc_rl.run_dir import ArmDir, follow_umask, room_at, write_sealed
 from ttc_rl.sampling.prompts import chat_turns, render
 from ttc_rl.schema import (
-    FULL_DISK,
     Task,
     UserError,
-    is_full_disk,
 )
 from ttc_rl.system.peft_warnings import ignore_warnings_of_peft
 from ttc_rl.system.ranks import is_main
@@ -116,7 +113,7 @@ def train_grpo(
             )
         trainer.remove_callback(PrinterCallback)
         _watched(trainer, recipe, arm, checkpoint)
-        with _full_disk_told(arm):
+        with room_at(arm.root):
             _save_model(trainer, tokenizer, recipe, base, arm)
 
 
@@ -129,23 +126,13 @@ def _watched(
     """All steps. Raises UserError where the watchdog stopped it, and where the disk is full."""
     watchdog = Watchdog(recipe.train.watchdog, arm, recipe.train.updates)
     trainer.add_callback(watchdog)
-    with closing(watchdog), _full_disk_told(arm):
+    with closing(watchdog), room_at(arm.root):
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if watchdog.stopped:
         raise UserError(
             f"{arm.root}: stopped by the watchdog, {watchdog.stopped}; --resume goes on from "
             "the last checkpoint until it happens again, with train.watchdog.stop=[] it never stops"
         )
-
-
-@contextmanager
-def _full_disk_told(arm: ArmDir) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, RuntimeError, SafetensorError) as error:
-        if not is_full_disk(error):
-            raise
-        raise UserError(f"{arm.root}: {FULL_DISK} ({error})") from None
 
 
 def _save_model(
