@@ -7,7 +7,7 @@ export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 DATA = $(or $(TTC_RL_DATA),../shared/data)
 
-.PHONY: quickstart real real-pilot real-study test test-vllm check study selectors curricula experts selection clean
+.PHONY: quickstart real real-pilot real-study test test-fast test-core test-vllm check study selectors curricula experts selection clean
 
 quickstart: .venv/ready
 	$(BIN)/ttc-rl run recipes/quickstart.yaml --overwrite
@@ -32,6 +32,23 @@ real-study: .venv/ready .venv/smollm2
 
 test: .venv/ready .venv/smollm2 check
 	$(BIN)/pytest --durations=25 --numprocesses 2 --dist loadfile
+
+# Without the tests that train models again and again.
+test-fast: .venv/ready .venv/smollm2
+	$(BIN)/pytest -m "not slow and not gpu" --numprocesses 2 --dist loadfile
+
+# What needs no torch, in an environment that has none.
+test-core: .venv-core/ready
+	! .venv-core/bin/python -c "import torch" 2>/dev/null
+	.venv-core/bin/python -m pytest $(CORE_TESTS)
+
+CORE_TESTS = tests/metrics tests/test_metrics.py tests/verifiers tests/sandbox tests/overlap/test_rules.py \
+    tests/selection/test_sift.py tests/selection/test_certificate.py tests/test_config.py tests/test_prompts.py
+
+.venv-core/ready: pyproject.toml
+	$(PYTHON) -m venv .venv-core
+	.venv-core/bin/python -m pip install --quiet --editable . pytest hypothesis scipy
+	touch $@
 
 check: .venv/ready
 	$(BIN)/ruff format --check .
@@ -87,4 +104,4 @@ selection: .venv/ready
 	touch $@
 
 clean:
-	rm -rf .venv .venv-vllm runs build *.egg-info
+	rm -rf .venv .venv-core .venv-vllm runs build *.egg-info
