@@ -108,10 +108,10 @@ def summary(folder: Path) -> None:
 
 
 def report(folder: Path) -> None:
-    from ttc_eval.report.run_page import write_report
+    from ttc_eval.report.run_page import read_material, write_page
 
     run = run_dir(folder)
-    write_report(run, run.load_recipe())
+    write_page(read_material(run, run.load_recipe()))
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from ttc_eval.compare.equal_compute import break_even
 from ttc_eval.compare.latent import latent
 from ttc_eval.compare.spending import num_parameters
 from ttc_eval.compare.summary import summary
-from ttc_eval.report.run_page import write_report
+from ttc_eval.report.run_page import read_material, write_page
 from ttc_eval.report.sections.analysis import analysis
 from unsealed import unseal
 
@@ -167,7 +167,7 @@ def test_the_page_shows_every_analysis(make_run: Any, tmp_path: Path):
     text = analysis(found, "sums")
     for told in ("Skill or format", "Diversity", "majority filter", "from 1,234 queries on"):
         assert told in text
-    assert "Behind the numbers" in write_report(run, run.load_recipe()).read_text()
+    assert "Behind the numbers" in write_page(read_material(run, run.load_recipe())).read_text()
 
 
 def test_older_results_are_told_and_not_a_crash(make_run: Any, tmp_path: Path):
@@ -176,7 +176,7 @@ def test_older_results_are_told_and_not_a_crash(make_run: Any, tmp_path: Path):
     write_jsonl(path, [{k: v for k, v in row.items() if k != "votes"} for row in read_jsonl(path)])
     unseal(run.result("sums", "base"))
     assert "older version" in summary(run, run.load_recipe())["analysis"]["sums"]["refused"]
-    assert "older version" in write_report(run, run.load_recipe()).read_text()
+    assert "older version" in write_page(read_material(run, run.load_recipe())).read_text()
 
 
 def test_a_verdict_without_scores_has_no_verifier_filter(make_run: Any, tmp_path: Path):

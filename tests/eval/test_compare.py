@@ -9,7 +9,7 @@ from rich.console import Console
 from ttc_eval.compare.matrix import diagonal_test
 from ttc_eval.compare.runs import compare, summary
 from ttc_eval.compare.summary import in_order
-from ttc_eval.harness.results import per_task
+from ttc_eval.harness.results import read_tasks
 from ttc_eval.report.tables import comparison_markdown, points, share, summary_tables
 from unsealed import unseal
 
@@ -20,8 +20,13 @@ ARMS = {"base": {"sums": 0.1}, "sift": {"sums": 0.9}, "random": {"sums": 0.4}}
 
 
 def gain(run: Any, arm: str, benchmark: str = "sums", base: str = "base") -> float:
-    values = [per_task(run.result(benchmark, model), "avg@4") for model in (arm, base)]
-    return float((values[0] - values[1]).mean())
+    after, before = (values_of(run, model, "avg@4", benchmark) for model in (arm, base))
+    return float((after - before).mean())
+
+
+def values_of(run: Any, model: str, metric: str, benchmark: str = "sums") -> np.ndarray:
+    """A metric's value on each task."""
+    return np.array([row[metric] for row in read_tasks(run.result(benchmark, model))])
 
 
 def test_arms_keep_their_order():
@@ -36,7 +41,7 @@ def test_a_summary_holds_arms_and_paired_differences(make_run: Any, tmp_path: Pa
     part = summary(run, run.load_recipe())["benchmarks"]["sums"]
     assert list(part["models"]) == ["base", "random", "sift"]
     assert list(part["differences"]) == ["random - base", "sift - base", "sift - random"]
-    values = {arm: per_task(run.result("sums", arm), "maj@4") for arm in ARMS}
+    values = {arm: values_of(run, arm, "maj@4") for arm in ARMS}
     expected = paired_difference(values["sift"], values["random"])
     found = part["differences"]["sift - random"]["maj@4"]
     assert (found["value"], found["lo"]) == (expected.value, pytest.approx(expected.lo))

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 from ttc_eval.harness.evaluate import Drawing, drawings, drop_repeats, evaluate, evaluate_model
+from ttc_eval.harness.measures import columns
 from ttc_eval.harness.results import (
     Sampling,
     complete_rows,
-    per_task,
-    per_task_values,
+    measure_all,
     read_cells,
+    read_tasks,
     resolve_sampling,
     summarise,
 )
@@ -195,7 +196,7 @@ TABLE: list[list[str | None]] = [
 
 
 def test_values_by_task_match_a_count_by_hand(sums: Benchmark):
-    values = per_task_values(sums.tasks, rows_of(sums, TABLE), [1, 4])
+    values = columns([m.values for m in measure_all(sums.tasks, rows_of(sums, TABLE), [1, 4])])
     assert values["avg@4"].tolist() == [0.5, 0.25, 0.0, 0.25]
     assert values["pass@4"].tolist() == [1.0, 1.0, 0.0, 1.0]
     assert values["maj@4"].tolist() == [1.0, 0.0, 0.0, 0.0]
@@ -229,7 +230,7 @@ def test_a_model_leaves_samples_tasks_and_numbers(sums: Benchmark, guesser: Any,
         *("avg@4", "pass@1", "pass@2", "pass@4", "maj@1", "maj@2", "maj@4", "greedy")
     }
     for metric, estimate in result["metrics"].items():
-        mean = np.mean(per_task(run.result("sums", "base"), metric))
+        mean = np.mean([row[metric] for row in read_tasks(run.result("sums", "base"))])
         assert estimate["value"] == pytest.approx(mean)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ttc_eval.harness.results import numbered_rows
-from ttc_eval.report.run_page import write_report
+from ttc_eval.report.run_page import read_material, write_page
 from ttc_eval.report.sections.verdicts import moved
 from typer.testing import CliRunner
 from unsealed import unseal
@@ -20,7 +20,7 @@ OLD = "math-00000000"
 
 
 def report(run: RunDir) -> str:
-    return html.unescape(write_report(run, run.load_recipe()).read_text())
+    return html.unescape(write_page(read_material(run, run.load_recipe())).read_text())
 
 
 def make_old(run: RunDir, model: str, *wrong: int) -> None:

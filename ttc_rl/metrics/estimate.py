@@ -18,10 +18,6 @@ class Estimate:
     lo: float | None = None
     hi: float | None = None
 
-    @property
-    def excludes_zero(self) -> bool:
-        return self.lo is not None and self.hi is not None and (self.lo > 0 or self.hi < 0)
-
 
 @dataclass(frozen=True, slots=True)
 class Difference(Estimate):

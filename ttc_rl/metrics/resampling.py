@@ -49,10 +49,5 @@ def resampled_means(values_QN: npt.ArrayLike, *, seed: int = 0, resamples: int =
     return sums_RQ / num_tasks
 
 
-def bootstrap_mean(values: npt.ArrayLike, *, seed: int = 0, resamples: int = 10_000) -> Estimate:
-    """Mean over tasks with a 95 % percentile interval from resampling the tasks."""
-    return bootstrap_means(np.atleast_2d(np.asarray(values)), seed=seed, resamples=resamples)[0]
-
-
 def _split(total: int, at_once: int) -> list[int]:
     return [min(at_once, total - start) for start in range(0, total, at_once)]

@@ -15,10 +15,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from pydantic import Field
 
-from ttc_eval.harness.measures import Measured, Row, columns, measure, overall
+from ttc_eval.harness.measures import Measured, Row, measure, overall
 from ttc_rl.config import SamplingConfig, Section
 from ttc_rl.corpus.benchmarks import Benchmark, gradable
 from ttc_rl.run_dir import FIX, check_vouched, read_jsonl, write_jsonl, write_sealed
@@ -156,16 +155,6 @@ def measure_all(
     return found
 
 
-def per_task_values(
-    tasks: Sequence[Task],
-    rows: Iterable[Sequence[Row]],
-    k: Sequence[int],
-    greedy: Sequence[Row] | None = None,
-) -> dict[str, np.ndarray]:
-    """Metric name -> its value on each task, in the order of `tasks`."""
-    return columns([one.values for one in measure_all(tasks, rows, k, greedy)])
-
-
 def summarise(
     tasks: Sequence[Task],
     rows: Iterable[Sequence[Row]],
@@ -232,14 +221,6 @@ def read_tasks(result: Path) -> list[Row]:
         raise UserError(f"{path}: missing; `ttc-rl eval` writes it again from the samples")
     check_vouched(result, "delete it, and `ttc-rl eval` writes it again from the samples", path)
     return list(read_jsonl(path, "task_id"))
-
-
-def per_task(result: Path, metric: str) -> np.ndarray:
-    """A metric's value on each task of a written result, in the benchmark's order."""
-    rows = read_tasks(result)
-    if metric not in rows[0]:
-        raise UserError(f"{tasks_file(result)}: holds no {metric}")
-    return np.array([row[metric] for row in rows])
 
 
 def avg_name(result: Mapping[str, Any]) -> str:

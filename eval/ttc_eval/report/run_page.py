@@ -69,10 +69,6 @@ def read_material(run: RunDir, recipe: Recipe) -> Material:
     return Material(run, recipe, target_name(recipe), results, summary_of(run, recipe, results))
 
 
-def write_report(run: RunDir, recipe: Recipe) -> Path:
-    return write_page(read_material(run, recipe))
-
-
 def write_page(material: Material) -> Path:
     run, recipe, target = material.run, material.recipe, material.target
     for arm in material.arms:
