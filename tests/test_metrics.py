@@ -169,4 +169,4 @@ def test_p_over_seeds_is_that_of_the_printed_tables():
 
 
 def test_one_seed_has_no_interval():
-    assert t_interval([0.5]) == Estimate(0.5)
+    assert t_interval([0.5]) == Estimate(0.5, None, None)

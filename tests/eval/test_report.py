@@ -1,17 +1,21 @@
 import json
 import re
+from dataclasses import fields
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ttc_eval.harness.results import numbered_rows
+from ttc_eval.records import BenchmarkSummary, Rates, Scores, Summary
 from ttc_eval.report import charts, page
-from ttc_eval.report.run_page import headline, read_material, write_page
+from ttc_eval.report.material import read_material
+from ttc_eval.report.run_page import headline, write_page
 from ttc_eval.report.sections.training import running_mean
 from unsealed import unseal
 
 from ttc_rl.config import Recipe
+from ttc_rl.metrics import Difference, Estimate
 from ttc_rl.run_dir import RunDir, read_json, write_json, write_jsonl
 
 ARMS = {"base": {"sums": 0.1}, "sift": {"sums": 0.9}}
@@ -170,18 +174,26 @@ def told(
     tasks: int = 30,
     undecided: float = 0.0,
 ) -> list[str]:
-    def model(value: float) -> dict[str, Any]:
-        metrics = {"avg@4": {"value": value, "lo": value, "hi": value}}
-        return {"metrics": metrics, "rates": {"undecided": undecided}}
+    rates = dict.fromkeys([field.name for field in fields(Rates)], 0.0)
 
-    gain = {"avg@4": {"value": sift - base, "lo": lo, "hi": hi}}
-    part = {
-        "tasks": tasks,
-        "samples": 4,
-        "models": {"base": model(base), "sift": model(sift)},
-        "differences": {"sift - base": gain},
-    }
-    return headline({"target": "aime25", "benchmarks": {"aime25": part}})
+    def scores(value: float) -> Scores:
+        metrics = {"avg@4": Estimate(value, value, value)}
+        return Scores(metrics=metrics, rates=Rates(**rates | {"undecided": undecided}))
+
+    part = BenchmarkSummary(
+        tasks=tasks,
+        samples=4,
+        tasks_hash="",
+        published=[],
+        models={"base": scores(base), "sift": scores(sift)},
+        differences={"sift - base": {"avg@4": Difference(sift - base, lo, hi, None)}},
+        power={},
+    )
+    return headline(summary({"aime25": part}))
+
+
+def summary(benchmarks: dict[str, BenchmarkSummary]) -> Summary:
+    return Summary(target="aime25", benchmarks=benchmarks, changed={}, retention={}, analysis={})
 
 
 def test_a_sure_gain_is_a_raise():
@@ -217,7 +229,7 @@ def test_one_task_has_no_interval_and_the_page_says_so():
 
 
 def test_a_target_that_was_not_evaluated():
-    assert headline({"target": "t", "benchmarks": {}}) == ["Nothing was evaluated on t yet."]
+    assert headline(summary({})) == ["Nothing was evaluated on aime25 yet."]
 
 
 def test_ticks_are_round_and_inside():

@@ -85,7 +85,7 @@ def test_new_samples_of_the_same_tasks_are_covered():
 
 
 def test_one_sample_says_nothing_of_its_own_noise():
-    assert same_tasks_interval([0, 1, 1, 0], 1) == Estimate(0.5)
+    assert same_tasks_interval([0, 1, 1, 0], 1) == Estimate(0.5, None, None)
 
 
 def test_what_is_no_share_is_refused():

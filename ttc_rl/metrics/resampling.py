@@ -26,7 +26,7 @@ def bootstrap_means(
         raise ValueError("no tasks")
     means: list[float] = values.mean(axis=1).tolist()
     if num_tasks == 1:
-        return [Estimate(mean) for mean in means]
+        return [Estimate(mean, None, None) for mean in means]
     resampled_RQ = resampled_means(values, seed=seed, resamples=resamples)
     lo, hi = np.quantile(resampled_RQ, [0.025, 0.975], axis=0)
     return [
