@@ -36,7 +36,7 @@ def _differences(comparison: Comparison) -> str:
         found = part.benchmarks[where].differences if where in part.benchmarks else {}
     metric = next((m for cells in found.values() for m in cells if m.startswith("avg@")), None)
     rows = [
-        (name, page.css_class(name.split(" - ")[0]), cell.value, cell.lo, cell.hi)
+        (name, page.css_class(name.split(" - ")[0]), cell)
         for name, cells in found.items()
         if (cell := cells.get(metric or ""))
     ]

@@ -60,8 +60,7 @@ def _tables(summary: Summary, wanted: Callable[[str], bool], *, every_k: bool = 
 
 def _averages(target: str, part: BenchmarkSummary) -> str:
     metric = part.avg_name
-    averages = {arm: scores.metrics[metric] for arm, scores in part.models.items()}
-    rows = [(arm, page.css_class(arm), e.value, e.lo, e.hi) for arm, e in averages.items()]
+    rows = [(a, page.css_class(a), scores.metrics[metric]) for a, scores in part.models.items()]
     chart = charts.interval_chart(rows, title=f"{metric} by model", x_label=f"{metric}, %")
     return page.figure(chart, f"{metric} on {target} with 95 % intervals over tasks.")
 
