@@ -154,6 +154,18 @@ def test_a_long_difference_is_a_letter_with_a_legend(make_run: Any, tmp_path: Pa
     assert "1 to 3 seeds" in comparison_markdown(found)
 
 
+def test_letters_are_given_in_the_order_of_the_models(make_run: Any, tmp_path: Path):
+    def made(layers: int) -> Any:
+        model = {"pretrain": {"layers": layers, "max_steps": 100_000_000}}
+        arms = {"random": {"train": {"epochs": layers}}, "sift": {"selection": {"size": layers}}}
+        return make_run(tmp_path / f"{layers}", "sums", 1, ARMS, model=model, arms=arms)
+
+    models = compare([made(1), made(2)]).targets["sums"].benchmarks["sums"].models
+    assert set(models) == {
+        *("base [A]", "random [B]", "sift [C]", "base [D]", "random [E]", "sift [F]")
+    }
+
+
 def test_two_runs_of_one_recipe_and_seed_are_told_apart(make_run: Any, tmp_path: Path):
     runs = [make_run(tmp_path / name, "sums", 1, ARMS) for name in ("once", "again")]
     found = compare(runs)

@@ -103,7 +103,7 @@ def load_trials(runs: Sequence[RunDir]) -> tuple[list[Trial], dict[str, str]]:
     for run, found in zip(runs, results, strict=True):
         if not found:
             raise UserError(f"{run.root}: holds no results yet; `ttc-rl eval` makes them")
-    models = [{name for of in found.values() for name in of} for found in results]
+    models = [list(dict.fromkeys(n for of in found.values() for n in of)) for found in results]
     names, legend = variants(recipes, models, [str(run.root) for run in runs])
     trials = [
         Trial(run, target_name(recipe), recipe.seed, name, found)
