@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 from wandb_records import finished
 
 from ttc_rl.config import Recipe, load_recipe
+from ttc_rl.metrics import Estimate
 from ttc_rl.run_dir import ArmDir, RunDir, read_jsonl
 from ttc_rl.stages.job import Job
 from ttc_rl.stages.run import select, train
@@ -42,7 +43,7 @@ def test_offline_runs_keep_their_id_and_say_how_to_upload(
         time.sleep(1.1 * i)  # the folder's name has the second
         with tracked(recipe(True), tmp_path) as on:
             assert on is True
-            log_results({"aime25": {"avg@4": {"value": 0.5, "lo": 0.4, "hi": 0.6}}})
+            log_results({"aime25": {"avg@4": Estimate(0.5, 0.4, 0.6)}})
     run_id = (tmp_path / "wandb_id").read_text()
     folders = sorted((tmp_path / "wandb").glob(f"offline-run-*-{run_id}*"))
     assert len(folders) == 2

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ttc_eval.records import Summary
 from ttc_eval.report.run_page import head
 
 from ttc_rl.config import Recipe
@@ -75,7 +76,7 @@ def make_report() -> Any:
             run=runs[0],
             recipe=runs[0].load_recipe(),
             targets=["aime25"],
-            summary={"target": "aime25", "benchmarks": {}},
+            summary=Summary(target="aime25", benchmarks={}, changed={}, retention={}, analysis={}),
         )
         return head(material)  # pyright: ignore[reportArgumentType]
 

@@ -16,6 +16,7 @@ from wandb_records import logged
 
 from ttc_rl.cli.app import app
 from ttc_rl.config import Recipe, load_recipe
+from ttc_rl.metrics import Estimate
 from ttc_rl.run_dir import RunDir, read_json
 from ttc_rl.schema import UserError
 from ttc_rl.stages.evaluating import metric_names
@@ -51,7 +52,7 @@ def test_every_panel_shows_what_a_run_logs(
     train(made)
     folder = made.arm("discover")[1].root
     with tracked(recipe, folder):
-        numbers = {"value": 0.5, "lo": 0.4, "hi": 0.6}
+        numbers = Estimate(0.5, 0.4, 0.6)
         log_results({"count": dict.fromkeys(RESULTS["count"], numbers)})
     names = named(recipe, RESULTS)
     assert names - logged(folder) == CUDA_ONLY

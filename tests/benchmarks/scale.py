@@ -27,7 +27,7 @@ from pathlib import Path
 
 from ttc_rl.config import Recipe, SourceConfig
 from ttc_rl.corpus.benchmarks import Benchmark, benchmark_from_source
-from ttc_rl.run_dir import RunDir, write_json
+from ttc_rl.run_dir import RunDir
 
 K = [1, 8, 16, 64]
 WORDS = [
@@ -102,16 +102,18 @@ def run_dir(folder: Path) -> RunDir:
 
 def summary(folder: Path) -> None:
     from ttc_eval.compare.summary import summary as whole
+    from ttc_eval.records import write_record
 
     run = run_dir(folder)
-    write_json(run.summary, whole(run, run.load_recipe()))
+    write_record(run.summary, whole(run, run.load_recipe()))
 
 
 def report(folder: Path) -> None:
-    from ttc_eval.report.run_page import write_report
+    from ttc_eval.report.material import read_material
+    from ttc_eval.report.run_page import write_page
 
     run = run_dir(folder)
-    write_report(run, run.load_recipe())
+    write_page(read_material(run, run.load_recipe()))
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from ttc_eval.harness.evaluate import evaluate_model
-from ttc_eval.harness.results import Sampling
+from ttc_eval.records import Sampling
 
 from ttc_rl.config import Recipe, SourceConfig
 from ttc_rl.corpus.benchmarks import Benchmark, benchmark_from_source

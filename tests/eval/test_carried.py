@@ -26,16 +26,16 @@ def test_a_gain_that_carries_over_half_is_told_as_a_half():
         for m, values in (("base", before), ("sift", half))
     }
     found = changed("t", {"t": target, "t~x": variant}, AVG)["t~x"]["sift"]
-    assert found["tasks"] == 32
-    assert found["as_is"]["value"] == pytest.approx(np.mean(after) - np.mean(before))
-    assert found["ratio"]["value"] == pytest.approx(0.5)
-    assert found["ratio"]["lo"] == pytest.approx(found["ratio"]["hi"])  # every task carries half
+    assert found.tasks == 32
+    assert found.as_is.value == pytest.approx(np.mean(after) - np.mean(before))
+    assert found.ratio.value == pytest.approx(0.5)
+    assert found.ratio.lo == pytest.approx(found.ratio.hi)  # every task carries half
 
 
 def test_a_gain_that_is_not_there_has_no_share_that_carried_over():
     target = {m: rows([0.5, 0.25, 0.5], "abc") for m in ("base", "sift")}
     variant = {m: rows([0.5, 0.25, 0.5], "xyz", list("abc")) for m in ("base", "sift")}
-    assert changed("t", {"t": target, "t~x": variant}, AVG)["t~x"]["sift"]["ratio"] is None
+    assert changed("t", {"t": target, "t~x": variant}, AVG)["t~x"]["sift"].ratio is None
     assert changed("t", {"t": target}, AVG) == {}
 
 
@@ -46,19 +46,18 @@ def test_what_was_lost_elsewhere_is_told_and_the_target_and_its_relatives_do_not
     variant = {m: rows([0.5, 0.5], "vw", list("ab")) for m in ("base", "sift")}
     benchmarks = {"t": target, "same": overlapping, "other": other, "t~x": variant}
     found = retained("t", benchmarks, AVG)
-    assert list(found["sift"]["benchmarks"]) == ["other"]
-    assert found["sift"]["worst"] == "other"
-    assert found["sift"]["benchmarks"]["other"]["value"] == pytest.approx(-0.25)
-    assert found["sift"]["benchmarks"]["other"]["before"] == pytest.approx(0.625)
+    assert list(found["sift"].benchmarks) == ["other"]
+    assert found["sift"].worst == "other"
+    assert found["sift"].benchmarks["other"].value == pytest.approx(-0.25)
+    assert found["sift"].benchmarks["other"].before == pytest.approx(0.625)
 
 
 def test_tasks_that_change_hands_are_counted_each_way():
     before, after = np.array([0.0, 0.25, 1.0, 0.75, 0.5]), np.array([1.0, 0.25, 0.0, 0.5, 0.75])
     found = flips(after, before, list("abcde"))
-    told = {key: found[key] for key in ("up", "down", "first", "lost")}
-    assert told == {"up": 2, "down": 2, "first": 1, "lost": 1}
-    assert (found["majority_up"], found["majority_down"], found["p"]) == (2, 2, 1.0)
-    assert [t["prompt"] for t in found["most_changed"]] == ["a", "e", "c", "d"]
+    assert (found.up, found.down, found.first, found.lost) == (2, 2, 1, 1)
+    assert (found.majority_up, found.majority_down, found.p) == (2, 2, 1.0)
+    assert [task.prompt for task in found.most_changed] == ["a", "e", "c", "d"]
 
 
 @pytest.mark.parametrize(("gained", "lost"), [(0, 5), (3, 4), (8, 1), (1, 1)])

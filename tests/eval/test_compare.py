@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import asdict
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -9,19 +10,24 @@ from rich.console import Console
 from ttc_eval.compare.matrix import diagonal_test
 from ttc_eval.compare.runs import compare, summary
 from ttc_eval.compare.summary import in_order
-from ttc_eval.harness.results import per_task
+from ttc_eval.harness.results import read_tasks
 from ttc_eval.report.tables import comparison_markdown, points, share, summary_tables
 from unsealed import unseal
 
-from ttc_rl.metrics import paired_difference, t_interval
+from ttc_rl.metrics import Estimate, paired_difference, t_interval
 from ttc_rl.schema import UserError
 
 ARMS = {"base": {"sums": 0.1}, "sift": {"sums": 0.9}, "random": {"sums": 0.4}}
 
 
 def gain(run: Any, arm: str, benchmark: str = "sums", base: str = "base") -> float:
-    values = [per_task(run.result(benchmark, model), "avg@4") for model in (arm, base)]
-    return float((values[0] - values[1]).mean())
+    after, before = (values_of(run, model, "avg@4", benchmark) for model in (arm, base))
+    return float((after - before).mean())
+
+
+def values_of(run: Any, model: str, metric: str, benchmark: str = "sums") -> np.ndarray:
+    """A metric's value on each task."""
+    return np.array([row[metric] for row in read_tasks(run.result(benchmark, model))])
 
 
 def test_arms_keep_their_order():
@@ -33,13 +39,13 @@ def test_arms_keep_their_order():
 
 def test_a_summary_holds_arms_and_paired_differences(make_run: Any, tmp_path: Path):
     run = make_run(tmp_path / "r", "sums", 1, ARMS)
-    part = summary(run, run.load_recipe())["benchmarks"]["sums"]
-    assert list(part["models"]) == ["base", "random", "sift"]
-    assert list(part["differences"]) == ["random - base", "sift - base", "sift - random"]
-    values = {arm: per_task(run.result("sums", arm), "maj@4") for arm in ARMS}
+    part = summary(run, run.load_recipe()).benchmarks["sums"]
+    assert list(part.models) == ["base", "random", "sift"]
+    assert list(part.differences) == ["random - base", "sift - base", "sift - random"]
+    values = {arm: values_of(run, arm, "maj@4") for arm in ARMS}
     expected = paired_difference(values["sift"], values["random"])
-    found = part["differences"]["sift - random"]["maj@4"]
-    assert (found["value"], found["lo"]) == (expected.value, pytest.approx(expected.lo))
+    found = part.differences["sift - random"]["maj@4"]
+    assert (found.value, found.lo) == (expected.value, pytest.approx(expected.lo))
 
 
 def test_results_on_other_tasks_are_not_compared(make_run: Any, tmp_path: Path):
@@ -56,21 +62,21 @@ def test_results_on_other_tasks_are_not_compared(make_run: Any, tmp_path: Path):
 
 def test_seeds_are_the_unit_of_several_runs(make_run: Any, tmp_path: Path):
     runs = [make_run(tmp_path / f"r{seed}", "sums", seed, ARMS) for seed in (1, 2, 3)]
-    part = compare(runs)["targets"]["sums"]
-    assert part["seeds"] == [1, 2, 3]
+    part = compare(runs).targets["sums"]
+    assert part.seeds == [1, 2, 3]
     expected = t_interval([gain(run, "sift", base="random") for run in runs])
-    found = part["benchmarks"]["sums"]["differences"]["sift - random"]["avg@4"]
-    assert found["value"] == pytest.approx(expected.value)
-    assert (found["lo"], found["seeds"]) == (pytest.approx(expected.lo), 3)
+    found = part.benchmarks["sums"].differences["sift - random"]["avg@4"]
+    assert found.value == pytest.approx(expected.value)
+    assert (found.lo, found.seeds) == (pytest.approx(expected.lo), 3)
 
 
 def test_one_seed_falls_back_to_tasks(make_run: Any, tmp_path: Path):
     run = make_run(tmp_path / "r", "sums", 1, ARMS)
-    found = compare([run])["targets"]["sums"]["benchmarks"]["sums"]["differences"]
-    within = summary(run, run.load_recipe())["benchmarks"]["sums"]["differences"]
+    found = compare([run]).targets["sums"].benchmarks["sums"].differences
+    within = summary(run, run.load_recipe()).benchmarks["sums"].differences
     for pair, metrics in within.items():
         for metric, estimate in metrics.items():
-            assert found[pair][metric] == pytest.approx(estimate | {"seeds": 1})
+            assert asdict(found[pair][metric]) == pytest.approx(asdict(estimate) | {"seeds": 1})
 
 
 def test_two_runs_of_one_arm_each_are_put_side_by_side(make_run: Any, tmp_path: Path):
@@ -78,8 +84,8 @@ def test_two_runs_of_one_arm_each_are_put_side_by_side(make_run: Any, tmp_path: 
         make_run(tmp_path / arm, "sums", 1, {"base": {"sums": 0.1}, arm: {"sums": 0.5}})
         for arm in ("nearest", "sift")
     ]
-    cells = compare(both)["targets"]["sums"]["benchmarks"]["sums"]
-    assert list(cells["differences"]) == ["nearest - base", "sift - base", "sift - nearest"]
+    cells = compare(both).targets["sums"].benchmarks["sums"]
+    assert list(cells.differences) == ["nearest - base", "sift - base", "sift - nearest"]
 
 
 def test_a_sweep_is_told_apart_by_what_differs(make_run: Any, tmp_path: Path):
@@ -87,16 +93,16 @@ def test_a_sweep_is_told_apart_by_what_differs(make_run: Any, tmp_path: Path):
         make_run(tmp_path / f"n{size}", "sums", 1, ARMS, selection={"size": size})
         for size in (1, 10)
     ]
-    cells = compare(runs)["targets"]["sums"]["benchmarks"]["sums"]
-    assert "sift [selection.size=10]" in cells["models"]
-    assert "sift [selection.size=10] - sift [selection.size=1]" in cells["differences"]
-    assert "sift [selection.size=10] - random [selection.size=1]" not in cells["differences"]
+    cells = compare(runs).targets["sums"].benchmarks["sums"]
+    assert "sift [selection.size=10]" in cells.models
+    assert "sift [selection.size=10] - sift [selection.size=1]" in cells.differences
+    assert "sift [selection.size=10] - random [selection.size=1]" not in cells.differences
 
 
 def models_of(runs: list[Any]) -> dict[str, int]:
     """Model -> seeds that its row holds."""
-    cells = compare(runs)["targets"]["sums"]["benchmarks"]["sums"]["models"]
-    return {name: found["avg@4"]["seeds"] for name, found in cells.items()}
+    cells = compare(runs).targets["sums"].benchmarks["sums"].models
+    return {name: found["avg@4"].seeds for name, found in cells.items()}
 
 
 def test_only_equal_recipes_pool_as_seeds(make_run: Any, tmp_path: Path):
@@ -143,25 +149,37 @@ def test_a_long_difference_is_a_letter_with_a_legend(make_run: Any, tmp_path: Pa
     assert models_of(runs)["sift [A]"] == 1
     assert models_of(runs)["sift [B]"] == 2
     found = compare(runs)
-    assert found["variants"]["B"] == "selection.size=40, selection.noise=0.25"
+    assert found.variants["B"] == "selection.size=40, selection.noise=0.25"
     assert "| B | selection.size=40, selection.noise=0.25 |" in comparison_markdown(found)
     assert "1 to 3 seeds" in comparison_markdown(found)
+
+
+def test_letters_are_given_in_the_order_of_the_models(make_run: Any, tmp_path: Path):
+    def made(layers: int) -> Any:
+        model = {"pretrain": {"layers": layers, "max_steps": 100_000_000}}
+        arms = {"random": {"train": {"epochs": layers}}, "sift": {"selection": {"size": layers}}}
+        return make_run(tmp_path / f"{layers}", "sums", 1, ARMS, model=model, arms=arms)
+
+    models = compare([made(1), made(2)]).targets["sums"].benchmarks["sums"].models
+    assert set(models) == {
+        *("base [A]", "random [B]", "sift [C]", "base [D]", "random [E]", "sift [F]")
+    }
 
 
 def test_two_runs_of_one_recipe_and_seed_are_told_apart(make_run: Any, tmp_path: Path):
     runs = [make_run(tmp_path / name, "sums", 1, ARMS) for name in ("once", "again")]
     found = compare(runs)
-    assert str(tmp_path / "again") in found["variants"].values()
+    assert str(tmp_path / "again") in found.variants.values()
     assert models_of(runs)["sift [B]"] == 1
 
 
 def test_intervals_of_shares_stay_between_0_and_100(make_run: Any, tmp_path: Path):
     skills = [{"base": {"sums": s}, "sift": {"sums": 1 - s}} for s in (0.0, 0.7)]
     runs = [make_run(tmp_path / f"s{i}", "sums", i, skill) for i, skill in enumerate(skills)]
-    cells = compare(runs)["targets"]["sums"]["benchmarks"]["sums"]
-    base, pair = cells["models"]["base"]["avg@4"], cells["differences"]["sift - base"]["avg@4"]
-    assert (base["lo"], base["hi"]) == (0.0, 1.0)
-    assert pair["lo"] < -1
+    cells = compare(runs).targets["sums"].benchmarks["sums"]
+    base, pair = cells.models["base"]["avg@4"], cells.differences["sift - base"]["avg@4"]
+    assert (base.lo, base.hi) == (0.0, 1.0)
+    assert pair.lo < -1
 
 
 def study(make_run: Any, tmp_path: Path) -> list[Any]:
@@ -187,23 +205,23 @@ def test_a_study_has_a_mean_over_targets_and_a_matrix(make_run: Any, tmp_path: P
     names = ["sums", "sums", "twos", "twos", "tens", "tens"]
     own = [gain(run, "sift", name) for run, name in zip(runs, names, strict=True)]
     by_seed = [float(np.mean(own[0::2])), float(np.mean(own[1::2]))]
-    overall = found["overall"]["differences"]["sift - base"]["avg@4"]
-    assert overall["value"] == pytest.approx(np.mean(own))
-    assert overall["lo"] == pytest.approx(t_interval(by_seed).lo)
-    matrix = found["matrix"]["sift"]
-    assert matrix["gain"][0][0] == pytest.approx(np.mean(own[:2]))
-    assert matrix["diagonal_minus_rest"] > 0.5
-    assert matrix["p_value"] == pytest.approx(1 / 6)
-    retained = found["targets"]["sums"]["retention"]["sift"]
+    overall = found.overall.differences["sift - base"]["avg@4"]
+    assert overall.value == pytest.approx(np.mean(own))
+    assert overall.lo == pytest.approx(t_interval(by_seed).lo)
+    matrix = found.matrix["sift"]
+    assert matrix.gain[0][0] == pytest.approx(np.mean(own[:2]))
+    assert matrix.diagonal_minus_rest > 0.5
+    assert matrix.p_value == pytest.approx(1 / 6)
+    retained = found.targets["sums"].retention["sift"]
     others = [np.mean([gain(run, "sift", n) for run in runs[:2]]) for n in ("twos", "tens")]
-    assert retained["mean"]["value"] == pytest.approx(np.mean(others))
-    assert retained["worst"]["value"] == pytest.approx(min(others))
+    assert retained.mean.value == pytest.approx(np.mean(others))
+    assert retained.worst_change.value == pytest.approx(min(others))
 
 
 def test_a_target_seen_by_one_seed_only_does_not_shift_the_mean(make_run: Any, tmp_path: Path):
     runs = study(make_run, tmp_path)[:-1]  # `tens` has seed 1 only
-    overall = compare(runs)["overall"]["models"]["sift"]["avg@4"]
-    assert (overall["seeds"], overall["lo"]) == (1, None)
+    overall = compare(runs).overall.models["sift"]["avg@4"]
+    assert (overall.seeds, overall.lo) == (1, None)
 
 
 def test_the_diagonal_test_matches_shuffling_by_hand():
@@ -226,10 +244,10 @@ def test_many_targets_are_shuffled_at_random():
 
 
 def test_estimates_read_as_percent_and_points():
-    assert share({"value": 0.417, "lo": 0.331, "hi": 0.502}) == "41.7 [33.1, 50.2]"
-    assert points({"value": 0.052, "lo": -0.011, "hi": 0.093}) == "+5.2 [-1.1, +9.3]"
-    assert share({"value": 0.5, "lo": None, "hi": None}) == "50.0 [n/a]"
-    assert points({"value": -0.0, "lo": None, "hi": None}) == "+0.0 [n/a]"
+    assert share(Estimate(0.417, 0.331, 0.502)) == "41.7 [33.1, 50.2]"
+    assert points(Estimate(0.052, -0.011, 0.093)) == "+5.2 [-1.1, +9.3]"
+    assert share(Estimate(0.5, None, None)) == "50.0 [n/a]"
+    assert points(Estimate(-0.0, None, None)) == "+0.0 [n/a]"
 
 
 def test_tables_hold_every_arm_in_the_terminal_and_in_markdown(make_run: Any, tmp_path: Path):
@@ -277,7 +295,7 @@ def test_a_comparison_says_what_its_seeds_can_resolve(make_run: Any, tmp_path: P
     runs = [make_run(tmp_path / f"s{seed}", "sums", seed, ARMS) for seed in (1, 2, 3)]
     found = compare(runs)
     gains = [gain(run, "sift") for run in runs]
-    power = found["targets"]["sums"]["benchmarks"]["sums"]["power"]["sift - base"]["resolvable"]
+    power = found.targets["sums"].benchmarks["sums"].power["sift - base"].resolvable
     assert power == pytest.approx((4.30265 + 1.06066) * np.std(gains, ddof=1) / 3**0.5, rel=1e-3)
     assert "Holm over the 3 differences of a column; 3 seeds can resolve " in comparison_markdown(
         found

@@ -1,25 +1,26 @@
 import itertools
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from ttc_eval.harness.evaluate import Drawing, drawings, drop_repeats, evaluate, evaluate_model
+from ttc_eval.harness.measures import columns
 from ttc_eval.harness.results import (
-    Sampling,
     complete_rows,
-    per_task,
-    per_task_values,
+    measure_all,
     read_cells,
+    read_tasks,
     resolve_sampling,
     summarise,
 )
+from ttc_eval.records import Sampling, read_result
 
 from ttc_rl.config import EvalConfig, SamplingConfig
 from ttc_rl.corpus.benchmarks import Benchmark
-from ttc_rl.run_dir import RunDir, read_json, read_jsonl
+from ttc_rl.run_dir import RunDir, read_jsonl
 from ttc_rl.schema import Task, Undrawn, UserError
 
 FOUR = Sampling(samples=4, k=[1, 2, 4])
@@ -195,7 +196,7 @@ TABLE: list[list[str | None]] = [
 
 
 def test_values_by_task_match_a_count_by_hand(sums: Benchmark):
-    values = per_task_values(sums.tasks, rows_of(sums, TABLE), [1, 4])
+    values = columns([m.values for m in measure_all(sums.tasks, rows_of(sums, TABLE), [1, 4])])
     assert values["avg@4"].tolist() == [0.5, 0.25, 0.0, 0.25]
     assert values["pass@4"].tolist() == [1.0, 1.0, 0.0, 1.0]
     assert values["maj@4"].tolist() == [1.0, 0.0, 0.0, 0.0]
@@ -203,9 +204,9 @@ def test_values_by_task_match_a_count_by_hand(sums: Benchmark):
 
 
 def test_rates_count_every_sample(sums: Benchmark):
-    summary = summarise(sums.tasks, rows_of(sums, TABLE), [1])
-    assert summary["metrics"]["avg@4"]["value"] == 0.25
-    assert summary["rates"] == {
+    scores = summarise(sums.tasks, rows_of(sums, TABLE), [1])
+    assert scores.metrics["avg@4"].value == 0.25
+    assert asdict(scores.rates) == {
         "truncated": 6 / 16,
         "prompt_too_long": 0.0,
         "no_answer": 6 / 16,
@@ -223,14 +224,14 @@ def test_a_model_leaves_samples_tasks_and_numbers(sums: Benchmark, guesser: Any,
     result = evaluate_model(guesser, sums, FOUR, run, "base", greedy=guesser, batch=8)
     assert [one.lacking for one in owed] == [0, 0]
     assert (run.benchmarks(), run.models("sums")) == (["sums"], ["base"])
-    assert result == read_json(run.result("sums", "base"))
-    assert result["tasks_hash"] == sums.tasks_hash
-    assert set(result["metrics"]) == {
+    assert result == read_result(run.result("sums", "base"))
+    assert result.tasks_hash == sums.tasks_hash
+    assert set(result.metrics) == {
         *("avg@4", "pass@1", "pass@2", "pass@4", "maj@1", "maj@2", "maj@4", "greedy")
     }
-    for metric, estimate in result["metrics"].items():
-        mean = np.mean(per_task(run.result("sums", "base"), metric))
-        assert estimate["value"] == pytest.approx(mean)
+    for metric, estimate in result.metrics.items():
+        mean = np.mean([row[metric] for row in read_tasks(run.result("sums", "base"))])
+        assert estimate.value == pytest.approx(mean)
 
 
 def test_numbers_are_made_anew_without_a_model(sums: Benchmark, guesser: Any, tmp_path: Path):
@@ -248,7 +249,7 @@ def test_a_result_is_not_gone_on_with_under_other_sampling(
     with pytest.raises(UserError, match=r"temperature 0\.6, now 1\.0 is asked; delete .*base\.\*"):
         evaluate_model(guesser, sums, FOUR.model_copy(update={"temperature": 1.0}), run, "base")
     again = evaluate_model(None, sums, FOUR.model_copy(update={"k": [2]}), run, "base")
-    assert set(again["metrics"]) == {"avg@4", "pass@2", "maj@2"}
+    assert set(again.metrics) == {"avg@4", "pass@2", "maj@2"}
 
 
 def test_the_recipe_speaks_before_the_benchmark():

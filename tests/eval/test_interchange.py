@@ -11,12 +11,12 @@ import pytest
 from ttc_eval.harness.evaluate import evaluate_model
 from ttc_eval.harness.interchange import WRITERS, export, read_samples, sniff
 from ttc_eval.harness.interchange.foreign import Finder, Foreign
-from ttc_eval.harness.results import Sampling
 from ttc_eval.harness.score import score
+from ttc_eval.records import Sampling, read_result
 
 from ttc_rl.config import Recipe
 from ttc_rl.corpus.benchmarks import Benchmark
-from ttc_rl.run_dir import RunDir, read_json, read_jsonl, write_jsonl
+from ttc_rl.run_dir import RunDir, read_jsonl, write_jsonl
 from ttc_rl.schema import Task, UserError
 
 KEPT = ("completion", "answer", "correct", "status", "reason", "finish_reason", "tokens")
@@ -48,8 +48,8 @@ def test_what_is_exported_comes_back_whole_and_is_graded_the_same(
         assert [row.get(k) for k in KEPT] == [before[key][k] for k in KEPT]
     scored = score(path, sums)
     assert (scored.graded_before, scored.changed) == (12, [])
-    old = read_json(run.result("sums", "base"))
-    assert scored.result["metrics"]["avg@3"] == old["metrics"]["avg@3"]
+    old = read_result(run.result("sums", "base"))
+    assert scored.result.metrics["avg@3"] == old.metrics["avg@3"]
 
 
 def test_an_export_of_what_is_not_there_says_what_is(run: RunDir, sums: Benchmark):
@@ -79,7 +79,7 @@ def test_humaneval_results_and_evalplus_solutions_are_read(tmp_path: Path):
     path = tmp_path / "samples.jsonl"
     path.write_text("\n".join(map(json.dumps, rows)))  # no end of line after the last one
     scored = score(path, benchmark)
-    assert scored.result["metrics"]["avg@3"]["value"] == pytest.approx(2 / 3)
+    assert scored.result.metrics["avg@3"].value == pytest.approx(2 / 3)
     assert (scored.graded_before, scored.changed) == (1, [])
 
 

@@ -7,6 +7,7 @@ from ttc_eval.harness.measures import measure, overall, rates
 from ttc_eval.harness.unanswered import gold_not_read
 from ttc_eval.report.tables import elo, summary_tables
 
+from ttc_rl.metrics import Elo
 from ttc_rl.run_dir import read_json, read_jsonl, write_json
 from ttc_rl.schema import Task
 
@@ -29,13 +30,13 @@ def test_a_prompt_that_did_not_fit_is_unsolved_and_has_its_own_rate():
     group = [row("abc"), row(None, completion="", finish_reason="prompt_too_long", tokens=0)]
     found = measure(TASK, group, [1])
     assert found.values["avg@2"] == 0.5
-    assert rates([found])["prompt_too_long"] == 0.5
-    assert rates([found])["truncated"] == 0.0
+    assert rates([found]).prompt_too_long == 0.5
+    assert rates([found]).truncated == 0.0
 
 
 def test_a_file_that_does_not_say_why_it_ended_has_no_such_rate():
     found = rates([measure(TASK, [row("abc", finish_reason=None)], [1])])
-    assert (found["truncated"], found["prompt_too_long"]) == (None, None)
+    assert (found.truncated, found.prompt_too_long) == (None, None)
 
 
 def test_scores_of_a_verifier_choose_the_best_and_weigh_the_vote():
@@ -56,15 +57,17 @@ def test_counts_behind_the_numbers_need_no_completion():
 
 def test_elo_is_there_where_tasks_are_rated():
     rated = overall([measure(TASK, [row("abc"), row("x")], [1])])
-    assert rated["elo"]["value"] == pytest.approx(1200)
+    assert rated.elo is not None
+    assert rated.elo.value == pytest.approx(1200)
     plain = Task(kind="exact", prompt="p", gold="abc")
-    assert "elo" not in overall([measure(plain, [row("abc"), row("x")], [1])])
+    assert overall([measure(plain, [row("abc"), row("x")], [1])]).elo is None
 
 
 def test_no_infinite_elo_is_shown():
-    none = overall([measure(TASK, [row("x")], [1])])["elo"]
+    none = overall([measure(TASK, [row("x")], [1])]).elo
+    assert none is not None
     assert elo(none).startswith("at most ")
-    assert elo({"value": 1511.6, "lo": 1460.2, "hi": 1562.9}) == "1512 [1460, 1563]"
+    assert elo(Elo(1511.6, 1460.2, 1562.9, "")) == "1512 [1460, 1563]"
 
 
 @pytest.mark.parametrize(
@@ -115,15 +118,15 @@ def test_a_summary_says_what_could_be_resolved_and_what_stands_up_to_holm(
 ):
     run = make_run(tmp_path / "r", "sums", 1, ARMS)
     found = summary(run, run.load_recipe())
-    part = found["benchmarks"]["sums"]
-    cells = [cell["avg@4"] for cell in part["differences"].values()]
-    assert all(cell["p"] <= cell["p_holm"] for cell in cells)
-    assert min(c["p_holm"] for c in cells) == pytest.approx(3 * min(c["p"] for c in cells))
+    part = found.benchmarks["sums"]
+    cells = [cell["avg@4"] for cell in part.differences.values()]
+    p, p_holm = [cell.p or 0.0 for cell in cells], [cell.p_holm or 0.0 for cell in cells]
+    assert all(before <= after for before, after in zip(p, p_holm, strict=True))
+    assert min(p_holm) == pytest.approx(3 * min(p))
     table = summary_tables(found)[1]
     assert "12 tasks x 4 samples can resolve" in table.note
     starred = {row[0]: "*" in row[1] for row in table.rows}
-    differences = part["differences"]
-    assert starred == {n: c["avg@4"]["p_holm"] < 0.05 for n, c in differences.items()}
+    assert starred == {n: p < 0.05 for n, p in zip(part.differences, p_holm, strict=True)}
     assert starred["sift - base"]
 
 

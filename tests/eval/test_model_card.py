@@ -1,12 +1,14 @@
 """The model card: the Hub's own parser reads it, its numbers are the run's, nothing is invented."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from huggingface_hub import ModelCard, ModelCardData
 from huggingface_hub.repocard_data import eval_results_to_model_index
+from ttc_eval.records import read_summary
 from ttc_eval.report.model_card import base_id, card, read_told, write_cards
 
 from ttc_rl.config import Recipe
@@ -131,8 +133,8 @@ def test_how_the_test_was_seen_is_told(tmp_path: Path):
 
 def test_a_benchmark_of_the_hub_is_named_by_its_id_there(undisturbed: Path):
     run = RunDir(undisturbed)
-    asked, summary = run.load_recipe(), read_json(run.summary)
-    summary["benchmarks"] = {"math500@100": summary["benchmarks"]["count"]}
+    asked, whole = run.load_recipe(), read_summary(run.summary)
+    summary = replace(whole, benchmarks={"math500@100": whole.benchmarks["count"]})
     read = ModelCard(card(read_told(run, asked, "sift", summary)))
     found = {(one.dataset_name, one.dataset_type) for one in read.data.eval_results}
     assert found == {("math500@100", "math-ai/math500")}

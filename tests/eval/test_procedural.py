@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from ttc_eval.records import Summary
 
 from ttc_rl.config import Recipe
 from ttc_rl.corpus.benchmark_config import benchmark_names, load_config
@@ -21,7 +22,7 @@ FAMILIES = ["count", "biggest", "sort", "reverse"]
 
 
 @pytest.fixture(scope="module")
-def summary(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> dict:
+def summary(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Summary:
     tree = {
         "model": {
             "pretrain": {
@@ -51,26 +52,26 @@ def test_there_are_such_benchmarks():
     assert NAMES == ["skills", "skills-long"]
 
 
-def test_every_one_was_evaluated_with_every_number(summary: dict):
+def test_every_one_was_evaluated_with_every_number(summary: Summary):
     changes = [f"skills/count~{c}" for c in ("reworded", "distracted", "one-fewer")]
     wanted = {"skills/count", *changes, *(f"skills/{f}@8" for f in SKILLS)}
     wanted |= {f"{name}@30" for name in NAMES}
-    assert set(summary["benchmarks"]) == wanted
-    for name, found in summary["benchmarks"].items():
-        model = found["models"]["base"]
-        assert {"avg@4", "pass@1", "pass@4", "maj@4"} <= set(model["metrics"])
-        for metric, estimate in model["metrics"].items():
-            assert 0 <= estimate["lo"] <= estimate["value"] <= estimate["hi"] <= 1
-            assert estimate["lo"] < estimate["hi"], (name, metric)
-        assert {"truncated", "no_answer", "undecided", "timeout", "infra_error"} <= set(
-            model["rates"]
-        )
+    assert set(summary.benchmarks) == wanted
+    for name, found in summary.benchmarks.items():
+        scores = found.models["base"]
+        assert {"avg@4", "pass@1", "pass@4", "maj@4"} <= set(scores.metrics)
+        for metric, estimate in scores.metrics.items():
+            assert estimate.lo is not None
+            assert estimate.hi is not None
+            assert 0 <= estimate.lo <= estimate.value <= estimate.hi <= 1
+            assert estimate.lo < estimate.hi, (name, metric)
+        assert None not in vars(scores.rates).values()
 
 
-def test_the_model_does_what_it_learned_and_nothing_else(summary: dict):
+def test_the_model_does_what_it_learned_and_nothing_else(summary: Summary):
     value = {
-        name: found["models"]["base"]["metrics"]["pass@4"]["value"]
-        for name, found in summary["benchmarks"].items()
+        name: found.models["base"].metrics["pass@4"].value
+        for name, found in summary.benchmarks.items()
     }
     assert value["skills/count"] > 0.2
     assert value["skills/cipher@8"] == 0  # a family it never saw

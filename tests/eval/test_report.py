@@ -1,17 +1,21 @@
 import json
 import re
+from dataclasses import fields
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ttc_eval.harness.results import numbered_rows
+from ttc_eval.records import BenchmarkSummary, Rates, Scores, Summary
 from ttc_eval.report import charts, page
-from ttc_eval.report.run_page import headline, write_report
+from ttc_eval.report.material import read_material
+from ttc_eval.report.run_page import headline, write_page
 from ttc_eval.report.sections.training import running_mean
 from unsealed import unseal
 
 from ttc_rl.config import Recipe
+from ttc_rl.metrics import Difference, Estimate
 from ttc_rl.run_dir import RunDir, read_json, write_json, write_jsonl
 
 ARMS = {"base": {"sums": 0.1}, "sift": {"sums": 0.9}}
@@ -101,10 +105,14 @@ def fill(run: RunDir, recipe: Recipe) -> None:
     write_json(run.versions, {"packages": {"numpy": "2.4.6"}})
 
 
+def written(run: RunDir) -> Path:
+    return write_page(read_material(run, run.load_recipe()))
+
+
 def test_a_whole_run_is_one_file_with_its_numbers(make_run: Any, tmp_path: Path):
     run = make_run(tmp_path / "r", "sums", 1, ARMS)
     fill(run, run.load_recipe())
-    text = check(write_report(run, run.load_recipe()))
+    text = check(written(run))
     value = json.loads(run.result("sums", "sift").read_text())["metrics"]["avg@4"]["value"]
     for told in (
         "TTC-RL (sift) raises avg@4 on sums from",
@@ -126,7 +134,7 @@ def test_published_numbers_stand_beside_ours(make_run: Any, tmp_path: Path):
     for model in ARMS:
         path = run.result("sums", model)
         write_json(path, read_json(path) | {"published": [entry]})
-    text = check(write_report(run, run.load_recipe()))
+    text = check(written(run))
     assert "Theirs-8B</td><td>avg@4</td><td>41.7 %</td><td>their paper" in text
 
 
@@ -138,7 +146,7 @@ def test_what_a_model_wrote_is_text_and_not_markup(make_run: Any, tmp_path: Path
     rows[0]["answer"] = '"><script>alert(2)</script>'
     write_jsonl(path, rows)
     unseal(run.result("sums", "sift"))
-    text = write_report(run, run.load_recipe()).read_text()
+    text = written(run).read_text()
     assert "&lt;script&gt;alert(1)&lt;/script&gt; {{body}}" in text
     assert "<script>alert" not in text
 
@@ -147,14 +155,14 @@ def test_a_run_that_only_selected_says_what_is_missing(tmp_path: Path, make_run:
     run = make_run(tmp_path / "r", "sums", 1, {})
     fill(run, run.load_recipe())
     run.arm("sift", run.load_recipe()).metrics.unlink()
-    text = check(write_report(run, run.load_recipe()))
+    text = check(written(run))
     assert "Nothing was evaluated on sums yet." in text
     assert "Nothing was trained in this run folder yet." in text
 
 
 def test_an_empty_run_still_has_a_report(tmp_path: Path, make_run: Any):
     run = make_run(tmp_path / "r", "sums", 1, {})
-    text = check(write_report(run, run.load_recipe()))
+    text = check(written(run))
     assert "Nothing was selected in this run folder yet." in text
 
 
@@ -166,18 +174,26 @@ def told(
     tasks: int = 30,
     undecided: float = 0.0,
 ) -> list[str]:
-    def model(value: float) -> dict[str, Any]:
-        metrics = {"avg@4": {"value": value, "lo": value, "hi": value}}
-        return {"metrics": metrics, "rates": {"undecided": undecided}}
+    rates = dict.fromkeys([field.name for field in fields(Rates)], 0.0)
 
-    gain = {"avg@4": {"value": sift - base, "lo": lo, "hi": hi}}
-    part = {
-        "tasks": tasks,
-        "samples": 4,
-        "models": {"base": model(base), "sift": model(sift)},
-        "differences": {"sift - base": gain},
-    }
-    return headline({"target": "aime25", "benchmarks": {"aime25": part}})
+    def scores(value: float) -> Scores:
+        metrics = {"avg@4": Estimate(value, value, value)}
+        return Scores(metrics=metrics, rates=Rates(**rates | {"undecided": undecided}))
+
+    part = BenchmarkSummary(
+        tasks=tasks,
+        samples=4,
+        tasks_hash="",
+        published=[],
+        models={"base": scores(base), "sift": scores(sift)},
+        differences={"sift - base": {"avg@4": Difference(sift - base, lo, hi, None)}},
+        power={},
+    )
+    return headline(summary({"aime25": part}))
+
+
+def summary(benchmarks: dict[str, BenchmarkSummary]) -> Summary:
+    return Summary(target="aime25", benchmarks=benchmarks, changed={}, retention={}, analysis={})
 
 
 def test_a_sure_gain_is_a_raise():
@@ -213,7 +229,7 @@ def test_one_task_has_no_interval_and_the_page_says_so():
 
 
 def test_a_target_that_was_not_evaluated():
-    assert headline({"target": "t", "benchmarks": {}}) == ["Nothing was evaluated on t yet."]
+    assert headline(summary({})) == ["Nothing was evaluated on aime25 yet."]
 
 
 def test_ticks_are_round_and_inside():

@@ -5,7 +5,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from ttc_eval.report.sections.plan import audit, audit_rows, foreseen, target_size
+from ttc_eval.report.material import read_material
+from ttc_eval.report.sections.plan import foreseen, plan, plan_rows, target_size
 
 from ttc_rl.config import Recipe, load_recipe
 from ttc_rl.run_dir import RunDir, read_jsonl
@@ -14,7 +15,7 @@ from ttc_rl.run_dir import RunDir, read_jsonl
 def test_what_was_done_is_counted_from_the_rollouts(undisturbed: Path):
     run = RunDir(undisturbed)
     recipe = run.load_recipe()
-    rows = {what: (planned, done) for what, planned, done in audit_rows(run, recipe, "sift")}
+    rows = {what: (planned, done) for what, planned, done in plan_rows(run, recipe, "sift")}
     folder = undisturbed / "arms" / "sift"
     tables = [pq.read_table(path) for path in (folder / "rollouts").glob("*.parquet")]
     tokens = [n for table in tables for n in table["tokens"].to_pylist()]
@@ -30,7 +31,7 @@ def test_what_was_done_is_counted_from_the_rollouts(undisturbed: Path):
 
 def test_an_arm_that_was_not_trained_has_no_table(tmp_path: Path):
     recipe = load_recipe("tests/tiny.yaml")
-    assert audit(RunDir(tmp_path), recipe, ["random", "sift"]) == ""
+    assert plan(read_material(RunDir(tmp_path), recipe)) == ""
 
 
 def test_a_targets_size_is_known_where_a_benchmark_says_it():

@@ -2,11 +2,14 @@
 
 import html
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ttc_eval.harness.results import numbered_rows
-from ttc_eval.report.run_page import write_report
+from ttc_eval.records import GradedBefore
+from ttc_eval.report.material import read_material
+from ttc_eval.report.run_page import write_page
 from ttc_eval.report.sections.verdicts import moved
 from typer.testing import CliRunner
 from unsealed import unseal
@@ -20,7 +23,7 @@ OLD = "math-00000000"
 
 
 def report(run: RunDir) -> str:
-    return html.unescape(write_report(run, run.load_recipe()).read_text())
+    return html.unescape(write_page(read_material(run, run.load_recipe())).read_text())
 
 
 def make_old(run: RunDir, model: str, *wrong: int) -> None:
@@ -66,17 +69,17 @@ def test_verdicts_of_another_version_are_named_with_a_command_that_works(
 
 
 def test_the_directions_are_said():
-    before = {"verdicts": 1200, "by_another_verifier": 900, "moved": 10}
+    before = GradedBefore(verdicts=1200, by_another_verifier=900, moved=10)
     told = moved("sift on sums", before)
     assert told.endswith(
         "10 moved. The file does not say in which direction: run ttc-rl score again."
     )
-    ways = {"wrong_to_right": 4, "right_to_wrong": 3, "to_undecided": 2, "from_undecided": 1}
-    assert moved("sift on sums", before | ways) == (
+    ways = replace(before, wrong_to_right=4, right_to_wrong=3, to_undecided=2, from_undecided=1)
+    assert moved("sift on sums", ways) == (
         "sift on sums: 1,200 earlier verdicts (900 of them by another version of the verifier) "
         "were graded again, and 10 moved: 4 from wrong to right, 3 from right to wrong, "
         "2 to undecided, 1 from undecided to right or wrong."
     )
-    assert moved("sift on sums", before | {"moved": 0}).endswith(
+    assert moved("sift on sums", replace(before, moved=0)).endswith(
         "were graded again, and none moved."
     )

@@ -7,10 +7,11 @@ import pytest
 from ttc_eval.harness.evaluate import Drawing, evaluate
 from ttc_eval.harness.results import summarise
 from ttc_eval.harness.score import score
+from ttc_eval.records import GradedBefore, read_result
 from ttc_eval.report.tables import result_table
 
 from ttc_rl.corpus.benchmarks import Benchmark
-from ttc_rl.run_dir import read_json, read_jsonl, write_jsonl
+from ttc_rl.run_dir import read_jsonl, write_jsonl
 from ttc_rl.schema import UserError
 
 
@@ -20,8 +21,8 @@ def test_our_own_samples_keep_their_verdicts(sums: Benchmark, guesser: Any, tmp_
     scored = score(path, sums, k=[1, 4])
     assert (scored.graded_before, scored.changed) == (16, [])
     assert scored.samples_path.read_bytes() == path.read_bytes()
-    assert scored.result == read_json(tmp_path / "base.rescored.json")
-    assert set(scored.result["metrics"]) == {"avg@4", "pass@1", "pass@4", "maj@1", "maj@4"}
+    assert scored.result == read_result(tmp_path / "base.rescored.json")
+    assert set(scored.result.metrics) == {"avg@4", "pass@1", "pass@4", "maj@1", "maj@4"}
 
 
 def test_a_verdict_that_changed_is_listed(sums: Benchmark, guesser: Any, tmp_path: Path):
@@ -46,12 +47,12 @@ def test_verdicts_of_another_verifier_are_counted_in_the_result(
     for index, wrong in {0: not told[0], 1: None, 2: not told[2]}.items():
         rows[index]["correct"] = wrong
     write_jsonl(path, rows)
-    before = score(path, sums).result["graded_before"]
+    before = score(path, sums).result.graded_before
     right = [told[0], told[2]].count(True)
-    assert before == {
-        "verdicts": 8, "moved": 3, "by_another_verifier": 3, "wrong_to_right": right,
-        "right_to_wrong": 2 - right, "to_undecided": 0, "from_undecided": 1,
-    }  # fmt: skip
+    assert before == GradedBefore(
+        verdicts=8, moved=3, by_another_verifier=3, wrong_to_right=right,
+        right_to_wrong=2 - right, to_undecided=0, from_undecided=1,
+    )  # fmt: skip
 
 
 def test_answers_without_a_box_are_pointed_out(sums: Benchmark, tmp_path: Path):
@@ -73,8 +74,8 @@ def test_rows_with_the_sources_own_ids_are_graded(sums: Benchmark, tmp_path: Pat
     write_jsonl(tmp_path / "theirs.jsonl", foreign(sums, 2))
     scored = score(tmp_path / "theirs.jsonl", sums, out=tmp_path / "out")
     assert scored.samples_path == tmp_path / "out" / "theirs.rescored.samples.jsonl"
-    assert scored.result["metrics"]["avg@2"]["value"] == 0.5
-    assert scored.result["rates"]["mean_tokens"] is None
+    assert scored.result.metrics["avg@2"].value == 0.5
+    assert scored.result.rates.mean_tokens is None
     assert scored.graded_before == 0
 
 
@@ -121,8 +122,8 @@ def test_summarise_of_the_written_rows_is_the_result(sums: Benchmark, tmp_path: 
     write_jsonl(tmp_path / "theirs.jsonl", foreign(sums, 2))
     scored = score(tmp_path / "theirs.jsonl", sums, k=[1])
     rows = list(read_jsonl(scored.samples_path))
-    summary = summarise(sums.tasks, [rows[i : i + 2] for i in range(0, 8, 2)], [1])
-    assert summary["metrics"] == scored.result["metrics"]
+    scores = summarise(sums.tasks, [rows[i : i + 2] for i in range(0, 8, 2)], [1])
+    assert scores.metrics == scored.result.metrics
 
 
 def test_many_chunks_give_what_one_gives(

@@ -39,10 +39,10 @@ def test_one_seed_has_an_interval_over_tasks(make_run: Any, tmp_path: Path):
     run = make_run(tmp_path / "r", "sums", 1, ARMS)
     sigma = with_selection(run, "sift")
     gains = [a - b for a, b in zip(averages(run, "sift"), averages(run, "base"), strict=True)]
-    found = compare([run])["targets"]["sums"]["sigma"]
+    found = compare([run]).targets["sums"].sigma
     assert found.keys() == {"sift"}  # the random arm left no selection
-    assert math.isclose(found["sift"]["value"], stats.spearmanr(sigma, gains).statistic)
-    assert found["sift"]["lo"] < found["sift"]["value"] < found["sift"]["hi"]
+    assert math.isclose(found["sift"].value, stats.spearmanr(sigma, gains).statistic)
+    assert found["sift"].lo < found["sift"].value < found["sift"].hi
     assert "sigma left by selection" in comparison_markdown(compare([run]))
 
 
@@ -50,13 +50,13 @@ def test_several_seeds_have_one_over_seeds(make_run: Any, tmp_path: Path):
     runs = [make_run(tmp_path / f"r{seed}", "sums", seed, ARMS) for seed in (1, 2, 3)]
     for run in runs:
         with_selection(run, "sift")
-    found = compare(runs)["targets"]["sums"]["sigma"]["sift"]
-    each = [compare([run])["targets"]["sums"]["sigma"]["sift"]["value"] for run in runs]
-    assert found["seeds"] == 3
-    assert math.isclose(found["value"], sum(each) / 3)
+    found = compare(runs).targets["sums"].sigma["sift"]
+    each = [compare([run]).targets["sums"].sigma["sift"].value for run in runs]
+    assert found.seeds == 3
+    assert math.isclose(found.value, sum(each) / 3)
 
 
 def test_runs_without_selections_have_no_such_table(make_run: Any, tmp_path: Path):
     run = make_run(tmp_path / "r", "sums", 1, ARMS)
-    assert compare([run])["targets"]["sums"]["sigma"] == {}
+    assert compare([run]).targets["sums"].sigma == {}
     assert "sigma left" not in comparison_markdown(compare([run]))

@@ -384,10 +384,9 @@ def score(
         samples, named_benchmark(benchmark, data), k=k or [], out=out, fallback=fallback
     )
     console.print(result_table(scored.result))
-    if scored.graded_before:
-        before = scored.result["graded_before"]
-        others = f" ({before['by_another_verifier']} were by another version of the verifier)"
-        show(f"{len(scored.changed)} of {scored.graded_before} earlier verdicts changed{others}")
+    if before := scored.result.graded_before:
+        others = f" ({before.by_another_verifier} were by another version of the verifier)"
+        show(f"{before.moved} of {before.verdicts} earlier verdicts changed{others}")
     if scored.unread:
         marks = written(scored.unread)
         show(f"no completion has a {marks}: --fallback reads answers that stand elsewhere")

@@ -25,7 +25,7 @@ from ttc_rl.metrics.intervals import mean_interval, paired_difference, same_task
 from ttc_rl.metrics.power import Spread, assumed_spread, measured_spread, resolvable_by_seeds
 from ttc_rl.metrics.ranks import rank_correlation
 from ttc_rl.metrics.rating import Elo, elo
-from ttc_rl.metrics.resampling import bootstrap_mean, bootstrap_means, resampled_means
+from ttc_rl.metrics.resampling import bootstrap_means, resampled_means
 from ttc_rl.metrics.student import t_difference, t_interval, t_quantile, t_share, t_two_sided_p
 
 __all__ = [
@@ -36,7 +36,6 @@ __all__ = [
     "Spread",
     "assumed_spread",
     "best_of_k",
-    "bootstrap_mean",
     "bootstrap_means",
     "elo",
     "g_pass_at_k",

@@ -15,17 +15,15 @@ class Estimate:
     """A mean with its 95 % interval; `lo` and `hi` are None where one number says nothing of it."""
 
     value: float
-    lo: float | None = None
-    hi: float | None = None
-
-    @property
-    def excludes_zero(self) -> bool:
-        return self.lo is not None and self.hi is not None and (self.lo > 0 or self.hi < 0)
+    lo: float | None
+    hi: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class Difference(Estimate):
     """Of two means on the same tasks."""
 
-    p: float | None = None
-    """Two-sided; below 0.05 where the interval leaves 0 out."""
+    p: float | None
+    """Two-sided; below 0.05 where the interval leaves 0 out. None for one task."""
+    p_holm: float | None = None
+    """p after Holm's correction over all differences of a family, where it is one of several."""

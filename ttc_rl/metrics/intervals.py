@@ -35,7 +35,7 @@ def mean_interval(values: npt.ArrayLike) -> Estimate:
     """Mean over tasks of values in [0, 1], for new tasks and new samples; one task has none."""
     found = _checked(values)
     if len(found) == 1:
-        return Estimate(float(found[0]))
+        return Estimate(float(found[0]), None, None)
     lo, hi = _wilson(found, t_quantile(0.975, len(found) - 1))
     return Estimate(float(found.mean()), lo, hi)
 
@@ -48,7 +48,7 @@ def same_tasks_interval(num_correct: npt.ArrayLike, samples: int) -> Estimate:
     counts: Floats = np.asarray(num_correct, dtype=np.float64)
     mean = float(counts.mean()) / samples
     if samples < 2:
-        return Estimate(mean)
+        return Estimate(mean, None, None)
     within = float((counts * (samples - counts)).mean()) / (samples * (samples - 1))
     trials = counts.size * samples
     lo, hi = _score(mean, within, trials, t_quantile(0.975, counts.size * (samples - 1)))
@@ -71,7 +71,7 @@ def paired_difference(a: npt.ArrayLike, b: npt.ArrayLike) -> Difference:
         raise ValueError(f"not the same tasks: {first.shape} and {second.shape}")
     value, tasks = float((first - second).mean()), len(first)
     if tasks == 1:
-        return Difference(value)
+        return Difference(value, None, None, None)
     pair = _Pair(first, second)
     lo, hi = pair.limits(t_quantile(0.975, tasks - 1))
     return Difference(value, lo, hi, t_two_sided_p(pair.touching(), tasks - 1))

@@ -25,7 +25,7 @@ class Elo:
     value: float | None
     lo: float | None
     hi: float | None
-    note: str = ""
+    note: str
 
 
 def elo(ratings: Sequence[float], solved: Sequence[int], samples: int) -> Elo:
@@ -48,7 +48,7 @@ def elo(ratings: Sequence[float], solved: Sequence[int], samples: int) -> Elo:
         return Elo(None, bound, None, "all solved: no finite Elo, a lower bound only")
     theta = _root(lambda x: total - samples * sum(_chance(x, r) for r in ratings), ratings)
     if len(ratings) == 1:
-        return Elo(theta, None, None)
+        return Elo(theta, None, None, "")
 
     def loglik(x: float) -> float:
         pairs = zip(ratings, solved, strict=True)
@@ -63,7 +63,7 @@ def elo(ratings: Sequence[float], solved: Sequence[int], samples: int) -> Elo:
     floor = loglik(theta) - t_quantile(0.975, df) ** 2 / 2 * max(1.0, chi2 / df)
     lo = _bisect(lambda x: floor - loglik(x), theta, theta - 20_000)
     hi = _bisect(lambda x: floor - loglik(x), theta, theta + 20_000)
-    return Elo(theta, lo, hi)
+    return Elo(theta, lo, hi, "")
 
 
 def _chance(theta: float, rating: float) -> float:

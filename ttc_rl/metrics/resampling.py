@@ -26,7 +26,7 @@ def bootstrap_means(
         raise ValueError("no tasks")
     means: list[float] = values.mean(axis=1).tolist()
     if num_tasks == 1:
-        return [Estimate(mean) for mean in means]
+        return [Estimate(mean, None, None) for mean in means]
     resampled_RQ = resampled_means(values, seed=seed, resamples=resamples)
     lo, hi = np.quantile(resampled_RQ, [0.025, 0.975], axis=0)
     return [
@@ -47,11 +47,6 @@ def resampled_means(values_QN: npt.ArrayLike, *, seed: int = 0, resamples: int =
         ]
     )
     return sums_RQ / num_tasks
-
-
-def bootstrap_mean(values: npt.ArrayLike, *, seed: int = 0, resamples: int = 10_000) -> Estimate:
-    """Mean over tasks with a 95 % percentile interval from resampling the tasks."""
-    return bootstrap_means(np.atleast_2d(np.asarray(values)), seed=seed, resamples=resamples)[0]
 
 
 def _split(total: int, at_once: int) -> list[int]:

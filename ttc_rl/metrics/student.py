@@ -14,7 +14,7 @@ def t_difference(values: Sequence[float]) -> Difference:
     """`t_interval` of differences, with the p of its mean being 0; none where all are equal."""
     found = t_interval(values)
     if found.lo is None or found.hi is None or found.lo == found.hi:
-        return Difference(found.value, found.lo, found.hi)
+        return Difference(found.value, found.lo, found.hi, None)
     df = len(values) - 1
     error = (found.hi - found.lo) / 2 / t_quantile(0.975, df)
     return Difference(found.value, found.lo, found.hi, t_two_sided_p(found.value / error, df))
@@ -24,7 +24,7 @@ def t_interval(values: Sequence[float]) -> Estimate:
     """Mean over m independent replications (seeds), +- t(0.975, m-1) * s / sqrt(m)."""
     mean = fmean(values)
     if len(values) < 2:
-        return Estimate(mean)
+        return Estimate(mean, None, None)
     half = t_quantile(0.975, len(values) - 1) * stdev(values) / math.sqrt(len(values))
     return Estimate(mean, mean - half, mean + half)
 

@@ -14,19 +14,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from ttc_eval.harness import evaluate as harness
 from ttc_eval.harness.evaluate import Drawing, drawings, drop_repeats, evaluate_model, gather, share
-from ttc_eval.harness.results import Sampling, complete_rows, resolve_sampling, summarise
+from ttc_eval.harness.results import complete_rows, resolve_sampling, summarise
 from ttc_eval.harness.variants import eval_benchmarks
+from ttc_eval.records import Sampling
 from ttc_eval.report.model_card import CARD, RECIPE
 
 from ttc_rl.config import Recipe
 from ttc_rl.config.places import did_you_mean
 from ttc_rl.corpus.benchmarks import Benchmark, resolve_target
+from ttc_rl.metrics import Estimate
 from ttc_rl.run_dir import check_vouched
 from ttc_rl.sampling import Decoding, ModelCompleter, load_completer
 from ttc_rl.sampling.work_queue import Queue
@@ -46,6 +48,8 @@ BASE = "base"
 POLL = 1.0
 """Seconds between two looks at a queue whose last units others are working on."""
 GREEDY = 0.0
+Results = dict[str, dict[str, Estimate]]
+"""Benchmark -> metric -> its mean over tasks."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +141,7 @@ def evaluated(recipe: Recipe) -> list[str]:
 # --------------------------------------------------------------------------- the stage
 
 
-def evaluate(job: Job, *, join: bool = False) -> dict[str, dict[str, Any]]:
+def evaluate(job: Job, *, join: bool = False) -> dict[str, Results]:
     """Every model on the target and the recipe's other benchmarks; model -> benchmark -> metrics.
 
     With `join`, the work is shared with other processes on the same run folder, on any machine.
@@ -202,9 +206,9 @@ def evaluations(job: Job, models: Models) -> Iterator[Evaluation]:
             yield Evaluation(model, benchmark, sampling, owed)
 
 
-def _results(job: Job, models: Models, found: Sequence[Evaluation]) -> dict[str, Any]:
+def _results(job: Job, models: Models, found: Sequence[Evaluation]) -> Results:
     """Draw what is lacking in this process, and count."""
-    recipe, results, made_with = job.recipe, dict[str, Any](), versions()
+    recipe, results, made_with = job.recipe, Results(), versions()
     for one in found:
         sampled = greedy = None
         lacking = sum(drawing.lacking for drawing in one.owed)
@@ -226,7 +230,7 @@ def _results(job: Job, models: Models, found: Sequence[Evaluation]) -> dict[str,
             engine=recipe.engine.backend,
             prompts=recipe.prompts,
             versions=made_with,
-        )["metrics"]
+        ).metrics
     return results
 
 
@@ -380,9 +384,9 @@ def dev_evaluation(
         drawing = Drawing("dev", tasks, config.samples, path, recipe.seed)
         harness.evaluate(completer(decoding), drawing, batch=_batch(recipe))
         rows = complete_rows(drawing.cells(), tasks, config.samples)
-        found = summarise(tasks, rows, [])
-        told = {name: found["metrics"][name]["value"] for name in found["metrics"]}
-        told |= {name: rate for name, rate in found["rates"].items() if rate is not None}
+        scores = summarise(tasks, rows, [])
+        told = {name: estimate.value for name, estimate in scores.metrics.items()}
+        told |= {name: rate for name, rate in asdict(scores.rates).items() if rate is not None}
         if recipe.track.wandb:
             log_dev(told)
         return told

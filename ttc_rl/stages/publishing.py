@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ttc_eval.records import read_summary
 from ttc_eval.report.model_card import RECIPE, write_cards
 
 from ttc_rl.config import Recipe
 from ttc_rl.config.places import did_you_mean
-from ttc_rl.run_dir import ArmDir, RunDir, read_json
+from ttc_rl.run_dir import ArmDir, RunDir
 from ttc_rl.schema import UserError
 
 KEPT_HERE = ["*/*", "training_args.bin", "*.jsonl", "*.jsonl.gz", "*.parquet", "*.part"]
@@ -30,7 +31,7 @@ def push(
     name = _chosen(run, recipe, arm)
     made = _made(run.arm(name, recipe), name, adapter)
     if not (made / RECIPE).exists():  # of a run made before there were cards
-        write_cards(run, recipe, name, read_json(run.summary) if run.summary.exists() else None)
+        write_cards(run, recipe, name, read_summary(run.summary) if run.summary.exists() else None)
     try:
         from huggingface_hub import HfApi, get_token
         from huggingface_hub.errors import (

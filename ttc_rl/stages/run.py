@@ -10,7 +10,7 @@ import logging
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ttc_rl.run_dir import RunDir, read_json, write_sealed
 from ttc_rl.schema import Task, UserError
@@ -20,6 +20,9 @@ from ttc_rl.system.lock import evaluating, training
 from ttc_rl.system.progress import heading
 from ttc_rl.system.ranks import alone, is_main
 from ttc_rl.verifiers.majority import check_voting
+
+if TYPE_CHECKING:
+    from ttc_eval.records import Summary
 
 logger = logging.getLogger(__name__)
 
@@ -201,18 +204,23 @@ def draw(job: Job) -> None:
 
 def report(job: Job) -> None:
     """summary.json and results in the models' cards, where something was evaluated; report.html."""
+    from ttc_eval.records import write_record
+    from ttc_eval.report.material import read_material
     from ttc_eval.report.model_card import write_cards
-    from ttc_eval.report.run_page import read_material, write_page
+    from ttc_eval.report.run_page import write_page
 
     material = read_material(job.run, job.recipe)
     if material.results:
-        write_sealed(job.run.summary, material.summary)
+        write_record(job.run.summary, material.summary)
         for name in dict.fromkeys([*job.recipe.arm_names, *job.parts]):
             write_cards(job.run, job.recipe, name, material.summary)
     logger.info(f"report: {write_page(material)}")
 
 
-def read_summary(run: RunDir) -> dict[str, Any]:
+def read_summary(run: RunDir) -> Summary:
+    """Read summary.json. Raises UserError where nothing was evaluated."""
+    from ttc_eval import records
+
     if not run.summary.exists():
         raise UserError(f"{run.root}: nothing evaluated yet; `ttc-rl eval RECIPE` does it")
-    return read_json(run.summary)
+    return records.read_summary(run.summary)

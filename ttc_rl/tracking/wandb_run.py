@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ttc_rl.config import Recipe
+from ttc_rl.metrics import Estimate
 from ttc_rl.run_dir import ArmDir, read_rollouts, write_text
 from ttc_rl.schema import UserError
 from ttc_rl.system.ranks import is_main
@@ -135,16 +136,13 @@ def log_dev(told: Mapping[str, float]) -> None:
     wandb.log({f"eval/dev/{name}": value for name, value in told.items()}, commit=False)
 
 
-def log_results(results: Mapping[str, Mapping[str, Any]]) -> None:
-    """Evaluation metrics {benchmark: {metric: {value, lo, hi}}} into the current W&B run."""
+def log_results(results: Mapping[str, Mapping[str, Estimate]]) -> None:
+    """Log evaluation metrics, {benchmark: {metric: estimate}}, into the current W&B run."""
     import wandb
 
-    flat = {
-        f"eval/{benchmark}/{metric}{suffix}": estimate[field]
-        for benchmark, metrics in results.items()
-        for metric, estimate in metrics.items()
-        if isinstance(estimate, Mapping)
-        for field, suffix in (("value", ""), ("lo", "_lo"), ("hi", "_hi"))
-        if field in estimate
-    }
+    flat: dict[str, float | None] = {}
+    for benchmark, metrics in results.items():
+        for metric, estimate in metrics.items():
+            name = f"eval/{benchmark}/{metric}"
+            flat |= {name: estimate.value, f"{name}_lo": estimate.lo, f"{name}_hi": estimate.hi}
     wandb.log(flat)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from ttc_eval.compare.diversity import diversity
 from ttc_eval.compare.latent import latent
-from ttc_rl.metrics import paired_difference
+from ttc_eval.records import Analysis, Control, Filtered, Refused, VerificationGap
+from ttc_rl.metrics import Difference, paired_difference
 
 Tasks = Sequence[Mapping[str, Any]]
 """Rows of MODEL.tasks.jsonl, in the benchmark's order."""
@@ -23,70 +23,72 @@ def is_counted(models: Mapping[str, Tasks]) -> bool:
 
 def analyse(
     models: Mapping[str, Tasks], samples: int, k: Sequence[int], controls: Collection[str] = ()
-) -> dict[str, Any]:
-    """`latent`, `diversity`, `verification_gap` and, where an arm is a control, `control`.
+) -> Analysis | Refused:
+    """Return all analyses but `compute`.
 
     `controls` are arms rewarded for form alone, or for another task's answer.
     """
     if not is_counted(models):
-        return {"refused": "results of an older version; `ttc-rl eval` counts them anew"}
+        return Refused(refused="results of an older version; `ttc-rl eval` counts them anew")
     trained = [name for name in models if name != "base"]
-    found: dict[str, Any] = {
-        "diversity": diversity(models, samples, k),
-        "verification_gap": {
-            name: verification_gap(rows, samples) for name, rows in models.items()
-        },
-    }
+    latents = control = None
     if "base" in models:
-        found["latent"] = {arm: latent(models["base"], models[arm], samples) for arm in trained}
+        latents = {arm: latent(models["base"], models[arm], samples) for arm in trained}
     if controls := [arm for arm in trained if arm in controls]:
         rest = [arm for arm in trained if arm not in controls]
-        found["control"] = {
-            control: over_control(models, control, rest, samples) for control in controls
-        }
-    return found
+        control = {name: over_control(models, name, rest, samples) for name in controls}
+    return Analysis(
+        diversity=diversity(models, samples, k),
+        verification_gap={name: verification_gap(rows, samples) for name, rows in models.items()},
+        latent=latents,
+        control=control,
+    )
 
 
 def over_control(
     models: Mapping[str, Tasks], control: str, arms: Sequence[str], samples: int
-) -> dict[str, Any]:
-    """What the control gains over base, and each arm over the control: the part that is skill.
+) -> Control:
+    """Return what the control gains over base, and each arm over the control: the part that is
+    skill.
 
     Kung & Peng, arXiv:2305.11383: training with the meaning taken out can do about as well.
     """
-    found: dict[str, Any] = {}
-    if "base" in models:
-        found["gain"] = asdict(_difference(models[control], models["base"], samples))
-    found["arms"] = {
-        arm: asdict(_difference(models[arm], models[control], samples)) for arm in arms
-    }
-    return found
+    base = models.get("base")
+    return Control(
+        gain=None if base is None else _difference(models[control], base, samples),
+        arms={arm: _difference(models[arm], models[control], samples) for arm in arms},
+    )
 
 
-def _difference(a: Tasks, b: Tasks, samples: int) -> Any:
+def _difference(a: Tasks, b: Tasks, samples: int) -> Difference:
     name = f"avg@{samples}"
     return paired_difference([row[name] for row in a], [row[name] for row in b])
 
 
-def verification_gap(rows: Tasks, samples: int) -> dict[str, Any]:
-    """J, and how much better the samples are that a filter keeps (arXiv:2412.02674).
+def verification_gap(rows: Tasks, samples: int) -> VerificationGap:
+    """Return J, and how much better the samples are that a filter keeps (arXiv:2412.02674).
 
     J is the mean correctness, J after the majority filter that of the samples in the largest class
     (ties split), J after the confidence filter that of the surest. gap = J' - J, relative to
     what was left, 1 - J. Where the majority's is not above 0, rewarding agreement teaches nothing.
     """
     plain = np.array([row[f"avg@{samples}"] for row in rows])
-    filtered = {"majority": np.array([_largest(row["votes"]) for row in rows])}
+    majority = _filtered(np.array([_largest(row["votes"]) for row in rows]), plain)
+    confidence = None
     if all(f"best@{samples}" in row for row in rows):
-        filtered["confidence"] = np.array([row[f"best@{samples}"] for row in rows])
-    found: dict[str, Any] = {"plain": float(plain.mean())}
-    for name, kept in filtered.items():
-        gap = asdict(paired_difference(kept, plain))
-        left = 1 - plain.mean()
-        relative = float(gap["value"] / left) if left > 0 else None
-        found[name] = {"after": float(kept.mean()), "gap": gap, "relative": relative}
-    found["majority_reward"] = bool(found["majority"]["gap"]["value"] > 0)
-    return found
+        confidence = _filtered(np.array([row[f"best@{samples}"] for row in rows]), plain)
+    return VerificationGap(
+        plain=float(plain.mean()),
+        majority=majority,
+        confidence=confidence,
+        majority_reward=bool(majority.gap.value > 0),
+    )
+
+
+def _filtered(kept: np.ndarray, plain: np.ndarray) -> Filtered:
+    gap, left = paired_difference(kept, plain), 1 - plain.mean()
+    relative = float(gap.value / left) if left > 0 else None
+    return Filtered(after=float(kept.mean()), gap=gap, relative=relative)
 
 
 def _largest(votes: Sequence[tuple[int, bool]]) -> float:

@@ -12,22 +12,24 @@ from typing import Any
 
 import numpy as np
 
+from ttc_eval.records import Change, Retention, Transfer
 from ttc_rl.metrics import Estimate, paired_difference, resampled_means
 
-Json = dict[str, Any]
 Rows = Sequence[Mapping[str, Any]]
 """Rows of MODEL.tasks.jsonl: `task_id`, the metrics, and `variant_of` where a task was changed."""
 Benchmarks = Mapping[str, Mapping[str, Rows]]
 """Benchmark -> model -> its rows."""
 
 
-def changed(target: str, benchmarks: Benchmarks, metrics: Mapping[str, str]) -> Json:
-    """Variant of the target -> arm -> gain on the tasks as they are, on the changed ones, and how
-    much of the first the second is.
+def changed(
+    target: str, benchmarks: Benchmarks, metrics: Mapping[str, str]
+) -> dict[str, dict[str, Transfer]]:
+    """Return variant of the target -> arm -> gain on the tasks as they are, on the changed ones,
+    and how much of the first the second is.
 
     `metrics` names each benchmark's avg@n. Both gains are over the tasks that could be changed.
     """
-    found: Json = {}
+    found: dict[str, dict[str, Transfer]] = {}
     for name, models in benchmarks.items():
         own = benchmarks.get(target, {})
         if not _is_variant(models) or "base" not in models or "base" not in own:
@@ -50,27 +52,26 @@ def _paired(
     return np.array([o for o, _ in pairs]), np.array([v for _, v in pairs])
 
 
-def _transfer(after: tuple[np.ndarray, np.ndarray], before: tuple[np.ndarray, np.ndarray]) -> Json:
+def _transfer(
+    after: tuple[np.ndarray, np.ndarray], before: tuple[np.ndarray, np.ndarray]
+) -> Transfer:
     """The ratio has an interval where the gain on the tasks as they are is told from 0."""
     as_is = paired_difference(after[0], before[0])
     under_change = paired_difference(after[1], before[1])
-    found: Json = {
-        "tasks": len(after[0]),
-        "as_is": asdict(as_is),
-        "changed": asdict(under_change),
-        "ratio": None,
-    }
+    ratio = None
     if as_is.lo is not None and as_is.lo > 0:
         gains = np.stack([after[0] - before[0], after[1] - before[1]])
         drawn = resampled_means(gains)
         drawn = drawn[drawn[:, 0] > 0]
         lo, hi = np.quantile(drawn[:, 1] / drawn[:, 0], [0.025, 0.975])
-        found["ratio"] = asdict(Estimate(under_change.value / as_is.value, float(lo), float(hi)))
-    return found
+        ratio = Estimate(under_change.value / as_is.value, float(lo), float(hi))
+    return Transfer(tasks=len(after[0]), as_is=as_is, changed=under_change, ratio=ratio)
 
 
-def retained(target: str, benchmarks: Benchmarks, metrics: Mapping[str, str]) -> Json:
-    """Arm -> its change against base on every benchmark that shares no task with the target.
+def retained(
+    target: str, benchmarks: Benchmarks, metrics: Mapping[str, str]
+) -> dict[str, Retention]:
+    """Return arm -> its change against base on every benchmark that shares no task with the target.
 
     `worst` names the one with the largest loss: the price of specialising.
     """
@@ -81,18 +82,21 @@ def retained(target: str, benchmarks: Benchmarks, metrics: Mapping[str, str]) ->
         for name, models in benchmarks.items()
         if name != target and not ids[name] & own and "base" in models and not _is_variant(models)
     ]
-    found: Json = {}
+    changes: dict[str, dict[str, Change]] = {}
     for name in others:
         models = benchmarks[name]
         base = [row[metrics[name]] for row in models["base"]]
         for arm in (arm for arm in models if arm != "base"):
             values = [row[metrics[name]] for row in models[arm]]
-            cell = asdict(paired_difference(values, base))
-            before_after = {"before": float(np.mean(base)), "after": float(np.mean(values))}
-            found.setdefault(arm, {"benchmarks": {}})["benchmarks"][name] = cell | before_after
-    for kept in found.values():
-        kept["worst"] = min(kept["benchmarks"], key=lambda n: kept["benchmarks"][n]["value"])
-    return found
+            changes.setdefault(arm, {})[name] = Change(
+                **asdict(paired_difference(values, base)),
+                before=float(np.mean(base)),
+                after=float(np.mean(values)),
+            )
+    return {
+        arm: Retention(benchmarks=cells, worst=min(cells, key=lambda name: cells[name].value))
+        for arm, cells in changes.items()
+    }
 
 
 def _is_variant(models: Mapping[str, Rows]) -> bool:

@@ -8,33 +8,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
+from ttc_eval.records import Diversity, Metrics
 from ttc_rl.metrics import bootstrap_means, pass_at_k
 
 Task = Mapping[str, Any]
 
 
-def diversity(
-    models: Mapping[str, Sequence[Task]], samples: int, k: Sequence[int]
-) -> dict[str, Any]:
-    """Model -> measure -> estimate over tasks; `change` against base under `arm - base`."""
+def diversity(models: Mapping[str, Sequence[Task]], samples: int, k: Sequence[int]) -> Diversity:
+    """Return every measure of every model, and its change against base."""
     measures = _measures(samples, max(k, default=1))
     values = {
         model: {name: np.array([of(row) for row in rows]) for name, of in measures.items()}
         for model, rows in models.items()
         if rows
     }
-    found: dict[str, Any] = {"models": {}, "changes": {}}
-    for model, columns in values.items():
-        found["models"][model] = _estimates(columns)
-        if model != "base" and "base" in values:
-            changes = {name: columns[name] - values["base"][name] for name in columns}
-            found["changes"][f"{model} - base"] = _estimates(changes)
-    return found
+    base = values.get("base")
+    changes = {
+        f"{model} - base": _estimates({name: columns[name] - base[name] for name in columns})
+        for model, columns in values.items()
+        if model != "base" and base is not None
+    }
+    return Diversity(
+        models={model: _estimates(columns) for model, columns in values.items()}, changes=changes
+    )
 
 
 def _measures(samples: int, k: int) -> dict[str, Callable[[Task], float]]:
@@ -49,11 +49,10 @@ def _measures(samples: int, k: int) -> dict[str, Callable[[Task], float]]:
     }
 
 
-def _estimates(columns: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def _estimates(columns: Mapping[str, np.ndarray]) -> Metrics:
     """Measures that a task lacks (one sample has no neighbour) are left out."""
     whole = {name: value for name, value in columns.items() if not np.isnan(value).any()}
-    estimates = bootstrap_means(list(whole.values()))
-    return {name: asdict(e) for name, e in zip(whole, estimates, strict=True)}
+    return dict(zip(whole, bootstrap_means(list(whole.values())), strict=True))
 
 
 def distinct_at_k(sizes: Sequence[int], samples: int, k: int) -> float:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ttc_eval.records import ArmCompute, Compute, Curve, Point, Refused
 from ttc_rl.metrics import maj_at_k
 from ttc_rl.metrics.flops import BACKWARD, FORWARD
 
@@ -42,45 +43,47 @@ def equal_compute(
     samples: int,
     mean_tokens: Mapping[str, float | None],
     spending: Mapping[str, Spending],
-) -> dict[str, Any]:
-    """maj@k over FLOPs of answering all tasks once, and where each arm's training pays off."""
+) -> Compute | Refused:
+    """Return maj@k over FLOPs of answering all tasks once, and where an arm's training pays off."""
     known = [s.parameters for s in spending.values() if s.parameters is not None]
     if not known:
-        return {"refused": "no weights of this run tell the number of parameters"}
+        return Refused(refused="no weights of this run tell the number of parameters")
     if "base" not in models or mean_tokens.get("base") is None:
-        return {"refused": "the base model's samples are needed, with their numbers of tokens"}
+        return Refused(refused="the base model's samples are needed, with their numbers of tokens")
     parameters, tasks = known[0], len(models["base"])
     query = {m: FORWARD * parameters * t for m, t in mean_tokens.items() if m in models and t}
     base = _curve(models["base"], samples, query["base"] * tasks, 0.0)
-    found: dict[str, Any] = {"parameters": parameters, "base": {"curve": base}, "arms": {}}
+    arms: dict[str, ArmCompute | Refused] = {}
     for arm, spent in spending.items():
         if arm not in query:
             continue
         training = spent.training_flops
         if training is None:
             missing = "num_tokens in metrics.jsonl" if spent.tokens is None else "weights to count"
-            found["arms"][arm] = {"refused": f"no {missing}: what training cost is not known"}
+            arms[arm] = Refused(refused=f"no {missing}: what training cost is not known")
             continue
         before = training + spent.selection_flops
         curve = _curve(models[arm], samples, query[arm] * tasks, before)
-        found["arms"][arm] = {
-            "training_flops": training,
-            "selection_flops": spent.selection_flops,
-            "curve": curve,
-            **break_even(base, curve[0]["value"], before, query["base"], query[arm]),
-        }
-    return found
+        vote, queries = break_even(base, curve[0].value, before, query["base"], query[arm])
+        arms[arm] = ArmCompute(
+            training_flops=training,
+            selection_flops=spent.selection_flops,
+            curve=curve,
+            equal_vote=vote,
+            break_even_queries=queries,
+        )
+    return Compute(parameters=parameters, base=Curve(curve=base), arms=arms)
 
 
 def _curve(
     rows: Sequence[Mapping[str, Any]], samples: int, flops_of_one: float, before: float
-) -> list[dict[str, Any]]:
-    """maj@k for k = 1, 2, 4, ... n; maj@1 is pass@1."""
+) -> list[Point]:
+    """Return maj@k for k = 1, 2, 4, ... n; maj@1 is pass@1."""
     points = []
     for k in curve_points(samples):
         values = [_maj(row, samples, k) for row in rows]
-        point = {"k": k, "flops": before + k * flops_of_one, "value": float(np.mean(values))}
-        points.append(point)
+        flops = before + k * flops_of_one
+        points.append(Point(k=k, flops=flops, value=float(np.mean(values))))
     return points
 
 
@@ -100,19 +103,20 @@ def _maj(row: Mapping[str, Any], samples: int, k: int) -> float:
 
 
 def break_even(
-    base: Sequence[Mapping[str, Any]],
+    base: Sequence[Point],
     reached: float,
     before: float,
     base_query: float,
     arm_query: float,
-) -> dict[str, Any]:
-    """The queries from which one sample of the trained model is cheaper than the base model's vote.
+) -> tuple[int | None, int | None]:
+    """Return the base model's vote that is as often right as one sample of the trained model, and
+    the queries from which that one sample is cheaper.
 
-    The vote is the smallest on the curve that is as often right, k samples of `base_query` FLOPs.
+    The vote is the smallest on the curve, k samples of `base_query` FLOPs.
     """
-    vote = next((point["k"] for point in base if point["value"] >= reached), None)
+    vote = next((point.k for point in base if point.value >= reached), None)
     if vote is None:
-        return {"equal_vote": None, "break_even_queries": None}
+        return None, None
     saved = vote * base_query - arm_query
     queries = int(np.ceil(before / saved)) if saved > 0 else None
-    return {"equal_vote": vote, "break_even_queries": queries}
+    return vote, queries

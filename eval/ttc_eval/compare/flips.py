@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-Json = dict[str, Any]
+from ttc_eval.compare.comparison import ChangedTask, Flips
+
 SHOWN = 5
 """Tasks listed each way."""
 
 
-def flips(after: np.ndarray, before: np.ndarray, prompts: Sequence[str]) -> Json:
-    """Counts over N tasks, from each task's avg@n under both models, and the most changed tasks.
-
-    `up` and `down`: solved more, or less, often. `first` and `lost`: solved at all only after, or
-    only before. `majority_up` and `majority_down`: solved in more than half of the samples only
-    after, or only before; `p` is McNemar's exact two-sided test on these two.
-    """
+def flips(after: np.ndarray, before: np.ndarray, prompts: Sequence[str]) -> Flips:
+    """Return counts over N tasks, from each task's avg@n under both models."""
     change = after - before
     gained = int(((after > 0.5) & (before <= 0.5)).sum())
     given = int(((before > 0.5) & (after <= 0.5)).sum())
@@ -27,19 +22,19 @@ def flips(after: np.ndarray, before: np.ndarray, prompts: Sequence[str]) -> Json
     rows = [(int(i), float(before[i]), float(after[i])) for i in order]
     risen = [row for row in rows if row[2] > row[1]][:SHOWN]
     fallen = [row for row in reversed(rows) if row[2] < row[1]][:SHOWN]
-    return {
-        "tasks": len(change),
-        "up": int((change > 0).sum()),
-        "down": int((change < 0).sum()),
-        "first": int(((before == 0) & (after > 0)).sum()),
-        "lost": int(((after == 0) & (before > 0)).sum()),
-        "majority_up": gained,
-        "majority_down": given,
-        "p": mcnemar(gained, given),
-        "most_changed": [
-            {"prompt": prompts[i], "before": b, "after": a} for i, b, a in [*risen, *fallen]
+    return Flips(
+        tasks=len(change),
+        up=int((change > 0).sum()),
+        down=int((change < 0).sum()),
+        first=int(((before == 0) & (after > 0)).sum()),
+        lost=int(((after == 0) & (before > 0)).sum()),
+        majority_up=gained,
+        majority_down=given,
+        p=mcnemar(gained, given),
+        most_changed=[
+            ChangedTask(prompt=prompts[i], before=b, after=a) for i, b, a in [*risen, *fallen]
         ],
-    }
+    )
 
 
 def mcnemar(gained: int, lost: int) -> float | None:

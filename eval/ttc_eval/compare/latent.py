@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from ttc_rl.metrics import resampled_means
+from ttc_eval.records import Latent, Readable
+from ttc_rl.metrics import Estimate, resampled_means
 
 READABLE = 0.5
 """Below this share of readable answers a/w says more of the other half than of what was seen."""
@@ -24,24 +25,26 @@ READABLE = 0.5
 
 def latent(
     before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]], samples: int
-) -> dict[str, Any]:
-    """Both bounds with 95 % intervals over tasks, the same tasks resampled for all four means."""
+) -> Latent:
+    """Return both bounds with 95 % intervals over tasks, resampled alike for all four means."""
     means_4N = np.array(
         [[row[key] / samples for row in rows] for rows in (before, after) for key in KEYS]
     )
-    readable = {"before": float(means_4N[1].mean()), "after": float(means_4N[3].mean())}
-    if poor := [f"{when} {share:.0%}" for when, share in readable.items() if share < READABLE]:
+    readable = Readable(before=float(means_4N[1].mean()), after=float(means_4N[3].mean()))
+    if poor := [
+        f"{when} {share:.0%}" for when, share in vars(readable).items() if share < READABLE
+    ]:
         told = f"an answer could be read in {' and '.join(poor)} of the samples, below 50 %"
-        return {"readable": readable, "refused": f"{told}: no bound is worth its name"}
+        return Latent(readable=readable, refused=f"{told}: no bound is worth its name")
     bounds = _bounds(means_4N.mean(axis=1)[None])[0]
-    found: dict[str, Any] = {"readable": readable}
     limits = np.full((2, 2), np.nan)
     if means_4N.shape[1] > 1:
         limits = np.quantile(_bounds(resampled_means(means_4N)), [0.025, 0.975], axis=0)
-    for i, name in enumerate(("lower", "upper")):
-        lo, hi = (None if np.isnan(v) else float(v) for v in limits[:, i])
-        found[name] = {"value": float(bounds[i]), "lo": lo, "hi": hi}
-    return found
+    lower, upper = (
+        Estimate(float(bound), *(None if np.isnan(v) else float(v) for v in ends))
+        for bound, ends in zip(bounds, limits.T, strict=True)
+    )
+    return Latent(readable=readable, lower=lower, upper=upper)
 
 
 KEYS = ("correct", "answered")

@@ -5,30 +5,32 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
+
+from ttc_eval.compare.comparison import Matrix
 
 
 def specialisation(
     gains: Mapping[tuple[str, str], Sequence[float]], rows: Sequence[str], columns: Sequence[str]
-) -> dict[str, Any]:
-    """Mean gain over seeds for each (trained on, evaluated on), None where nothing was measured.
+) -> Matrix:
+    """Return the mean gain over seeds for each (trained on, evaluated on), None where nothing was
+    measured.
 
     `diagonal_minus_rest` and its `p_value` need every target evaluated in the runs of every other.
     """
     means = {cell: float(np.mean(values)) for cell, values in gains.items()}
     square = np.array([[means.get((row, column), math.nan) for column in rows] for row in rows])
-    found: dict[str, Any] = {
-        "rows": list(rows),
-        "columns": list(columns),
-        "gain": [[means.get((row, column)) for column in columns] for row in rows],
-        "diagonal_minus_rest": None,
-        "p_value": None,
-    }
+    statistic = p_value = None
     if not np.isnan(square).any() and len(rows) > 1:
-        found["diagonal_minus_rest"], found["p_value"] = diagonal_test(square)
-    return found
+        statistic, p_value = diagonal_test(square)
+    return Matrix(
+        rows=list(rows),
+        columns=list(columns),
+        gain=[[means.get((row, column)) for column in columns] for row in rows],
+        diagonal_minus_rest=statistic,
+        p_value=p_value,
+    )
 
 
 def diagonal_test(

@@ -7,25 +7,35 @@ shown where there is one seed only, does not.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
+from ttc_eval.compare.comparison import (
+    ComparedRun,
+    Comparison,
+    Flips,
+    Matrix,
+    OverSeeds,
+    OverTargets,
+    PooledBenchmark,
+    PooledRetention,
+    TargetComparison,
+)
 from ttc_eval.compare.flips import flips
 from ttc_eval.compare.matrix import specialisation
 from ttc_eval.compare.pooling import variants
 from ttc_eval.compare.sigma import sigma_against_gain
 from ttc_eval.compare.summary import (
-    Json,
     Result,
-    adjust_for_family,
+    adjusted_for_family,
     check_same_tasks,
     in_order,
     load_results,
     summary,
 )
-from ttc_eval.harness.results import avg_name
 from ttc_eval.harness.variants import MARK
+from ttc_eval.records import Power
 from ttc_rl.corpus.benchmarks import target_name
 from ttc_rl.metrics import (
     Estimate,
@@ -62,28 +72,28 @@ class Trial:
         }
 
 
-def compare(runs: Sequence[RunDir]) -> Json:
-    """Arms over several runs: by target, over all targets, and how specific the gains are."""
+def compare(runs: Sequence[RunDir]) -> Comparison:
+    """Compare arms over runs: by target, over all targets, and how specific the gains are."""
     trials, legend = load_trials(runs)
     for name in {name for trial in trials for name in trial.results}:
         check_same_tasks([r for t in trials for r in t.results.get(name, {}).values()])
     targets = list(dict.fromkeys(trial.target for trial in trials))
     by_target = {name: [t for t in trials if t.target == name] for name in targets}
-    return {
-        "runs": [
-            {
-                "folder": str(t.run.root),
-                "target": t.target,
-                "seed": t.seed,
-                "variant": "; ".join(dict.fromkeys(name for name in t.variants.values() if name)),
-            }
+    return Comparison(
+        runs=[
+            ComparedRun(
+                folder=str(t.run.root),
+                target=t.target,
+                seed=t.seed,
+                variant="; ".join(dict.fromkeys(name for name in t.variants.values() if name)),
+            )
             for t in trials
         ],
-        "variants": legend,
-        "targets": {name: _target(name, group) for name, group in by_target.items()},
-        "overall": _overall(by_target) if len(targets) > 1 else None,
-        "matrix": _matrices(by_target) if len(targets) > 1 else {},
-    }
+        variants=legend,
+        targets={name: _target(name, group) for name, group in by_target.items()},
+        overall=_overall(by_target) if len(targets) > 1 else None,
+        matrix=_matrices(by_target) if len(targets) > 1 else {},
+    )
 
 
 def load_trials(runs: Sequence[RunDir]) -> tuple[list[Trial], dict[str, str]]:
@@ -93,7 +103,7 @@ def load_trials(runs: Sequence[RunDir]) -> tuple[list[Trial], dict[str, str]]:
     for run, found in zip(runs, results, strict=True):
         if not found:
             raise UserError(f"{run.root}: holds no results yet; `ttc-rl eval` makes them")
-    models = [{name for of in found.values() for name in of} for found in results]
+    models = [list(dict.fromkeys(n for of in found.values() for n in of)) for found in results]
     names, legend = variants(recipes, models, [str(run.root) for run in runs])
     trials = [
         Trial(run, target_name(recipe), recipe.seed, name, found)
@@ -108,6 +118,8 @@ BySeed = dict[int, dict[str, Result]]
 """Seed -> model name -> result on one benchmark."""
 Series = dict[str, dict[str, dict[int, np.ndarray]]]
 """Model or `arm - other` -> metric -> seed -> value on each task."""
+Pooled = dict[str, dict[str, OverSeeds]]
+"""Model or `arm - other` -> metric -> estimate."""
 
 
 def _by_seed(trials: Iterable[Trial], benchmark: str) -> BySeed:
@@ -169,13 +181,13 @@ def _differences(models: Series) -> Series:
     }
 
 
-def _estimates(series: Series, models: Series | None = None) -> Json:
-    """Name -> metric -> Student-t over seeds, or over tasks where there is one seed.
+def _estimates(series: Series, models: Series | None = None) -> Pooled:
+    """Return Student-t over seeds, or over tasks where there is one seed.
 
     For differences, `models` holds what they are differences of.
     """
     pairs = {f"{a} - {b}": (a, b) for a, b in _pairs(list(models or {}))}
-    found: Json = {name: {} for name in series}
+    found: Pooled = {name: {} for name in series}
     for name, metric, by_seed in ((n, m, s) for n, ms in series.items() for m, s in ms.items()):
         seeds = list(by_seed)
         if len(seeds) > 1:
@@ -188,61 +200,58 @@ def _estimates(series: Series, models: Series | None = None) -> Json:
             estimate = mean_interval(by_seed[seeds[0]])
         else:
             continue
-        found[name][metric] = asdict(estimate) | {"seeds": len(seeds)}
-    adjust_for_family(found)
-    return found
+        found[name][metric] = OverSeeds.of(estimate, len(seeds))
+    return adjusted_for_family(found)
 
 
 # --------------------------------------------------------------------------- one target
 
 
-def _target(target: str, trials: Sequence[Trial]) -> Json:
+def _target(target: str, trials: Sequence[Trial]) -> TargetComparison:
     names = sorted({name for t in trials for name in t.results}, key=lambda n: (n != target, n))
-    return {
-        "seeds": sorted({trial.seed for trial in trials}),
-        "benchmarks": {name: _benchmark(_by_seed(trials, name)) for name in names},
-        "retention": _retention(target, trials),
-        "sigma": sigma_against_gain(
-            [(t.run, t.results.get(target, {}), t.variants) for t in trials]
-        ),
-    }
+    return TargetComparison(
+        seeds=sorted({trial.seed for trial in trials}),
+        benchmarks={name: _benchmark(_by_seed(trials, name)) for name in names},
+        retention=_retention(target, trials),
+        sigma=sigma_against_gain([(t.run, t.results.get(target, {}), t.variants) for t in trials]),
+    )
 
 
-def _benchmark(seeds: BySeed) -> Json:
-    one = next(iter(next(iter(seeds.values())).values())).summary
+def _benchmark(seeds: BySeed) -> PooledBenchmark:
+    numbers = next(iter(next(iter(seeds.values())).values())).numbers
     models = _models(seeds)
-    return {
-        "tasks": one["tasks"],
-        "samples": one["samples"],
-        "models": _estimates(models),
-        "differences": _estimates(_differences(models), models),
-        "power": _power(models, avg_name(one), one["samples"]),
-        "flips": _flips(models, seeds, avg_name(one)),
-    }
+    return PooledBenchmark(
+        tasks=numbers.tasks,
+        samples=numbers.samples,
+        models=_estimates(models),
+        differences=_estimates(_differences(models), models),
+        power=_power(models, numbers.avg_name, numbers.samples),
+        flips=_flips(models, seeds, numbers.avg_name),
+    )
 
 
-def _power(models: Series, metric: str, samples: int) -> Json:
-    """`arm - other` -> the difference in avg@n that such seeds can resolve, or such tasks where
-    there is one seed; None where nothing varied."""
-    found: Json = {}
+def _power(models: Series, metric: str, samples: int) -> dict[str, Power]:
+    """Return `arm - other` -> the difference in avg@n that such seeds can resolve, or such tasks
+    where there is one seed."""
+    found: dict[str, Power] = {}
     for a, b in _pairs(list(models)):
         shared = sorted(models[a][metric].keys() & models[b][metric].keys())
         pairs = [(models[a][metric][seed], models[b][metric][seed]) for seed in shared]
         if len(pairs) > 1:
             means = [float((after - before).mean()) for after, before in pairs]
-            found[f"{a} - {b}"] = {"resolvable": resolvable_by_seeds(means)}
+            found[f"{a} - {b}"] = Power(resolvable=resolvable_by_seeds(means))
         elif pairs and len(pairs[0][0]) > 1:
             after, before = (np.round(values * samples) for values in pairs[0])
             spread = measured_spread(after, before, samples)
             resolved = spread.resolvable(len(after), samples) or None
-            found[f"{a} - {b}"] = {"resolvable": resolved}
+            found[f"{a} - {b}"] = Power(resolvable=resolved)
     return found
 
 
-def _flips(models: Series, seeds: BySeed, metric: str) -> Json:
-    """`arm - other` -> which tasks changed hands, over the mean of the seeds that both have."""
+def _flips(models: Series, seeds: BySeed, metric: str) -> dict[str, Flips]:
+    """Return `arm - other` -> the tasks that changed hands, by the mean of the seeds of both."""
     prompts = [row["prompt"] for row in next(iter(next(iter(seeds.values())).values())).tasks]
-    found: Json = {}
+    found: dict[str, Flips] = {}
     for a, b in _pairs(list(models)):
         shared = sorted(models[a][metric].keys() & models[b][metric].keys())
         if shared:
@@ -253,8 +262,8 @@ def _flips(models: Series, seeds: BySeed, metric: str) -> Json:
     return found
 
 
-def _retention(target: str, trials: Sequence[Trial]) -> Json:
-    """Arm -> change against base on benchmarks that share no task with the target: mean, worst."""
+def _retention(target: str, trials: Sequence[Trial]) -> dict[str, PooledRetention]:
+    """Return each arm's change against base on benchmarks that share no task with the target."""
     ids = {name: next(iter(r.values())).task_ids for t in trials for name, r in t.results.items()}
     own = ids.get(target, frozenset())
     others = [n for n, found in ids.items() if not found & own and not n.startswith(target + MARK)]
@@ -268,14 +277,15 @@ def _retention(target: str, trials: Sequence[Trial]) -> Json:
     return {arm: _retained(cells) for arm, cells in changes.items()}
 
 
-def _retained(changes: Mapping[str, Sequence[float]]) -> Json:
+def _retained(changes: Mapping[str, Sequence[float]]) -> PooledRetention:
     per_seed = [float(np.mean(values)) for values in zip(*changes.values(), strict=False)]
     worst = min(changes, key=lambda name: float(np.mean(changes[name])))
-    return {
-        "benchmarks": list(changes),
-        "mean": asdict(t_interval(per_seed)),
-        "worst": {"benchmark": worst, **asdict(t_interval(changes[worst]))},
-    }
+    return PooledRetention(
+        benchmarks=list(changes),
+        mean=t_interval(per_seed),
+        worst=worst,
+        worst_change=t_interval(changes[worst]),
+    )
 
 
 def _gain(arm: Result, base: Result) -> float:
@@ -285,33 +295,35 @@ def _gain(arm: Result, base: Result) -> float:
 # --------------------------------------------------------------------------- several targets
 
 
-def _overall(by_target: Mapping[str, Sequence[Trial]]) -> Json:
-    """On the targets themselves: each seed's mean over all targets, then Student-t over seeds."""
+def _overall(by_target: Mapping[str, Sequence[Trial]]) -> OverTargets:
+    """Return each seed's mean over all targets, on the targets themselves, then Student-t over
+    seeds."""
     models = [_models(_by_seed(trials, target)) for target, trials in by_target.items()]
-    return {
-        "targets": list(by_target),
-        "models": _over_targets(models, t_share),
-        "differences": _over_targets([_differences(series) for series in models], t_interval),
-    }
+    return OverTargets(
+        targets=list(by_target),
+        models=_over_targets(models, t_share),
+        differences=_over_targets([_differences(series) for series in models], t_interval),
+    )
 
 
-def _over_targets(series: Sequence[Series], interval: Callable[..., Estimate]) -> Json:
+def _over_targets(
+    series: Sequence[Series], interval: Callable[[Sequence[float]], Estimate]
+) -> Pooled:
     """Only seeds that every target has count: a mean over fewer targets is another quantity."""
     first, rest = series[0], series[1:]
-    found: Json = {}
+    found: Pooled = {}
     for name, metrics in first.items():
         for metric, by_seed in metrics.items():
             blocks = [by_seed, *(other.get(name, {}).get(metric, {}) for other in rest)]
             shared = sorted(set.intersection(*(set(block) for block in blocks)))
             means = [float(np.mean([block[seed].mean() for block in blocks])) for seed in shared]
             if means:
-                estimate = asdict(interval(means)) | {"seeds": len(means)}
-                found.setdefault(name, {})[metric] = estimate
+                found.setdefault(name, {})[metric] = OverSeeds.of(interval(means), len(means))
     return found
 
 
-def _matrices(by_target: Mapping[str, Sequence[Trial]]) -> Json:
-    """Arm -> gain over base in avg@n, trained on the row's target, evaluated on the column's."""
+def _matrices(by_target: Mapping[str, Sequence[Trial]]) -> dict[str, Matrix]:
+    """Return each arm's gain over base in avg@n."""
     targets = list(by_target)
     names = {name for trials in by_target.values() for t in trials for name in t.results}
     columns = targets + sorted(names - set(targets))

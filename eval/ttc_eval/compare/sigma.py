@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 
-from ttc_eval.compare.summary import Json, Result
+from ttc_eval.compare.comparison import OverSeeds
+from ttc_eval.compare.summary import Result
 from ttc_rl.metrics import Estimate, rank_correlation, t_interval
 from ttc_rl.run_dir import RunDir, read_json
 
@@ -19,8 +19,8 @@ BASE = "base"
 
 def sigma_against_gain(
     runs: Sequence[tuple[RunDir, Mapping[str, Result], Mapping[str, str]]],
-) -> Json:
-    """Arm -> Spearman's correlation over a target's tasks of sigma before and gain after.
+) -> dict[str, OverSeeds]:
+    """Return arm -> Spearman's correlation over a target's tasks of sigma before and gain after.
 
     `runs` are seeds of one target, each with its models' results on it and the names of their
     variants. One seed has an interval over tasks, several have Student's over seeds. Arms of
@@ -53,7 +53,7 @@ def _correlation(sigma: Mapping[str, float], arm: Result, base: Result) -> Estim
     return rank_correlation(*zip(*pairs, strict=True)) if pairs else None
 
 
-def _over_seeds(estimates: Sequence[Estimate]) -> Json:
+def _over_seeds(estimates: Sequence[Estimate]) -> OverSeeds:
     single = len(estimates) == 1
     mean = estimates[0] if single else t_interval([estimate.value for estimate in estimates])
-    return asdict(mean) | {"seeds": len(estimates)}
+    return OverSeeds.of(mean, len(estimates))

@@ -15,13 +15,13 @@ from ttc_eval.harness.results import (
     DRAW_ANEW,
     Cells,
     Row,
-    Sampling,
     check_gradable,
     complete_rows,
     numbered_rows,
     read_cells,
     write_result,
 )
+from ttc_eval.records import Asked, ModelResult, Sampling, read_result
 from ttc_rl.corpus.benchmarks import Benchmark
 from ttc_rl.run_dir import (
     QUEUE,
@@ -29,7 +29,6 @@ from ttc_rl.run_dir import (
     append_jsonl,
     check_vouched,
     drop_cut_line,
-    read_json,
     sha256,
     write_jsonl,
 )
@@ -340,16 +339,17 @@ def evaluate_model(
     seed: int = 0,
     weights: str | None = None,
     progress: Progress | None = None,
-    **told: Any,
-) -> dict[str, Any]:
-    """Everything one model leaves on one benchmark; returns what MODEL.json holds.
+    engine: str | None = None,
+    prompts: dict[str, str] | None = None,
+    versions: dict[str, Any] | None = None,
+) -> ModelResult:
+    """Write everything one model leaves on one benchmark; return what MODEL.json holds.
 
     A completer may be None where nothing is lacking: then the numbers are made anew from the sample
-    files. `greedy` is one at temperature 0. What is `told` besides is kept in MODEL.json.
+    files. `greedy` is one at temperature 0. MODEL.json keeps `engine`, `prompts` and `versions`.
     """
-    asked = {"model": model, "seed": seed, "sampling": sampling.model_dump()}
     result = run.result(benchmark.name, model)
-    _same_question(result, asked)
+    _same_question(result, sampling, seed)
     tasks, samples = benchmark.tasks, sampling.samples
     owed = drawings(
         run, benchmark, model, samples, greedy=greedy is not None, seed=seed, weights=weights
@@ -364,8 +364,19 @@ def evaluate_model(
     if once_path.exists():
         greedy_rows = [g[0] for g in complete_rows(read_cells(once_path, tasks, 1), tasks, 1)]
     files = [path, *([once_path] if once_path.exists() else [])]
-    kept = {"weights": weights, "samples_sha256": sha256(path), **told}
-    return write_result(result, benchmark, rows, sampling.k, greedy_rows, files, **asked, **kept)
+    asked = Asked(
+        benchmark=benchmark.name,
+        tasks_hash=benchmark.tasks_hash,
+        model=model,
+        seed=seed,
+        sampling=sampling,
+        weights=weights,
+        samples_sha256=sha256(path),
+        engine=engine,
+        prompts=prompts,
+        versions=versions,
+    )
+    return write_result(result, benchmark, asked, rows, sampling.k, greedy_rows, files)
 
 
 def _same_samples(result: Path, owed: Sequence[Drawing]) -> None:
@@ -374,21 +385,20 @@ def _same_samples(result: Path, owed: Sequence[Drawing]) -> None:
     What was cut is drawn again. Verdicts that failed for reasons of ours are given anew, and a kill
     may come before they are counted.
     """
-    if not result.exists() or read_json(result)["rates"].get("infra_error"):
+    if not result.exists() or read_result(result).rates.infra_error:
         return
     whole = (drawing.path for drawing in owed if not drawing.lacking)
     check_vouched(result, f"{DRAW_ANEW}; without {result} it is counted as it stands", *whole)
 
 
-def _same_question(result: Path, asked: dict[str, Any]) -> None:
-    """A finished result is not gone on with under other sampling; another k only counts anew."""
+def _same_question(result: Path, sampling: Sampling, seed: int) -> None:
+    """Refuse to go on with a finished result under other sampling; another k only counts anew."""
     if not result.exists():
         return
-    old, new = read_json(result), asked
-    pairs = {
-        key: (old["sampling"][key], new["sampling"][key]) for key in new["sampling"] if key != "k"
-    }
-    for key, (before, now) in (pairs | {"seed": (old["seed"], new["seed"])}).items():
+    old = read_result(result)
+    first = {} if old.sampling is None else old.sampling.model_dump(exclude={"k"})
+    for key, now in (sampling.model_dump(exclude={"k"}) | {"seed": seed}).items():
+        before = (first | {"seed": old.seed}).get(key)
         if before != now:
             raise UserError(
                 f"{result}: was evaluated with {key} {before}, now {now} is asked; delete "

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ttc_eval.harness.unanswered import gold_not_read
+from ttc_eval.records import Metrics, RatedElo, Rates, Scores
 from ttc_rl.metrics import (
     best_of_k,
     elo,
@@ -144,17 +145,17 @@ def _tally(group: Sequence[Row]) -> Counter[str]:
     return tally
 
 
-def rates(measured: Iterable[Measured]) -> dict[str, float | None]:
-    """Shares of all samples, and the mean number of tokens; None where the file does not say."""
+def rates(measured: Iterable[Measured]) -> Rates:
+    """Return shares of all samples, and the mean number of tokens."""
     total = Counter[str]()
     for one in measured:
         total.update(one.tally)
-    found: dict[str, float | None] = {}
+    shares: dict[str, float | None] = {}
     for rate, (name, _) in SHARES.items():
         is_told = name != "finish_reason" or total["told"]
-        found[rate] = total[rate] / total["rows"] if is_told else None
+        shares[rate] = total[rate] / total["rows"] if is_told else None
     counted = total["with tokens"]
-    return found | {"mean_tokens": total["tokens"] / counted if counted else None}
+    return Rates(**shares, mean_tokens=total["tokens"] / counted if counted else None)
 
 
 def columns(measured: Sequence[Mapping[str, float]]) -> dict[str, np.ndarray]:
@@ -163,26 +164,27 @@ def columns(measured: Sequence[Mapping[str, float]]) -> dict[str, np.ndarray]:
     return {name: np.array([one[name] for one in measured]) for name in shared}
 
 
-def overall(measured: Sequence[Measured]) -> dict[str, Any]:
-    """`tasks`, `samples`, `metrics` {name: {value, lo, hi}}, `rates`, and what stands beside them.
-
-    `metrics` and `further_metrics` speak of new tasks and new samples; `same_tasks` of new samples
-    of these tasks. `elo` is there where tasks carry a rating.
-    """
-    values, samples = columns([one.values for one in measured]), measured[0].tally["rows"]
-    further = columns([one.further for one in measured])
+def overall(measured: Sequence[Measured]) -> Scores:
+    """Return the means over tasks with their intervals, and the rates."""
+    samples = measured[0].tally["rows"]
     counts = [one.facts["correct"] for one in measured]
-    found = {
-        "tasks": len(measured),
-        "samples": samples,
-        "metrics": {name: asdict(mean_interval(value)) for name, value in values.items()},
-        "further_metrics": {name: asdict(mean_interval(value)) for name, value in further.items()},
-        "same_tasks": {f"avg@{samples}": asdict(same_tasks_interval(counts, samples))},
-        "rates": rates(measured),
-        "gold_not_read": sum(one.facts["gold_not_read"] for one in measured),
-    }
+    return Scores(
+        metrics=_means([one.values for one in measured]),
+        further_metrics=_means([one.further for one in measured]),
+        same_tasks={f"avg@{samples}": same_tasks_interval(counts, samples)},
+        rates=rates(measured),
+        gold_not_read=sum(one.facts["gold_not_read"] for one in measured),
+        elo=_elo(measured, samples),
+    )
+
+
+def _means(values: Sequence[Mapping[str, float]]) -> Metrics:
+    return {name: mean_interval(column) for name, column in columns(values).items()}
+
+
+def _elo(measured: Sequence[Measured], samples: int) -> RatedElo | None:
     rated = [one.facts for one in measured if isinstance(one.facts["rating"], int | float)]
-    if rated:
-        ratings, solved = [f["rating"] for f in rated], [f["correct"] for f in rated]
-        found["elo"] = asdict(elo(ratings, solved, samples)) | {"tasks": len(rated)}
-    return found
+    if not rated:
+        return None
+    found = elo([f["rating"] for f in rated], [f["correct"] for f in rated], samples)
+    return RatedElo(**asdict(found), tasks=len(rated))

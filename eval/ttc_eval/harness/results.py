@@ -2,7 +2,7 @@
 
 MODEL.samples.jsonl   one row a sample, written by harness.py or score.py
 MODEL.tasks.jsonl     one row a task: prompt, gold, every metric, and the counts behind them
-MODEL.json            metrics {value, lo, hi}, rates, and what was asked
+MODEL.json            metrics, rates, and what was asked: records.py
 
 T tasks, n samples a task. Undecided samples are not correct in every metric, and counted.
 """
@@ -13,30 +13,17 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from pydantic import Field
-
-from ttc_eval.harness.measures import Measured, Row, columns, measure, overall
-from ttc_rl.config import SamplingConfig, Section
+from ttc_eval.harness.measures import Measured, Row, measure, overall
+from ttc_eval.records import Asked, ModelResult, Sampling, Scores, write_record
+from ttc_rl.config import SamplingConfig
 from ttc_rl.corpus.benchmarks import Benchmark, gradable
-from ttc_rl.run_dir import FIX, check_vouched, read_jsonl, write_jsonl, write_sealed
+from ttc_rl.run_dir import FIX, check_vouched, read_jsonl, write_jsonl
 from ttc_rl.schema import Task, UserError
 
 DRAW_ANEW = "delete it, and `ttc-rl eval` draws it again"
 Cells = dict[tuple[str, int], Row]
 """Rows by (task_id, sample)."""
-
-
-class Sampling(Section):
-    """How a benchmark is sampled once recipe, benchmark and defaults have spoken."""
-
-    samples: int = 16
-    temperature: float = 0.6
-    top_p: float = 0.95
-    k: list[int] = Field(default=[1, 8, 16])
-    max_tokens: int = 8192
 
 
 def resolve_sampling(asked: SamplingConfig, benchmark: SamplingConfig) -> Sampling:
@@ -156,23 +143,13 @@ def measure_all(
     return found
 
 
-def per_task_values(
-    tasks: Sequence[Task],
-    rows: Iterable[Sequence[Row]],
-    k: Sequence[int],
-    greedy: Sequence[Row] | None = None,
-) -> dict[str, np.ndarray]:
-    """Metric name -> its value on each task, in the order of `tasks`."""
-    return columns([one.values for one in measure_all(tasks, rows, k, greedy)])
-
-
 def summarise(
     tasks: Sequence[Task],
     rows: Iterable[Sequence[Row]],
     k: Sequence[int],
     greedy: Sequence[Row] | None = None,
-) -> dict[str, Any]:
-    """`tasks`, `samples`, `metrics` {name: {value, lo, hi}}, `rates` and more, as in MODEL.json."""
+) -> Scores:
+    """Return the means over tasks with their intervals, and the rates."""
     return overall(measure_all(tasks, rows, k, greedy))
 
 
@@ -182,31 +159,36 @@ def summarise(
 def write_result(
     path: Path,
     benchmark: Benchmark,
+    asked: Asked,
     rows: Iterable[Sequence[Row]],
     k: Sequence[int],
     greedy: Sequence[Row] | None = None,
     files: Sequence[Path] = (),
-    **asked: Any,
-) -> dict[str, Any]:
-    """MODEL.json, and MODEL.tasks.jsonl beside it; `asked` is kept as it stands.
+) -> ModelResult:
+    """Write MODEL.json, and MODEL.tasks.jsonl beside it.
 
     `files` are those of the samples: MODEL.json vouches for them too.
     """
-    measured = measure_all(benchmark.tasks, rows, k, greedy)
-    return write_measured(path, benchmark, measured, files, **asked)
+    return write_measured(
+        path, benchmark, asked, measure_all(benchmark.tasks, rows, k, greedy), files
+    )
 
 
 def write_measured(
     path: Path,
     benchmark: Benchmark,
+    asked: Asked,
     measured: Sequence[Measured],
     files: Sequence[Path] = (),
-    **asked: Any,
-) -> dict[str, Any]:
+) -> ModelResult:
     """`write_result` of tasks that are measured already."""
-    head = {"benchmark": benchmark.name, "tasks_hash": benchmark.tasks_hash, **asked}
-    published = {"published": [entry.model_dump() for entry in benchmark.published]}
-    result = head | overall(measured) | published
+    result = ModelResult(
+        **vars(asked),
+        tasks=len(measured),
+        samples=measured[0].tally["rows"],
+        **vars(overall(measured)),
+        published=list(benchmark.published),
+    )
     lines = (
         {"task_id": task.id, "prompt": task.prompt, "gold": task.gold}
         | {key: task.meta[key] for key in ("variant_of",) if key in task.meta}
@@ -216,7 +198,7 @@ def write_measured(
         for task, one in zip(benchmark.tasks, measured, strict=True)
     )
     write_jsonl(tasks_file(path), lines)
-    write_sealed(path, result, tasks_file(path), *files)
+    write_record(path, result, tasks_file(path), *files)
     return result
 
 
@@ -232,16 +214,3 @@ def read_tasks(result: Path) -> list[Row]:
         raise UserError(f"{path}: missing; `ttc-rl eval` writes it again from the samples")
     check_vouched(result, "delete it, and `ttc-rl eval` writes it again from the samples", path)
     return list(read_jsonl(path, "task_id"))
-
-
-def per_task(result: Path, metric: str) -> np.ndarray:
-    """A metric's value on each task of a written result, in the benchmark's order."""
-    rows = read_tasks(result)
-    if metric not in rows[0]:
-        raise UserError(f"{tasks_file(result)}: holds no {metric}")
-    return np.array([row[metric] for row in rows])
-
-
-def avg_name(result: Mapping[str, Any]) -> str:
-    """The name of a result's mean correctness, e.g. `avg@16`."""
-    return f"avg@{result['samples']}"

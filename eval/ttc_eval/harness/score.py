@@ -10,13 +10,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from ttc_eval.harness.evaluate import sample_row
 from ttc_eval.harness.interchange import read_samples
 from ttc_eval.harness.measures import Measured, Row, measure
 from ttc_eval.harness.results import Cells, check_complete, check_gradable, write_measured
-from ttc_rl.config.marks import DEFAULT, KEY, Mark, marks_of
+from ttc_eval.records import Asked, GradedBefore, ModelResult
+from ttc_rl.config.marks import DEFAULT, Mark, marks_of
 from ttc_rl.corpus.benchmarks import Benchmark, marked
 from ttc_rl.run_dir import RESCORED, RunDir, write_jsonl
 from ttc_rl.schema import Task, UserError
@@ -29,7 +29,7 @@ class Scored:
 
     samples_path: Path
     result_path: Path
-    result: dict[str, Any]
+    result: ModelResult
     graded_before: int
     changed: list[tuple[str, int, bool | None, bool | None]]
     """task_id, sample, correct before, correct now."""
@@ -74,9 +74,15 @@ def score(
     marks: tuple[Mark, ...] = tuple(
         dict.fromkeys(mark for task in maths for mark in marks_of(task))
     )
-    told = {KEY: list(marks)} if marks not in ((), DEFAULT) else {}
-    asked = {"samples_file": str(samples_path), "fallback": fallback, **told, **old.told()}
-    result = write_measured(result_path, benchmark, measured, **asked)
+    asked = Asked(
+        benchmark=benchmark.name,
+        tasks_hash=benchmark.tasks_hash,
+        samples_file=str(samples_path),
+        fallback=fallback,
+        answer_marks=list(marks) if marks not in ((), DEFAULT) else None,
+        graded_before=old.counted(),
+    )
+    result = write_measured(result_path, benchmark, asked, measured)
     silent = old.maths > 0 and old.silent == old.maths and not fallback
     unread = marks if silent else ()
     return Scored(target, result_path, result, old.graded, old.changed, unread)
@@ -113,21 +119,24 @@ class _Old:
                 change = (now["task_id"], now["sample"], before["correct"], now["correct"])
                 self.changed.append(change)
 
-    def told(self) -> dict[str, Any]:
-        """What the result file says of them; nothing where there were none."""
+    def counted(self) -> GradedBefore | None:
+        """Return what the result file says of them; None where there were none."""
         if not self.graded:
-            return {}
-        counts = {"verdicts": self.graded, "moved": len(self.changed)}
-        counts["by_another_verifier"] = self.by_others
+            return None
         moves = Counter(_direction(before, now) for _, _, before, now in self.changed)
-        return {"graded_before": counts | {name: moves[name] for name in DIRECTIONS}}
+        return GradedBefore(
+            verdicts=self.graded,
+            moved=len(self.changed),
+            by_another_verifier=self.by_others,
+            **{name: moves[name] for name in DIRECTIONS},
+        )
 
 
 DIRECTIONS = ("wrong_to_right", "right_to_wrong", "to_undecided", "from_undecided")
 
 
 def _direction(before: bool | None, now: bool | None) -> str:
-    """One of `DIRECTIONS`; the two verdicts differ."""
+    """Return one of `DIRECTIONS`; the two verdicts differ."""
     if now is None:
         return "to_undecided"
     if before is None:

@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from ttc_rl.metrics import Estimate
+
 FULL, HALF = 920, 445
 """Widths: of the page, and of two charts beside each other. One unit is about one pixel."""
 LEFT, RIGHT, TOP, BOTTOM = 56, 12, 12, 42
@@ -117,15 +119,16 @@ def _band(frame: Frame, series: Series) -> str:
 
 
 def interval_chart(
-    rows: Sequence[tuple[str, str, float, float | None, float | None]],
+    rows: Sequence[tuple[str, str, Estimate]],
     *,
     title: str,
     x_label: str,
     width: int = HALF,
 ) -> str:
-    """One row a model, (name, css, value, lo, hi): a dot with its interval."""
+    """Draw one row a model, (name, css, estimate): a dot with its interval."""
     height = TOP + BOTTOM + 28 * len(rows)
-    values = [v for _, _, *numbers in rows for v in numbers if v is not None]
+    ends = [(e.value, e.lo, e.hi) for _, _, e in rows]
+    values = [number for numbers in ends for number in numbers if number is not None]
     low, high = min([0.0, *values]), max([*values, 0.01])
     left = 24 + 8 * max(len(name) for name, *_ in rows)
 
@@ -137,10 +140,10 @@ def interval_chart(
         + _text("tick", at(t), height - BOTTOM + 16, percent_tick(t))
         for t in ticks(low, high)
     )
-    for i, (name, css, value, lo, hi) in enumerate(rows):
-        y, span = TOP + 28 * i + 14, ""
-        if lo is not None and hi is not None:
-            span = f'<path class="bar" d="M{at(lo):.1f} {y}H{at(hi):.1f}"/>'
+    for i, (name, css, estimate) in enumerate(rows):
+        y, span, value = TOP + 28 * i + 14, "", estimate.value
+        if estimate.lo is not None and estimate.hi is not None:
+            span = f'<path class="bar" d="M{at(estimate.lo):.1f} {y}H{at(estimate.hi):.1f}"/>'
         body += _text("name", left - 14, y + 4, name, "end")
         body += f'<g class="{css}">{span}<circle cx="{at(value):.1f}" cy="{y}" r="5"/></g>'
         body += _text("value", width - 4, y + 4, f"{100 * value:.1f}", "end")

@@ -16,13 +16,14 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from ttc_eval.compare.summary import Json
-from ttc_eval.harness.results import avg_name
+from ttc_eval.records import Summary
 from ttc_eval.report.model_card_text import Told, public_recipe, text
 from ttc_eval.report.tables import shown
 from ttc_rl.config import Recipe, SourceConfig
 from ttc_rl.corpus.addresses import address
 from ttc_rl.corpus.benchmark_config import benchmark_names, load_config
 from ttc_rl.corpus.sources import catalog
+from ttc_rl.metrics import Estimate
 from ttc_rl.run_dir import FIX, RunDir, check_vouched, read_json, read_jsonl, write_text
 from ttc_rl.schema import UserError
 from ttc_rl.system.ranks import is_main
@@ -33,7 +34,7 @@ CARD, RECIPE = "README.md", "recipe.yaml"
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 
 
-def write_cards(run: RunDir, recipe: Recipe, arm: str, summary: Json | None = None) -> None:
+def write_cards(run: RunDir, recipe: Recipe, arm: str, summary: Summary | None = None) -> None:
     """The card of what an arm, or an expert, has trained, over whatever peft or TRL wrote there.
 
     The recipe is put beside it. Nothing where nothing is trained.
@@ -48,7 +49,7 @@ def write_cards(run: RunDir, recipe: Recipe, arm: str, summary: Json | None = No
         write_text(path / RECIPE, public_recipe(recipe))
 
 
-def read_told(run: RunDir, recipe: Recipe, arm: str, summary: Json | None) -> Told:
+def read_told(run: RunDir, recipe: Recipe, arm: str, summary: Summary | None) -> Told:
     """What a card tells of an arm, from the run's files."""
     folder = run.arm(arm, recipe)
     rows = list(read_jsonl(folder.metrics, "step"))
@@ -136,14 +137,14 @@ def _datasets(told: Told) -> Iterator[str]:
 def _results(told: Told) -> Iterator[Json]:
     """One entry a benchmark, as the Hub's model-index has them; shares in percent."""
     for name, part in told.evaluated.items():
-        metrics = part["models"][told.answers]["metrics"]
+        metrics = part.models[told.answers].metrics
         yield {
             "task": {"type": "text-generation"},
             "dataset": {"name": name, "type": _dataset_of(name, told.recipe)},
             "metrics": [
                 {
-                    "type": "accuracy" if metric == avg_name(part) else metric,
-                    "value": round(100 * metrics[metric]["value"], 2),
+                    "type": "accuracy" if metric == part.avg_name else metric,
+                    "value": round(100 * metrics[metric].value, 2),
                     "name": f"{metric}, %{_interval(metrics[metric])}",
                 }
                 for metric in shown(metrics, every_k=False)
@@ -151,10 +152,10 @@ def _results(told: Told) -> Iterator[Json]:
         }
 
 
-def _interval(estimate: Json) -> str:
-    if estimate["lo"] is None:
+def _interval(estimate: Estimate) -> str:
+    if estimate.lo is None or estimate.hi is None:
         return ""
-    return f" (95 % interval {100 * estimate['lo']:.1f} to {100 * estimate['hi']:.1f})"
+    return f" (95 % interval {100 * estimate.lo:.1f} to {100 * estimate.hi:.1f})"
 
 
 def _dataset_of(benchmark: str, recipe: Recipe) -> str:

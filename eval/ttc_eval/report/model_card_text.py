@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from ttc_eval.records import BenchmarkSummary, Summary
 from ttc_eval.report.base_model import base_facts
 from ttc_eval.report.sections.carried import sentence
 from ttc_eval.report.tables import points, share, shown
@@ -38,7 +39,7 @@ class Told:
     steps: Sequence[Mapping[str, Any]]
     """Rows of metrics.jsonl."""
     alarms: Sequence[Mapping[str, Any]]
-    summary: Json | None
+    summary: Summary | None
     tried: str = ""
     """How many runs were begun for this target, where that is on record."""
 
@@ -63,10 +64,10 @@ class Told:
         return Path(path).name if Path(path).exists() else path
 
     @cached_property
-    def evaluated(self) -> dict[str, Json]:
+    def evaluated(self) -> dict[str, BenchmarkSummary]:
         """Benchmark -> its part of the summary, where this arm has results; the target first."""
-        parts = (self.summary or {}).get("benchmarks", {})
-        mine = [name for name, part in parts.items() if self.answers in part["models"]]
+        parts = self.summary.benchmarks if self.summary else {}
+        mine = [name for name, part in parts.items() if self.answers in part.models]
         own = target_names(self.recipe)
         return {name: parts[name] for name in sorted(mine, key=lambda n: (n not in own, n))}
 
@@ -253,11 +254,10 @@ def _results(told: Told) -> Iterator[str]:
         return
     rows: list[list[str]] = []
     for name, part in told.evaluated.items():
-        mine, base = (
-            part["models"].get(m, {"metrics": {}})["metrics"] for m in (told.answers, "base")
-        )
-        gains = part["differences"].get(f"{told.answers} - base", {})
-        size = f"{part['tasks']} x {part['samples']}"
+        mine = part.models[told.answers].metrics
+        base = part.models["base"].metrics if "base" in part.models else {}
+        gains = part.differences.get(f"{told.answers} - base", {})
+        size = f"{part.tasks} x {part.samples}"
         for metric in shown(mine, every_k=False):
             before = share(base[metric]) if metric in base else ""
             gain = points(gains[metric]) if metric in gains else ""
@@ -281,13 +281,13 @@ def _several(told: Told) -> str:
 
 
 def _retention(told: Told) -> Iterator[str]:
-    kept = (told.summary or {}).get("retention", {}).get(told.answers)
+    kept = told.summary.retention.get(told.answers) if told.summary else None
     if kept is None:
         yield "Not measured: no benchmark unlike the target was evaluated."
         return
     rows = [
-        [name, f"{100 * one['before']:.1f}", f"{100 * one['after']:.1f}", points(one)]
-        for name, one in kept["benchmarks"].items()
+        [name, f"{100 * change.before:.1f}", f"{100 * change.after:.1f}", points(change)]
+        for name, change in kept.benchmarks.items()
     ]
     yield sentence(told.answers, kept)
     yield _table(["benchmark", "before, %", "after, %", "points"], rows)

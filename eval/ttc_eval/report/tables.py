@@ -7,10 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 from rich.table import Table as RichTable
 from rich.text import Text
+
+from ttc_eval.compare.comparison import (
+    Comparison,
+    Flips,
+    Matrix,
+    OverSeeds,
+    PooledBenchmark,
+    PooledRetention,
+    TargetComparison,
+)
+from ttc_eval.records import BenchmarkSummary, ModelResult, Scores, Summary
+from ttc_rl.metrics import Difference, Elo, Estimate
 
 EQUAL_TO_AVG = ("pass@1", "maj@1")  # in the files, but one number three times in a table
 RATES = {
@@ -21,8 +33,10 @@ RATES = {
     "timeout": "timeout",
     "infra_error": "infra error",
 }
-Estimated = Mapping[str, Any]
-"""{value, lo, hi}"""
+"""Field of `Rates` -> what it is called here."""
+
+
+Shown = TypeVar("Shown", bound=Estimate)
 
 
 @dataclass(frozen=True)
@@ -54,12 +68,12 @@ class Table:
         return "\n".join(lines + (["", self.note] if self.note else [])) + "\n"
 
 
-def share(estimate: Estimated) -> str:
+def share(estimate: Estimate) -> str:
     """`41.7 [33.1, 50.2]`; without an interval it says so."""
     return _with_interval(estimate, "{:.1f}")
 
 
-def points(estimate: Estimated) -> str:
+def points(estimate: Estimate) -> str:
     """`+5.2 [+1.1, +9.3]`"""
     return _with_interval(estimate, "{:+.1f}")
 
@@ -68,10 +82,10 @@ def percent(rate: float | None) -> str:
     return "n/a" if rate is None else f"{100 * rate:.1f} %"
 
 
-def _with_interval(estimate: Estimated, form: str) -> str:
+def _with_interval(estimate: Estimate, form: str) -> str:
     value, lo, hi = (
-        None if estimate[key] is None else form.format(100 * estimate[key] + 0.0)
-        for key in ("value", "lo", "hi")
+        None if number is None else form.format(100 * number + 0.0)
+        for number in (estimate.value, estimate.lo, estimate.hi)
     )
     return f"{value} [n/a]" if lo is None else f"{value} [{lo}, {hi}]"
 
@@ -90,40 +104,42 @@ def _k(metric: str) -> int:
 # --------------------------------------------------------------------------- what to show
 
 
-def summary_tables(summary: Mapping[str, Any], *, every_k: bool = True) -> list[Table]:
-    """Of one run: for each benchmark, the target first, its models and their differences."""
-    target, benchmarks = summary["target"], summary["benchmarks"]
+def summary_tables(summary: Summary, *, every_k: bool = True) -> list[Table]:
+    """Return for each benchmark, the target first, its models and their differences."""
+    target, benchmarks = summary.target, summary.benchmarks
     tables: list[Table] = []
     for name in sorted(benchmarks, key=lambda n: (n != target, n)):
         part = benchmarks[name]
-        size = f"{part['tasks']} tasks x {part['samples']} samples"
+        size = f"{part.tasks} tasks x {part.samples} samples"
         title = f"{name}{' (target)' if name == target else ''}: {size}, %"
-        tables.append(_models_table(title, part["models"], every_k))
-        if part["differences"]:
+        tables.append(_models_table(title, part.models, every_k))
+        if part.differences:
             title = f"{name}: differences on the same tasks, points"
-            tables.append(
-                _grid(title, part["differences"], _marked, every_k, difference_note(part))
-            )
+            tables.append(_grid(title, part.differences, _marked, every_k, difference_note(part)))
     return tables
 
 
-def result_table(result: Mapping[str, Any]) -> Table:
-    """Of one MODEL.json, as `ttc-rl score` prints it."""
-    title = f"{result['benchmark']}: {result['tasks']} tasks x {result['samples']} samples, %"
-    return _models_table(title, {result.get("model") or result.get("samples_file", ""): result})
+def result_table(result: ModelResult) -> Table:
+    """Return the table of one MODEL.json, as `ttc-rl score` prints it."""
+    title = f"{result.benchmark}: {result.tasks} tasks x {result.samples} samples, %"
+    return _models_table(title, {result.model or result.samples_file or "": result})
 
 
-def _models_table(title: str, models: Mapping[str, Any], every_k: bool = True) -> Table:
-    metrics = shown((m for model in models.values() for m in model["metrics"]), every_k=every_k)
-    told = [r for r in RATES if r == "truncated" or any(m["rates"].get(r) for m in models.values())]
-    rated = any("elo" in model for model in models.values())
+def _models_table(title: str, models: Mapping[str, Scores], every_k: bool = True) -> Table:
+    metrics = shown((m for model in models.values() for m in model.metrics), every_k=every_k)
+    told = [
+        rate
+        for rate in RATES
+        if rate == "truncated" or any(getattr(m.rates, rate) for m in models.values())
+    ]
+    rated = any(model.elo for model in models.values())
     rows = [
         [
             name,
-            *(share(m["metrics"][k]) if k in m["metrics"] else "" for k in metrics),
-            *([elo(m["elo"]) if "elo" in m else ""] if rated else []),
-            *(percent(m["rates"].get(rate)) for rate in told),
-            "" if m["rates"]["mean_tokens"] is None else f"{m['rates']['mean_tokens']:.0f}",
+            *(share(m.metrics[k]) if k in m.metrics else "" for k in metrics),
+            *([elo(m.elo) if m.elo else ""] if rated else []),
+            *(percent(getattr(m.rates, rate)) for rate in told),
+            "" if m.rates.mean_tokens is None else f"{m.rates.mean_tokens:.0f}",
         ]
         for name, m in models.items()
     ]
@@ -131,19 +147,20 @@ def _models_table(title: str, models: Mapping[str, Any], every_k: bool = True) -
     return Table(title, columns, rows, _models_note(models))
 
 
-def _models_note(models: Mapping[str, Any]) -> str:
-    unread = {name: m["gold_not_read"] for name, m in models.items() if m.get("gold_not_read")}
+def _models_note(models: Mapping[str, Scores]) -> str:
+    unread = {name: m.gold_not_read for name, m in models.items() if m.gold_not_read}
     counts = ", ".join(f"{count} of {name}" for name, count in unread.items())
     notes = [f"the gold stands in completions not found correct, worth a look: {counts}"]
     notes = notes if unread else []
-    if any("elo" in model for model in models.values()):
+    if any(model.elo for model in models.values()):
         notes.append("Elo: likeliest on the problems' ratings, not a contest's")
     return "; ".join(notes)
 
 
-def elo(found: Mapping[str, Any]) -> str:
-    """`1512 [1460, 1563]`, or the one bound that there is."""
-    value, lo, hi = (None if found[k] is None else f"{found[k]:.0f}" for k in ("value", "lo", "hi"))
+def elo(found: Elo) -> str:
+    """Return `1512 [1460, 1563]`, or the one bound that there is."""
+    ends = (found.value, found.lo, found.hi)
+    value, lo, hi = (None if number is None else f"{number:.0f}" for number in ends)
     if value is None:
         return f"at most {hi}" if lo is None else f"at least {lo}"
     return f"{value} [n/a]" if lo is None else f"{value} [{lo}, {hi}]"
@@ -151,8 +168,8 @@ def elo(found: Mapping[str, Any]) -> str:
 
 def _grid(
     title: str,
-    rows: Mapping[str, Mapping[str, Any]],
-    show: Callable[[Estimated], str] = points,
+    rows: Mapping[str, Mapping[str, Shown]],
+    show: Callable[[Shown], str] = points,
     every_k: bool = True,
     note: str = "",
 ) -> Table:
@@ -161,64 +178,62 @@ def _grid(
     return Table(title, ["", *metrics], body, note)
 
 
-def _marked(difference: Estimated) -> str:
-    """In points, with a star where it stands up to Holm over its family."""
-    return points(difference) + (" *" if difference.get("p_holm", 1.0) < 0.05 else "")
+def _marked(difference: Difference) -> str:
+    """Return points, with a star where the difference stands up to Holm over its family."""
+    star = difference.p_holm is not None and difference.p_holm < 0.05
+    return points(difference) + (" *" if star else "")
 
 
-def star_note(differences: Mapping[str, Any]) -> str:
+def star_note(differences: Mapping[str, object]) -> str:
     if len(differences) < 2:
         return "* p < 0.05" if differences else ""
     return f"* p < 0.05 after Holm over the {len(differences)} differences of a column"
 
 
-def difference_note(part: Mapping[str, Any], seeds: str = "") -> str:
-    """What the star means, and what could have been seen: by these tasks, or by these seeds."""
-    star, power = star_note(part["differences"]), part.get("power") or {}
+def difference_note(part: BenchmarkSummary | PooledBenchmark, seeds: str = "") -> str:
+    """Say what the star means, and what could have been seen: by these tasks, or by these seeds."""
+    star = star_note(part.differences)
     notes = [star] if star else []
-    if power:
-        found = sorted(one["resolvable"] for one in power.values() if one["resolvable"])
+    if part.power:
+        found = sorted(power.resolvable for power in part.power.values() if power.resolvable)
         ends = dict.fromkeys(f"{100 * end:.1f}" for end in (found[:1] + found[-1:]))
-        size = seeds or f"{part['tasks']} tasks x {part['samples']} samples"
+        size = seeds or f"{part.tasks} tasks x {part.samples} samples"
         notes.append(
-            f"{size} can resolve {' to '.join(ends)} points in avg@{part['samples']} (80 % power)"
+            f"{size} can resolve {' to '.join(ends)} points in {part.avg_name} (80 % power)"
             if ends
             else f"what {size} can resolve is not known: nothing varied"
         )
     return "; ".join(notes)
 
 
-def comparison_tables(
-    comparison: Mapping[str, Any], *, every_benchmark: bool = False
-) -> list[Table]:
-    """Of several runs: over all targets, how specific the gains are, then target by target.
+def comparison_tables(comparison: Comparison, *, every_benchmark: bool = False) -> list[Table]:
+    """Return tables over all targets, how specific the gains are, then target by target.
 
     Other benchmarks than the target show in retention and matrix, or each with `every_benchmark`.
     """
     tables: list[Table] = []
-    overall = comparison["overall"]
-    if overall:
-        count = f"{len(overall['targets'])} targets"
-        tables.append(_grid(f"mean over {count}, on the target, %", overall["models"], share))
-        tables.append(_grid(f"mean over {count}: differences, points", overall["differences"]))
-    tables += [_matrix_table(arm, matrix) for arm, matrix in comparison["matrix"].items()]
-    for target, part in comparison["targets"].items():
-        for name, cells in part["benchmarks"].items():
-            if name != target and target in part["benchmarks"] and not every_benchmark:
+    if overall := comparison.overall:
+        count = f"{len(overall.targets)} targets"
+        tables.append(_grid(f"mean over {count}, on the target, %", overall.models, share))
+        tables.append(_grid(f"mean over {count}: differences, points", overall.differences))
+    tables += [_matrix_table(arm, matrix) for arm, matrix in comparison.matrix.items()]
+    for target, part in comparison.targets.items():
+        for name, cells in part.benchmarks.items():
+            if name != target and target in part.benchmarks and not every_benchmark:
                 continue
             what = f"{name} (target)" if name == target else f"{name}, trained for {target}"
-            size = f"{cells['tasks']} tasks x {cells['samples']} samples"
-            title = f"{what}: {size}, {_seeds(cells['models'])}"
-            tables.append(_grid(f"{title}, %", cells["models"], share))
-            if cells["differences"]:
-                found = cells["differences"]
-                note = difference_note(cells, _seed_count(cells["models"]))
+            size = f"{cells.tasks} tasks x {cells.samples} samples"
+            title = f"{what}: {size}, {_seeds(cells.models)}"
+            tables.append(_grid(f"{title}, %", cells.models, share))
+            if cells.differences:
+                found = cells.differences
+                note = difference_note(cells, _seed_count(cells.models))
                 tables.append(_grid(f"{what}: differences, points", found, _marked, note=note))
-            if cells["flips"]:
-                tables.append(_flips_table(what, cells["flips"]))
-        if part["retention"]:
-            tables.append(_retention_table(target, part["retention"]))
-    return tables + _sigma_tables(comparison["targets"]) + _legend(comparison["variants"])
+            if cells.flips:
+                tables.append(_flips_table(what, cells.flips))
+        if part.retention:
+            tables.append(_retention_table(target, part.retention))
+    return tables + _sigma_tables(comparison.targets) + _legend(comparison.variants)
 
 
 def _legend(variants: Mapping[str, str]) -> list[Table]:
@@ -229,20 +244,21 @@ def _legend(variants: Mapping[str, str]) -> list[Table]:
     )
 
 
-def changed_tasks_tables(comparison: Mapping[str, Any]) -> list[Table]:
+def changed_tasks_tables(comparison: Comparison) -> list[Table]:
     """The tasks that each pair of arms changed most on the target, best and worst."""
     return [
         Table(
             f"{target}: tasks most changed by {pair}, solved %",
             ["task", "before", "after"],
             [
-                [_short(t["prompt"]), f"{100 * t['before']:.0f}", f"{100 * t['after']:.0f}"]
-                for t in found["most_changed"]
+                [_short(task.prompt), f"{100 * task.before:.0f}", f"{100 * task.after:.0f}"]
+                for task in flips.most_changed
             ],
         )
-        for target, part in comparison["targets"].items()
-        for pair, found in part["benchmarks"].get(target, {}).get("flips", {}).items()
-        if found["most_changed"]
+        for target, part in comparison.targets.items()
+        if target in part.benchmarks
+        for pair, flips in part.benchmarks[target].flips.items()
+        if flips.most_changed
     ]
 
 
@@ -251,14 +267,14 @@ def _short(prompt: str, limit: int = 90) -> str:
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
-def _flips_table(what: str, flips: Mapping[str, Mapping[str, Any]]) -> Table:
+def _flips_table(what: str, flips: Mapping[str, Flips]) -> Table:
     columns = ["", "more often", "less often", "first time", "not any more", "majority flips", "p"]
     rows = [
         [
             pair,
-            *(str(f[key]) for key in ("up", "down", "first", "lost")),
-            f"+{f['majority_up']} -{f['majority_down']}",
-            "n/a" if f["p"] is None else f"{f['p']:.2g}",
+            *(str(count) for count in (f.up, f.down, f.first, f.lost)),
+            f"+{f.majority_up} -{f.majority_down}",
+            "n/a" if f.p is None else f"{f.p:.2g}",
         ]
         for pair, f in flips.items()
     ]
@@ -266,18 +282,18 @@ def _flips_table(what: str, flips: Mapping[str, Mapping[str, Any]]) -> Table:
     return Table(f"{what}: tasks that changed hands", columns, rows, note)
 
 
-def comparison_markdown(comparison: Mapping[str, Any], *, every_benchmark: bool = False) -> str:
+def comparison_markdown(comparison: Comparison, *, every_benchmark: bool = False) -> str:
     tables = comparison_tables(comparison, every_benchmark=every_benchmark)
     return "\n".join(table.markdown() for table in tables)
 
 
-def _seed_counts(models: Mapping[str, Mapping[str, Any]]) -> tuple[int, int]:
+def _seed_counts(models: Mapping[str, Mapping[str, OverSeeds]]) -> tuple[int, int]:
     """The fewest and the most seeds that an estimate of a table is over."""
-    counts = {estimate["seeds"] for cells in models.values() for estimate in cells.values()}
+    counts = {estimate.seeds for cells in models.values() for estimate in cells.values()}
     return min(counts), max(counts)
 
 
-def _seed_count(models: Mapping[str, Mapping[str, Any]]) -> str:
+def _seed_count(models: Mapping[str, Mapping[str, OverSeeds]]) -> str:
     """`3 seeds`; empty where there is one, so that tasks are what repeats."""
     fewest, most = _seed_counts(models)
     if most == 1:
@@ -285,7 +301,7 @@ def _seed_count(models: Mapping[str, Mapping[str, Any]]) -> str:
     return f"{most} seeds" if fewest == most else f"{fewest} to {most} seeds"
 
 
-def _seeds(models: Mapping[str, Mapping[str, Any]]) -> str:
+def _seeds(models: Mapping[str, Mapping[str, OverSeeds]]) -> str:
     """How many seeds the estimates of a table are over, and of what their intervals tell."""
     fewest, most = _seed_counts(models)
     if most == 1:
@@ -294,18 +310,18 @@ def _seeds(models: Mapping[str, Mapping[str, Any]]) -> str:
     return f"{_seed_count(models)}, interval over seeds{tasks}"
 
 
-def _retention_table(target: str, retention: Mapping[str, Any]) -> Table:
+def _retention_table(target: str, retention: Mapping[str, PooledRetention]) -> Table:
     rows = [
-        [arm, points(kept["mean"]), f"{points(kept['worst'])} on {kept['worst']['benchmark']}"]
+        [arm, points(kept.mean), f"{points(kept.worst_change)} on {kept.worst}"]
         for arm, kept in retention.items()
     ]
     title = f"trained for {target}: change against base on the other benchmarks, avg@n, points"
     return Table(title, ["arm", "mean", "worst"], rows)
 
 
-def _sigma_tables(targets: Mapping[str, Any]) -> list[Table]:
+def _sigma_tables(targets: Mapping[str, TargetComparison]) -> list[Table]:
     """Target by arm: does what selection left unknown tell the gain? None without selections."""
-    found = {target: part["sigma"] for target, part in targets.items() if part["sigma"]}
+    found = {target: part.sigma for target, part in targets.items() if part.sigma}
     arms = list(dict.fromkeys(arm for row in found.values() for arm in row))
     rows = [
         [target, *(_correlation(row[arm]) if arm in row else "" for arm in arms)]
@@ -316,24 +332,24 @@ def _sigma_tables(targets: Mapping[str, Any]) -> list[Table]:
     return [Table(title, ["target", *arms], rows, note)] if rows else []
 
 
-def _correlation(estimate: Estimated) -> str:
-    value, lo, hi = (estimate[key] for key in ("value", "lo", "hi"))
+def _correlation(estimate: Estimate) -> str:
+    value, lo, hi = estimate.value, estimate.lo, estimate.hi
     return f"{value:+.2f} [n/a]" if lo is None else f"{value:+.2f} [{lo:+.2f}, {hi:+.2f}]"
 
 
-def _matrix_table(arm: str, matrix: Mapping[str, Any]) -> Table:
+def _matrix_table(arm: str, matrix: Matrix) -> Table:
     rows = [
         [row, *("" if gain is None else f"{100 * gain:+.1f}" for gain in gains)]
-        for row, gains in zip(matrix["rows"], matrix["gain"], strict=True)
+        for row, gains in zip(matrix.rows, matrix.gain, strict=True)
     ]
     note = ""
-    if matrix["diagonal_minus_rest"] is not None:
+    if matrix.diagonal_minus_rest is not None:
         note = (
-            f"diagonal minus rest {100 * matrix['diagonal_minus_rest']:+.1f} points, "
-            f"p = {matrix['p_value']:.3g} over shuffled row labels"
+            f"diagonal minus rest {100 * matrix.diagonal_minus_rest:+.1f} points, "
+            f"p = {matrix.p_value:.3g} over shuffled row labels"
         )
     title = f"{arm}: gain over base in avg@n, points (rows: trained for, columns: evaluated on)"
-    return Table(title, ["trained for", *matrix["columns"]], rows, note)
+    return Table(title, ["trained for", *matrix.columns], rows, note)
 
 
 def _line(cells: Sequence[str]) -> str:

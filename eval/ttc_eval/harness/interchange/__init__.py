@@ -13,8 +13,9 @@ from pathlib import Path
 from ttc_eval.harness.interchange import human_eval, inspect_log, lighteval_details
 from ttc_eval.harness.interchange.foreign import Exported, Finder, Foreign
 from ttc_eval.harness.results import DRAW_ANEW, Cells, complete_rows, read_cells
+from ttc_eval.records import read_result
 from ttc_rl.corpus.benchmarks import Benchmark
-from ttc_rl.run_dir import RunDir, check_vouched, read_json
+from ttc_rl.run_dir import RunDir, check_vouched
 from ttc_rl.schema import UserError
 
 READERS: dict[str, Callable[[Path], Iterator[Foreign]]] = {
@@ -77,11 +78,10 @@ def export(run: RunDir, benchmark: Benchmark, model: str, to: str, out: Path | N
     if not samples.exists() or not result.exists():
         known = ", ".join(run.models(benchmark.name)) or "none"
         raise UserError(f"{samples}: no such result; models with one on {benchmark.name}: {known}")
-    told = read_json(result)
+    held = read_result(result)
     check_vouched(result, DRAW_ANEW, samples)
-    rows = complete_rows(
-        read_cells(samples, benchmark.tasks, told["samples"]), benchmark.tasks, told["samples"]
-    )
+    cells = read_cells(samples, benchmark.tasks, held.samples)
+    rows = complete_rows(cells, benchmark.tasks, held.samples)
     target = out or run.root / "export" / benchmark.name / f"{model}{ending}"
-    write(Exported(benchmark, model, rows, told, samples.stat().st_mtime), target)
+    write(Exported(benchmark, model, rows, held, samples.stat().st_mtime), target)
     return target

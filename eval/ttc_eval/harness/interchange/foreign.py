@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from ttc_eval.harness.results import Row
+from ttc_eval.records import ModelResult
 from ttc_rl.corpus.benchmarks import Benchmark
 from ttc_rl.schema import Task, UserError
 
@@ -44,7 +44,7 @@ class Exported:
     benchmark: Benchmark
     model: str
     rows: Sequence[Sequence[Row]]
-    result: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    result: ModelResult | None = None
     """MODEL.json."""
     made: float = 0.0
     """When, in seconds since 1970."""

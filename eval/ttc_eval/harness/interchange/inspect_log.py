@@ -19,6 +19,7 @@ from typing import Any
 
 from ttc_eval.harness.interchange.foreign import Exported, Foreign, source_id
 from ttc_eval.harness.results import Row
+from ttc_eval.records import as_json
 from ttc_rl.run_dir import write_json
 from ttc_rl.sampling.prompts import render
 from ttc_rl.schema import Task, UserError, content_hash
@@ -171,7 +172,7 @@ def _header(exported: Exported) -> dict[str, Any]:
             },
             "model": exported.model,
             "config": {"epochs": samples},
-            "metadata": {"ttc_rl": dict(exported.result)},
+            "metadata": {"ttc_rl": as_json(exported.result) if exported.result else {}},
         },
         "plan": {"name": "plan", "steps": []},
         "results": {

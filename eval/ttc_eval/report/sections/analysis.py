@@ -3,45 +3,54 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
+from ttc_eval.records import (
+    ArmCompute,
+    Compute,
+    Control,
+    Diversity,
+    Latent,
+    Point,
+    Refused,
+    VerificationGap,
+)
 from ttc_eval.report import charts, page
+from ttc_eval.report.material import Material
 from ttc_eval.report.tables import Table, percent, points, share
+from ttc_rl.metrics import Estimate
 
-Json = Mapping[str, Any]
 
-
-def analysis(summary: Json, target: str) -> str:
-    """All analyses of the target, each under its own heading."""
-    found = summary.get("analysis", {}).get(target)
-    if not found:
+def analysis(material: Material) -> str:
+    """Show all analyses of the target, each under its own heading."""
+    found = material.summary.analysis.get(material.target)
+    if found is None:
         return page.paragraph("Needs an evaluation of the target.", "soft")
-    if "refused" in found:
-        return page.paragraph(found["refused"], "soft")
+    if isinstance(found, Refused):
+        return page.paragraph(found.refused, "soft")
     parts = (
-        _latent(found.get("latent", {})),
-        _control(found.get("control", {})),
-        _gap(found["verification_gap"]),
-        _diversity(found["diversity"]),
-        _compute(found["compute"]),
+        _latent(found.latent or {}),
+        _control(found.control or {}),
+        _gap(found.verification_gap),
+        _diversity(found.diversity),
+        _compute(found.compute) if found.compute else "",
     )
     return "".join(parts)
 
 
-def _latent(arms: Json) -> str:
+def _latent(arms: Mapping[str, Latent]) -> str:
     if not arms:
         return ""
     rows = [
         [
             arm,
-            percent(one["readable"]["before"]),
-            percent(one["readable"]["after"]),
-            *(["refused", "refused"] if "refused" in one else map(points, _both(one))),
+            percent(latent.readable.before),
+            percent(latent.readable.after),
+            *(points(b) if b else "refused" for b in (latent.lower, latent.upper)),
         ]
-        for arm, one in arms.items()
+        for arm, latent in arms.items()
     ]
-    note = "; ".join(f"{arm}: {one['refused']}" for arm, one in arms.items() if "refused" in one)
+    note = "; ".join(f"{arm}: {latent.refused}" for arm, latent in arms.items() if latent.refused)
     columns = ["arm", "readable before", "after", "gain in skill, at least", "at most"]
     told = (
         "If what could not be read would have been right no more often than the rest, the gain in "
@@ -51,22 +60,18 @@ def _latent(arms: Json) -> str:
     return _part("Skill or format", told, page.number_table(table))
 
 
-def _both(one: Json) -> tuple[Json, Json]:
-    return one["lower"], one["upper"]
-
-
-def _control(controls: Json) -> str:
+def _control(controls: Mapping[str, Control]) -> str:
     if not controls:
         return ""
     rows = [
-        [f"{control} - base", points(one["gain"])]
-        for control, one in controls.items()
-        if "gain" in one
+        [f"{name} - base", points(control.gain)]
+        for name, control in controls.items()
+        if control.gain
     ]
     rows += [
-        [f"{arm} - {control}", points(gain)]
-        for control, one in controls.items()
-        for arm, gain in one["arms"].items()
+        [f"{arm} - {name}", points(gain)]
+        for name, control in controls.items()
+        for arm, gain in control.arms.items()
     ]
     told = (
         "A control arm is rewarded for form alone, or for another task's answer, at equal budget."
@@ -75,13 +80,16 @@ def _control(controls: Json) -> str:
     return _part("Gain over the control arm", told, page.number_table(table))
 
 
-def _gap(models: Json) -> str:
-    kinds = [kind for kind in ("majority", "confidence") if all(kind in m for m in models.values())]
+def _gap(models: Mapping[str, VerificationGap]) -> str:
+    kinds = ["majority"]
+    if all(gap.confidence for gap in models.values()):
+        kinds.append("confidence")
+    filtered = {name: (gap.majority, gap.confidence)[: len(kinds)] for name, gap in models.items()}
     rows = [
-        [name, percent(one["plain"]), *(points(one[kind]["gap"]) for kind in kinds)]
-        for name, one in models.items()
+        [name, percent(models[name].plain), *(points(kept.gap) for kept in both if kept)]
+        for name, both in filtered.items()
     ]
-    poor = [name for name, one in models.items() if not one["majority_reward"]]
+    poor = [name for name, gap in models.items() if not gap.majority_reward]
     note = f"do not use majority reward here: nothing to gain from {', '.join(poor)}"
     table = Table(
         "correctness, and what keeping the chosen answers adds, points",
@@ -96,13 +104,13 @@ def _gap(models: Json) -> str:
     )
 
 
-def _diversity(found: Json) -> str:
-    rows = {**found["models"], **found["changes"]}
+def _diversity(found: Diversity) -> str:
+    rows = {**found.models, **found.changes}
     if not rows:
         return ""
     measures = list(dict.fromkeys(name for columns in rows.values() for name in columns))
     body = [
-        [name, *(_number(columns.get(m), m, name in found["changes"]) for m in measures)]
+        [name, *(_number(columns.get(m), m, name in found.changes) for m in measures)]
         for name, columns in rows.items()
     ]
     told = (
@@ -114,30 +122,30 @@ def _diversity(found: Json) -> str:
     return _part("Diversity", told, page.number_table(table))
 
 
-def _number(estimate: Json | None, measure: str, signed: bool) -> str:
+def _number(estimate: Estimate | None, measure: str, signed: bool) -> str:
     if estimate is None:
         return ""
     if measure.startswith("pass@"):
         return points(estimate) if signed else share(estimate)
     form = "{:+.2f}" if signed else "{:.2f}"
     value, lo, hi = (
-        None if estimate[key] is None else form.format(estimate[key])
-        for key in ("value", "lo", "hi")
+        None if number is None else form.format(number)
+        for number in (estimate.value, estimate.lo, estimate.hi)
     )
     return f"{value} [n/a]" if lo is None else f"{value} [{lo}, {hi}]"
 
 
-def _compute(found: Json) -> str:
-    if "refused" in found:
-        return _part("Equal compute", f"Not told: {found['refused']}.", "")
-    series = [_series("base", found["base"]["curve"])]
+def _compute(found: Compute | Refused) -> str:
+    if isinstance(found, Refused):
+        return _part("Equal compute", f"Not told: {found.refused}.", "")
+    series = [_series("base", found.base.curve)]
     sentences = []
-    for arm, one in found["arms"].items():
-        if "refused" in one:
-            sentences.append(f"{arm}: {one['refused']}.")
+    for arm, spent in found.arms.items():
+        if isinstance(spent, Refused):
+            sentences.append(f"{arm}: {spent.refused}.")
             continue
-        series.append(_series(arm, one["curve"]))
-        sentences.append(_sentence(arm, one, found["base"]["curve"][-1]["k"]))
+        series.append(_series(arm, spent.curve))
+        sentences.append(_sentence(arm, spent, found.base.curve[-1].k))
     chart = charts.line_chart(
         series,
         title="correctness by compute",
@@ -151,20 +159,20 @@ def _compute(found: Json) -> str:
     return _part("Equal compute", " ".join(sentences), shown)
 
 
-def _sentence(arm: str, one: Json, most: int) -> str:
-    spent = f"{arm}: training cost {one['training_flops']:.2g} FLOPs"
-    if one["selection_flops"]:
-        spent += f" and selection {one['selection_flops']:.2g}"
-    if one["equal_vote"] is None:
+def _sentence(arm: str, compute: ArmCompute, most: int) -> str:
+    spent = f"{arm}: training cost {compute.training_flops:.2g} FLOPs"
+    if compute.selection_flops:
+        spent += f" and selection {compute.selection_flops:.2g}"
+    if compute.equal_vote is None:
         return f"{spent}; the base model's vote over {most} samples does not reach its pass@1."
-    vote = f"{spent}; the base model's vote over {one['equal_vote']} reaches its pass@1"
-    if one["break_even_queries"] is None:
+    vote = f"{spent}; the base model's vote over {compute.equal_vote} reaches its pass@1"
+    if compute.break_even_queries is None:
         return f"{vote}, at no more a query: training does not pay off."
-    return f"{vote}, which costs more from {one['break_even_queries']:,} queries on."
+    return f"{vote}, which costs more from {compute.break_even_queries:,} queries on."
 
 
-def _series(name: str, curve: list[Json]) -> charts.Series:
-    line = [(math.log10(point["flops"]), point["value"]) for point in curve]
+def _series(name: str, curve: Sequence[Point]) -> charts.Series:
+    line = [(math.log10(point.flops), point.value) for point in curve]
     return charts.Series(name, page.css_class(name), line)
 
 

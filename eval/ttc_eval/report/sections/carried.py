@@ -2,54 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from ttc_eval.records import Retention
 from ttc_eval.report import page
+from ttc_eval.report.material import Material
 from ttc_eval.report.tables import Table, points
+from ttc_rl.metrics import Estimate
 
-Json = Mapping[str, Any]
 
-
-def retention(summary: Json) -> str:
-    """The change of every arm on benchmarks that share nothing with the target."""
-    kept = summary.get("retention", {})
+def retention(material: Material) -> str:
+    """Show the change of every arm on benchmarks that share nothing with the target."""
+    kept = material.summary.retention
     if not kept:
         return page.paragraph(
             "No benchmark unlike the target was evaluated: what training cost elsewhere is not "
             "known. eval.retention names some.",
             "soft",
         )
-    names = list(dict.fromkeys(name for one in kept.values() for name in one["benchmarks"]))
+    names = list(dict.fromkeys(name for retained in kept.values() for name in retained.benchmarks))
     rows = [
-        [arm, *(_change(one["benchmarks"].get(name)) for name in names)]
-        for arm, one in kept.items()
+        [arm, *(_change(retained.benchmarks.get(name)) for name in names)]
+        for arm, retained in kept.items()
     ]
     table = Table("change against base elsewhere, avg@n, points", ["arm", *names], rows)
     return page.paragraph(" ".join(map(sentence, kept, kept.values()))) + page.number_table(table)
 
 
-def _change(cell: Json | None) -> str:
+def _change(cell: Estimate | None) -> str:
     return "" if cell is None else points(cell)
 
 
-def sentence(arm: str, one: Json) -> str:
-    worst = one["benchmarks"][one["worst"]]
-    span = f"{100 * worst['before']:.1f} to {100 * worst['after']:.1f} %"
-    if worst["hi"] is not None and worst["hi"] < 0:
-        return f"{arm} forgot: {one['worst']} fell from {span}."
-    if worst["lo"] is not None and worst["lo"] > 0:
-        return f"{arm} lost nothing: even {one['worst']} rose, from {span}."
-    return f"{arm}: no loss is resolved; {one['worst']} went from {span}."
+def sentence(arm: str, retained: Retention) -> str:
+    """Say how the arm fared on the benchmark on which it fared worst."""
+    worst = retained.benchmarks[retained.worst]
+    span = f"{100 * worst.before:.1f} to {100 * worst.after:.1f} %"
+    if worst.hi is not None and worst.hi < 0:
+        return f"{arm} forgot: {retained.worst} fell from {span}."
+    if worst.lo is not None and worst.lo > 0:
+        return f"{arm} lost nothing: even {retained.worst} rose, from {span}."
+    return f"{arm}: no loss is resolved; {retained.worst} went from {span}."
 
 
-def changed(summary: Json) -> str:
-    """The gain on the target's tasks as they are and under each change."""
-    found = summary.get("changed", {})
+def changed(material: Material) -> str:
+    """Show the gain on the target's tasks as they are and under each change."""
     rows = [
-        [name, arm, points(one["as_is"]), points(one["changed"]), _ratio(one["ratio"])]
-        for name, arms in found.items()
-        for arm, one in arms.items()
+        [name, arm, points(gain.as_is), points(gain.changed), _ratio(gain.ratio)]
+        for name, arms in material.summary.changed.items()
+        for arm, gain in arms.items()
     ]
     if not rows:
         return ""
@@ -62,7 +60,7 @@ def changed(summary: Json) -> str:
     return page.paragraph(told) + page.number_table(table) + page.paragraph(note, "note")
 
 
-def _ratio(estimate: Json | None) -> str:
+def _ratio(estimate: Estimate | None) -> str:
     if estimate is None:
         return "n/a"
-    return f"{estimate['value']:.2f} [{estimate['lo']:.2f}, {estimate['hi']:.2f}]"
+    return f"{estimate.value:.2f} [{estimate.lo:.2f}, {estimate.hi:.2f}]"

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ttc_eval.compare.summary import Json, Result
+from ttc_eval.compare.summary import Json
 from ttc_eval.harness.results import DRAW_ANEW, numbered_rows
 from ttc_eval.report import page
+from ttc_eval.report.material import Material
 from ttc_rl.run_dir import RunDir, check_vouched
 
 EXAMPLES = 6
@@ -16,14 +17,16 @@ EXAMPLES = 6
 VERDICTS = ("correct", "wrong", "no answer", "truncated", "undecided")
 
 
-def completions(run: RunDir, target: str, models: Mapping[str, Result]) -> str:
+def completions(material: Material) -> str:
+    """Show a few completions of each verdict of each model."""
+    models = material.on_target
     if not models:
         return page.paragraph("There are no completions on the target yet.", "soft")
     prompts = {row["task_id"]: row for result in models.values() for row in result.tasks}
     articles = "".join(
         _article(model, row, prompts.get(row["task_id"], {}))
         for model in models
-        for row in _examples(_vouched(run, target, model))
+        for row in _examples(_vouched(material.run, material.target, model))
     )
     filters = page.choices("model", "Model", models) + page.choices("verdict", "Verdict", VERDICTS)
     told = f"At most {EXAMPLES} of each verdict of each model, the first in the benchmark's order."

@@ -9,6 +9,7 @@ from typing import Any
 
 from ttc_eval.compare.summary import Json
 from ttc_eval.report import charts, page
+from ttc_eval.report.material import Material
 from ttc_rl.config import Recipe
 from ttc_rl.run_dir import SELECT_ANEW, ArmDir, RunDir, check_vouched, read_json, read_jsonl
 from ttc_rl.selection.explain import NEAR, in_short, near_picks, uncovered
@@ -16,9 +17,9 @@ from ttc_rl.selection.explain import NEAR, in_short, near_picks, uncovered
 SHOWN_PICKS, SHOWN_OVERLAPS = 50, 20
 
 
-def curriculum(run: RunDir, recipe: Recipe, arms: Sequence[str]) -> str:
-    """How sure each curriculum makes the selector, what it is made of, and its first picks."""
-    folders = {arm: run.arm(arm, recipe) for arm in arms}
+def curriculum(material: Material) -> str:
+    """Show how sure each curriculum makes the selector, what it is made of, and its first picks."""
+    folders = {arm: material.run.arm(arm, material.recipe) for arm in material.arms}
     found = {arm: folder for arm, folder in folders.items() if folder.curriculum.exists()}
     if not found:
         return page.paragraph("Nothing was selected in this run folder yet.", "soft")
@@ -32,7 +33,7 @@ def curriculum(run: RunDir, recipe: Recipe, arms: Sequence[str]) -> str:
         if folder.selection.exists()
     }
     mixes = "".join(
-        f"<div><h3>{page.text(arm)}</h3>{_mix(rows, arm, recipe)}</div>"
+        f"<div><h3>{page.text(arm)}</h3>{_mix(rows, arm, material.recipe)}</div>"
         for arm, rows in curricula.items()
     )
     picks = "".join(
@@ -210,7 +211,9 @@ def _picks(rows: Sequence[Json], selection: Mapping[str, Any]) -> str:
     return page.text_table(columns, (cells(row) for row in rows[:SHOWN_PICKS]), wide)
 
 
-def overlap(run: RunDir, recipe: Recipe, arms: Sequence[str]) -> str:
+def overlap(material: Material) -> str:
+    """Show what was removed because it is a target, and how near the chosen tasks come to one."""
+    run = material.run
     path = run.overlap.with_suffix(".json")
     if not path.exists():
         return page.paragraph(
@@ -236,7 +239,7 @@ def overlap(run: RunDir, recipe: Recipe, arms: Sequence[str]) -> str:
         + page.paragraph(second)
         + page.paragraph(rule, "note")
         + _removed(run)
-        + "".join(_certificate(run.arm(arm, recipe), arm) for arm in arms)
+        + "".join(_certificate(run.arm(arm, material.recipe), arm) for arm in material.arms)
     )
 
 

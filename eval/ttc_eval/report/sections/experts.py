@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from ttc_eval.compare.summary import Json
 from ttc_eval.report import page
-from ttc_rl.config import Recipe
-from ttc_rl.run_dir import ArmDir, RunDir, read_experts, read_json
+from ttc_eval.report.material import Material
+from ttc_rl.run_dir import ArmDir, read_experts, read_json
 
 
-def experts(run: RunDir, recipe: Recipe) -> str:
-    """A table an arm; empty where no arm has experts."""
+def experts(material: Material) -> str:
+    """Show a table an arm; nothing where no arm has experts."""
+    run, recipe = material.run, material.recipe
     return "".join(
         _table(arm, run.arm(arm, recipe))
         for arm in recipe.arm_names

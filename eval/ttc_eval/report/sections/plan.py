@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from ttc_eval.harness.results import resolve_sampling
 from ttc_eval.report import page
+from ttc_eval.report.material import Material
 from ttc_rl.config import Recipe, SamplingConfig
 from ttc_rl.corpus.benchmark_config import benchmark_names, load_config
 from ttc_rl.corpus.benchmarks import resolve_targets
@@ -65,11 +65,11 @@ def _default_samples(recipe: Recipe) -> int:
     return resolve_sampling(recipe.eval, own).samples
 
 
-def audit(run: RunDir, recipe: Recipe, arms: Sequence[str]) -> str:
-    """A table an arm: planned, done. Empty where nothing was trained."""
+def plan(material: Material) -> str:
+    """Show a table an arm: planned, done. Nothing where nothing was trained."""
     tables = ""
-    for name in arms:
-        found = audit_rows(run, recipe, name)
+    for name in material.arms:
+        found = plan_rows(material.run, material.recipe, name)
         if found:
             columns = [name, "planned", "done"]
             tables += page.text_table(columns, [list(row) for row in found], [])
@@ -80,7 +80,7 @@ def audit(run: RunDir, recipe: Recipe, arms: Sequence[str]) -> str:
     return page.paragraph(told, "note") + tables if tables else ""
 
 
-def audit_rows(run: RunDir, recipe: Recipe, name: str) -> list[Row]:
+def plan_rows(run: RunDir, recipe: Recipe, name: str) -> list[Row]:
     """What the arm's own files tell of what was planned; nothing that is not in them."""
     arm, folder = recipe.arm(name), run.arm(name, recipe)
     rows = list(read_jsonl(folder.metrics, "step"))

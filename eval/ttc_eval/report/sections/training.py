@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ttc_eval.report import charts, page
+from ttc_eval.report.material import Material
 from ttc_rl.config import Recipe
 from ttc_rl.run_dir import RunDir, read_jsonl
 
@@ -19,8 +20,9 @@ SMALL = {
 """Column of metrics.jsonl -> (what it is called here, unit)."""
 
 
-def training(run: RunDir, recipe: Recipe, arms: Sequence[str]) -> str:
-    """Reward of all arms in one large chart, four signs of health in small ones."""
+def training(material: Material) -> str:
+    """Show the reward of all arms in one large chart, four signs of health in small ones."""
+    run, recipe, arms = material.run, material.recipe, material.arms
     rows = {arm: list(read_jsonl(run.arm(arm, recipe).metrics, "step")) for arm in arms}
     rewards = {arm: column(found, "reward") for arm, found in rows.items()}
     if not any(rewards.values()):

@@ -5,31 +5,29 @@ from __future__ import annotations
 import re
 import shlex
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
 
-from ttc_eval.compare.summary import Json, Result
 from ttc_eval.harness.variants import MARK
+from ttc_eval.records import GradedBefore, read_result
 from ttc_eval.report import page
+from ttc_eval.report.material import Material
 from ttc_rl.config import Recipe
 from ttc_rl.corpus.benchmarks import target_names
-from ttc_rl.run_dir import RESCORED, RunDir, read_json
+from ttc_rl.run_dir import RESCORED
 from ttc_rl.verifiers.fingerprint import fingerprint
 
 _VERIFIER = re.compile(rb'"verifier":\s*"([^"\\]+)"')
 """In a line of samples; inside a completion the quotes have a backslash before them."""
 
-Results = Mapping[str, Mapping[str, Result]]
 
-
-def verdicts(run: RunDir, recipe: Recipe, results: Results) -> str:
-    """Sentences about verdicts that moved, and about those of another version; else nothing."""
-    sentences: list[str] = []
-    for benchmark, models in results.items():
+def verdicts(material: Material) -> str:
+    """Say which verdicts moved, and which are of another version of the verifier."""
+    run, sentences = material.run, list[str]()
+    for benchmark, models in material.results.items():
         for model in models:
             again = f"{model}{RESCORED}"
             if (graded := run.result(benchmark, again)).exists():
-                if before := read_json(graded).get("graded_before"):
+                if before := read_result(graded).graded_before:
                     sentences.append(moved(f"{model} on {benchmark}", before))
                 if not other_versions(run.samples(benchmark, again)):
                     continue
@@ -37,7 +35,9 @@ def verdicts(run: RunDir, recipe: Recipe, results: Results) -> str:
             versions = other_versions(path)
             if not versions:
                 continue
-            command = f"ttc-rl score {shlex.quote(str(path))} {_benchmark(recipe, benchmark)}"
+            command = (
+                f"ttc-rl score {shlex.quote(str(path))} {_benchmark(material.recipe, benchmark)}"
+            )
             advice = f"To see which verdicts move, run: {command}"
             if MARK in benchmark:
                 advice = (
@@ -47,24 +47,24 @@ def verdicts(run: RunDir, recipe: Recipe, results: Results) -> str:
     return "".join(map(page.paragraph, sentences))
 
 
-def moved(what: str, before: Json) -> str:
-    """How many earlier verdicts moved when `ttc-rl score` graded again, and in which direction."""
-    by_others = f"{before['by_another_verifier']:,} of them by another version of the verifier"
-    start = f"{what}: {before['verdicts']:,} earlier verdicts ({by_others}) were graded again"
-    if not before["moved"]:
+def moved(what: str, before: GradedBefore) -> str:
+    """Say how many earlier verdicts moved when `ttc-rl score` graded again, and which way."""
+    by_others = f"{before.by_another_verifier:,} of them by another version of the verifier"
+    start = f"{what}: {before.verdicts:,} earlier verdicts ({by_others}) were graded again"
+    if not before.moved:
         return f"{start}, and none moved."
-    if "wrong_to_right" not in before:
+    if before.wrong_to_right is None:
         return (
-            f"{start}, and {before['moved']:,} moved. The file does not say in which direction: "
+            f"{start}, and {before.moved:,} moved. The file does not say in which direction: "
             "run ttc-rl score again."
         )
     ways = [
-        f"{before['wrong_to_right']:,} from wrong to right",
-        f"{before['right_to_wrong']:,} from right to wrong",
-        f"{before['to_undecided']:,} to undecided",
-        f"{before['from_undecided']:,} from undecided to right or wrong",
+        f"{before.wrong_to_right:,} from wrong to right",
+        f"{before.right_to_wrong:,} from right to wrong",
+        f"{before.to_undecided:,} to undecided",
+        f"{before.from_undecided:,} from undecided to right or wrong",
     ]
-    return f"{start}, and {before['moved']:,} moved: {', '.join(ways)}."
+    return f"{start}, and {before.moved:,} moved: {', '.join(ways)}."
 
 
 def other_versions(path: Path) -> Counter[str]:

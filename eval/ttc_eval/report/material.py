@@ -1,0 +1,47 @@
+"""What a report is made from: a run folder, read once and handed to every section."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ttc_eval.compare.summary import Result, in_order, load_results, summary_of
+from ttc_eval.records import BenchmarkSummary, Summary
+from ttc_rl.config import Recipe
+from ttc_rl.corpus.benchmarks import target_name, target_names
+from ttc_rl.run_dir import RunDir
+
+
+@dataclass(frozen=True)
+class Material:
+    """A run folder, read once."""
+
+    run: RunDir
+    recipe: Recipe
+    target: str
+    results: Mapping[str, Mapping[str, Result]]
+    """Benchmark -> model -> result."""
+    summary: Summary
+
+    @property
+    def arms(self) -> list[str]:
+        """What was trained by itself; an arm of several experts is each of them."""
+        return in_order(self.run.parts(self.recipe))
+
+    @property
+    def targets(self) -> list[str]:
+        return target_names(self.recipe)
+
+    @property
+    def on_target(self) -> Mapping[str, Result]:
+        return self.results.get(self.target, {})
+
+    @property
+    def target_summary(self) -> BenchmarkSummary | None:
+        """None where no model was evaluated on the target."""
+        return self.summary.benchmarks.get(self.target)
+
+
+def read_material(run: RunDir, recipe: Recipe) -> Material:
+    results = load_results(run)
+    return Material(run, recipe, target_name(recipe), results, summary_of(run, recipe, results))

@@ -1,0 +1,94 @@
+"""What every model scored: pictures for the target, a table for each benchmark."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from ttc_eval.compare import curve_points
+from ttc_eval.records import BenchmarkSummary, Summary
+from ttc_eval.report import charts, page
+from ttc_eval.report.material import Material
+from ttc_eval.report.sections.verdicts import verdicts
+from ttc_eval.report.tables import summary_tables
+from ttc_rl.metrics import mean_interval, pass_at_k
+
+NOTE = (
+    "Undecided samples count as not correct. avg@n is the mean over all samples; pass@1 and maj@1 "
+    "are the same number and left out."
+)
+
+
+def results(material: Material) -> str:
+    """Show every model on every benchmark, the target first, and what others published."""
+    if not material.results:
+        return page.paragraph("No model was evaluated in this run folder yet.", "soft")
+    pictures = ""
+    if part := material.target_summary:
+        pictures = (
+            f'<div class="pair">{_averages(material.target, part)}{_pass_curve(material)}</div>'
+        )
+    own = _tables(material.summary, lambda name: name in material.targets, every_k=False)
+    whole = _tables(material.summary, lambda name: name in material.targets)
+    rest = _tables(material.summary, lambda name: name not in material.targets, every_k=False)
+    others = len(material.results.keys() - set(material.targets))
+    more = page.details(f"{others} other benchmarks", rest) if rest else ""
+    told = page.paragraph(NOTE, "note") + _published(material)
+    told += verdicts(material)
+    return pictures + own + told + (page.details("every k", whole) if whole else "") + more
+
+
+def _published(material: Material) -> str:
+    """Show what others printed for this benchmark, under other settings, with its source."""
+    part = material.target_summary
+    columns = ["published", "metric", "value", "source"]
+    rows = [
+        [entry.model, entry.metric, f"{100 * entry.value:.1f} %", entry.source]
+        for entry in (part.published if part else [])
+    ]
+    return page.text_table(columns, rows, []) if rows else ""
+
+
+def _tables(summary: Summary, wanted: Callable[[str], bool], *, every_k: bool = True) -> str:
+    benchmarks = {name: part for name, part in summary.benchmarks.items() if wanted(name)}
+    tables = summary_tables(replace(summary, benchmarks=benchmarks), every_k=every_k)
+    return "".join(page.number_table(table) for table in tables)
+
+
+def _averages(target: str, part: BenchmarkSummary) -> str:
+    metric = part.avg_name
+    rows = [(a, page.css_class(a), scores.metrics[metric]) for a, scores in part.models.items()]
+    chart = charts.interval_chart(rows, title=f"{metric} by model", x_label=f"{metric}, %")
+    return page.figure(chart, f"{metric} on {target} with 95 % intervals over tasks.")
+
+
+def _pass_curve(material: Material) -> str:
+    """pass@k at every power of two, from the counts of each task, with its interval as a band."""
+    series: list[charts.Series] = []
+    for arm, result in material.on_target.items():
+        samples = result.numbers.samples
+        counts = np.rint(result.avg * samples).astype(int).tolist()
+        found = [
+            (math.log2(k), mean_interval([pass_at_k(samples, count, k) for count in counts]))
+            for k in curve_points(samples)
+        ]
+        line = [(x, estimate.value) for x, estimate in found]
+        band = [(x, e.lo, e.hi) for x, e in found if e.lo is not None and e.hi is not None]
+        series.append(charts.Series(arm, page.css_class(arm), line, band=band))
+    marks = [x for x, _ in series[0].line]
+    if len(marks) < 2:
+        return ""
+    chart = charts.line_chart(
+        series,
+        title="pass@k by k",
+        x_label="k",
+        y_label="pass@k, %",
+        y_tick=charts.percent_tick,
+        x_ticks=[(x, f"{2**x:.0f}") for x in marks],
+        width=charts.HALF,
+    )
+    told = "The chance that one of k samples is correct, with 95 % intervals."
+    return page.figure(page.legend(material.on_target) + chart, told)
