@@ -191,6 +191,7 @@ def evaluations(job: Job, models: Models) -> Iterator[Evaluation]:
                 greedy=recipe.eval.greedy,
                 seed=recipe.seed,
                 weights=models.weights[model],
+                graders=job.graders,
             )
             for drawing in owed:
                 if repeated := drop_repeats(drawing):
@@ -224,6 +225,7 @@ def _results(job: Job, models: Models, found: Sequence[Evaluation]) -> dict[str,
             engine=recipe.engine.backend,
             prompts=recipe.prompts,
             versions=made_with,
+            graders=job.graders,
         )["metrics"]
     return results
 
@@ -304,7 +306,7 @@ def _start(job: Job, gpus: str | None, log: IO[bytes]) -> subprocess.Popen[bytes
         [*command, str(job.run.root), "--worker"],
         stdout=log,
         stderr=subprocess.STDOUT,
-        env=environment() | own,
+        env=environment(job.recipe.places.folders) | own,
     )
 
 
@@ -375,10 +377,10 @@ def dev_evaluation(
         if step % config.every and step != steps:
             return None
         path = folder.dev_samples(step)
-        drawing = Drawing("dev", tasks, config.samples, path, recipe.seed)
+        drawing = Drawing("dev", tasks, config.samples, path, recipe.seed, graders=job.graders)
         harness.evaluate(completer(decoding), drawing, batch=_batch(recipe))
         rows = complete_rows(drawing.cells(), tasks, config.samples)
-        found = summarise(tasks, rows, [])
+        found = summarise(tasks, rows, [], graders=job.graders)
         told = {name: found["metrics"][name]["value"] for name in found["metrics"]}
         told |= {name: rate for name, rate in found["rates"].items() if rate is not None}
         if recipe.track.wandb:

@@ -96,7 +96,7 @@ def _run_cell(
             [*command, "--resume"],
             stdout=log,
             stderr=subprocess.STDOUT,
-            env=environment(),
+            env=environment(cell.places.folders),
             check=False,
         )
         if done.returncode == 0:

@@ -23,6 +23,7 @@ from ttc_rl.config import SamplingConfig, Section
 from ttc_rl.corpus.benchmarks import Benchmark, gradable
 from ttc_rl.run_dir import FIX, check_vouched, read_jsonl, write_jsonl, write_sealed
 from ttc_rl.schema import Task, UserError
+from ttc_rl.verifiers import BUILT_IN, Graders
 
 DRAW_ANEW = "delete it, and `ttc-rl eval` draws it again"
 Cells = dict[tuple[str, int], Row]
@@ -147,9 +148,10 @@ def measure_all(
     rows: Iterable[Sequence[Row]],
     k: Sequence[int],
     greedy: Sequence[Row] | None = None,
+    graders: Graders = BUILT_IN,
 ) -> list[Measured]:
     """Every task, in the order of `tasks`; of `rows` one group is held at a time."""
-    found = [measure(task, group, k) for task, group in zip(tasks, rows, strict=True)]
+    found = [measure(task, group, k, graders) for task, group in zip(tasks, rows, strict=True)]
     if greedy is not None:
         for one, row in zip(found, greedy, strict=True):
             one.values["greedy"] = float(row["correct"] is True)
@@ -171,9 +173,10 @@ def summarise(
     rows: Iterable[Sequence[Row]],
     k: Sequence[int],
     greedy: Sequence[Row] | None = None,
+    graders: Graders = BUILT_IN,
 ) -> dict[str, Any]:
     """`tasks`, `samples`, `metrics` {name: {value, lo, hi}}, `rates` and more, as in MODEL.json."""
-    return overall(measure_all(tasks, rows, k, greedy))
+    return overall(measure_all(tasks, rows, k, greedy, graders))
 
 
 # --------------------------------------------------------------------------- the files of a result
@@ -186,13 +189,14 @@ def write_result(
     k: Sequence[int],
     greedy: Sequence[Row] | None = None,
     files: Sequence[Path] = (),
+    graders: Graders = BUILT_IN,
     **asked: Any,
 ) -> dict[str, Any]:
     """MODEL.json, and MODEL.tasks.jsonl beside it; `asked` is kept as it stands.
 
     `files` are those of the samples: MODEL.json vouches for them too.
     """
-    measured = measure_all(benchmark.tasks, rows, k, greedy)
+    measured = measure_all(benchmark.tasks, rows, k, greedy, graders)
     return write_measured(path, benchmark, measured, files, **asked)
 
 
