@@ -153,7 +153,7 @@ def test_numbers_as_text_books_write_them(text: str, expected: Fraction | None):
 def test_fallbacks_are_off_and_named(completion: str, answer: str | None, reason: str):
     if "boxed" not in completion:
         assert verify(task("5"), completion).status == "no_answer"
-    verdict = maths.verify(task("5"), completion, fallback=True)
+    (verdict,) = maths.verify_many([task("5")], [completion], fallback=True)
     assert (verdict.answer, verdict.reason) == (answer, reason)
 
 
@@ -193,7 +193,7 @@ def test_boxes_that_each_hold_a_part(gold: str, completion: str, correct: bool):
     ],
 )
 def test_what_base_models_say_without_a_box(completion: str, answer: str):
-    verdict = maths.verify(task("8"), completion, fallback=True)
+    (verdict,) = maths.verify_many([task("8")], [completion], fallback=True)
     assert (verdict.correct, verdict.answer) == (True, answer)
 
 

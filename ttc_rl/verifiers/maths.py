@@ -37,8 +37,8 @@ class Question(NamedTuple):
     tolerance: float = 0.0
 
 
-def verify(task: Task, completion: str, *, fallback: bool = False) -> Verdict:
-    return verify_many([task], [completion], fallback=fallback)[0]
+def verify(task: Task, completion: str) -> Verdict:
+    return verify_many([task], [completion])[0]
 
 
 def verify_many(
