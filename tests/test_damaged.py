@@ -56,7 +56,9 @@ def told(
         monkeypatch.setattr(sys, "argv", ["ttc-rl", *words])
         with pytest.raises(SystemExit) as ended:
             main()
-        return int(ended.value.code or 0), capsys.readouterr().err
+        lines = capsys.readouterr().err.splitlines(keepends=True)
+        errors = [line for line in lines if not line.startswith("[")]  # the others are progress
+        return int(ended.value.code or 0), "".join(errors)
 
     return ask
 

@@ -27,6 +27,7 @@ from ttc_rl.stages.experts import POPULATION, check_mix, cross_entropy, fingerpr
 from ttc_rl.stages.job import Job, starting_model
 from ttc_rl.stages.run import evaluate, report, select, train
 from ttc_rl.train.weights.mixture import Mixture, whole_model
+from ttc_rl.verifiers import Graders, Kind
 from ttc_rl.verifiers.majority import majority
 
 TINY = Path(__file__).with_name("tiny.yaml")
@@ -251,10 +252,8 @@ def test_targets_that_cannot_vote_are_told_of_before_anything_is_trained(tmp_pat
         check_mix(made)
 
 
-def test_a_mixture_is_not_weighed_by_answers_that_could_not_be_graded(
-    monkeypatch: pytest.MonkeyPatch,
-):
+def test_a_mixture_is_not_weighed_by_answers_that_could_not_be_graded():
     failed = Verdict(None, status="infra_error")
-    monkeypatch.setattr(experts, "verify_many", lambda tasks, texts: [failed] * len(texts))
+    graders = Graders({"broken": Kind("broken", lambda task, text: failed)})
     with pytest.raises(UserError, match=r"experts\.mix"):
-        experts._right([Task("math", "1", "1")], [[Completion("1", "stop", 1)]], 0.1)
+        experts._right([Task("broken", "1", "1")], [[Completion("1", "stop", 1)]], 0.1, graders)

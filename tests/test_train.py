@@ -11,14 +11,13 @@ from ttc_rl.corpus.skills import make_skills
 from ttc_rl.run_dir import ArmDir, RunDir
 from ttc_rl.sampling import Decoding
 from ttc_rl.sampling.generate import GenerateCompleter
-from ttc_rl.schema import Task, UserError
+from ttc_rl.schema import Task, UserError, Verdict
 from ttc_rl.stages.job import Job
 from ttc_rl.train.curriculum import plan
 from ttc_rl.train.methods.grpo_config import grpo_config
 from ttc_rl.train.methods.grpo_reward import Ledger
 from ttc_rl.train.tiny_model import base_model, byte_tokenizer, word_tokenizer
-from ttc_rl.verifiers import verify_many
-from ttc_rl.verifiers.judge import use_judge
+from ttc_rl.verifiers import Graders, Kind
 
 PROMPTS = {"exact": "{prompt} =>"}
 
@@ -68,6 +67,25 @@ def test_rollouts_out_of_order_stop_the_training(tmp_path: Path):
     assert rewards == [1.0, 0.0, 0.0, 1.0]
     with pytest.raises(RuntimeError, match="TRL did not keep the order"):
         ledger.verified_reward(**arguments, task_id=list("ddcc"), trainer_state=second)
+
+
+def test_a_share_of_a_users_verifier_is_the_reward_and_a_programs_is_not(tmp_path: Path):
+    made = recipe()
+    half = Kind("mine", lambda task, completion: 0.5)
+    program = Kind("code", lambda task, completion: Verdict(False, "print(1)", share=0.5))
+    graders = Graders({"mine": half, "code": program})
+    tasks = {i: Task(kind, i, "1", id=i) for i, kind in (("a", "mine"), ("b", "code"))}
+    replies, order = WholeReplies(), plan(["a", "b"], made.train)
+    ledger = Ledger(made, order, tasks, ArmDir(tmp_path), replies, [END], graders=graders)
+    rewards = ledger.verified_reward(
+        [""] * 4,
+        [""] * 4,
+        replies.ids(*["x"] * 4),
+        list("aabb"),
+        SimpleNamespace(global_step=0),
+        lambda *_: None,
+    )
+    assert rewards == [0.5, 0.5, 0.0, 0.0]
 
 
 def test_a_base_model_is_trained_once_and_another_seed_is_another_model(
@@ -127,11 +145,8 @@ def test_tokenizers_read_back_what_they_were_given():
 
 def test_a_judge_without_an_endpoint_is_a_model_in_this_process(model: Path, tmp_path: Path):
     tree = {"model": "m", "corpus": "c.jsonl", "target": "t.jsonl", "judge": {"model": str(model)}}
-    Job(Recipe.model_validate(tree), RunDir(tmp_path))
+    job = Job(Recipe.model_validate(tree), RunDir(tmp_path))
     task = Task(kind="judge", prompt="Why is the sky blue?", gold="Rayleigh scattering")
-    try:
-        verdicts = verify_many([task, task], ["Because light scatters.", ""])
-    finally:
-        use_judge(None)
+    verdicts = job.graders.verify_many([task, task], ["Because light scatters.", ""])
     assert [v.correct for v in verdicts] == [None, False]  # babble is no verdict; silence is wrong
     assert verdicts[0].status == "ok"

@@ -66,7 +66,8 @@ class Verdict:
     reason: str = ""
     status: Status = "ok"
     share: float | None = None
-    """Of a program's tests, those passed before the first that failed; None for other kinds."""
+    """How much is right, from 0 to 1: of a program's tests, those passed before the first that
+    failed; of a user's kind, what its verifier says. None for other kinds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ from ttc_rl.train.methods import grpo_reward as ledger
 from ttc_rl.train.methods.grpo_config import grpo_config
 from ttc_rl.train.packaged import packaged_model
 from ttc_rl.train.tiny_model import base_model
-from ttc_rl.verifiers import verify_many
+from ttc_rl.verifiers import BUILT_IN, Graders, verify_many
 
 PROMPTS = {"exact": "{prompt} =>"}
 SMOLLM2 = "HuggingFaceTB/SmolLM2-135M-Instruct"
@@ -123,9 +123,9 @@ def ours(case: Case, steps: int) -> tuple[list[float], float]:
     base, made, tasks = case.base, recipe(case, steps), case.tasks(8 * steps)
     by_id = {task.id: task for task in tasks}
     clock, meter, inside = Clock(), Meter(), Meter()
-    kept = ledger.Ledger.verified_reward, ledger.verify_many
+    kept = ledger.Ledger.verified_reward, Graders.verify_many
     ledger.Ledger.verified_reward = meter.around(kept[0])  # type: ignore[method-assign]
-    ledger.verify_many = inside.around(kept[1])
+    Graders.verify_many = inside.around(kept[1])  # type: ignore[method-assign]
     hooks = [(c, n) for c in (grpo.Progress, grpo.Watchdog) for n in ("on_log", "on_step_end")]
     before = [getattr(c, n) for c, n in hooks]
     for (owner, name), function in zip(hooks, before, strict=True):
@@ -141,11 +141,11 @@ def ours(case: Case, steps: int) -> tuple[list[float], float]:
     try:
         grpo.train_grpo(
             made, plan([t.id for t in tasks], made.train), by_id, base, arm,
-            track=False,
+            track=False, graders=BUILT_IN,
         )  # fmt: skip
     finally:
         grpo.Progress = progress  # type: ignore[misc]
-        ledger.Ledger.verified_reward, ledger.verify_many = kept  # type: ignore[method-assign]
+        ledger.Ledger.verified_reward, Graders.verify_many = kept  # type: ignore[method-assign]
         for (owner, name), function in zip(hooks, before, strict=True):
             setattr(owner, name, function)
         shutil.rmtree(folder)

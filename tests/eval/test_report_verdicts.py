@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from ttc_eval.harness.results import numbered_rows
 from ttc_eval.records import GradedBefore
 from ttc_eval.report.material import read_material
@@ -16,7 +17,9 @@ from unsealed import unseal
 
 from ttc_rl.cli.app import app
 from ttc_rl.run_dir import RunDir, write_jsonl
-from ttc_rl.verifiers.fingerprint import fingerprint
+from ttc_rl.schema import UserError
+from ttc_rl.stages.checks import check_files
+from ttc_rl.verifiers import BUILT_IN
 
 ARMS = {"base": {"sums": 0.1}, "sift": {"sums": 0.9}}
 OLD = "math-00000000"
@@ -55,7 +58,7 @@ def test_verdicts_of_another_version_are_named_with_a_command_that_works(
     text = report(run)
     assert "base on sums" not in text
     (told,) = [line for line in text.splitlines() if f"verdicts are by {OLD}" in line]
-    assert f"sift on sums: 48 verdicts are by {OLD}, and {fingerprint('math')} is" in told
+    assert f"sift on sums: 48 verdicts are by {OLD}, and {BUILT_IN.version('math')} is" in told
     command = told.partition("run: ttc-rl ")[2].partition("</p>")[0]
     result = CliRunner().invoke(app, shlex.split(command))
     assert result.exit_code == 0, result.output
@@ -83,3 +86,20 @@ def test_the_directions_are_said():
     assert moved("sift on sums", replace(before, moved=0)).endswith(
         "were graded again, and none moved."
     )
+
+
+def test_a_run_whose_verifier_is_gone_still_reports_and_is_not_evaluated(
+    make_run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    run = make_run(tmp_path / "r", "sums", 1, ARMS)
+    text = run.recipe.read_text(encoding="utf-8")
+    named = text.replace("verifiers: {}", "verifiers: {mine: 'gone:check'}")
+    assert named != text
+    run.recipe.write_text(named, encoding="utf-8")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    for command in (["report", run.root], ["compare", run.root, run.root], ["config", run.recipe]):
+        result = CliRunner().invoke(app, [str(word) for word in command])
+        assert result.exit_code == 0, result.output
+    with pytest.raises(UserError, match="verifiers: mine: there is no module gone"):
+        check_files(run.load_recipe())

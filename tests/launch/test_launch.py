@@ -76,7 +76,7 @@ def ttc_rl(*arguments: str) -> str:
         capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return done.stdout + done.stderr
 
 
 def executed(folder: Path) -> list[str]:

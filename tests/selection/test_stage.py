@@ -26,7 +26,7 @@ def ttc_rl(*arguments: str) -> str:
         capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    return done.stdout + done.stderr
 
 
 def recipe(folder: Path, extra: str = "") -> str:

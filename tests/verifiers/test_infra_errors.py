@@ -1,6 +1,6 @@
 """Verdicts that failed for reasons of ours: no reward, counted, given anew, and a limit on them."""
 
-import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,28 +8,31 @@ import pytest
 from ttc_eval.harness.evaluate import Drawing, evaluate
 from whole_replies import END, WholeReplies
 
-from ttc_rl import verify_many
 from ttc_rl.config import Recipe
-from ttc_rl.config.plugins import PLUGINS
 from ttc_rl.run_dir import ArmDir, read_jsonl
 from ttc_rl.schema import Completion, Task, UserError, Verdict
 from ttc_rl.train.rewards import reward
-from ttc_rl.verifiers import check_infra_errors, verify_many_async
+from ttc_rl.verifiers import KINDS, Graders, Kind, check_infra_errors
 
 BROKEN = Verdict(None, None, "the sandbox is gone", "infra_error")
 TASKS = [Task("flaky", f"{i}", "a", id=f"t{i}") for i in range(20)]
 
 
+BROKEN_IDS: set[str] = set()
+"""Ids of the tasks whose verdicts fail."""
+
+
+def flaky(task: Task, completion: str) -> Verdict:
+    return BROKEN if task.id in BROKEN_IDS else Verdict(completion == task.gold, completion)
+
+
+GRADERS = Graders({**KINDS, "flaky": Kind("flaky", flaky)})
+
+
 @pytest.fixture
-def broken(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """Ids of the tasks whose verdicts fail."""
-    ids: set[str] = set()
-
-    def flaky(task: Task, completion: str) -> Verdict:
-        return BROKEN if task.id in ids else Verdict(completion == task.gold, completion)
-
-    monkeypatch.setitem(PLUGINS, "flaky", flaky)
-    return ids
+def broken() -> Iterator[set[str]]:
+    yield BROKEN_IDS
+    BROKEN_IDS.clear()
 
 
 def answers(tasks, num_samples, *, seed, first=0):
@@ -39,7 +42,7 @@ def answers(tasks, num_samples, *, seed, first=0):
 
 def evaluated(path: Path) -> list[str]:
     answers.calls = 0
-    evaluate(answers, Drawing("b", TASKS, 2, path), batch=8)
+    evaluate(answers, Drawing("b", TASKS, 2, path, graders=GRADERS), batch=8)
     return [row["status"] for row in read_jsonl(path)]
 
 
@@ -81,7 +84,7 @@ def test_many_stop_the_training_after_the_rollouts_are_written(broken: set[str],
     recipe = Recipe.model_validate(sections)
     tasks = {task.id: task for task in TASKS}
     replies, order = WholeReplies(), plan(["t0", "t1"], recipe.train)
-    ledger = Ledger(recipe, order, tasks, ArmDir(tmp_path), replies, [END])
+    ledger = Ledger(recipe, order, tasks, ArmDir(tmp_path), replies, [END], graders=GRADERS)
     arguments = {
         "prompts": [""] * 4,
         "completions": [""] * 4,
@@ -96,20 +99,3 @@ def test_many_stop_the_training_after_the_rollouts_are_written(broken: set[str],
     with pytest.raises(UserError, match="step 1: 4 of 4 verdicts"):
         ledger.verified_reward(**arguments)
     assert [path.name for path in ArmDir(tmp_path).rollouts.iterdir()] == ["step-00001-0.parquet"]
-
-
-def test_the_async_form_gives_the_same_and_leaves_the_loop_free():
-    tasks = [Task("math", "?", rf"\sqrt{{{i}}}") for i in range(2, 40)]
-    texts = [rf"\boxed{{{i + i % 2}^{{1/2}}}}" for i in range(2, 40)]
-
-    async def both() -> tuple[list[Verdict], int]:
-        graded, beats = asyncio.create_task(verify_many_async(tasks, texts)), 0
-        while not graded.done():
-            await asyncio.sleep(0.001)
-            beats += 1
-        return graded.result(), beats
-
-    verdicts, beats = asyncio.run(both())
-    assert verdicts == verify_many(tasks, texts)
-    assert [v.correct for v in verdicts] == [i % 2 == 0 for i in range(2, 40)]
-    assert beats > 3

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from chat_server import ChatServer
 
-from ttc_rl import verify, verify_many
-from ttc_rl.config import JudgeConfig
+import ttc_rl
+from ttc_rl.config import JudgeConfig, Recipe
 from ttc_rl.schema import Completion, Task, UserError, Verdict
-from ttc_rl.verifiers.judge import Judge, decision, fenced, from_completer, use_judge
+from ttc_rl.stages.graders import graders_of
+from ttc_rl.verifiers.judge import Judge, decision, fenced, from_completer
 from ttc_rl.verifiers.judge_endpoint import JudgeEndpoint
 
 TASK = Task("judge", "Who wrote Faust?", "Goethe")
@@ -219,16 +220,17 @@ def test_a_local_model_judges_too():
     assert [v.correct for v in verdicts] == [False, True]
 
 
-def test_the_process_asks_the_judge_of_its_recipe(
+def test_a_recipe_names_its_judge_and_no_other_recipe_has_it(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    use_judge(None)
-    with pytest.raises(UserError, match="need a judge: add `judge:"):
-        verify(TASK, "Goethe")
     monkeypatch.setenv("TTC_RL_CACHE", str(tmp_path))
-    use_judge(JudgeConfig(endpoint=server.url, model="m"))
-    try:
-        assert [v.correct for v in verify_many([TASK] * 2, ["Goethe", "x"])] == [True, False]
-        assert (tmp_path / "judge" / "replies.jsonl").exists()
-    finally:
-        use_judge(None)
+    sections = {"model": "m", "corpus": "c", "target": "t"}
+    judged = {**sections, "judge": {"endpoint": server.url, "model": "m"}}
+    graders = graders_of(Recipe.model_validate(judged))
+    others = graders_of(Recipe.model_validate(sections))
+    verdicts = graders.verify_many([TASK] * 2, ["Goethe", "x"])
+    assert [v.correct for v in verdicts] == [True, False]
+    assert (tmp_path / "judge" / "replies.jsonl").exists()
+    for verify in (others.verify, ttc_rl.verify):
+        with pytest.raises(UserError, match="need a judge: add `judge:"):
+            verify(TASK, "Goethe")

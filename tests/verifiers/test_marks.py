@@ -8,11 +8,10 @@ import pytest
 from ttc_rl import verify
 from ttc_rl.config.marks import KEY, SHOWN, with_marks
 from ttc_rl.schema import Task, UserError
-from ttc_rl.verifiers import verify_many
+from ttc_rl.verifiers import BUILT_IN, verify_many
 from ttc_rl.verifiers.boxes import announced, boxes
 from ttc_rl.verifiers.golds import check_golds
 from ttc_rl.verifiers.majority import majority
-from ttc_rl.verifiers.replies import answer_reply
 from ttc_rl.verifiers.same_gold import same_golds
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "maths.jsonl"
@@ -118,7 +117,7 @@ def test_it_takes_no_longer_than_the_text():
 @pytest.mark.parametrize("mark", SHOWN)
 def test_a_stated_gold_is_accepted_compared_and_voted_for(mark: str):
     marked = [task([mark], "1/2"), task([mark], r"\frac{1}{3}")]
-    replies = [answer_reply(one, one.gold or "") for one in marked]
+    replies = [BUILT_IN.reply(one, one.gold or "") for one in marked]
     assert [verdict.correct for verdict in verify_many(marked, replies)] == [True, True]
     (found,) = check_golds(marked)
     assert (found.accepted, found.silence_rejected, found.others_rejected) == (2, 2, 2)
@@ -126,7 +125,7 @@ def test_a_stated_gold_is_accepted_compared_and_voted_for(mark: str):
         False,
         True,
     ]
-    vote = majority(marked[0], [answer_reply(marked[0], a) for a in ("0.5", "1/2", "3")])
+    vote = majority(marked[0], [BUILT_IN.reply(marked[0], a) for a in ("0.5", "1/2", "3")])
     assert (vote.label, vote.right) == ("0.5", True)
     assert majority(marked[0], ["the answer is 1/2"] * 3).label is None
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ttc_rl import verify, verify_many
 from ttc_rl.schema import Task, Verdict
-from ttc_rl.verifiers import equivalence_classes, latex, maths
+from ttc_rl.verifiers import BUILT_IN, latex, maths
 from ttc_rl.verifiers.boxes import boxes, last_boxed
 from ttc_rl.verifiers.rationals import rational, value
 
@@ -74,7 +74,7 @@ def test_it_works_in_another_thread():
 
 def test_alike_answers_vote_together_and_silence_does_not_vote():
     answers = ["1/2", None, r"\frac12", r"\sqrt{4}", "2", "0.5", None, "x", "50\\%"]
-    assert equivalence_classes(task("2"), answers) == [0, None, 0, 1, 1, 0, None, 2, 0]
+    assert BUILT_IN.equivalence_classes(task("2"), answers) == [0, None, 0, 1, 1, 0, None, 2, 0]
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_numbers_as_text_books_write_them(text: str, expected: Fraction | None):
 def test_fallbacks_are_off_and_named(completion: str, answer: str | None, reason: str):
     if "boxed" not in completion:
         assert verify(task("5"), completion).status == "no_answer"
-    verdict = maths.verify(task("5"), completion, fallback=True)
+    (verdict,) = maths.verify_many([task("5")], [completion], fallback=True)
     assert (verdict.answer, verdict.reason) == (answer, reason)
 
 
@@ -193,7 +193,7 @@ def test_boxes_that_each_hold_a_part(gold: str, completion: str, correct: bool):
     ],
 )
 def test_what_base_models_say_without_a_box(completion: str, answer: str):
-    verdict = maths.verify(task("8"), completion, fallback=True)
+    (verdict,) = maths.verify_many([task("8")], [completion], fallback=True)
     assert (verdict.correct, verdict.answer) == (True, answer)
 
 

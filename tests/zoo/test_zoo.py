@@ -145,7 +145,7 @@ def test_weights_that_stay_stop_a_run_which_goes_on_as_it_was_advised(
     again = recipe(models["SmolLM2"], tmp_path, epochs=2, watchdog={"stop": []}, micro_batch=4)
     job = Job(again, RunDir.open(tmp_path / "run", again, resume=True))
     pipeline.train(job)
-    assert "sift: training goes on after step 2" in said
+    assert "training goes on after step 2" in said
     assert [row["step"] for row in read_jsonl(job.arm("sift")[1].metrics)] == [1, 2, 3, 4]
 
 

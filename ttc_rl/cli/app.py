@@ -374,14 +374,23 @@ def score(
     unsafe_local: UnsafeLocal = False,
 ) -> None:
     """Grade completions that exist already: no model, no GPU."""
+    from ttc_eval.harness.score import recipe_of
     from ttc_eval.harness.score import score as score_samples
     from ttc_eval.report.tables import result_table
 
     from ttc_rl.config.marks import written
     from ttc_rl.corpus.benchmarks import named_benchmark
+    from ttc_rl.stages.graders import graders_of
+    from ttc_rl.verifiers import BUILT_IN
 
+    recipe = recipe_of(samples)
     scored = score_samples(
-        samples, named_benchmark(benchmark, data), k=k or [], out=out, fallback=fallback
+        samples,
+        named_benchmark(benchmark, data, recipe.verifiers if recipe else ()),
+        k=k or [],
+        out=out,
+        fallback=fallback,
+        graders=graders_of(recipe) if recipe else BUILT_IN,
     )
     console.print(result_table(scored.result))
     if before := scored.result.graded_before:
@@ -412,7 +421,8 @@ def export(
 
     run = RunDir(run_dir)
     recipe = run.load_recipe()
-    tasks = marked(named_benchmark(benchmark, data or recipe.data), recipe.answer_marks)
+    found = named_benchmark(benchmark, data or recipe.data, recipe.verifiers)
+    tasks = marked(found, recipe.answer_marks)
     show(f"{export_samples(run, tasks, model, to, out)}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,11 @@ class Places:
     file: str = field(default="", compare=False)
     at: dict[str, str] = field(default_factory=dict[str, str], compare=False)
     arm: str = field(default="", compare=False)
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Return the folder of the recipe's file; nothing where no file holds it."""
+        return (Path(self.file).parent,) if Path(self.file).is_file() else ()
 
     def of(self, key: str) -> str:
         """The place of a key, of one inside it, or of the nearest enclosing one."""

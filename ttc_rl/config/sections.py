@@ -18,7 +18,6 @@ from pydantic import (
 
 from ttc_rl.config.marks import DEFAULT, Mark
 from ttc_rl.config.places import Places
-from ttc_rl.config.plugins import register
 
 
 class Section(BaseModel):
@@ -787,8 +786,9 @@ class Recipe(Section):
     """Several models, each for some of the targets; one for all when left out."""
     judge: JudgeConfig | None = None
     """Who grades tasks of kind `judge`."""
-    verifiers: Annotated[dict[str, str], AfterValidator(register)] = {}
-    """Kind of task -> `module:function` of your own, `(task, completion) -> Verdict`."""
+    verifiers: dict[str, str] = {}
+    """Kind of task -> `module:name` of your own: a function `(task, completion)` that returns a
+    verdict, a bool or a share from 0 to 1, or a `Kind`."""
     arms: Annotated[
         dict[str, dict[str, Any]], BeforeValidator(_without_nulls), AfterValidator(_as_folders)
     ] = {}

@@ -8,7 +8,7 @@ errata are all told in `problems`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from ttc_rl.corpus.files import read_files
 from ttc_rl.corpus.skills import SKILLS
 from ttc_rl.corpus.sources import Loaded, load_source
 from ttc_rl.schema import Task, UserError, content_hash
+from ttc_rl.verifiers.kinds import KINDS
 
 _FILE_ENDINGS = (".jsonl", ".jsonl.gz", ".parquet")
 
@@ -53,15 +54,16 @@ class Benchmark:
 # --------------------------------------------------------------------------- by name
 
 
-def load_benchmark(name: str, data: str | None = None) -> Benchmark:
+def load_benchmark(name: str, data: str | None = None, kinds: Collection[str] = ()) -> Benchmark:
     """The benchmark, or the part of one, that `name` addresses.
 
     With `data`, a folder of task files, nothing is asked of the hub: the file must be there.
+    `kinds` names a recipe's own kinds.
     """
     where = address(name)
     config = load_config(where.base)
     source, size = _origin(where, config, data)
-    loaded = load_source(source, repeats=config.size is not None)
+    loaded = load_source(source, repeats=config.size is not None, kinds=kinds)
     whole = benchmark_from_loaded(where.name, loaded, kept=config.size is not None)
     problems = list(whole.problems)
     if size is not None and len(whole.tasks) != size:
@@ -164,12 +166,12 @@ def _known_errors(tasks: Sequence[Task], errata: Mapping[str, Erratum]) -> Itera
 # --------------------------------------------------------------------------- by anything else
 
 
-def named_benchmark(name: str, data: str | None = None) -> Benchmark:
+def named_benchmark(name: str, data: str | None = None, kinds: Collection[str] = ()) -> Benchmark:
     """A benchmark by its address, or the tasks of a file."""
     if _is_file(name):
         source = SourceConfig(path=name)
-        return benchmark_from_source(_source_name(source), source)
-    return load_benchmark(name, data)
+        return benchmark_from_source(_source_name(source), source, kinds)
+    return load_benchmark(name, data, kinds)
 
 
 def _is_file(text: str) -> bool:
@@ -178,9 +180,11 @@ def _is_file(text: str) -> bool:
     return text.endswith(_FILE_ENDINGS) and not (given and given[1] in benchmark_names())
 
 
-def benchmark_from_source(name: str, source: SourceConfig) -> Benchmark:
+def benchmark_from_source(
+    name: str, source: SourceConfig, kinds: Collection[str] = ()
+) -> Benchmark:
     """Every task of a source once; a repeated task is left out and told in `problems`."""
-    return benchmark_from_loaded(name, load_source(source))
+    return benchmark_from_loaded(name, load_source(source, kinds=kinds))
 
 
 def benchmark_from_loaded(name: str, loaded: Loaded, *, kept: bool = False) -> Benchmark:
@@ -241,7 +245,8 @@ def resolve_targets(recipe: Recipe) -> list[Benchmark]:
     Raises UserError where two have one name.
     """
     found = [
-        marked(_resolve(target, recipe.data), recipe.answer_marks) for target in recipe.targets
+        marked(_resolve(target, recipe.data, recipe.verifiers), recipe.answer_marks)
+        for target in recipe.targets
     ]
     names = [one.name for one in found]
     if twice := next((name for name in names if names.count(name) > 1), None):
@@ -249,12 +254,12 @@ def resolve_targets(recipe: Recipe) -> list[Benchmark]:
     return found
 
 
-def _resolve(target: str | SourceConfig, data: str | None) -> Benchmark:
+def _resolve(target: str | SourceConfig, data: str | None, kinds: Collection[str]) -> Benchmark:
     if isinstance(target, SourceConfig):
-        return benchmark_from_source(_name(target), target)
+        return benchmark_from_source(_name(target), target, kinds)
     if is_prompt(target):
         return Benchmark("prompt", [Task(kind="math", prompt=target.strip(), source="recipe")])
-    return named_benchmark(target, data)
+    return named_benchmark(target, data, kinds)
 
 
 def marked(benchmark: Benchmark, marks: Sequence[Mark]) -> Benchmark:
@@ -286,16 +291,15 @@ def retention(recipe: Recipe, target: Benchmark) -> list[str]:
         return recipe.eval.retention
     families = {str(task.meta["family"]) for task in target.tasks if "family" in task.meta}
     worlds = {task.source.partition("/")[0] for task in target.tasks}
-    kinds = {task.kind for task in target.tasks}
+    kinds = {task.kind: KINDS.get(task.kind) for task in target.tasks}
     if recipe.eval.benchmarks or not kinds:
         return []
     for world, every in {"skills": SKILLS, "everyday": FAMILIES}.items():
         if worlds == {world}:
             others = f"{world}/not-{'+'.join(sorted(families))}@96"
             return [others] if families < set(every) else []
-    if kinds == {"math"}:
-        return ["mmlu-pro@200"]
-    return ["math500@100"] if kinds <= {"code", "choice"} else []
+    unlike = {kind.retention if kind else None for kind in kinds.values()}
+    return [name for name in unlike if name is not None] if len(unlike) == 1 else []
 
 
 def gradable(tasks: Iterable[Task]) -> bool:

@@ -6,12 +6,12 @@ import dataclasses
 import difflib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from ttc_rl.config.plugins import KINDS, PLUGINS
 from ttc_rl.schema import Task, UserError
+from ttc_rl.verifiers.kinds import KINDS
 
 FIELDS = ("prompt", "gold", "tests", "kind", "source", "id", "split", "meta")
 
@@ -45,6 +45,8 @@ class RowReader:
     gold_after: str | None = None
     meta: Mapping[str, Any] = dataclasses.field(default_factory=dict[str, Any])
     """Added to each task's own."""
+    kinds: Collection[str] = ()
+    """Names of a recipe's own kinds, which rows may have besides the built-in ones."""
 
     def __post_init__(self) -> None:
         for field in self.columns:
@@ -56,7 +58,7 @@ class RowReader:
                     + (f"; did you mean {hint}?" if hint else f"; it has {', '.join(FIELDS)}")
                 )
         if self.kind is not None:
-            known_kind(self.kind)
+            known_kind(self.kind, self.kinds)
 
     def task(self, value: Any) -> Task:
         """Raises BadRow."""
@@ -65,9 +67,10 @@ class RowReader:
         row = cast(Mapping[str, Any], value)
         kind = self.kind or self._kind(row)
         gold, tests = self._gold(row), self._tests(row)
-        if kind == "code" and not tests:
-            raise BadRow("no tests (a code task needs them)")
-        if kind != "code" and gold is None:
+        tested = kind in KINDS and KINDS[kind].tested
+        if tested and not tests:
+            raise BadRow(f"no tests (a {kind} task needs them)")
+        if not tested and gold is None:
             raise BadRow(f"no gold: column {self._column('gold', row)!r} is missing or empty")
         source = self._get(row, "source") or self.source
         try:
@@ -90,7 +93,7 @@ class RowReader:
         if kind is None:
             raise BadRow("no kind; give the source one, e.g. `kind: math`")
         try:
-            return known_kind(kind)
+            return known_kind(kind, self.kinds)
         except UserError as error:
             raise BadRow(str(error)) from None
 
@@ -148,8 +151,9 @@ class RowReader:
         return found
 
 
-def known_kind(kind: Any) -> str:
-    known = [*KINDS, *PLUGINS]
+def known_kind(kind: Any, kinds: Collection[str] = ()) -> str:
+    """Return the kind. Raises UserError for one that is neither built in nor among `kinds`."""
+    known = [*KINDS, *kinds]
     if kind in known:
         return kind
     close = difflib.get_close_matches(str(kind), known, n=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import resources
 from itertools import islice
@@ -83,16 +83,19 @@ def load_tasks(source: str, *, data: str | None = None, strict: bool = True) -> 
     return loaded.tasks
 
 
-def load_source(config: SourceConfig, *, repeats: bool = False) -> Loaded:
+def load_source(
+    config: SourceConfig, *, repeats: bool = False, kinds: Collection[str] = ()
+) -> Loaded:
     """All good rows of one source, in their order; bad ones are listed and left out.
 
     With `repeats`, equal tasks are all kept, the later ones under ids of their own: a benchmark's
-    published size counts them. Raises UserError where not one task could be read.
+    published size counts them. `kinds` names a recipe's own kinds. Raises UserError where not one
+    task could be read.
     """
     name = config.path or config.hub or ("skills" if config.skills else "everyday")
     problems: list[str] = []
     gather = _numbered if repeats else _distinct
-    found, repeated = gather(_good_tasks(config, problems), config.limit)
+    found, repeated = gather(_good_tasks(config, problems, kinds), config.limit)
     if not found:
         bad = f"{len(problems)} bad row{'s' * (len(problems) != 1)}"
         first = f", first: {problems[0]}" if problems else "; there is nothing in it"
@@ -100,12 +103,14 @@ def load_source(config: SourceConfig, *, repeats: bool = False) -> Loaded:
     return Loaded(found, problems, repeated)
 
 
-def load_corpus(entries: Sequence[str | SourceConfig], data: str | None = None) -> Loaded:
+def load_corpus(
+    entries: Sequence[str | SourceConfig], data: str | None = None, kinds: Collection[str] = ()
+) -> Loaded:
     """Several sources in one: of equal tasks the first is kept. Raises UserError when empty.
 
     An entry is a name of the catalogue, a task file or glob, a hub id, or a `SourceConfig`.
     """
-    parts = [load_source(resolve_source(entry, data)) for entry in entries]
+    parts = [load_source(resolve_source(entry, data), kinds=kinds) for entry in entries]
     tasks, repeated = _distinct(task for part in parts for task in part.tasks)
     if not tasks:
         raise UserError("corpus: is empty; name at least one source")
@@ -119,7 +124,9 @@ def _fresh(parts: Sequence[set[str]]) -> tuple[int, ...]:
     return tuple(len(part.difference(*parts[:i])) for i, part in enumerate(parts))
 
 
-def stream_corpus(entries: Sequence[str | SourceConfig], data: str | None = None) -> Iterator[Task]:
+def stream_corpus(
+    entries: Sequence[str | SourceConfig], data: str | None = None, kinds: Collection[str] = ()
+) -> Iterator[Task]:
     """The tasks of `load_corpus` in its order, read as they are asked for; bad rows left out.
 
     Of a task no more than its id is kept.
@@ -127,7 +134,7 @@ def stream_corpus(entries: Sequence[str | SourceConfig], data: str | None = None
     seen: set[str] = set()
     for config in [resolve_source(entry, data) for entry in entries]:
         here: set[str] = set()
-        for task in _good_tasks(config, []):
+        for task in _good_tasks(config, [], kinds):
             if len(here) == config.limit:
                 break
             if task.id not in here:
@@ -165,7 +172,9 @@ def _numbered(tasks: Iterable[Task], limit: int | None) -> tuple[list[Task], int
     return found, len(found) - len(seen)
 
 
-def _good_tasks(config: SourceConfig, problems: list[str]) -> Iterator[Task]:
+def _good_tasks(
+    config: SourceConfig, problems: list[str], kinds: Collection[str]
+) -> Iterator[Task]:
     if config.skills is not None:
         from ttc_rl.corpus.skills import make_skills
 
@@ -177,7 +186,7 @@ def _good_tasks(config: SourceConfig, problems: list[str]) -> Iterator[Task]:
         yield from make_everyday(config.everyday)
         return
     name = config.hub or Path(config.path or "").name.partition(".")[0]
-    reader = RowReader(config.columns, config.kind, name, config.gold_after, config.meta)
+    reader = RowReader(config.columns, config.kind, name, config.gold_after, config.meta, kinds)
     for row in _rows(config):
         try:
             if row.problem:

@@ -44,6 +44,8 @@ class ClusterJob:
     policy: Path | str | None
     folder: Path
     tasks: int
+    kinds: tuple[str, ...] = ()
+    """Names of the recipe's own kinds of task."""
     block: int = CHUNK
     """Rows of a shard."""
 
@@ -64,7 +66,7 @@ class TaskReader(_Step):
     def run(
         self, data: Iterable[Document] | None = None, rank: int = 0, world_size: int = 1
     ) -> Iterator[Document]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        for row, task in enumerate(stream_corpus(self.job.sources, self.job.data)):
+        for row, task in enumerate(stream_corpus(self.job.sources, self.job.data, self.job.kinds)):
             if row // self.job.block % world_size == rank:
                 self.stat_update("tasks")
                 yield Document(text=task.prompt, id=task.id, metadata={KIND: task.kind})

@@ -18,7 +18,7 @@ import numpy as np
 from ttc_rl.config import DifficultyConfig
 from ttc_rl.run_dir import append_jsonl, drop_cut_line, read_jsonl
 from ttc_rl.schema import Completer, Task, UserError, content_hash
-from ttc_rl.verifiers import check_infra_errors, verify_many
+from ttc_rl.verifiers import BUILT_IN, Graders, check_infra_errors
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +48,7 @@ class Drawing:
     setting: str
     path: Path
     max_infra_errors: float
+    graders: Graders = BUILT_IN
 
 
 def draw_groups(tasks: Sequence[Task], drawing: Drawing, *, grade: bool) -> list[Group]:
@@ -90,7 +91,7 @@ def _draw(chunk: Sequence[Task], drawing: Drawing, grade: bool) -> list[Group]:
     correct: list[bool | None] = []
     if grade:
         repeated = [task for task in chunk for _ in range(drawing.samples)]
-        verdicts = verify_many(repeated, [c.text for group in drawn for c in group])
+        verdicts = drawing.graders.verify_many(repeated, [c.text for group in drawn for c in group])
         failed = sum(verdict.status == "infra_error" for verdict in verdicts)
         check_infra_errors(failed, len(verdicts), drawing.max_infra_errors, "selection")
         correct = [verdict.correct for verdict in verdicts]

@@ -5,34 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from ttc_rl.config.marks import Mark, marks_of
 from ttc_rl.schema import Task, UserError
+from ttc_rl.verifiers.kinds import KINDS
 
 PLACE = "{prompt}"
-
-TEMPLATES: Mapping[str, str] = {
-    "math": PLACE
-    + "\n\nThink it through step by step, then give the final answer within \\boxed{}.",
-    "choice": PLACE
-    + "\n\nThink it through step by step, then give the letter of the right option, and nothing "
-    "else, within \\boxed{}.",
-    "exact": PLACE + '\n\nEnd with "Answer:" followed by the answer alone.',
-    "code": PLACE
-    + "\n\nWork out an approach first. Then give the complete program, once, in one fenced block "
-    "that begins with ```python.",
-    "judge": PLACE + "\n\nThink it through step by step, then state the final answer clearly.",
-}
-"""By kind of task. A recipe's `prompts:` replaces single ones."""
-MATHS: Mapping[Mark, str] = {
-    "boxed": TEMPLATES["math"],
-    "####": PLACE
-    + '\n\nThink it through step by step, then end with one line that begins with "####", followed '
-    "by the final answer alone.",
-    "<answer>": PLACE
-    + "\n\nThink it through step by step, then give the final answer alone between <answer> and "
-    "</answer>.",
-}
-"""Of maths, by the mark that it asks for."""
 AFTER = "after"
 """Key of a recipe's `prompts:` that is no kind: what stands after every prompt."""
 
@@ -40,12 +16,12 @@ AFTER = "after"
 def render(task: Task, templates: Mapping[str, str]) -> str:
     """The task's prompt put in place of `{prompt}`; braces anywhere else are left as they are.
 
-    `templates` goes before ours, and its `after` behind every prompt; a kind that neither has (a
-    plug-in's) is shown as it is. Ours for maths asks for the first of the task's answer marks.
+    `templates` goes before the kind's own, and its `after` behind every prompt. A task of a kind
+    that neither has (a plug-in's) is shown as it is.
     Where a benchmark adds its own wording (MBPP's first test), `meta.shown` is put there instead.
     """
-    ours = MATHS[marks_of(task)[0]] if task.kind == "math" else TEMPLATES.get(task.kind, PLACE)
-    template = templates.get(task.kind, ours)
+    kind = KINDS.get(task.kind)
+    template = templates.get(task.kind, kind.template_of(task) if kind else PLACE)
     if PLACE not in template:
         raise UserError(
             f"prompts.{task.kind}: the template has no {PLACE}, so no task would be shown"

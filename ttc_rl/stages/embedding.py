@@ -48,13 +48,13 @@ class Ahead:
 
     def into_cache(self) -> None:
         """Where the next run of a recipe with the same `embed:` finds them."""
-        loaded = load_corpus(self.sources, self.data)
+        loaded = load_corpus(self.sources, self.data, self.recipe.verifiers)
         rows = embed(loaded.tasks, self.recipe.embed, policy=self.policy)
         logger.info(f"{len(rows):,} tasks x {rows.shape[1]} dimensions are in the cache")
 
     def into_folder(self, out: Path) -> None:
         """Shards in the order of the corpus."""
-        loaded = load_corpus(self.sources, self.data)
+        loaded = load_corpus(self.sources, self.data, self.recipe.verifiers)
         shards = write_shards(loaded.tasks, out, self.recipe.embed, policy=self.policy)
         logger.info(f"{out}: {shards.count:,} rows in {len(shards.list)} shards")
 
@@ -77,7 +77,13 @@ class Ahead:
         except ImportError:
             raise UserError("--cluster needs datatrove: pip install 'ttc-rl[cluster]'") from None
         job = cluster.ClusterJob(
-            self.sources, self.data, self.recipe.embed, self.policy, out.absolute(), tasks
+            self.sources,
+            self.data,
+            self.recipe.embed,
+            self.policy,
+            out.absolute(),
+            tasks,
+            tuple(self.recipe.verifiers),
         )
         if kind == "local":
             if dry_run:

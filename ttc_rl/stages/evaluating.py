@@ -197,6 +197,7 @@ def evaluations(job: Job, models: Models) -> Iterator[Evaluation]:
                 greedy=recipe.eval.greedy,
                 seed=recipe.seed,
                 weights=models.weights[model],
+                graders=job.graders,
             )
             for drawing in owed:
                 if repeated := drop_repeats(drawing):
@@ -230,6 +231,7 @@ def _results(job: Job, models: Models, found: Sequence[Evaluation]) -> Results:
             engine=recipe.engine.backend,
             prompts=recipe.prompts,
             versions=made_with,
+            graders=job.graders,
         ).metrics
     return results
 
@@ -310,7 +312,7 @@ def _start(job: Job, gpus: str | None, log: IO[bytes]) -> subprocess.Popen[bytes
         [*command, str(job.run.root), "--worker"],
         stdout=log,
         stderr=subprocess.STDOUT,
-        env=environment() | own,
+        env=environment(job.recipe.places.folders) | own,
     )
 
 
@@ -381,10 +383,10 @@ def dev_evaluation(
         if step % config.every and step != steps:
             return None
         path = folder.dev_samples(step)
-        drawing = Drawing("dev", tasks, config.samples, path, recipe.seed)
+        drawing = Drawing("dev", tasks, config.samples, path, recipe.seed, graders=job.graders)
         harness.evaluate(completer(decoding), drawing, batch=_batch(recipe))
         rows = complete_rows(drawing.cells(), tasks, config.samples)
-        scores = summarise(tasks, rows, [])
+        scores = summarise(tasks, rows, [], graders=job.graders)
         told = {name: estimate.value for name, estimate in scores.metrics.items()}
         told |= {name: rate for name, rate in asdict(scores.rates).items() if rate is not None}
         if recipe.track.wandb:

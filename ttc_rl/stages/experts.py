@@ -29,7 +29,7 @@ from ttc_rl.stages.job import Job, starting_model
 from ttc_rl.stages.same_tasks import read_dev_tasks, read_targets
 from ttc_rl.system.progress import heading
 from ttc_rl.system.versions import model_fingerprint
-from ttc_rl.verifiers import check_infra_errors, verify_many
+from ttc_rl.verifiers import Graders, check_infra_errors
 from ttc_rl.verifiers.majority import check_voting, majority
 
 logger = logging.getLogger(__name__)
@@ -131,7 +131,7 @@ def check_mix(job: Job) -> None:
     """Raise UserError, before anything is trained, where the targets cannot vote on a mixture."""
     experts = [job.recipe.arm(name).experts for name in job.recipe.arm_names]
     if any(one is not None and one.mix == "votes" for one in experts):
-        check_voting(together(read_targets(job)).tasks, "experts.mix")
+        check_voting(together(read_targets(job)).tasks, "experts.mix", job.graders)
 
 
 def mix(job: Job, name: str) -> None:
@@ -171,25 +171,28 @@ def _measure(job: Job, name: str) -> Callable[[Completer], float]:
         tasks = read_dev_tasks(job, job.parts_of(name)[0])
         samples = recipe.train.dev.samples
         most = recipe.train.max_infra_errors
-        return lambda ask: _right(tasks, ask(tasks, samples, seed=recipe.seed), most)
+        return lambda ask: _right(tasks, ask(tasks, samples, seed=recipe.seed), most, job.graders)
     targets = together(read_targets(job)).tasks
     samples = recipe.train.rollouts_per_task
-    return lambda ask: _agreed(targets, ask(targets, samples, seed=recipe.seed))
+    return lambda ask: _agreed(targets, ask(targets, samples, seed=recipe.seed), job.graders)
 
 
-def _right(tasks: Sequence[Task], groups: Sequence[Sequence[Any]], most: float) -> float:
+def _right(
+    tasks: Sequence[Task], groups: Sequence[Sequence[Any]], most: float, graders: Graders
+) -> float:
     """Share of right completions. Raises UserError where more than `most` could not be graded."""
     asked = [task for task, group in zip(tasks, groups, strict=True) for _ in group]
-    verdicts = verify_many(asked, [one.text for group in groups for one in group])
+    verdicts = graders.verify_many(asked, [one.text for group in groups for one in group])
     failed = sum(verdict.status == "infra_error" for verdict in verdicts)
     check_infra_errors(failed, len(verdicts), most, "experts.mix")
     return float(np.mean([verdict.correct is True for verdict in verdicts]))
 
 
-def _agreed(tasks: Sequence[Task], groups: Sequence[Sequence[Any]]) -> float:
+def _agreed(tasks: Sequence[Task], groups: Sequence[Sequence[Any]], graders: Graders) -> float:
     """Mean share of the winning answer; silent completions count, a gold is not read."""
     texts = [[one.text for one in group] for group in groups]
-    return float(np.mean([majority(t, own).share for t, own in zip(tasks, texts, strict=True)]))
+    votes = [majority(t, own, graders=graders) for t, own in zip(tasks, texts, strict=True)]
+    return float(np.mean([vote.share for vote in votes]))
 
 
 def cross_entropy(

@@ -68,5 +68,5 @@ def _labelled(recipe: Recipe, targets: list[Task]) -> list[Task]:
     config = recipe.train.dev
     assert config is not None
     assert config.source is not None
-    loaded = load_corpus([config.source], recipe.data).tasks
+    loaded = load_corpus([config.source], recipe.data, recipe.verifiers).tasks
     return with_marks(clean(loaded, targets, recipe.overlap).tasks, recipe.answer_marks)

@@ -31,6 +31,7 @@ from ttc_rl.schema import Completion, Task, UserError, content_hash
 from ttc_rl.selection.influence import Influence
 from ttc_rl.selection.problem import Problem
 from ttc_rl.selection.rivals import nearest
+from ttc_rl.verifiers import BUILT_IN, Graders
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +63,7 @@ class Ask:
     targets: Sequence[Task]
     corpus_ND: np.ndarray
     target_MD: np.ndarray
+    graders: Graders = BUILT_IN
 
     def pool(self, size: int | None) -> list[int]:
         """Rows of the corpus tasks nearest to the targets, in corpus order."""
@@ -151,6 +153,7 @@ class _Drawer:
             content_hash([str(self.base), vars(self.decoding), dict(self.templates)]),
             self.ask.run.difficulty,
             self.ask.recipe.train.max_infra_errors,
+            self.ask.graders,
         )
         found = draw_groups(tasks, drawing, grade=grade)
         for task, group in zip(tasks, found, strict=True):
@@ -211,8 +214,8 @@ def _dev_sides(ask: Ask, rows: list[int], dev: list[Task], names: list[str], mod
 
     pool = [ask.corpus[i] for i in rows]
     return _Sides(
-        [supervised(task, gold_reply(task), model) for task in pool],
-        [supervised(task, gold_reply(task), model) for task in dev],
+        [supervised(task, gold_reply(task, ask.graders), model) for task in pool],
+        [supervised(task, gold_reply(task, ask.graders), model) for task in dev],
         names,
         0,
     )
@@ -229,11 +232,11 @@ def _label_free_sides(
     from ttc_rl.selection.less import examples as of
 
     config, pool = ask.recipe.selection.less, [ask.corpus[i] for i in rows]
-    of.check_votes(targets, config.labels)
+    of.check_votes(targets, config.labels, ask.graders)
     groups = drawer.groups(targets, config.samples, grade=False)
     if config.labels == "majority":
-        corpus = [of.supervised(task, of.gold_reply(task), model) for task in pool]
-        replies = [of.voted_reply(t, g) for t, g in zip(targets, groups, strict=True)]
+        corpus = [of.supervised(t, of.gold_reply(t, ask.graders), model) for t in pool]
+        replies = [of.voted_reply(t, g, ask.graders) for t, g in zip(targets, groups, strict=True)]
         made = [
             of.supervised(task, reply, model) if reply is not None else None
             for task, reply in zip(targets, replies, strict=True)
@@ -242,7 +245,8 @@ def _label_free_sides(
         rolled = drawer.groups(pool, config.samples, grade=True)
         corpus = [of.policy(t, g, g.correct, model) for t, g in zip(pool, rolled, strict=True)]
         made = [
-            of.policy(t, g, of.voted(t, g), model) for t, g in zip(targets, groups, strict=True)
+            of.policy(t, g, of.voted(t, g, ask.graders), model)
+            for t, g in zip(targets, groups, strict=True)
         ]
         made = [example if example.replies else None for example in made]
     kept = [i for i, example in enumerate(made) if example is not None]
@@ -285,7 +289,7 @@ def _features(
     if config.labels == "policy":
         both("base", None, 1.0)
     else:
-        examples = [supervised(task, gold_reply(task), model) for task in drawn]
+        examples = [supervised(t, gold_reply(t, ask.graders), model) for t in drawn]
         for checkpoint in warm_up(model, examples, config, seed, folder):
             spent.differentiated(sum(example.tokens for example in examples))
             checkpoint.load_into(model)
@@ -304,8 +308,9 @@ def _dev_tasks(ask: Ask, subtasks: set[str]) -> list[Task]:
 
     config = ask.recipe.selection.less
     assert config.dev is not None
-    loaded = with_marks(load_source(config.dev).tasks, ask.recipe.answer_marks)
-    dev = [task for task in loaded if _subtask(task, config) in subtasks]
+    loaded = load_source(config.dev, kinds=ask.recipe.verifiers).tasks
+    marked = with_marks(loaded, ask.recipe.answer_marks)
+    dev = [task for task in marked if _subtask(task, config) in subtasks]
     if not dev:
         raise UserError(f"selection.less.dev: no task has a {config.subtask_by} that a target has")
     overlap = remove_overlap(dev, ask.targets, ask.recipe.overlap)

@@ -6,26 +6,22 @@ import functools
 import importlib.util
 import logging
 import random
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ttc_rl.config import Recipe
 from ttc_rl.config.marks import with_marks
-from ttc_rl.run_dir import ArmDir, RunDir, cache_dir
-from ttc_rl.schema import Completer, UserError
-from ttc_rl.system.endpoint import Unreachable
+from ttc_rl.run_dir import ArmDir, RunDir
+from ttc_rl.schema import UserError
+from ttc_rl.stages.graders import graders_of
 from ttc_rl.train.packaged import packaged_model
-from ttc_rl.verifiers.judge import Judge, from_completer, use_judge
+from ttc_rl.verifiers import Graders
 
 if TYPE_CHECKING:
     from ttc_rl.train.methods.supervised import Reply
 
 logger = logging.getLogger(__name__)
-
-JUDGE_TOKENS = 1024
-"""The most a judge in this process may write before its verdict."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +29,10 @@ class Job:
     recipe: Recipe
     run: RunDir
 
-    def __post_init__(self) -> None:
-        judge = self.recipe.judge
-        use_judge(_local_judge(self.recipe) if judge and judge.endpoint is None else judge)
+    @functools.cached_property
+    def graders(self) -> Graders:
+        """Who grades this run's tasks; the recipe's plug-ins are imported now."""
+        return graders_of(self.recipe)
 
     def arm(self, name: str) -> tuple[Recipe, ArmDir]:
         return self.recipe.arm(name), self.run.arm(name, self.recipe)
@@ -142,29 +139,11 @@ def _warmup_replies(recipe: Recipe) -> list[Reply]:
     config = recipe.model.warmup
     assert config is not None
     entries = recipe.corpus if config.source is None else [config.source]
-    tasks = with_marks(load_corpus(entries, recipe.data).tasks, recipe.answer_marks)
+    tasks = with_marks(
+        load_corpus(entries, recipe.data, recipe.verifiers).tasks, recipe.answer_marks
+    )
     order = random.Random(f"warm-up {recipe.seed}").sample(tasks, len(tasks))[: config.tasks]
     targets = together(resolve_targets(recipe)).tasks
     kept = clean(order, targets, recipe.overlap).tasks
-    return [Reply(task, gold_reply(task)) for task in kept]
-
-
-def _local_judge(recipe: Recipe) -> Judge:
-    """The recipe's judge as a model in this process, loaded when there is something to judge."""
-    config = recipe.judge
-    assert config is not None
-
-    @functools.cache
-    def judge_model() -> Completer:
-        from ttc_rl.sampling import Decoding, load_completer
-        from ttc_rl.sampling.prompts import PLACE
-
-        loaded = load_completer(config.model, {"judge": PLACE}, recipe.train.engine)
-        return loaded.decoding_with(Decoding(JUDGE_TOKENS, temperature=0))
-
-    def ask(prompts: Sequence[str]) -> list[str | Unreachable]:
-        step = config.concurrency
-        parts = (prompts[start : start + step] for start in range(0, len(prompts), step))
-        return [reply for part in parts for reply in from_completer(judge_model())(part)]
-
-    return Judge(ask, config.model, cache_dir() / "judge")
+    graders = graders_of(recipe)
+    return [Reply(task, gold_reply(task, graders)) for task in kept]

@@ -31,6 +31,7 @@ from ttc_rl.sampling.groups import Drawing, Group, draw_groups
 from ttc_rl.schema import Task, UserError, content_hash
 from ttc_rl.stages.job import Job, starting_model
 from ttc_rl.train.curriculum import read_curriculum
+from ttc_rl.verifiers import BUILT_IN, Graders
 
 logger = logging.getLogger(__name__)
 
@@ -57,8 +58,8 @@ def preflight(job: Job) -> None:
     size = _evaluation_size(job) if config.gain is not None else (0, 0)
     for name, (recipe, folder) in arms.items():
         groups = [drawn[task.id] for task in seen[name]]
-        refused = _refused_golds(tasks[name])
-        found = judge(recipe, config, seen[name], groups, refused, len(tasks[name]))
+        refused = _refused_golds(tasks[name], job.graders)
+        found = judge(recipe, config, seen[name], groups, refused, len(tasks[name]), job.graders)
         found = _with_targets(found, config, read_json(folder.selection), groups, size)
         told[name] = vars(found)
         shown = ", ".join(f"{k} {v:.3f}" for k, v in found.numbers.items() if v is not None)
@@ -82,6 +83,7 @@ def judge(
     groups: Sequence[Group],
     refused_golds: int,
     all_tasks: int,
+    graders: Graders = BUILT_IN,
 ) -> Found:
     """What a few groups, and the golds of all tasks, say about the training to come."""
     texts = sum(len(group.texts) for group in groups)
@@ -108,7 +110,7 @@ def judge(
     if golds > config.max_refused_golds:
         problems.append(f"{golds:.1%} of the golds are not accepted by their own verifier")
     if recipe.train.majority is not None:
-        gap = majority_gap(tasks, groups, recipe.train.majority)
+        gap = majority_gap(tasks, groups, recipe.train.majority, graders)
         numbers["majority_gap"] = gap
         if gap is None or gap <= 0:
             shown = "no group agreed" if gap is None else f"vote minus one completion is {gap:.3f}"
@@ -171,20 +173,23 @@ def _rate(group: Group) -> float:
 
 
 def majority_gap(
-    tasks: Sequence[Task], groups: Sequence[Group], band: tuple[float, float]
+    tasks: Sequence[Task],
+    groups: Sequence[Group],
+    band: tuple[float, float],
+    graders: Graders = BUILT_IN,
 ) -> float | None:
     """How much more often a group's vote is right than one completion of it; None without votes.
 
     Over the groups whose vote counts: no tie, and a share of the group inside `band`.
     """
-    from ttc_rl.verifiers.majority import VOTING, majority
+    from ttc_rl.verifiers.majority import majority
 
     gaps: list[float] = []
     for task, group in zip(tasks, groups, strict=True):
         decided = [c for c in group.correct if c is not None]
-        if task.kind not in VOTING or not decided:
+        if task.kind not in graders.voting or not decided:
             continue
-        vote = majority(task, group.texts, band)
+        vote = majority(task, group.texts, band, graders)
         if vote.right is not None:
             gaps.append(vote.right - sum(decided) / len(decided))
     return sum(gaps) / len(gaps) if gaps else None
@@ -197,10 +202,10 @@ def spread(tasks: Sequence[Task], count: int) -> list[Task]:
     return [tasks[i * len(tasks) // count] for i in range(count)]
 
 
-def _refused_golds(tasks: Sequence[Task]) -> int:
+def _refused_golds(tasks: Sequence[Task], graders: Graders) -> int:
     from ttc_rl.verifiers.golds import check_golds
 
-    return sum(found.tasks - found.accepted for found in check_golds(tasks))
+    return sum(found.tasks - found.accepted for found in check_golds(tasks, graders))
 
 
 def _draw(job: Job, config: PreflightConfig, tasks: Mapping[str, Task]) -> dict[str, Group]:
@@ -218,6 +223,7 @@ def _draw(job: Job, config: PreflightConfig, tasks: Mapping[str, Task]) -> dict[
         content_hash([str(base), vars(decoding), dict(recipe.prompts)]),
         job.run.root / "preflight.jsonl",
         recipe.train.max_infra_errors,
+        job.graders,
     )
     try:
         groups = draw_groups(list(tasks.values()), drawing, grade=True)

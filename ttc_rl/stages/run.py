@@ -151,6 +151,7 @@ def _train(arms: Sequence[str], job: Job) -> None:
                 base,
                 folder,
                 track=track,
+                graders=job.graders,
                 dev=dev_evaluation(job, name, plans[name].steps),
                 curriculum=curriculum,
             )
@@ -165,7 +166,7 @@ def _voting(job: Job) -> dict[str, Task]:
     from ttc_rl.stages.same_tasks import read_targets
 
     targets = together(read_targets(job)).tasks
-    check_voting(targets, "train.ttrl")
+    check_voting(targets, "train.ttrl", job.graders)
     return {task.id: replace(task, gold=None, tests=()) for task in targets}
 
 

@@ -53,13 +53,13 @@ def select(job: Job) -> None:
         check_extras(job.recipe)
     check_run(job.recipe, job.run, ["select"])
     started = time.perf_counter()
-    loaded = load_corpus(job.recipe.corpus, job.recipe.data)
+    loaded = load_corpus(job.recipe.corpus, job.recipe.data, job.recipe.verifiers)
     loaded = replace(loaded, tasks=with_marks(loaded.tasks, job.recipe.answer_marks))
     check_corpus(job, loaded)
-    check_readable(loaded.tasks, job.recipe.max_unreadable)
+    check_readable(loaded.tasks, job.recipe.max_unreadable, job.graders)
     targets = read_targets(job)
     target, shares = together(targets), functools.partial(target_shares, targets=targets)
-    check_readable(target.tasks, job.recipe.max_unreadable)
+    check_readable(target.tasks, job.recipe.max_unreadable, job.graders)
     _say_problems(job, [*loaded.problems, *target.problems])
     logger.info(
         f"corpus: {len(loaded.tasks):,} tasks ({loaded.duplicates:,} exact duplicates left out); "
@@ -146,7 +146,9 @@ def _select_arm(
     recipe, folder = job.arm(name)
     config, started = recipe.selection, time.perf_counter()
     base = functools.partial(starting_model, recipe)
-    extra = model_inputs(Ask(recipe, job.run, base, corpus, targets, corpus_ND, target_MD))
+    extra = model_inputs(
+        Ask(recipe, job.run, base, corpus, targets, corpus_ND, target_MD, job.graders)
+    )
     asked = [config.model_dump(), recipe.embed.model_dump(), recipe.seed, common["tasks"]]
     with Unfinished(folder, asked) as unfinished:
         picks = select_picks(
@@ -175,7 +177,12 @@ def _select_arm(
     rows_n = np.array([pick.index for pick in picks])
     aims_MD = weighted(target_MD, weights, config.objective)
     contaminated, contamination = certify_overlap(
-        chosen, targets, corpus_ND[rows_n], target_MD, recipe.overlap, same_golds
+        chosen,
+        targets,
+        corpus_ND[rows_n],
+        target_MD,
+        recipe.overlap,
+        functools.partial(same_golds, graders=job.graders),
     )
     noise: Any = config.noise
     if config.method == "difficulty":
@@ -291,7 +298,8 @@ def _write_overlap(job: Job, cleaned: Cleaned, corpus: list[Task], targets: list
         }
         for removed in cleaned.overlap.removed
     ]
-    same = same_golds([(by_id[one.task_id], by_id[one.of_id]) for one in cleaned.duplicates])
+    pairs = [(by_id[one.task_id], by_id[one.of_id]) for one in cleaned.duplicates]
+    same = same_golds(pairs, job.graders)
     repeats = [
         asdict(one)
         | {"same_gold": found, "prompt": by_id[one.task_id].prompt, "of": by_id[one.of_id].prompt}

@@ -97,7 +97,7 @@ def _run_cell(root: Path, name: str, cell: Recipe, failures: _Failures) -> None:
             [*command, "--resume"],
             stdout=log,
             stderr=subprocess.STDOUT,
-            env=environment(),
+            env=environment(cell.places.folders),
             check=False,
         )
         if done.returncode == 0:

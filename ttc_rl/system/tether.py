@@ -12,9 +12,10 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from ttc_rl.config.plugins import MODULES
 from ttc_rl.schema import UserError
 
 LAUNCH = "TTC_RL_LAUNCH"
@@ -36,9 +37,13 @@ def with_parent() -> Callable[[], None] | None:
     return ask
 
 
-def environment() -> dict[str, str]:
-    """For a child that calls `follow_launch`: this process's own, and who it belongs to."""
-    return {**os.environ, LAUNCH: str(os.getpid())}
+def environment(folders: Sequence[Path] = ()) -> dict[str, str]:
+    """Return that of a child that calls `follow_launch`: our own, and who it belongs to.
+
+    The child looks for modules that a recipe names in `folders`, too.
+    """
+    named = {MODULES: os.pathsep.join(str(folder.absolute()) for folder in folders)}
+    return {**os.environ, **(named if folders else {}), LAUNCH: str(os.getpid())}
 
 
 def follow_launch() -> None:

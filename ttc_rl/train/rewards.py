@@ -3,7 +3,8 @@
 A gain over `base` may come from learning how answers are written down, without learning to solve
 anything (Kung & Peng, arXiv 2305.11383). An arm trained on such a reward, at equal compute, tells:
 
-    correct     1 where the answer is right: what every other arm trains on
+    correct     1 where the answer is right: what every other arm trains on; the share that a user's
+                own verifier gives
     partial     for programs the share of tests passed before the first that failed, else as correct
     format      1 where an answer could be read, right or not
     shuffled    1 where the answer is that of another task of the same kind

@@ -180,10 +180,6 @@ def _items(text: str) -> list[str]:
 _ENVIRONMENT = re.compile(
     r"\\begin\s*\{(\w+)\*?\}(?:\s*\[[^\]]*\])?(?:\s*\{[^{}\\]*\})?(.*)\\end\s*\{\1\*?\}", re.DOTALL
 )
-_MEMBER = re.compile(
-    r"(?P<name>\(?[a-zA-Z](?:_\{?\w+\}?)?(?:\s*,\s*[a-zA-Z])*\)?|\\[a-z]+)\s*\\in(?![a-zA-Z])\s*(?P<rest>.+)",
-    re.DOTALL,
-)
 _FOR = r"(?:where|for|with|for some|for all|for any)?"
 _WHOLE = re.compile(
     rf"(?:\\(?:text|mathrm)\s*\{{\s*{_FOR}\s*(?:integers?)?\s*\}}|where|for)?\s*(?P<name>[a-zA-Z])\s*"
@@ -513,10 +509,6 @@ _WRAPPED = [
     ("[", "["),
 ]
 _TURNED = {"]": "(", "[": ")"}
-_TRANSPOSED = re.compile(
-    r"(.*[)\]}])\s*\^\s*\{?\s*(?:\\(?:mathsf|mathrm|text|top|intercal|mathbf)\s*\{?\s*)?(?:T|\\top|t)?\s*\}?\s*\}?",
-    re.DOTALL,
-)
 
 
 def _bracketed(text: str, deeper: Reader) -> Shape | None:

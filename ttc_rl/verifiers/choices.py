@@ -14,9 +14,11 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ttc_rl.config.marks import stated
 from ttc_rl.schema import Task, Verdict
 from ttc_rl.verifiers.boxes import after_reasoning, last_boxed
 from ttc_rl.verifiers.expressions import UnreadError, parse
+from ttc_rl.verifiers.kind import Kind
 from ttc_rl.verifiers.latex import squeezed, tidy, unwrapped
 from ttc_rl.verifiers.quantities import quantity
 from ttc_rl.verifiers.rationals import value
@@ -304,3 +306,39 @@ def _value(text: str) -> tuple[object, str] | None:
 def _text_key(text: str) -> str:
     """Neither white space nor dollars or a full stop tell two texts apart."""
     return squeezed(text.replace("\\$", "").strip("*$ ").rstrip("."))
+
+
+# --------------------------------------------------------------------------- the kind
+
+
+def _read(task: Task, completion: str) -> str | None:
+    return read_answer(completion, [str(option) for option in task.meta.get("options", [])])
+
+
+def _restated(task: Task, other: Task) -> str | None:
+    """Return the option's text: letters say nothing in another task."""
+    options = task.meta.get("options")
+    place = ord((task.gold or "").strip()[:1].upper() or "@") - ord("A")
+    if not isinstance(options, list) or not 0 <= place < len(options):
+        return None
+    return str(options[place])
+
+
+def _differ(task: Task, gold: str, other: str) -> bool:
+    """Compare the words that two letters stand for: real data has options with the same words."""
+    options = dict(zip(map(label, range(1000)), task.meta.get("options") or (), strict=False))
+    words = [squeezed(str(options.get(letter, letter))) for letter in (gold, other)]
+    return words[0] != words[1]
+
+
+KIND = Kind(
+    "choice",
+    verify=verify,
+    template="{prompt}\n\nThink it through step by step, then give the letter of the right option, "
+    "and nothing else, within \\boxed{}.",
+    read=_read,
+    reply=lambda task, answer: stated(answer, "boxed"),
+    restated=_restated,
+    differ=_differ,
+    retention="math500@100",
+)

@@ -6,6 +6,7 @@ import re
 
 from ttc_rl.schema import Task, Verdict
 from ttc_rl.verifiers.boxes import after_reasoning, last_boxed
+from ttc_rl.verifiers.kind import Kind
 
 _MARKER = re.compile(r"\banswer\b(?:\*\*)?[ \t]*(?:is\b[ \t]*)?:?(?:\*\*)?[ \t]*", re.IGNORECASE)
 
@@ -34,3 +35,13 @@ def read_answer(completion: str) -> str | None:
 def key(answer: str) -> str:
     """Equal keys are equal answers: no white space, no letter case, no full stop at the end."""
     return re.sub(r"\s+", "", answer).casefold().rstrip(".")
+
+
+KIND = Kind(
+    "exact",
+    verify=verify,
+    template='{prompt}\n\nEnd with "Answer:" followed by the answer alone.',
+    read=lambda task, completion: read_answer(completion),
+    key=key,
+    reply=lambda task, answer: f"answer {answer}",
+)

@@ -23,7 +23,6 @@ class UnreadError(ValueError):
     """Raised where a text is no expression that we can read."""
 
 
-ONE: Tree = ("num", Fraction(1))
 MINUS_ONE: Tree = ("num", Fraction(-1))
 FUNCTIONS = {
     *("sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh", "coth", "sech", "csch"),

@@ -8,22 +8,30 @@ import inspect
 from importlib import metadata
 from pathlib import Path
 
-from ttc_rl.config.plugins import PLUGINS
 from ttc_rl.schema import content_hash
+from ttc_rl.verifiers.kind import Kind
 
 _ROOM = Path(__file__).parent
 
 
-def fingerprint(kind: str) -> str:
-    """`math-1f3a9c02`: of this package's sources and mpmath, or of a plug-in's own file."""
-    if kind in PLUGINS:
-        where = inspect.getsourcefile(PLUGINS[kind])
-        return f"{kind}-{content_hash(_sources([Path(where)] if where else []), length=8)}"
-    return f"{kind}-{_built_in()}"
+def built_in_version(kind: str) -> str:
+    """Return `math-1f3a9c02`, of this package's sources and mpmath."""
+    return f"{kind}-{_room()}"
+
+
+def plug_in_version(kind: Kind) -> str:
+    """Return the same of a plug-in's own file."""
+    where = kind.file or inspect.getsourcefile(inspect.unwrap(kind.verify))
+    return file_version(kind.name, Path(where) if where else None)
+
+
+def file_version(kind: str, file: Path | None) -> str:
+    """Return what `plug_in_version` says of a plug-in whose module has this file."""
+    return f"{kind}-{content_hash(_sources([file] if file else []), length=8)}"
 
 
 @functools.cache
-def _built_in() -> str:
+def _room() -> str:
     files = sorted(_ROOM.rglob("*.py"))
     return content_hash((*_sources(files), metadata.version("mpmath")), length=8)
 

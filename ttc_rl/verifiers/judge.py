@@ -20,6 +20,7 @@ from ttc_rl.system.endpoint import Unreachable
 from ttc_rl.verifiers.boxes import after_reasoning, last_boxed
 from ttc_rl.verifiers.judge_cache import Cache
 from ttc_rl.verifiers.judge_endpoint import JudgeEndpoint
+from ttc_rl.verifiers.kind import Kind
 
 Ask = Callable[[Sequence[str]], list[str | Unreachable]]
 """Prompts to what the judge wrote, in their order; Unreachable where it could not be asked."""
@@ -138,24 +139,19 @@ def _verdict(task: Task, answer: str | None, reply: str | Unreachable | None) ->
     return Verdict(correct, answer, "judge")
 
 
-# --------------------------------------------------------------------------- of this process
-
-_current: list[Judge] = []
+# --------------------------------------------------------------------------- the kind
 
 
-def use_judge(judge: Judge | JudgeConfig | None) -> None:
-    """Who grades tasks of kind `judge` from now on in this process."""
-    _current[:] = [from_config(judge) if isinstance(judge, JudgeConfig) else judge] if judge else []
+def _nobody(task: Task, completion: str) -> Verdict:
+    raise UserError(
+        "tasks of kind 'judge' need a judge: add `judge: {endpoint: ..., model: ...}` to the "
+        "recipe, or grade with ttc_rl.verifiers.Graders.of(judge=...)"
+    )
 
 
-def verify_many(tasks: Sequence[Task], completions: Sequence[str]) -> list[Verdict]:
-    if not _current:
-        raise UserError(
-            "tasks of kind 'judge' need a judge: add `judge: {endpoint: ..., model: ...}` to the "
-            "recipe, or call ttc_rl.verifiers.judge.use_judge"
-        )
-    return _current[0].verify_many(tasks, completions)
-
-
-def verify(task: Task, completion: str) -> Verdict:
-    return verify_many([task], [completion])[0]
+KIND = Kind(
+    "judge",
+    verify=_nobody,
+    template="{prompt}\n\nThink it through step by step, then state the final answer clearly.",
+)
+"""Its verifier is that of a recipe's judge, which `Graders.of` puts there."""

@@ -216,11 +216,6 @@ def squeezed(text: str) -> str:
     return re.sub(r"\s+", "", plain.lower() if is_words(text) else plain)
 
 
-def word_set(items: list[str]) -> frozenset[str]:
-    """The parts of a list without brackets, each squeezed."""
-    return frozenset(squeezed(item) for item in items)
-
-
 def is_words(text: str) -> bool:
     """Whether a text is words (`True`, `\\text{no solution}`), and not a formula such as `ab`."""
     plain = unwrapped(text).strip().rstrip(".")
@@ -235,12 +230,3 @@ _COMMAND = re.compile(r"\\(?:begin|end)\s*\{[^{}]*\}|\\[a-zA-Z]+")
 def is_prose(text: str) -> bool:
     """Whether a text is sentences: five words or more, with mathematics or without."""
     return len(re.findall(r"[a-zA-Z]{3,}", _COMMAND.sub(" ", text))) >= 5
-
-
-_NUMERAL = re.compile(r"([0-9A-Fa-f]+)_(?:\{?\s*(?:\\text\{)?(\w+)\}*)")
-
-
-def numeral_with_base(text: str) -> tuple[str, str] | None:
-    """Digits and base of `1011_2` or `1011_{2}`; None for anything else."""
-    match = _NUMERAL.fullmatch(text.replace(" ", ""))
-    return (match[1].lower(), match[2]) if match else None

@@ -14,18 +14,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from ttc_rl.config.marks import marks_of
 from ttc_rl.schema import Task, UserError, Verdict
-from ttc_rl.verifiers import choices, equivalence_classes, exact, maths, verify_many
-from ttc_rl.verifiers.replies import answer_reply
-
-VOTING = ("math", "exact", "choice")
+from ttc_rl.verifiers.graders import BUILT_IN, Graders
 
 
-def check_voting(tasks: Sequence[Task], key: str) -> None:
+def check_voting(tasks: Sequence[Task], key: str, graders: Graders = BUILT_IN) -> None:
     """Raise UserError where the answers of a task cannot vote; `key` of the recipe asks for it."""
-    if cannot := {task.kind for task in tasks} - set(VOTING):
-        raise UserError(f"{key}: answers of kind {cannot.pop()} cannot vote; {VOTING} can")
+    if cannot := {task.kind for task in tasks} - set(graders.voting):
+        raise UserError(f"{key}: answers of kind {cannot.pop()} cannot vote; {graders.voting} can")
 
 
 @dataclass(frozen=True)
@@ -43,13 +39,18 @@ class Pseudo:
 
 
 def majority(
-    task: Task, completions: Sequence[str], band: tuple[float, float] = (0.0, 1.0)
+    task: Task,
+    completions: Sequence[str],
+    band: tuple[float, float] = (0.0, 1.0),
+    graders: Graders = BUILT_IN,
 ) -> Pseudo:
     """The vote of one group. `band` is the share, from and to, within which a label is trusted."""
-    if task.kind not in VOTING:
-        raise ValueError(f"answers of kind {task.kind!r} cannot vote; {', '.join(VOTING)} can")
-    answers = [_read(task, completion) for completion in completions]
-    classes = equivalence_classes(task, answers)
+    kind = graders.kind_of(task)
+    if kind.read is None:
+        can = ", ".join(graders.voting)
+        raise ValueError(f"answers of kind {task.kind!r} cannot vote; {can} can")
+    answers = [kind.read(task, completion) for completion in completions]
+    classes = kind.equivalence_classes(task, answers)
     votes = Counter(found for found in classes if found is not None).most_common(2)
     if not votes:
         return Pseudo(None, 0.0, None, [_verdict(None, False, "nobody answered") for _ in answers])
@@ -68,7 +69,7 @@ def majority(
         _verdict(answer, found == winner, reason)
         for answer, found in zip(answers, classes, strict=True)
     ]
-    return Pseudo(label, share, _is_gold(task, label), verdicts)
+    return Pseudo(label, share, _is_gold(task, label, graders), verdicts)
 
 
 def label_accuracy(groups: Sequence[Pseudo]) -> dict[str, float | int | None]:
@@ -83,21 +84,15 @@ def label_accuracy(groups: Sequence[Pseudo]) -> dict[str, float | int | None]:
 
 
 def verify_groups(
-    tasks: Sequence[Task], completions: Sequence[str], band: tuple[float, float]
+    tasks: Sequence[Task],
+    completions: Sequence[str],
+    band: tuple[float, float],
+    graders: Graders = BUILT_IN,
 ) -> list[Pseudo]:
     """The votes of groups that stand one after the other, in the order of the tasks."""
     pairs = zip(tasks, completions, strict=True)
     groups = [list(run) for _, run in groupby(pairs, key=lambda pair: pair[0].id)]
-    return [majority(run[0][0], [text for _, text in run], band) for run in groups]
-
-
-def _read(task: Task, completion: str) -> str | None:
-    """What a verifier of the task's kind reads, without a look at the gold."""
-    if task.kind == "math":
-        return maths.read_answer(completion, marks=marks_of(task))
-    if task.kind == "exact":
-        return exact.read_answer(completion)
-    return choices.read_answer(completion, [str(option) for option in task.meta.get("options", [])])
+    return [majority(run[0][0], [text for _, text in run], band, graders) for run in groups]
 
 
 def _verdict(answer: str | None, correct: bool | None, reason: str) -> Verdict:
@@ -106,7 +101,7 @@ def _verdict(answer: str | None, correct: bool | None, reason: str) -> Verdict:
     return Verdict(correct, answer, reason)
 
 
-def _is_gold(task: Task, label: str | None) -> bool | None:
+def _is_gold(task: Task, label: str | None, graders: Graders) -> bool | None:
     if not task.gold or label is None:
         return None
-    return verify_many([task], [answer_reply(task, label)])[0].correct
+    return graders.verify(task, graders.reply(task, label)).correct

@@ -10,14 +10,15 @@ hold only under an assumption on a variable.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from typing import NamedTuple
 
-from ttc_rl.config.marks import DEFAULT, Mark, marks_of, written
+from ttc_rl.config.marks import DEFAULT, Mark, marks_of, stated, written
 from ttc_rl.schema import Task, Verdict
-from ttc_rl.verifiers import answers, latex
+from ttc_rl.verifiers import answers, latex, quantities
 from ttc_rl.verifiers.boxes import after_reasoning, announced, spoken_answer
+from ttc_rl.verifiers.kind import Kind
 from ttc_rl.verifiers.rationals import value
 from ttc_rl.verifiers.workers import Outcome, Workers
 
@@ -36,8 +37,8 @@ class Question(NamedTuple):
     tolerance: float = 0.0
 
 
-def verify(task: Task, completion: str, *, fallback: bool = False) -> Verdict:
-    return verify_many([task], [completion], fallback=fallback)[0]
+def verify(task: Task, completion: str) -> Verdict:
+    return verify_many([task], [completion])[0]
 
 
 def verify_many(
@@ -182,3 +183,58 @@ def _decide(question: Question) -> bool | Question:
     if wanted is not None and given is not None:
         return answers.is_near(wanted, given, allowed)
     return Question(gold, answer, allowed)
+
+
+# --------------------------------------------------------------------------- golds
+
+
+def unreadable(tasks: Sequence[Task]) -> list[Task]:
+    """Return the tasks with whose golds no algebra can be done: only their very words are right."""
+    texts = [latex.tidy(task.gold or "")[:MAX_ANSWER] for task in tasks]
+    hard = [i for i, text in enumerate(texts) if value(text) is None]
+    outcomes = WORKERS.run(answers.is_readable, [(texts[i],) for i in hard], seconds=SECONDS)
+    return [
+        tasks[i] for i, outcome in zip(hard, outcomes, strict=True) if outcome.value is not True
+    ]
+
+
+def _differ(task: Task, gold: str, other: str) -> bool:
+    golds = [_bare(gold), _bare(other)]
+    numbers = [value(text) for text in golds]
+    return numbers[0] != numbers[1] if None not in numbers else golds[0] != golds[1]
+
+
+def _bare(gold: str) -> str:
+    """`n = 4`, `4`, `4 dogs` and `4:1` are the same answer, and so are `10 %` and `10`."""
+    text = latex.tidy(gold.rpartition("=")[2])
+    text = quantities.share(text)[0].removesuffix(":1")
+    found = quantities.quantity(text)
+    return found.number.strip() if found else text
+
+
+# --------------------------------------------------------------------------- the kind
+
+TEMPLATES: Mapping[Mark, str] = {
+    "boxed": "{prompt}\n\nThink it through step by step, then give the final answer within "
+    "\\boxed{}.",
+    "####": "{prompt}\n\nThink it through step by step, then end with one line that begins with "
+    '"####", followed by the final answer alone.',
+    "<answer>": "{prompt}\n\nThink it through step by step, then give the final answer alone "
+    "between <answer> and </answer>.",
+}
+"""By the mark that each asks for: the first of a task's."""
+
+KIND = Kind(
+    "math",
+    verify=verify,
+    verify_many=verify_many,
+    fallback=functools.partial(verify_many, fallback=True),
+    template=lambda task: TEMPLATES[marks_of(task)[0]],
+    read=lambda task, completion: read_answer(completion, marks=marks_of(task)),
+    classes=equivalence_classes,
+    reply=lambda task, answer: stated(answer, marks_of(task)[0]),
+    states=lambda task, solution: bool(announced(solution, marks_of(task)[:1])),
+    differ=_differ,
+    unreadable=unreadable,
+    retention="mmlu-pro@200",
+)

@@ -25,6 +25,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ttc_rl.schema import Task, UserError, Verdict, whole_text
+from ttc_rl.verifiers.kind import Kind
 from ttc_rl.verifiers.program_tests import BadTests, Case, cases, differs, job
 from ttc_rl.verifiers.program_text import read_program
 from ttc_rl.verifiers.program_times import ReferenceFailed, with_reference
@@ -167,3 +168,14 @@ def _checker(task: Task) -> str | None:
     if spec is None or spec.origin is None or not Path(spec.origin).is_file():
         raise BadTests(f"meta.checker {named!r} is neither Python source nor module:function")
     return Path(spec.origin).read_text("utf-8")
+
+
+KIND = Kind(
+    "code",
+    verify=verify,
+    verify_many=verify_many,
+    template="{prompt}\n\nWork out an approach first. Then give the complete program, once, in one "
+    "fenced block that begins with ```python.",
+    tested=True,
+    retention="math500@100",
+)

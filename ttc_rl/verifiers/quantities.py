@@ -333,7 +333,6 @@ _PREFIX = re.compile(
 _CODES = {"USD": "dollar", "EUR": "euro", "GBP": "gbp", "INR": "rupee", "JPY": "yen", "CNY": "yuan"}
 _CODES |= {"Rs": "rupee", "Rs.": "rupee", "US$": "dollar", r"US\$": "dollar"}
 _PLAIN = re.compile(r"[-+]?[\d.,/ ]+(?:e[-+]?\d+)?|[-+]?(?:\d+)?\\frac\{?\d+\}?\{?\d+\}?", re.ASCII)
-_COMPOUND = re.compile(r"\d(?:[\d.]*)\s*(?:\\text\s*\{[^{}]+\}|[a-z]{3,})")
 
 
 def plain_unit(text: str) -> str:

@@ -34,8 +34,7 @@ from ttc_rl.run_dir import (
 )
 from ttc_rl.sampling.work_queue import Queue, Unit, units
 from ttc_rl.schema import Completer, Completion, Task, Undrawn, UserError, Verdict, sample_seed
-from ttc_rl.verifiers import check_infra_errors, verify_many
-from ttc_rl.verifiers.fingerprint import fingerprint
+from ttc_rl.verifiers import BUILT_IN, Graders, check_infra_errors
 
 MAX_INFRA_ERRORS = 0.05
 """An evaluation stops when more than this share of its verdicts failed for reasons of ours."""
@@ -56,6 +55,7 @@ class Drawing:
     path: Path
     seed: int = 0
     model: str | None = None
+    graders: Graders = BUILT_IN
 
     @property
     def expected(self) -> int:
@@ -244,9 +244,10 @@ def _draw(
 def _graded(
     drawing: Drawing, drawn: Mapping[tuple[str, int], tuple[Task, Completion]]
 ) -> list[Row]:
-    verdicts = verify_many([t for t, _ in drawn.values()], [c.text for _, c in drawn.values()])
+    tasks, texts = [t for t, _ in drawn.values()], [c.text for _, c in drawn.values()]
+    verdicts = drawing.graders.verify_many(tasks, texts)
     return [
-        sample_row(task, sample, completion.text, verdict)
+        sample_row(task, sample, completion.text, verdict, drawing.graders)
         | {
             "finish_reason": completion.finish_reason,
             "tokens": completion.tokens,
@@ -277,9 +278,10 @@ def grade_again(drawing: Drawing) -> Cells:
     if failed:
         by_id = {task.id: task for task in drawing.tasks}
         texts = [cells[key]["completion"] for key in failed]
-        verdicts = verify_many([by_id[task_id] for task_id, _ in failed], texts)
+        verdicts = drawing.graders.verify_many([by_id[task_id] for task_id, _ in failed], texts)
         for key, text, verdict in zip(failed, texts, verdicts, strict=True):
-            cells[key] = cells[key] | sample_row(by_id[key[0]], key[1], text, verdict)
+            row = sample_row(by_id[key[0]], key[1], text, verdict, drawing.graders)
+            cells[key] = cells[key] | row
         write_jsonl(drawing.path, cells.values())
     return cells
 
@@ -288,8 +290,8 @@ def _is_infra_error(row: Row) -> bool:
     return row.get("status") == "infra_error"
 
 
-def sample_row(task: Task, sample: int, completion: str, verdict: Verdict) -> Row:
-    return {
+def sample_row(task: Task, sample: int, completion: str, verdict: Verdict, graders: Graders) -> Row:
+    row = {
         "task_id": task.id,
         "sample": sample,
         "completion": completion,
@@ -297,8 +299,9 @@ def sample_row(task: Task, sample: int, completion: str, verdict: Verdict) -> Ro
         "correct": verdict.correct,
         "status": verdict.status,
         "reason": verdict.reason,
-        "verifier": fingerprint(task.kind),
+        "verifier": graders.version(task.kind),
     }
+    return row if verdict.share is None else row | {"share": verdict.share}
 
 
 # --------------------------------------------------------------------------- in a run folder
@@ -317,13 +320,14 @@ def drawings(
     greedy: bool = False,
     seed: int = 0,
     weights: str | None = None,
+    graders: Graders = BUILT_IN,
 ) -> list[Drawing]:
     """What one model owes on one benchmark: its samples and, if asked, a greedy completion each."""
     path = run.samples(benchmark.name, model)
-    owed = [Drawing(benchmark.name, benchmark.tasks, samples, path, seed, weights)]
+    owed = [Drawing(benchmark.name, benchmark.tasks, samples, path, seed, weights, graders)]
     if greedy:
         path = greedy_path(run, benchmark.name, model)
-        owed.append(Drawing(benchmark.name, benchmark.tasks, 1, path, seed, weights))
+        owed.append(Drawing(benchmark.name, benchmark.tasks, 1, path, seed, weights, graders))
     return owed
 
 
@@ -342,6 +346,7 @@ def evaluate_model(
     engine: str | None = None,
     prompts: dict[str, str] | None = None,
     versions: dict[str, Any] | None = None,
+    graders: Graders = BUILT_IN,
 ) -> ModelResult:
     """Write everything one model leaves on one benchmark; return what MODEL.json holds.
 
@@ -352,7 +357,14 @@ def evaluate_model(
     _same_question(result, sampling, seed)
     tasks, samples = benchmark.tasks, sampling.samples
     owed = drawings(
-        run, benchmark, model, samples, greedy=greedy is not None, seed=seed, weights=weights
+        run,
+        benchmark,
+        model,
+        samples,
+        greedy=greedy is not None,
+        seed=seed,
+        weights=weights,
+        graders=graders,
     )
     _same_samples(result, owed)
     for drawing, drawn_by in zip(owed, (completer, greedy), strict=False):
@@ -376,7 +388,7 @@ def evaluate_model(
         prompts=prompts,
         versions=versions,
     )
-    return write_result(result, benchmark, asked, rows, sampling.k, greedy_rows, files)
+    return write_result(result, benchmark, asked, rows, sampling.k, greedy_rows, files, graders)
 
 
 def _same_samples(result: Path, owed: Sequence[Drawing]) -> None:

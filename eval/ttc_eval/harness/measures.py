@@ -29,7 +29,7 @@ from ttc_rl.metrics import (
     weighted_maj_at_k,
 )
 from ttc_rl.schema import Task
-from ttc_rl.verifiers import equivalence_classes
+from ttc_rl.verifiers import BUILT_IN, Graders
 
 Row = dict[str, Any]
 
@@ -47,11 +47,13 @@ class Measured:
     tally: Counter[str] = field(default_factory=Counter[str])
 
 
-def measure(task: Task, group: Sequence[Row], k: Sequence[int]) -> Measured:
+def measure(
+    task: Task, group: Sequence[Row], k: Sequence[int], graders: Graders = BUILT_IN
+) -> Measured:
     """All that is wanted of one task's samples; the rows are not kept."""
     samples = len(group)
     correct = [row["correct"] is True for row in group]
-    classes = equivalence_classes(task, [row["answer"] for row in group])
+    classes = graders.equivalence_classes(task, [row["answer"] for row in group])
     sizes, right = _vote(classes, correct)
     silent, solved = samples - sum(sizes), sum(correct)
     values = {f"avg@{samples}": solved / samples}
@@ -69,7 +71,7 @@ def measure(task: Task, group: Sequence[Row], k: Sequence[int]) -> Measured:
         if min(told) >= 0:
             weighted = weighted_maj_at_k(classes, told, right, samples)
             further[f"weighted-maj@{samples}"] = weighted.value
-    return Measured(values, further, _facts(task, group, sizes, right), _tally(group))
+    return Measured(values, further, _facts(task, group, sizes, right, graders), _tally(group))
 
 
 @functools.lru_cache(maxsize=100_000)
@@ -93,12 +95,16 @@ def _vote(classes: Sequence[int | None], correct: Sequence[bool]) -> tuple[list[
 
 
 def _facts(
-    task: Task, group: Sequence[Row], sizes: Sequence[int], right: Sequence[bool]
+    task: Task,
+    group: Sequence[Row],
+    sizes: Sequence[int],
+    right: Sequence[bool],
+    graders: Graders,
 ) -> dict[str, Any]:
     texts = [row["completion"] for row in group if isinstance(row.get("completion"), str)]
     unread = sum(
         row["correct"] is not True
-        and gold_not_read(task, row.get("completion") or "", row["answer"])
+        and gold_not_read(task, row.get("completion") or "", row["answer"], graders)
         for row in group
     )
     return {

@@ -20,6 +20,7 @@ from ttc_rl.config import SamplingConfig
 from ttc_rl.corpus.benchmarks import Benchmark, gradable
 from ttc_rl.run_dir import FIX, check_vouched, read_jsonl, write_jsonl
 from ttc_rl.schema import Task, UserError
+from ttc_rl.verifiers import BUILT_IN, Graders
 
 DRAW_ANEW = "delete it, and `ttc-rl eval` draws it again"
 Cells = dict[tuple[str, int], Row]
@@ -134,9 +135,10 @@ def measure_all(
     rows: Iterable[Sequence[Row]],
     k: Sequence[int],
     greedy: Sequence[Row] | None = None,
+    graders: Graders = BUILT_IN,
 ) -> list[Measured]:
     """Every task, in the order of `tasks`; of `rows` one group is held at a time."""
-    found = [measure(task, group, k) for task, group in zip(tasks, rows, strict=True)]
+    found = [measure(task, group, k, graders) for task, group in zip(tasks, rows, strict=True)]
     if greedy is not None:
         for one, row in zip(found, greedy, strict=True):
             one.values["greedy"] = float(row["correct"] is True)
@@ -148,9 +150,10 @@ def summarise(
     rows: Iterable[Sequence[Row]],
     k: Sequence[int],
     greedy: Sequence[Row] | None = None,
+    graders: Graders = BUILT_IN,
 ) -> Scores:
     """Return the means over tasks with their intervals, and the rates."""
-    return overall(measure_all(tasks, rows, k, greedy))
+    return overall(measure_all(tasks, rows, k, greedy, graders))
 
 
 # --------------------------------------------------------------------------- the files of a result
@@ -164,14 +167,14 @@ def write_result(
     k: Sequence[int],
     greedy: Sequence[Row] | None = None,
     files: Sequence[Path] = (),
+    graders: Graders = BUILT_IN,
 ) -> ModelResult:
     """Write MODEL.json, and MODEL.tasks.jsonl beside it.
 
     `files` are those of the samples: MODEL.json vouches for them too.
     """
-    return write_measured(
-        path, benchmark, asked, measure_all(benchmark.tasks, rows, k, greedy), files
-    )
+    measured = measure_all(benchmark.tasks, rows, k, greedy, graders)
+    return write_measured(path, benchmark, asked, measured, files)
 
 
 def write_measured(

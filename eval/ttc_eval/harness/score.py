@@ -16,11 +16,12 @@ from ttc_eval.harness.interchange import read_samples
 from ttc_eval.harness.measures import Measured, Row, measure
 from ttc_eval.harness.results import Cells, check_complete, check_gradable, write_measured
 from ttc_eval.records import Asked, GradedBefore, ModelResult
+from ttc_rl.config import Recipe
 from ttc_rl.config.marks import DEFAULT, Mark, marks_of
 from ttc_rl.corpus.benchmarks import Benchmark, marked
 from ttc_rl.run_dir import RESCORED, RunDir, write_jsonl
 from ttc_rl.schema import Task, UserError
-from ttc_rl.verifiers import verify_many
+from ttc_rl.verifiers import BUILT_IN, Graders
 
 
 @dataclass(frozen=True)
@@ -44,17 +45,19 @@ def score(
     k: Sequence[int] = (),
     out: Path | None = None,
     fallback: bool = False,
+    graders: Graders = BUILT_IN,
 ) -> Scored:
     """Grade a sample file anew; `out` is the folder of the two files written, else beside it.
 
     With `fallback`, maths answers without a mark are read otherwise; each reason then says how.
-    Samples in a run folder are read behind the marks of that run's recipe.
+    Samples in a run folder are read behind the marks of that run's recipe; its own kinds need its
+    `graders`.
 
     The number of samples is that of the task with most; a task with fewer is an error.
     """
     check_gradable(benchmark.name, benchmark.tasks)
-    run = _run_of(samples_path)
-    benchmark = marked(benchmark, run.load_recipe().answer_marks) if run else benchmark
+    recipe = recipe_of(samples_path)
+    benchmark = marked(benchmark, recipe.answer_marks) if recipe else benchmark
     cells = read_samples(samples_path, benchmark)
     samples = max(Counter(task_id for task_id, _ in cells).values())
     check_complete(cells, benchmark.tasks, samples)
@@ -64,8 +67,8 @@ def score(
     old, measured = _Old(), list[Measured]()
 
     def graded_rows() -> Iterator[Row]:
-        for task, group in _graded(benchmark.tasks, cells, samples, fallback, old):
-            measured.append(measure(task, group, counts))
+        for task, group in _graded(benchmark.tasks, cells, samples, fallback, old, graders):
+            measured.append(measure(task, group, counts, graders))
             yield from group
 
     write_jsonl(target, graded_rows())
@@ -88,11 +91,11 @@ def score(
     return Scored(target, result_path, result, old.graded, old.changed, unread)
 
 
-def _run_of(samples_path: Path) -> RunDir | None:
-    """The run folder that an evaluation left the samples in."""
+def recipe_of(samples_path: Path) -> Recipe | None:
+    """Return the recipe of the run folder that an evaluation left the samples in."""
     for folder in samples_path.absolute().parents:
         if folder.name == "eval" and (run := RunDir(folder.parent)).recipe.exists():
-            return run
+            return run.load_recipe()
     return None
 
 
@@ -153,7 +156,12 @@ AT_ONCE = 4096
 
 
 def _graded(
-    tasks: Sequence[Task], cells: Cells, samples: int, fallback: bool, old: _Old
+    tasks: Sequence[Task],
+    cells: Cells,
+    samples: int,
+    fallback: bool,
+    old: _Old,
+    graders: Graders,
 ) -> Iterator[tuple[Task, list[Row]]]:
     """Each task with its graded rows. `cells` is emptied on the way: no row is held twice."""
     step = max(1, AT_ONCE // samples)
@@ -161,12 +169,13 @@ def _graded(
         chunk = tasks[start : start + step]
         rows = [cells.pop((task.id, sample)) for task in chunk for sample in range(samples)]
         owners = [task for task in chunk for _ in range(samples)]
-        verdicts = verify_many(owners, [row["completion"] for row in rows], fallback=fallback)
+        texts = [row["completion"] for row in rows]
+        verdicts = graders.verify_many(owners, texts, fallback=fallback)
         for place, task in enumerate(chunk):
             group = list[Row]()
             for sample in range(samples):
                 row, verdict = rows[place * samples + sample], verdicts[place * samples + sample]
-                now = sample_row(task, sample, row["completion"], verdict)
+                now = sample_row(task, sample, row["completion"], verdict, graders)
                 group.append({**dict.fromkeys(_FIELDS.split()), **row, **now})
                 old.compare(row, group[-1])
             yield task, group

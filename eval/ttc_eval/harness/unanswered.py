@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 
 from ttc_rl.schema import Task
+from ttc_rl.verifiers import BUILT_IN, Graders
 from ttc_rl.verifiers.boxes import boxes
 from ttc_rl.verifiers.exact import key
 
@@ -18,10 +19,11 @@ LAST_PART = 200
 """Characters at the end of a completion in which a gold is looked for."""
 SHORT = 2
 """Letters and digits up to which a gold is likely to stand anywhere by accident."""
-KINDS = ("math", "exact", "choice")
 
 
-def gold_not_read(task: Task, completion: str, answer: str | None) -> bool:
+def gold_not_read(
+    task: Task, completion: str, answer: str | None, graders: Graders = BUILT_IN
+) -> bool:
     r"""Whether the gold is the content of any box, or stands in the last 200 characters.
 
     Where the verifier read an answer, only after it: a gold inside what was read, or given up
@@ -31,7 +33,7 @@ def gold_not_read(task: Task, completion: str, answer: str | None) -> bool:
     `=:#`, or nothing: any longer text holds it somewhere.
     """
     gold = (task.gold or "").strip()
-    if task.kind not in KINDS or not gold:
+    if not gold or graders.kind_of(task).reply is None:
         return False
     if any(key(box) == key(gold) for box in boxes(completion)):
         return True

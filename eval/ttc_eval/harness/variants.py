@@ -104,7 +104,7 @@ def eval_benchmarks(recipe: Recipe) -> list[Benchmark]:
     others: list[Benchmark] = []
     for name in (name for name in names if name not in recipe.targets):
         try:
-            others.append(load_benchmark(name, recipe.data))
+            others.append(load_benchmark(name, recipe.data, recipe.verifiers))
         except UserError as error:
             hint = "; eval.retention: [] leaves it out" if name in kept else ""
             raise UserError(f"{error}{hint}") from None

@@ -4,30 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ttc_rl.config.marks import KEY, marks_of
+from ttc_rl.config.marks import KEY
 from ttc_rl.sampling.groups import Group
 from ttc_rl.schema import Task, UserError
 from ttc_rl.selection.less.gradients import Differentiable, Example, Reply
-from ttc_rl.verifiers.boxes import announced
-from ttc_rl.verifiers.majority import VOTING, majority
-from ttc_rl.verifiers.replies import answer_reply
+from ttc_rl.verifiers import BUILT_IN, Graders
+from ttc_rl.verifiers.majority import majority
 
 
-def gold_reply(task: Task) -> str:
+def gold_reply(task: Task, graders: Graders = BUILT_IN) -> str:
     """What a right reply to the task looks like, as short as its kind allows.
 
-    `meta.solution`, the text a procedural task is learned from, goes before; of maths, the gold
-    follows it where the solution has no answer behind the task's first mark, since no verifier
-    would read one. Raises UserError for a task without a gold, and for programs, whose right reply
-    nobody wrote.
+    `meta.solution`, the text a procedural task is learned from, goes before; the gold follows it
+    where the task's kind says that the solution states no answer. Raises UserError for a task
+    without a gold, and for programs, whose right reply nobody wrote.
     """
-    if task.kind == "code" or not task.gold:
+    kind = graders.kind_of(task)
+    if kind.tested or not task.gold:
         raise UserError(
             f"{task.kind} task {task.id} of {task.source or 'the corpus'} has no gold reply to "
             "learn from; `selection.less: {labels: policy}` needs none, a warm-up another source"
         )
-    solution, reply = str(task.meta.get("solution") or ""), answer_reply(task, task.gold)
-    if task.kind == "math" and solution and not announced(solution, marks_of(task)[:1]):
+    solution, reply = str(task.meta.get("solution") or ""), kind.reply_with(task, task.gold)
+    if kind.states and solution and not kind.states(task, solution):
         return f"{solution}\n{reply}"
     return solution or reply
 
@@ -66,21 +65,21 @@ def blind(task: Task) -> Task:
     return Task(kind=task.kind, prompt=task.prompt, source=task.source, meta=kept, id=task.id)
 
 
-def check_votes(tasks: Sequence[Task], labels: str) -> None:
+def check_votes(tasks: Sequence[Task], labels: str, graders: Graders = BUILT_IN) -> None:
     for task in tasks:
-        if task.kind not in VOTING:
+        if task.kind not in graders.voting:
             raise UserError(
                 f"selection.less: target {task.id} is of kind {task.kind}, whose answers cannot "
                 f"vote, so `labels: {labels}` finds nothing; give labelled tasks (`labels: dev`)"
             )
 
 
-def voted_reply(task: Task, group: Group) -> str | None:
+def voted_reply(task: Task, group: Group, graders: Graders = BUILT_IN) -> str | None:
     """A reply with the group's majority answer; None where there is none."""
-    label = majority(task, group.texts).label
-    return None if label is None else answer_reply(task, label)
+    label = majority(task, group.texts, graders=graders).label
+    return None if label is None else graders.reply(task, label)
 
 
-def voted(task: Task, group: Group) -> list[bool | None]:
+def voted(task: Task, group: Group, graders: Graders = BUILT_IN) -> list[bool | None]:
     """Verdicts of a group by its own majority."""
-    return [verdict.correct for verdict in majority(task, group.texts).verdicts]
+    return [verdict.correct for verdict in majority(task, group.texts, graders=graders).verdicts]

@@ -44,6 +44,7 @@ from ttc_rl.train.weights.adapters import merged, peft_config
 from ttc_rl.train.weights.masks import only_masked
 from ttc_rl.train.weights.mixture import local_folder
 from ttc_rl.train.weights.patches import make_patch
+from ttc_rl.verifiers import BUILT_IN, Graders
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +59,7 @@ def train_grpo(
     arm: ArmDir,
     *,
     track: bool,
+    graders: Graders = BUILT_IN,
     dev: Dev | None = None,
     curriculum: Curriculum | None = None,
 ) -> None:
@@ -80,7 +82,14 @@ def train_grpo(
     prompt = _prompts(recipe, tasks, tokenizer)
     director = _director(recipe, curriculum, prompt, checkpoint, step) if curriculum else None
     ledger = Ledger(
-        recipe, director or plan, tasks, arm, tokenizer, ends(base, tokenizer), after=step
+        recipe,
+        director or plan,
+        tasks,
+        arm,
+        tokenizer,
+        ends(base, tokenizer),
+        after=step,
+        graders=graders,
     )
     set_seed(recipe.seed)  # an adapter is drawn before TRL sets the seed
     given: dict[str, Any] = {

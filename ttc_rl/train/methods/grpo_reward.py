@@ -21,7 +21,7 @@ from ttc_rl.sampling.prompts import read_completion
 from ttc_rl.schema import Rollout, Task, Verdict
 from ttc_rl.system.ranks import rank, world
 from ttc_rl.train.rewards import reward, shuffled_golds
-from ttc_rl.verifiers import check_infra_errors, verify_many
+from ttc_rl.verifiers import BUILT_IN, Graders, check_infra_errors
 from ttc_rl.verifiers.majority import label_accuracy, verify_groups
 
 ROLLOUTS = pa.schema(
@@ -62,11 +62,12 @@ class Ledger:
         ends: Collection[int],
         *,
         after: int = 0,
+        graders: Graders = BUILT_IN,
     ) -> None:
         """`ends` are the tokens that end a completion; `after` so many steps, where a training goes
         on."""
         self.plan, self.tasks, self.arm = plan, tasks, arm
-        self.tokenizer, self.ends = tokenizer, ends
+        self.tokenizer, self.ends, self.graders = tokenizer, ends, graders
         self.reward: RewardName = recipe.train.reward
         self.malformed = recipe.train.malformed
         if self.reward == "shuffled":
@@ -118,7 +119,10 @@ class Ledger:
     def _rollout(
         self, task_id: str, text: str, tokens: int, verdict: Verdict, *, truncated: bool
     ) -> Rollout:
-        paid = reward(verdict, self.reward, truncated=truncated, malformed=self.malformed)
+        name = self.reward
+        if name in ("correct", "shuffled") and self.graders.pays_shares(self.tasks[task_id]):
+            name = "partial"
+        paid = reward(verdict, name, truncated=truncated, malformed=self.malformed)
         finish = "length" if truncated else "stop"
         return Rollout(task_id, text, finish, tokens, verdict, paid)
 
@@ -148,7 +152,7 @@ class Ledger:
         rows: Sequence[int],
         log_metric: Callable[[str, float], None],
     ) -> list[Verdict]:
-        verdicts = verify_many([tasks[i] for i in rows], [texts[i] for i in rows])
+        verdicts = self.graders.verify_many([tasks[i] for i in rows], [texts[i] for i in rows])
         if verdicts:
             undecided = sum(v.correct is None and v.status == "ok" for v in verdicts)
             log_metric("curriculum/undecided_rate", undecided / len(verdicts))
@@ -163,7 +167,8 @@ class Ledger:
         name_of: str,
         log_metric: Callable[[str, float], None],
     ) -> list[Verdict]:
-        votes = verify_groups([tasks[i] for i in rows], [texts[i] for i in rows], band)
+        voting, theirs = [tasks[i] for i in rows], [texts[i] for i in rows]
+        votes = verify_groups(voting, theirs, band, self.graders)
         for name, number in label_accuracy(votes).items():
             if number is not None:
                 log_metric(f"{name_of}/{name}", number)

@@ -12,9 +12,11 @@ from ttc_eval.records import GradedBefore, read_result
 from ttc_eval.report import page
 from ttc_eval.report.material import Material
 from ttc_rl.config import Recipe
+from ttc_rl.config.plugins import file_of_module
 from ttc_rl.corpus.benchmarks import target_names
 from ttc_rl.run_dir import RESCORED
-from ttc_rl.verifiers.fingerprint import fingerprint
+from ttc_rl.verifiers import KINDS
+from ttc_rl.verifiers.fingerprint import built_in_version, file_version
 
 _VERIFIER = re.compile(rb'"verifier":\s*"([^"\\]+)"')
 """In a line of samples; inside a completion the quotes have a backslash before them."""
@@ -22,28 +24,26 @@ _VERIFIER = re.compile(rb'"verifier":\s*"([^"\\]+)"')
 
 def verdicts(material: Material) -> str:
     """Say which verdicts moved, and which are of another version of the verifier."""
-    run, sentences = material.run, list[str]()
+    run, recipe, sentences = material.run, material.recipe, list[str]()
     for benchmark, models in material.results.items():
         for model in models:
             again = f"{model}{RESCORED}"
             if (graded := run.result(benchmark, again)).exists():
                 if before := read_result(graded).graded_before:
                     sentences.append(moved(f"{model} on {benchmark}", before))
-                if not other_versions(run.samples(benchmark, again)):
+                if not other_versions(run.samples(benchmark, again), recipe):
                     continue
             path = run.samples(benchmark, model)
-            versions = other_versions(path)
+            versions = other_versions(path, recipe)
             if not versions:
                 continue
-            command = (
-                f"ttc-rl score {shlex.quote(str(path))} {_benchmark(material.recipe, benchmark)}"
-            )
+            command = f"ttc-rl score {shlex.quote(str(path))} {_benchmark(recipe, benchmark)}"
             advice = f"To see which verdicts move, run: {command}"
             if MARK in benchmark:
                 advice = (
                     "ttc-rl score cannot name changed tasks: evaluate them in a new run folder."
                 )
-            sentences.append(f"{_outdated(f'{model} on {benchmark}', versions)} {advice}")
+            sentences.append(f"{_outdated(f'{model} on {benchmark}', versions, recipe)} {advice}")
     return "".join(map(page.paragraph, sentences))
 
 
@@ -67,17 +67,29 @@ def moved(what: str, before: GradedBefore) -> str:
     return f"{start}, and {before.moved:,} moved: {', '.join(ways)}."
 
 
-def other_versions(path: Path) -> Counter[str]:
-    """Verdicts of a sample file by the version that gave them, without the installed version."""
+def other_versions(path: Path, recipe: Recipe) -> Counter[str]:
+    """Verdicts of a sample file by the version that gave them, without the installed version.
+
+    Those of a plug-in whose file is not here are left out: nobody can say what its version is.
+    """
     counts = Counter[str]()
     if path.exists():
         with path.open("rb") as file:
             counts.update(match[1].decode() for line in file for match in _VERIFIER.finditer(line))
-    return Counter({v: n for v, n in counts.items() if v != fingerprint(v.rpartition("-")[0])})
+    return Counter({v: n for v, n in counts.items() if _installed(v, recipe) not in (v, None)})
 
 
-def _outdated(what: str, versions: Counter[str]) -> str:
-    installed = sorted({fingerprint(version.rpartition("-")[0]) for version in versions})
+def _installed(version: str, recipe: Recipe) -> str | None:
+    """Return the version that would grade now; no user code is imported."""
+    kind = version.rpartition("-")[0]
+    if kind in KINDS:
+        return built_in_version(kind)
+    file = file_of_module(recipe.verifiers.get(kind, ""), recipe.places.folders)
+    return file_version(kind, file) if file else None
+
+
+def _outdated(what: str, versions: Counter[str], recipe: Recipe) -> str:
+    installed = sorted({_installed(version, recipe) or "" for version in versions})
     return (
         f"{what}: {versions.total():,} verdicts are by {', '.join(sorted(versions))}, and "
         f"{', '.join(installed)} is installed."

@@ -1,0 +1,59 @@
+"""Who grades a recipe's tasks: made where a stage begins, and handed to whoever grades."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+
+from ttc_rl.config import Recipe
+from ttc_rl.run_dir import cache_dir
+from ttc_rl.schema import Completer, UserError
+from ttc_rl.system.endpoint import Unreachable
+from ttc_rl.verifiers import Graders
+from ttc_rl.verifiers.judge import Judge, from_completer, from_config
+
+JUDGE_TOKENS = 1024
+"""The most a judge in this process may write before its verdict."""
+
+
+def graders_of(recipe: Recipe) -> Graders:
+    """Return the built-in kinds, the recipe's own, and its judge.
+
+    Raises UserError, with the place in the recipe, where one of its own cannot be imported.
+    """
+    return with_own_kinds(recipe, _judge(recipe))
+
+
+def with_own_kinds(recipe: Recipe, judge: Judge | None = None) -> Graders:
+    """Return the same with another judge; without one, tasks of kind `judge` are not graded."""
+    try:
+        return Graders.of(recipe.verifiers, judge, recipe.places.folders)
+    except UserError as error:
+        raise UserError(f"{recipe.places.named('verifiers')}: {error}") from None
+
+
+def _judge(recipe: Recipe) -> Judge | None:
+    if recipe.judge is None:
+        return None
+    return _local_judge(recipe) if recipe.judge.endpoint is None else from_config(recipe.judge)
+
+
+def _local_judge(recipe: Recipe) -> Judge:
+    """The recipe's judge as a model in this process, loaded when there is something to judge."""
+    config = recipe.judge
+    assert config is not None
+
+    @functools.cache
+    def judge_model() -> Completer:
+        from ttc_rl.sampling import Decoding, load_completer
+        from ttc_rl.sampling.prompts import PLACE
+
+        loaded = load_completer(config.model, {"judge": PLACE}, recipe.train.engine)
+        return loaded.decoding_with(Decoding(JUDGE_TOKENS, temperature=0))
+
+    def ask(prompts: Sequence[str]) -> list[str | Unreachable]:
+        step = config.concurrency
+        parts = (prompts[start : start + step] for start in range(0, len(prompts), step))
+        return [reply for part in parts for reply in from_completer(judge_model())(part)]
+
+    return Judge(ask, config.model, cache_dir() / "judge")
