@@ -32,6 +32,7 @@ from ttc_rl.corpus.everyday import make_everyday
 from ttc_rl.corpus.skills import make_skills
 from ttc_rl.run_dir import ArmDir
 from ttc_rl.schema import Task
+from ttc_rl.train import loop
 from ttc_rl.train.curriculum import plan
 from ttc_rl.train.methods import grpo
 from ttc_rl.train.methods import grpo_reward as ledger
@@ -126,25 +127,25 @@ def ours(case: Case, steps: int) -> tuple[list[float], float]:
     kept = ledger.Ledger.verified_reward, Graders.verify_many
     ledger.Ledger.verified_reward = meter.around(kept[0])  # type: ignore[method-assign]
     Graders.verify_many = inside.around(kept[1])  # type: ignore[method-assign]
-    hooks = [(c, n) for c in (grpo.Progress, grpo.Watchdog) for n in ("on_log", "on_step_end")]
+    hooks = [(c, n) for c in (loop.Progress, loop.Watchdog) for n in ("on_log", "on_step_end")]
     before = [getattr(c, n) for c, n in hooks]
     for (owner, name), function in zip(hooks, before, strict=True):
         setattr(owner, name, meter.around(function))
     folder = Path(tempfile.mkdtemp())
     arm = ArmDir(folder)
 
-    class Ticking(grpo.Progress):
+    class Ticking(loop.Progress):
         def on_step_end(self, *_: Any, **__: Any) -> None:
             clock.on_step_end()
 
-    progress, grpo.Progress = grpo.Progress, Ticking  # type: ignore[misc]
+    progress, loop.Progress = loop.Progress, Ticking  # type: ignore[misc]
     try:
-        grpo.train_grpo(
+        loop.train(
             made, plan([t.id for t in tasks], made.train), by_id, base, arm,
             track=False, graders=BUILT_IN,
         )  # fmt: skip
     finally:
-        grpo.Progress = progress  # type: ignore[misc]
+        loop.Progress = progress  # type: ignore[misc]
         ledger.Ledger.verified_reward, Graders.verify_many = kept  # type: ignore[method-assign]
         for (owner, name), function in zip(hooks, before, strict=True):
             setattr(owner, name, function)
@@ -156,7 +157,7 @@ def bare(case: Case, steps: int) -> list[float]:
     base, made, tasks = case.base, recipe(case, steps), case.tasks(8 * steps)
     by_id = {task.id: task for task in tasks}
     folder, clock = Path(tempfile.mkdtemp()), Clock()
-    tokenizer = grpo.AutoTokenizer.from_pretrained(base, padding_side="left")
+    tokenizer = loop.AutoTokenizer.from_pretrained(base, padding_side="left")
     order = plan([task.id for task in tasks], made.train)
 
     def reward(completions: Any, task_id: Any, **_: Any) -> list[float]:
@@ -169,7 +170,7 @@ def bare(case: Case, steps: int) -> list[float]:
         model=str(base),
         reward_funcs=reward,
         args=config,
-        train_dataset=grpo._dataset(order, grpo._prompts(made, by_id, tokenizer)),
+        train_dataset=grpo.dataset(order, grpo.prompts(made, by_id, tokenizer)),
         processing_class=tokenizer,
         callbacks=[clock],
     )

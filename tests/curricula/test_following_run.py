@@ -21,8 +21,8 @@ from ttc_rl.run_dir import ArmDir, RunDir, read_json, read_jsonl
 from ttc_rl.schema import Task
 from ttc_rl.stages.job import Job, starting_model
 from ttc_rl.stages.run import select, train
+from ttc_rl.train import loop
 from ttc_rl.train.curriculum import Curriculum, Plan, Static, plan
-from ttc_rl.train.methods.grpo import train_grpo
 from ttc_rl.train.methods.grpo_following import FollowingTrainer, _ShrunkStep
 from ttc_rl.train.rewards import pass_at_k_advantages
 
@@ -128,7 +128,7 @@ def trained(
     tasks = {t.id: t for t in make_skills(recipe.corpus[0].skills)}
     base = starting_model(recipe)
     arm = ArmDir(folder)
-    train_grpo(recipe, plan, tasks, base, arm, track=False, curriculum=curriculum)
+    loop.train(recipe, plan, tasks, base, arm, track=False, curriculum=curriculum)
     return tasks
 
 

@@ -13,7 +13,7 @@ from chat_server import ChatServer
 import ttc_rl
 from ttc_rl.config import JudgeConfig, Recipe
 from ttc_rl.schema import Completion, Task, UserError, Verdict
-from ttc_rl.stages.graders import graders_of
+from ttc_rl.stages.own_code import graders_of
 from ttc_rl.verifiers.judge import Judge, decision, fenced, from_completer
 from ttc_rl.verifiers.judge_endpoint import JudgeEndpoint
 

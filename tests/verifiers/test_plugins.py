@@ -13,7 +13,7 @@ from ttc_rl.corpus.sources import load_corpus
 from ttc_rl.schema import Task, UserError, Verdict
 from ttc_rl.selection.less.examples import gold_reply
 from ttc_rl.stages.checks import check_files
-from ttc_rl.stages.graders import graders_of
+from ttc_rl.stages.own_code import graders_of
 from ttc_rl.train.rewards import reward
 from ttc_rl.verifiers import Graders
 from ttc_rl.verifiers.golds import check_golds

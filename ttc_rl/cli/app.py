@@ -380,7 +380,7 @@ def score(
 
     from ttc_rl.config.marks import written
     from ttc_rl.corpus.benchmarks import named_benchmark
-    from ttc_rl.stages.graders import graders_of
+    from ttc_rl.stages.own_code import graders_of
     from ttc_rl.verifiers import BUILT_IN
 
     recipe = recipe_of(samples)

@@ -27,7 +27,6 @@ from ttc_rl.config.sections import (
     PreflightConfig,
     PretrainConfig,
     Recipe,
-    RewardName,
     SamplingConfig,
     Section,
     SelectionConfig,
@@ -40,6 +39,7 @@ from ttc_rl.config.sections import (
     VllmConfig,
     WarmupConfig,
     WatchdogConfig,
+    is_own,
 )
 from ttc_rl.config.trl_fields import grpo_config_fields
 
@@ -65,7 +65,6 @@ __all__ = [
     "PreflightConfig",
     "PretrainConfig",
     "Recipe",
-    "RewardName",
     "SamplingConfig",
     "Section",
     "SelectionConfig",
@@ -81,6 +80,7 @@ __all__ = [
     "differences",
     "dump_recipe",
     "grpo_config_fields",
+    "is_own",
     "load_recipe",
     "make_recipe",
     "with_keys",

@@ -24,12 +24,16 @@ NEVER_THEIRS = {*sys.stdlib_module_names, "ttc_rl", "ttc_eval"}
 """Packages that no file of the user's stands in for."""
 
 
-def load_function(key: str, path: str, arguments: int) -> Callable[..., Any]:
-    """Return the function that `path` names. Raises UserError in one line about `key`."""
-    function = load_object(key, path)
-    if not callable(function) or not takes(function, arguments):
-        shown = "(task, completion)" if arguments == 2 else "(task)"
-        raise UserError(f"{key}: {path} is no function of {shown}")
+def load_function(
+    key: str, path: str, takes_what: str, folders: Iterable[Path] = ()
+) -> Callable[..., Any]:
+    """Return the function that `path` names; `takes_what` are its arguments, `task, verdict`.
+
+    Raises UserError in one line about `key`.
+    """
+    function = load_object(key, path, folders)
+    if not callable(function) or not takes(function, takes_what.count(",") + 1):
+        raise UserError(f"{key}: {path} is no function of ({takes_what})")
     return function
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import (
@@ -12,16 +13,45 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetCoreSchemaHandler,
     PrivateAttr,
     model_validator,
 )
+from pydantic_core import core_schema
 
 from ttc_rl.config.marks import DEFAULT, Mark
-from ttc_rl.config.places import Places
+from ttc_rl.config.places import Places, did_you_mean
 
 
 class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True)
+class OwnOr:
+    """The type of one of the names, or of a dotted path to something of the user's own."""
+
+    names: tuple[str, ...]
+
+    def check(self, value: str) -> str:
+        if value not in self.names and not re.fullmatch(DOTTED, value):
+            hint = did_you_mean(value, self.names) or f"; there are {', '.join(self.names)}"
+            raise ValueError(f"no such name{hint}; of your own: my_package.my_module:name")
+        return value
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
+        return core_schema.no_info_after_validator_function(self.check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+        return {"anyOf": [{"enum": list(self.names)}, {"type": "string", "pattern": DOTTED}]}
+
+
+DOTTED = r"^[\w.]+:\w+$"
+
+
+def is_own(name: str) -> bool:
+    """Whether a recipe names something of the user's own."""
+    return ":" in name
 
 
 def _as_list(value: Any) -> Any:
@@ -275,15 +305,16 @@ class StopConfig(Section):
         return self
 
 
-Method = Literal[
+SELECTORS = (
     "sift", "difficulty", "band", "nearest", "top", "random", "random-within-kind", "oracle",
     "facility", "kmeans++", "uncertainty", "qp", "hull", "less",
-]  # fmt: skip
+)  # fmt: skip
 """docs/selectors.md says what each does, where it is from, and what it costs."""
 
 
 class SelectionConfig(Section):
-    method: Method = "sift"
+    method: Annotated[str, OwnOr(SELECTORS)] = "sift"
+    """A selector, or `my_package.my_module:function`, which is given a `Problem`."""
     size: int = Field(default=1000, gt=0)
     """Tasks in the curriculum; the most, where `stop` ends it before."""
     noise: float = Field(default=0.1, gt=0)
@@ -319,7 +350,7 @@ class VllmConfig(Section):
     server_base_url: str | None = None
 
 
-RewardName = Literal["correct", "partial", "format", "shuffled"]
+REWARDS = ("correct", "partial", "format", "shuffled")
 
 
 class EngineConfig(Section):
@@ -420,11 +451,15 @@ class WatchdogConfig(Section):
     """Share of completions that could not be compared with their golds; votes do not count."""
 
 
+CURRICULA = ("static", "achievable", "beta", "discover", "difficulty")
+
+
 class CurriculumConfig(Section):
     """Which tasks each step trains on: those picked before training, or a choice that follows the
     model. docs/curricula.md says what each method does; what has no source there is ours."""
 
-    method: Literal["static", "achievable", "beta", "discover", "difficulty"] = "static"
+    method: Annotated[str, OwnOr(CURRICULA)] = "static"
+    """One of docs/curricula.md, or `my_package.my_module:Class`, a subclass of `Following`."""
     every: int | None = Field(default=None, gt=0)
     """Steps between two choices; 1 of `discover` and 10 of the others when left out."""
     pool: int | None = Field(default=None, gt=0)
@@ -492,6 +527,8 @@ class TtrlConfig(Section):
 
 
 class TrainConfig(Section):
+    method: Literal["grpo"] = "grpo"
+    """How weights are changed."""
     epochs: int = Field(default=1, gt=0)
     """Passes over the curriculum, in the selector's order each time."""
     tasks_per_step: int = Field(default=8, gt=0)
@@ -514,7 +551,7 @@ class TrainConfig(Section):
     """A file of `ttc-rl patch`: train only the weights that differ there, wherever they go."""
     dev: DevConfig | None = None
     """Evaluate every so many steps; not at all when left out."""
-    reward: RewardName = "correct"
+    reward: Annotated[str, OwnOr(REWARDS)] = "correct"
     """`partial` counts a program's tests. `format` and `shuffled` are control arms: what is gained
     without learning to solve."""
     malformed: float = Field(default=0.0, le=0)
@@ -845,4 +882,4 @@ class Recipe(Section):
 
     @property
     def arm_names(self) -> list[str]:
-        return list(self.arms) or [self.selection.method]
+        return list(self.arms) or [self.selection.method.rpartition(":")[2]]

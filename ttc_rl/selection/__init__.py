@@ -23,12 +23,14 @@ from ttc_rl.selection.sift import greedy, observations
 from ttc_rl.selection.stopping import Stop, until
 from ttc_rl.vectors import Vectors, rows_of, unit
 
-__all__ = ["METHODS", "Problem", "Stop", "greedy", "select", "select_each", "weighted"]
+__all__ = ["METHODS", "Problem", "Selector", "Stop", "greedy", "select", "select_each", "weighted"]
 
 # N corpus tasks, M targets, D embedding size, n picks.
 Objective = Literal["sum", "mean", "max"]
+Selector = Callable[[Problem], Sequence[int]]
+"""The rows of the corpus to train on, in training order; no row twice, `problem.size` at most."""
 
-RIVALS: Mapping[str, Callable[[Problem], list[int]]] = {
+RIVALS: Mapping[str, Selector] = {
     "nearest": rivals.nearest,
     "top": rivals.top,
     "random": rivals.random,
@@ -49,7 +51,7 @@ def select(
     target_MD: np.ndarray,
     *,
     size: int,
-    method: str = "sift",
+    method: str | Selector = "sift",
     noise: float = 0.1,
     seed: int = 0,
     objective: Objective = "sum",
@@ -66,7 +68,8 @@ def select(
 
     `sift`: the exact greedy on the posterior variance of all targets (arXiv 2410.08020), ties to
     the lowest index; `difficulty`: the same with noise from `success`; `band`: the same among tasks
-    of middling `success`. Every other method is a function of `RIVALS`, which says what it does.
+    of middling `success`. Every other method is a function of `RIVALS`, which says what it does, or
+    a selector of the caller's own.
 
     `objective`: the sum of the targets' variances, their mean (the same picks), or the largest.
     `weights`: one number a target, for the sum and the mean. `repeat`: a task may be picked again.
@@ -77,14 +80,16 @@ def select(
     corpus_ND = corpus_ND if isinstance(corpus_ND, Vectors) else _floats(corpus_ND)
     problem = Problem(corpus_ND, _floats(target_MD), size, noise, seed, **known)
     aims_MD = weighted(problem.target_MD, weights, objective)
-    if method in RIVALS:
+    if not isinstance(method, str) or method in RIVALS:
+        name = method if isinstance(method, str) else method.__name__
         sifts = {"stop": stop is not None, "repeat": repeat, "objective max": objective == "max"}
-        for name in (name for name, asked in sifts.items() if asked):
+        for option in (option for option, wanted in sifts.items() if wanted):
             raise UserError(
-                f"selection.{name}: {method} cannot do that, SIFT alone; leave it out, or, where "
+                f"selection.{option}: {name} cannot do that, SIFT alone; leave it out, or, where "
                 "a recipe has several arms, set it in SIFT's"
             )
-        return _picks(RIVALS[method](problem), problem, aims_MD, noise, "sum", ids)
+        rows = RIVALS[method](problem) if isinstance(method, str) else _checked(method, problem)
+        return _picks(rows, problem, aims_MD, noise, "sum", ids)
     if method not in METHODS:
         raise UserError(f"no selection method {method!r}; there are {', '.join(METHODS)}")
     rows = in_band(problem.success_N, size) if method == "band" else np.arange(len(corpus_ND))
@@ -137,6 +142,18 @@ def select_each(
         yield greedy(
             corpus_ND, row_D[None], size, noise, device=device, blocks=(max(size, 1), 32, 8)
         )
+
+
+def _checked(selector: Selector, problem: Problem) -> list[int]:
+    """Return what a selector of the user's own picks, where it is a curriculum."""
+    rows = [int(row) for row in selector(problem)]
+    fits = len(set(rows)) == len(rows) and 0 < len(rows) <= problem.size
+    if not fits or not all(0 <= row < len(problem.corpus_ND) for row in rows):
+        raise UserError(
+            f"selection.method: {selector.__name__} gave {len(rows)} rows, such as {rows[:3]}: "
+            f"give at most {problem.size} different ones, from 0 to {len(problem.corpus_ND) - 1}"
+        )
+    return rows
 
 
 def _greedy(

@@ -18,8 +18,8 @@ from ttc_rl.config.places import did_you_mean
 from ttc_rl.embed.encoders import POLICY, check_encoder
 from ttc_rl.run_dir import RunDir
 from ttc_rl.schema import UserError
-from ttc_rl.stages.graders import graders_of, with_own_kinds
 from ttc_rl.stages.inputs import NEEDS_MODEL
+from ttc_rl.stages.own_code import check_own_code, graders_of
 from ttc_rl.system.model_files import check_folder, check_place
 from ttc_rl.train.packaged import packaged_model
 
@@ -36,10 +36,10 @@ ALL_LINEAR = "all-linear"
 def check_files(recipe: Recipe) -> None:
     """Raise UserError where a file or folder that the recipe names is not there, or not whole.
 
-    The user's own verifiers are imported. Takes no time besides: nothing heavy of ours is imported,
+    The user's own code is imported. Takes no time besides: nothing heavy of ours is imported,
     and the hub is not asked.
     """
-    with_own_kinds(recipe)
+    check_own_code(recipe)
     for arm in _arms(recipe):
         if arm.model.path is not None:
             with _at(arm, "model.path"):

@@ -14,7 +14,7 @@ from ttc_rl.config import Recipe
 from ttc_rl.config.marks import with_marks
 from ttc_rl.run_dir import ArmDir, RunDir
 from ttc_rl.schema import UserError
-from ttc_rl.stages.graders import graders_of
+from ttc_rl.stages.own_code import graders_of
 from ttc_rl.train.packaged import packaged_model
 from ttc_rl.verifiers import Graders
 

@@ -132,8 +132,8 @@ def _train(arms: Sequence[str], job: Job) -> None:
     with main_first() if job.recipe.model.pretrain else nullcontext():
         base = starting_model(job.recipe)
     from ttc_rl.stages.evaluating import dev_evaluation
+    from ttc_rl.train import loop
     from ttc_rl.train.limits import check_room
-    from ttc_rl.train.methods.grpo import train_grpo
 
     for name in arms:
         recipe = job.arm(name)[0]
@@ -144,7 +144,7 @@ def _train(arms: Sequence[str], job: Job) -> None:
         logger.info(f"training arm {name}: {plans[name].steps} steps{less}")
         curriculum = follow(recipe, plans[name], pools[name]) if recipe.train.follows else None
         with heading(name), tracked(recipe, folder.root) as track:
-            train_grpo(
+            loop.train(
                 recipe,
                 plans[name],
                 tasks[name],

@@ -15,6 +15,7 @@ from ttc_rl.run_dir import read_experts, write_json, write_jsonl, write_sealed, 
 from ttc_rl.schema import Task, UserError
 from ttc_rl.selection.unfinished import Unfinished
 from ttc_rl.stages.job import Job, check_extras, starting_model
+from ttc_rl.stages.own_code import own_selector
 from ttc_rl.system.ranks import alone
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ def _select_arm(
             corpus_ND,
             target_MD,
             size=config.size,
-            method=config.method,
+            method=own_selector(recipe) or config.method,
             noise=config.noise,
             seed=recipe.seed,
             objective=config.objective,

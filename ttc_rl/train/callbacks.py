@@ -16,6 +16,7 @@ from ttc_rl.sampling import Decoding
 from ttc_rl.sampling.generate import GenerateCompleter
 from ttc_rl.schema import Completer
 from ttc_rl.train.checkpoints import mark_complete
+from ttc_rl.train.methods import Method
 from ttc_rl.train.ranks import barrier
 from ttc_rl.train.reporting import report_dev
 
@@ -28,12 +29,12 @@ Dev = Callable[[Callable[[Decoding], Completer], int], Mapping[str, float] | Non
 class Progress(TrainerCallback):
     """metrics.jsonl, one line a step, and a line on the console now and then."""
 
-    def __init__(self, arm: ArmDir, updates: int) -> None:
-        self.arm, self.updates = arm, updates
+    def __init__(self, arm: ArmDir, updates: int, method: Method) -> None:
+        self.arm, self.updates, self.method = arm, updates, method
         self.last_said = time.monotonic()
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
-        if not state.is_world_process_zero or "reward" not in logs:
+        if not state.is_world_process_zero or self.method.signal not in logs:
             return
 
         step, steps = state.global_step // self.updates, state.max_steps // self.updates
@@ -41,14 +42,7 @@ class Progress(TrainerCallback):
         done = state.global_step == state.max_steps
         if done or time.monotonic() - self.last_said > 5:
             self.last_said = time.monotonic()
-            reward = _shown(logs["reward"], ".3f", "undecided")
-            flat = _shown(logs.get("frac_reward_zero_std"), ".0%", "unknown")
-            logger.info(f"step {step}/{steps}  reward {reward}  groups without spread {flat}")
-
-
-def _shown(value: float | None, form: str, missing: str) -> str:
-    """Write a number that TRL logs, or the word for None: no completion of the step had one."""
-    return missing if value is None else format(value, form)
+            logger.info(f"step {step}/{steps}  {self.method.progress(logs)}")
 
 
 class Evaluate(TrainerCallback):

@@ -8,6 +8,7 @@ anything (Kung & Peng, arXiv 2305.11383). An arm trained on such a reward, at eq
     partial     for programs the share of tests passed before the first that failed, else as correct
     format      1 where an answer could be read, right or not
     shuffled    1 where the answer is that of another task of the same kind
+    pkg.mod:f   what the user's function f(task, verdict) says: a number, or None to leave it out
 
 `malformed` is what a completion gets that ended by itself and left no answer to be read. One that
 was cut at the token limit gets 0: it was not done, which is no fault of form.
@@ -19,18 +20,20 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from numbers import Real
 
 import numpy as np
 
-from ttc_rl.config import RewardName
+from ttc_rl.config import Recipe, is_own
+from ttc_rl.config.plugins import load_function
 from ttc_rl.schema import Task, UserError, Verdict
 
 
 def reward(
     verdict: Verdict,
-    name: RewardName = "correct",
+    name: str = "correct",
     *,
     truncated: bool = False,
     malformed: float = 0.0,
@@ -49,6 +52,37 @@ def reward(
     if name == "partial" and verdict.share is not None:
         return verdict.share
     return float(verdict.correct)
+
+
+OwnReward = Callable[[Task, Verdict], float | None]
+
+
+def own_reward(recipe: Recipe) -> OwnReward | None:
+    """Return the user's function that `train.reward` names; None where it names one of ours."""
+    path = recipe.train.reward
+    if not is_own(path):
+        return None
+    where = recipe.places.named("train.reward")
+    return load_function(where, path, "task, verdict", recipe.places.folders)
+
+
+def paid_by(own: OwnReward, task: Task, verdict: Verdict) -> float | None:
+    """Return what the user's function pays; None where the verifier failed, which it cannot know.
+
+    Raises UserError where it pays no number.
+    """
+    if verdict.status == "infra_error":
+        return None
+    paid = own(task, verdict)
+    if paid is None:
+        return None
+    number = float(paid) if isinstance(paid, Real) else math.nan
+    if not math.isfinite(number):
+        raise UserError(
+            f"train.reward: {own.__name__} paid {paid!r} for task {task.id}; return a number, or "
+            "None to leave the completion out"
+        )
+    return number
 
 
 def shuffled_golds(tasks: Mapping[str, Task], seed: int) -> dict[str, Task]:

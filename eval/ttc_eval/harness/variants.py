@@ -69,7 +69,7 @@ def perturbed(benchmark: Benchmark, name: str) -> Benchmark:
 
     Each task's `meta.variant_of` holds the id of the task it was made from.
     """
-    change = BUILT_IN.get(name) or load_function("eval.perturbed", name, 1)
+    change = BUILT_IN.get(name) or load_function("eval.perturbed", name, "task")
     made: list[Task] = []
     for task in benchmark.tasks:
         found = change(task)

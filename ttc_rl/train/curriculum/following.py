@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ttc_rl.config import CurriculumConfig, Recipe
+from ttc_rl.config import CurriculumConfig, Recipe, is_own
+from ttc_rl.config.plugins import load_object
 from ttc_rl.schema import UserError
 from ttc_rl.selection.sift import greedy
 from ttc_rl.train.curriculum.pool import Pool
@@ -198,6 +199,19 @@ class Following(Curriculum):
             self.see(vectors["corpus"], vectors["target"])
 
 
+def own_curriculum(recipe: Recipe) -> type[Following]:
+    """Return the user's class that `train.curriculum.method` names.
+
+    Raises UserError where it is no subclass of `Following`.
+    """
+    path = recipe.train.curriculum.method
+    where = recipe.places.named("train.curriculum.method")
+    made = load_object(where, path, recipe.places.folders)
+    if not isinstance(made, type) or not issubclass(made, Following):
+        raise UserError(f"{where}: {path} is no subclass of ttc_rl.train.curriculum.Following")
+    return made
+
+
 def follow(recipe: Recipe, plan: Plan, pool: Pool | None) -> Curriculum:
     """The curriculum of an arm; `pool` is None where its method is static."""
     from ttc_rl.train.curriculum.achievable import Achievable
@@ -206,6 +220,7 @@ def follow(recipe: Recipe, plan: Plan, pool: Pool | None) -> Curriculum:
     config, train = recipe.train.curriculum, recipe.train
     if config.method == "static" or pool is None:
         return Static(plan)
+    made = own_curriculum(recipe) if is_own(config.method) else None
     if len(pool) < train.tasks_per_step:
         raise UserError(
             f"train.curriculum: a pool of {len(pool)} tasks does not fill a step of "
@@ -219,4 +234,5 @@ def follow(recipe: Recipe, plan: Plan, pool: Pool | None) -> Curriculum:
     }
     every = 1 if config.method == "discover" else 10
     noise = recipe.selection.noise
-    return methods[config.method](pool, config, every=every, noise=noise, passes=train.epochs)
+    made = made or methods[config.method]
+    return made(pool, config, every=every, noise=noise, passes=train.epochs)

@@ -1,194 +1,82 @@
-"""GRPO on a curriculum, with TRL's GRPOTrainer as it is. With `following`, all that knows TRL."""
+"""GRPO on a curriculum, with TRL's GRPOTrainer as it is (arXiv 2402.03300)."""
 
 from __future__ import annotations
 
-import logging
-import shutil
 from collections.abc import Callable, Mapping
-from contextlib import closing
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from datasets import Dataset
-from transformers import AutoTokenizer, set_seed
-from transformers.trainer_callback import PrinterCallback
-from transformers.utils.logging import disable_progress_bar
-from trl.trainer.grpo_trainer import GRPOTrainer
-
-from ttc_rl.config import Recipe
-from ttc_rl.run_dir import ArmDir, follow_umask, room_at, write_sealed
-from ttc_rl.sampling.prompts import chat_turns, render
-from ttc_rl.schema import (
-    Task,
-    UserError,
-)
-from ttc_rl.system.peft_warnings import ignore_warnings_of_peft
-from ttc_rl.system.ranks import is_main
-from ttc_rl.train.callbacks import Dev, Evaluate, MarkComplete, Progress
-from ttc_rl.train.checkpoints import forget_after, newest_checkpoint
+from ttc_rl.config import Recipe, TrainConfig
+from ttc_rl.schema import Task
 from ttc_rl.train.curriculum import Curriculum, Plan
-from ttc_rl.train.limits import ends
-from ttc_rl.train.methods.grpo_config import grpo_config
-from ttc_rl.train.methods.grpo_following import (
-    Director,
-    FollowingTrainer,
-    look_with_policy,
-    restore,
-)
-from ttc_rl.train.methods.grpo_reward import Ledger
-from ttc_rl.train.ranks import barrier
-from ttc_rl.train.reporting import own_reporters
-from ttc_rl.train.rollout_server import server_url, server_watched
-from ttc_rl.train.watchdog import Watchdog
-from ttc_rl.train.weights.adapters import merged, peft_config
-from ttc_rl.train.weights.masks import only_masked
-from ttc_rl.train.weights.mixture import local_folder
-from ttc_rl.train.weights.patches import make_patch
-from ttc_rl.verifiers import BUILT_IN, Graders
+from ttc_rl.train.methods.base import Method, Setup
 
-logger = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from ttc_rl.train.methods.grpo_following import Director
 
 # P tasks a step, G rollouts a task; a step's completions arrive as P groups of G.
 
 
-def train_grpo(
-    recipe: Recipe,
-    plan: Plan,
-    tasks: Mapping[str, Task],
-    base: Path | str,
-    arm: ArmDir,
-    *,
-    track: bool,
-    graders: Graders = BUILT_IN,
-    dev: Dev | None = None,
-    curriculum: Curriculum | None = None,
-) -> None:
-    """Train `base` on `plan` and leave the model in `arm.model`, in Hugging Face format.
+def progress(logs: Mapping[str, Any]) -> str:
+    """Return the mean reward, and the share of groups that teach nothing."""
+    reward, flat = logs["reward"], logs.get("frac_reward_zero_std")
+    shown = "undecided" if reward is None else f"{reward:.3f}"
+    share = "unknown" if flat is None else f"{flat:.0%}"
+    return f"reward {shown}  groups without spread {share}"
 
-    With a `curriculum` the plan says how many steps there are, and it says which tasks they train.
 
-    Goes on from the newest complete checkpoint where there is one; the result is the same as
-    without the interruption. Raises UserError where TRL refuses the recipe's `train.trl`.
+def make_trainer(setup: Setup) -> Any:
+    """Return a GRPOTrainer on the plan's rows, or one that follows the curriculum's choices.
+
+    Raises UserError where TRL refuses the recipe's `train.trl`.
     """
-    disable_progress_bar()
-    checkpoint, update = newest_checkpoint(arm)
-    step = update // recipe.train.updates
-    if is_main():
-        forget_after(arm, checkpoint, step)
-    if checkpoint:
-        logger.info(f"training goes on after step {step}")
-    tokenizer = AutoTokenizer.from_pretrained(base, padding_side="left")
-    ignore_warnings_of_peft()
-    prompt = _prompts(recipe, tasks, tokenizer)
-    director = _director(recipe, curriculum, prompt, checkpoint, step) if curriculum else None
+    from transformers import set_seed
+    from trl.trainer.grpo_trainer import GRPOTrainer
+
+    from ttc_rl.train.limits import ends
+    from ttc_rl.train.methods.grpo_config import grpo_config
+    from ttc_rl.train.methods.grpo_following import FollowingTrainer, look_with_policy
+    from ttc_rl.train.methods.grpo_reward import Ledger
+    from ttc_rl.train.weights.adapters import peft_config
+
+    recipe, plan = setup.recipe, setup.plan
+    prompt = prompts(recipe, setup.tasks, setup.tokenizer)
+    director = _director(setup, setup.curriculum, prompt) if setup.curriculum else None
     ledger = Ledger(
         recipe,
         director or plan,
-        tasks,
-        arm,
-        tokenizer,
-        ends(base, tokenizer),
-        after=step,
-        graders=graders,
+        setup.tasks,
+        setup.arm,
+        setup.tokenizer,
+        ends(setup.base, setup.tokenizer),
+        after=setup.step,
+        graders=setup.graders,
     )
     set_seed(recipe.seed)  # an adapter is drawn before TRL sets the seed
     given: dict[str, Any] = {
-        "model": str(base),
+        "model": str(setup.base),
         "reward_funcs": ledger.verified_reward,
-        "args": grpo_config(recipe, plan.steps, arm, track),
-        "train_dataset": _dataset(plan, prompt),
-        "processing_class": tokenizer,
+        "args": grpo_config(recipe, plan.steps, setup.arm, setup.track),
+        "train_dataset": dataset(plan, prompt),
+        "processing_class": setup.tokenizer,
         "peft_config": peft_config(recipe.train.adapter),
-        "callbacks": [
-            *own_reporters(recipe.train, arm, update),
-            Progress(arm, recipe.train.updates),
-            MarkComplete(arm),
-        ],
+        "callbacks": setup.callbacks,
     }
-    url = server_url(recipe) if is_main() else None  # one rank speaks with it
-    with server_watched(url, lambda: newest_checkpoint(arm)[1] // recipe.train.updates):
-        trainer = FollowingTrainer(director=director, **given) if director else GRPOTrainer(**given)
-        if isinstance(trainer, FollowingTrainer) and recipe.train.curriculum.reembed:
-            look_with_policy(trainer, base, recipe.embed)
-        if recipe.train.mask is not None:
-            only_masked(trainer, Path(recipe.train.mask))
-        if dev is not None:
-            if trainer.accelerator.num_processes > 1:
-                raise UserError(
-                    "train.dev: evaluates in one process only; leave it out of this run"
-                )
-            trainer.add_callback(
-                Evaluate(dev, arm, tokenizer, recipe, trainer.callback_handler.callbacks)
-            )
-        trainer.remove_callback(PrinterCallback)
-        _watched(trainer, recipe, arm, checkpoint)
-        with room_at(arm.root):
-            _save_model(trainer, tokenizer, recipe, base, arm)
+    if director is None:
+        return GRPOTrainer(**given)
+    trainer = FollowingTrainer(director=director, **given)
+    if recipe.train.curriculum.reembed:
+        look_with_policy(trainer, setup.base, recipe.embed)
+    return trainer
 
 
-def _watched(
-    trainer: GRPOTrainer,
-    recipe: Recipe,
-    arm: ArmDir,
-    checkpoint: Path | None,
-) -> None:
-    """All steps. Raises UserError where the watchdog stopped it, and where the disk is full."""
-    watchdog = Watchdog(recipe.train.watchdog, arm, recipe.train.updates)
-    trainer.add_callback(watchdog)
-    with closing(watchdog), room_at(arm.root):
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    if watchdog.stopped:
-        raise UserError(
-            f"{arm.root}: stopped by the watchdog, {watchdog.stopped}; --resume goes on from "
-            "the last checkpoint until it happens again, with train.watchdog.stop=[] it never stops"
-        )
-
-
-def _save_model(
-    trainer: GRPOTrainer, tokenizer: Any, recipe: Recipe, base: Path | str, arm: ArmDir
-) -> None:
-    """The whole model; of an expert only what it changed, the adapter or a patch."""
-    beside, adapted = arm.model.with_name("model.part"), recipe.train.adapter is not None
-    trainer.save_model(str(arm.adapter.with_name("adapter.part") if adapted else beside))
-    barrier()
-    steps = trainer.state.global_step // recipe.train.updates
-    if trainer.accelerator.is_main_process:
-        _vouch(arm, steps)
-        if adapted:
-            _in_place(arm.adapter.with_name("adapter.part"), arm.adapter)
-        if recipe.experts is None:
-            if adapted:
-                merged(base, arm.adapter).save_pretrained(beside)
-            tokenizer.save_pretrained(beside)
-            _vouch(arm, steps, beside)
-            _in_place(beside, arm.model)
-        elif not adapted:
-            make_patch(local_folder(base), beside, arm.patch)
-            shutil.rmtree(beside)
-        shutil.rmtree(arm.checkpoints, ignore_errors=True)
-    barrier()
-
-
-def _vouch(arm: ArmDir, steps: int, model: Path | None = None) -> None:
-    """training.json: what is read later, of the record and of a model that is about to be there."""
-    files = [arm.metrics, arm.dev, arm.alarms, *sorted(arm.rollouts.glob("*.parquet"))]
-    files += sorted(model.iterdir()) if model else []
-    write_sealed(arm.training, {"steps": steps}, *(path for path in files if path.is_file()))
-
-
-def _in_place(beside: Path, folder: Path) -> None:
-    follow_umask(beside)
-    shutil.rmtree(folder, ignore_errors=True)
-    beside.replace(folder)
-
-
-# --------------------------------------------------------------------------- what TRL is given
-
-
-def _prompts(
+def prompts(
     recipe: Recipe, tasks: Mapping[str, Task], tokenizer: Any
 ) -> Callable[[str], str | list[dict[str, str]]]:
-    """Task id -> its prompt as TRL takes it."""
+    """Return a function from a task's id to its prompt, as TRL takes it."""
+    from ttc_rl.sampling.prompts import chat_turns, render
+
     chat = tokenizer.chat_template is not None
 
     def prompt(task_id: str) -> str | list[dict[str, str]]:
@@ -198,25 +86,30 @@ def _prompts(
     return prompt
 
 
-def _dataset(plan: Plan, prompt: Callable[[str], Any]) -> Dataset:
-    """One row a slot of the plan, in the plan's order."""
+def dataset(plan: Plan, prompt: Callable[[str], Any]) -> Dataset:
+    """Return one row a slot of the plan, in the plan's order."""
+    from datasets import Dataset
+
     return Dataset.from_list(
         [{"prompt": prompt(task_id), "task_id": task_id} for task_id in plan.task_ids]
     )
 
 
-def _director(
-    recipe: Recipe,
-    curriculum: Curriculum,
-    prompt: Callable[[str], Any],
-    checkpoint: Path | None,
-    step: int,
-) -> Director:
-    """Stands where the checkpoint does, after `step` steps."""
-    train = recipe.train
+def _director(setup: Setup, curriculum: Curriculum, prompt: Callable[[str], Any]) -> Director:
+    """Return one that stands where the checkpoint does."""
+    from ttc_rl.train.methods.grpo_following import Director, restore
+
+    train = setup.recipe.train
     scale = train.trl.get("scale_rewards", "group") not in ("none", False)
     director = Director(
         curriculum, prompt, train.guard, train.tasks_per_step, train.pass_at_k, scale
     )
-    restore(director, checkpoint, step)
+    restore(director, setup.checkpoint, setup.step)
     return director
+
+
+def completions_a_step(train: TrainConfig) -> int:
+    return train.rollouts_per_step
+
+
+METHOD = Method("grpo", "reward", progress, make_trainer, completions_a_step)

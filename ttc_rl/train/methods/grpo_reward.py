@@ -15,12 +15,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from ttc_rl.config import Recipe, RewardName
+from ttc_rl.config import Recipe
 from ttc_rl.run_dir import ArmDir, read_jsonl, sync
 from ttc_rl.sampling.prompts import read_completion
 from ttc_rl.schema import Rollout, Task, Verdict
 from ttc_rl.system.ranks import rank, world
-from ttc_rl.train.rewards import reward, shuffled_golds
+from ttc_rl.train.rewards import own_reward, paid_by, reward, shuffled_golds
 from ttc_rl.verifiers import BUILT_IN, Graders, check_infra_errors
 from ttc_rl.verifiers.majority import label_accuracy, verify_groups
 
@@ -68,7 +68,8 @@ class Ledger:
         on."""
         self.plan, self.tasks, self.arm = plan, tasks, arm
         self.tokenizer, self.ends, self.graders = tokenizer, ends, graders
-        self.reward: RewardName = recipe.train.reward
+        self.reward: str = recipe.train.reward
+        self.own = own_reward(recipe)
         self.malformed = recipe.train.malformed
         if self.reward == "shuffled":
             self.tasks = shuffled_golds(tasks, recipe.seed)
@@ -119,11 +120,14 @@ class Ledger:
     def _rollout(
         self, task_id: str, text: str, tokens: int, verdict: Verdict, *, truncated: bool
     ) -> Rollout:
+        finish = "length" if truncated else "stop"
+        if self.own is not None:
+            paid = paid_by(self.own, self.tasks[task_id], verdict)
+            return Rollout(task_id, text, finish, tokens, verdict, paid)
         name = self.reward
         if name in ("correct", "shuffled") and self.graders.pays_shares(self.tasks[task_id]):
             name = "partial"
         paid = reward(verdict, name, truncated=truncated, malformed=self.malformed)
-        finish = "length" if truncated else "stop"
         return Rollout(task_id, text, finish, tokens, verdict, paid)
 
     def _verdicts(

@@ -1,19 +1,45 @@
-"""Who grades a recipe's tasks: made where a stage begins, and handed to whoever grades."""
+"""What of the user's own a recipe names: who grades its tasks, what selects, pays and follows.
+
+Made where a stage begins, and handed on.
+"""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
 
-from ttc_rl.config import Recipe
+from ttc_rl.config import Recipe, is_own
+from ttc_rl.config.plugins import load_function
 from ttc_rl.run_dir import cache_dir
 from ttc_rl.schema import Completer, UserError
+from ttc_rl.selection import Selector
 from ttc_rl.system.endpoint import Unreachable
+from ttc_rl.train.curriculum.following import own_curriculum
+from ttc_rl.train.rewards import own_reward
 from ttc_rl.verifiers import Graders
 from ttc_rl.verifiers.judge import Judge, from_completer, from_config
 
 JUDGE_TOKENS = 1024
 """The most a judge in this process may write before its verdict."""
+
+
+def own_selector(recipe: Recipe) -> Selector | None:
+    """Return the user's function that `selection.method` names; None where it names one of ours."""
+    path = recipe.selection.method
+    if not is_own(path):
+        return None
+    where = recipe.places.named("selection.method")
+    return load_function(where, path, "problem", recipe.places.folders)
+
+
+def check_own_code(recipe: Recipe) -> None:
+    """Raise UserError where something of the user's own that an arm names cannot be imported."""
+    with_own_kinds(recipe)
+    for arm in map(recipe.arm, recipe.arm_names):
+        own_selector(arm)
+        own_reward(arm)
+        if is_own(arm.train.curriculum.method):
+            own_curriculum(arm)
 
 
 def graders_of(recipe: Recipe) -> Graders:

@@ -1,0 +1,55 @@
+"""What a training method is: everything in which GRPO, and what comes beside it, differ.
+
+The loop (`train/loop.py`) resumes, watches, saves and vouches, for all methods alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ttc_rl.config import Recipe, TrainConfig
+from ttc_rl.run_dir import ArmDir
+from ttc_rl.schema import Task
+from ttc_rl.train.curriculum import Curriculum, Plan
+from ttc_rl.verifiers import Graders
+
+
+@dataclass(frozen=True)
+class Setup:
+    """One arm's training, as a method is handed it."""
+
+    recipe: Recipe
+    plan: Plan
+    tasks: Mapping[str, Task]
+    base: Path | str
+    arm: ArmDir
+    tokenizer: Any
+    graders: Graders
+    curriculum: Curriculum | None
+    """Chooses the tasks, where they follow what the model can do; the plan's order else."""
+    track: bool
+    """Whether W&B is on."""
+    callbacks: list[Any]
+    """Those of the loop, for the trainer."""
+    checkpoint: Path | None
+    step: int
+    """Steps that the checkpoint has behind it."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to change weights."""
+
+    name: str
+    signal: str
+    """The key of TRL's logs that every step has: a row of metrics.jsonl, and what the report draws
+    first."""
+    progress: Callable[[Mapping[str, Any]], str]
+    """What a line on the console says of a step's logs."""
+    trainer: Callable[[Setup], Any]
+    """Makes TRL's trainer; imports it only then."""
+    completions_a_step: Callable[[TrainConfig], int]
+    """How many completions a step draws; 0 for a method that learns from given replies."""
