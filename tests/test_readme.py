@@ -47,3 +47,12 @@ def test_the_library_example_holds():
     assert pass_at_k(4, 1, 2) == pytest.approx(0.5)
     assert maj_at_k([2, 1], [True, False], 1, 4) == 1.0
     assert callable(load_tasks)
+
+
+def test_the_reading_of_an_afternoon_is_short():
+    shown = re.search(r"An afternoon's reading.*?```\n(.*?)```", README, re.DOTALL)
+    assert shown
+    files = shown[1].split()
+    assert len(files) > 20
+    lines = sum(len(Path(file).read_text(encoding="utf-8").splitlines()) for file in files)
+    assert lines <= 5000
