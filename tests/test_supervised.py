@@ -108,6 +108,18 @@ def test_it_learns_from_no_target():
     assert {reply.task.meta["family"] for reply in replies} == {"product"}
 
 
+def test_its_tasks_are_read_once(monkeypatch: pytest.MonkeyPatch):
+    read = list[Recipe]()
+    monkeypatch.setattr(job_module, "_warmed", {})
+    monkeypatch.setattr(job_module, "_unwarmed", lambda made: Path("base"))
+    monkeypatch.setattr(job_module, "_warmup_replies", lambda made: read.append(made) or [])
+    monkeypatch.setattr(supervised, "warmed_up", lambda base, *_, **__: base / str(len(read)))
+    model = {"pretrain": RANDOM, "warmup": {}}
+    folders = [starting_model(recipe(model=model)) for _ in range(3)]
+    assert folders == [Path("base/1")] * 3
+    assert starting_model(recipe(model=model, seed=7)) == Path("base/2")
+
+
 def test_ranks_do_not_make_it_together(base: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(supervised, "world", lambda: 2)
     with pytest.raises(UserError, match="made by one process; `ttc-rl select RECIPE` does it"):

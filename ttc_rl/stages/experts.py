@@ -142,7 +142,7 @@ def mix(job: Job, name: str) -> None:
     recipe, folder = job.arm(name)
     assert recipe.experts is not None
     experts = folders(job, name)
-    mixture = Mixture(starting_model(job.recipe), list(experts.values()))
+    mixture = Mixture(starting_model(job.recipe), list(experts.values()), job.recipe.model.dtype)
     decoding = Decoding(recipe.train.max_completion_tokens)
     completer = GenerateCompleter(mixture.model, mixture.tokenizer, decoding, recipe.prompts)
     measure = _measure(job, name)

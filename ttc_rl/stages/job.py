@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ttc_rl.config import Recipe
 from ttc_rl.config.marks import with_marks
 from ttc_rl.run_dir import ArmDir, RunDir
-from ttc_rl.schema import UserError
+from ttc_rl.schema import UserError, content_hash
 from ttc_rl.stages.own_code import graders_of
 from ttc_rl.train.packaged import packaged_model
 from ttc_rl.verifiers import Graders
@@ -94,14 +94,21 @@ def starting_model(recipe: Recipe) -> str | Path:
         return base
     from ttc_rl.train.methods.supervised import warmed_up
 
-    return warmed_up(
-        base,
-        _warmup_replies(recipe),
-        model.warmup,
-        recipe.seed,
-        recipe.prompts,
-        dtype=model.dtype,
-    )
+    key = content_hash(recipe.model_dump(include=MAKES_WARMUP))
+    if key not in _warmed:
+        replies = _warmup_replies(recipe)
+        _warmed[key] = warmed_up(
+            base, replies, model.warmup, recipe.seed, recipe.prompts, dtype=model.dtype
+        )
+    return _warmed[key]
+
+
+MAKES_WARMUP = {
+    "model", "corpus", "data", "target", "seed", "prompts", "overlap", "answer_marks", "verifiers",
+}  # fmt: skip
+"""Keys of a recipe from which its warmed-up model is made."""
+_warmed: dict[str, Path] = {}
+"""Those that this process has asked for: their tasks are read once."""
 
 
 @functools.cache

@@ -47,8 +47,10 @@ def whole_model(base: Path | str, expert: ArmDir, out: Path) -> None:
 class Mixture:
     """A model whose weights are the base's, plus each expert's change as often as is asked."""
 
-    def __init__(self, base: Path | str, experts: Sequence[ArmDir]) -> None:
-        self.model: Any = AutoModelForCausalLM.from_pretrained(base, dtype="auto")
+    def __init__(
+        self, base: Path | str, experts: Sequence[ArmDir], dtype: str | None = None
+    ) -> None:
+        self.model: Any = AutoModelForCausalLM.from_pretrained(base, dtype=dtype or "auto")
         self.tokenizer = AutoTokenizer.from_pretrained(base, padding_side="left")
         self.weights: dict[str, torch.Tensor] = {}
         self.kept: dict[str, torch.Tensor] = {}
