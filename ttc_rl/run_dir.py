@@ -231,10 +231,10 @@ class RunDir:
 
     def parts_of(self, arm: str, recipe: Recipe) -> list[str]:
         """The experts of an arm as ARM/EXPERT; the arm itself without, or before there are any."""
-        known = self.arm(arm, recipe).experts
-        if recipe.arm(arm).experts is None or not known.exists():
+        experts = self.arm(arm, recipe).experts
+        if recipe.arm(arm).experts is None or not experts.exists():
             return [arm]
-        return [f"{arm}/{expert['name']}" for expert in read_experts(known)]
+        return [f"{arm}/{expert['name']}" for expert in read_experts(experts)]
 
     def samples(self, benchmark: str, model: str) -> Path:
         return self.root / "eval" / benchmark / f"{model}.samples.jsonl"
@@ -497,11 +497,11 @@ def read_rollouts(path: Path, columns: list[str]) -> Any:
 
 def read_experts(path: Path) -> list[dict[str, Any]]:
     """The experts of an arm: `name`, and the ids of their `targets`."""
-    found: list[dict[str, Any]] = read_json(path, list)
-    for expert in found:
+    experts: list[dict[str, Any]] = read_json(path, list)
+    for expert in experts:
         if not isinstance(expert, dict) or not {"name", "targets"} <= expert.keys():
             raise _damaged(path, "an expert has a name and targets")
-    return found
+    return experts
 
 
 def _damaged(where: Path | str, why: object) -> UserError:

@@ -44,12 +44,12 @@ class Address:
 def address(text: str) -> Address:
     """Raises UserError for what is no address of a benchmark."""
     name, equals, file = text.partition("=")
-    found = _ADDRESS.fullmatch(name)
-    if found is None or (equals and not file):
+    match = _ADDRESS.fullmatch(name)
+    if match is None or (equals and not file):
         raise UserError(f"{text!r}: a benchmark is addressed as NAME[/PART][@COUNT][=FILE]")
-    count = int(found["count"]) if found["count"] else None
-    pieces = tuple(found["pieces"].split("/")[1:])
-    return Address(name, found["base"], pieces, count, file or None)
+    count = int(match["count"]) if match["count"] else None
+    pieces = tuple(match["pieces"].split("/")[1:])
+    return Address(name, match["base"], pieces, count, file or None)
 
 
 def narrowed(tasks: Sequence[Task], where: Address, config: BenchmarkConfig) -> list[Task]:
@@ -78,8 +78,8 @@ def _within(
         if day and first <= day and day[: len(last)] <= last
     ]
     if not chosen:
-        known = sorted(filter(None, days))
-        span = f"its days go from {known[0]} to {known[-1]}" if known else "its tasks have no days"
+        dated = sorted(filter(None, days))
+        span = f"its days go from {dated[0]} to {dated[-1]}" if dated else "its tasks have no days"
         raise UserError(f"{where.name}: no task is from this time; {span}")
     return chosen
 
@@ -90,11 +90,11 @@ def _of_subset(
     if config.subset is None:
         raise UserError(f"benchmark {where.base} has no parts, so {where.name} names nothing")
     values = [slug(task.meta.get(config.subset, "")) for task in tasks]
-    known = [*config.releases, *sorted(set(values) - {""})]
+    parts = [*config.releases, *sorted(set(values) - {""})]
     named = [slug(part) for part in piece.removeprefix(NOT).split("+")]
     for part in named:
-        if part not in known:
-            raise UserError(unknown(f"part of {where.base}", part, known))
+        if part not in parts:
+            raise UserError(unknown(f"part of {where.base}", part, parts))
     others = piece.startswith(NOT)
     return [task for task, value in zip(tasks, values, strict=True) if (value in named) != others]
 
@@ -137,4 +137,4 @@ def _filled(paragraph: str, fields: Mapping[str, Any]) -> str | None:
     values = {place: reach(fields, place) for place in places}
     if any(value in (None, "") for value in values.values()):
         return None
-    return _PLACE.sub(lambda found: str(values[found[1]]).strip("\n"), paragraph)
+    return _PLACE.sub(lambda match: str(values[match[1]]).strip("\n"), paragraph)

@@ -64,7 +64,7 @@ def load_benchmark(name: str, data: str | None = None, kinds: Collection[str] = 
     config = load_config(where.base)
     source, size = _origin(where, config, data)
     loaded = load_source(source, repeats=config.size is not None, kinds=kinds)
-    whole = benchmark_from_loaded(where.name, loaded, kept=config.size is not None)
+    whole = benchmark_from_loaded(where.name, loaded, keeps_repeats=config.size is not None)
     problems = list(whole.problems)
     if size is not None and len(whole.tasks) != size:
         problems.append(f"{where.base}: {len(whole.tasks):,} tasks, {size:,} were published")
@@ -138,12 +138,12 @@ def corrected(
     tasks: Sequence[Task], errata: Mapping[str, Erratum]
 ) -> tuple[list[Task], dict[str, Erratum]]:
     """The tasks, with golds put right where an erratum gives one, and what is wrong with which."""
-    known: dict[str, Erratum] = {}
-    found = [_corrected(task, errata, known) for task in tasks]
-    return found, known
+    errata_of: dict[str, Erratum] = {}
+    tasks_now = [_corrected(task, errata, errata_of) for task in tasks]
+    return tasks_now, errata_of
 
 
-def _corrected(task: Task, errata: Mapping[str, Erratum], known: dict[str, Erratum]) -> Task:
+def _corrected(task: Task, errata: Mapping[str, Erratum], errata_of: dict[str, Erratum]) -> Task:
     names = [task.id, *(str(task.meta[key]) for key in ("id", "title") if key in task.meta)]
     erratum = next((errata[name] for name in names if name in errata), None)
     if erratum is None:
@@ -151,7 +151,7 @@ def _corrected(task: Task, errata: Mapping[str, Erratum], known: dict[str, Errat
     if erratum.gold is not None:
         meta = {**task.meta, "published_gold": task.gold}
         task = replace(task, gold=erratum.gold, meta=meta, id=content_hash([task.id, erratum.gold]))
-    known[task.id] = erratum
+    errata_of[task.id] = erratum
     return task
 
 
@@ -187,10 +187,10 @@ def benchmark_from_source(
     return benchmark_from_loaded(name, load_source(source, kinds=kinds))
 
 
-def benchmark_from_loaded(name: str, loaded: Loaded, *, kept: bool = False) -> Benchmark:
+def benchmark_from_loaded(name: str, loaded: Loaded, *, keeps_repeats: bool = False) -> Benchmark:
     problems = list(loaded.problems)
     if loaded.duplicates:
-        what = "counted again, as published" if kept else "left out"
+        what = "counted again, as published" if keeps_repeats else "left out"
         problems.append(f"{name}: {loaded.duplicates} tasks repeat an earlier one and are {what}")
     return Benchmark(name, loaded.tasks, problems=tuple(problems))
 
@@ -230,12 +230,12 @@ def resolve_target(recipe: Recipe) -> Benchmark:
     return together(resolve_targets(recipe))
 
 
-def together(found: Sequence[Benchmark]) -> Benchmark:
+def together(benchmarks: Sequence[Benchmark]) -> Benchmark:
     """The tasks of all, each once, under the settings of the first."""
-    tasks = {task.id: task for one in found for task in one.tasks}
-    problems = tuple(problem for one in found for problem in one.problems)
-    name = "+".join(one.name for one in found)
-    return replace(found[0], name=name, tasks=list(tasks.values()), problems=problems)
+    tasks = {task.id: task for benchmark in benchmarks for task in benchmark.tasks}
+    problems = tuple(problem for benchmark in benchmarks for problem in benchmark.problems)
+    name = "+".join(benchmark.name for benchmark in benchmarks)
+    return replace(benchmarks[0], name=name, tasks=list(tasks.values()), problems=problems)
 
 
 def resolve_targets(recipe: Recipe) -> list[Benchmark]:
@@ -244,14 +244,14 @@ def resolve_targets(recipe: Recipe) -> list[Benchmark]:
     A prompt has no gold: tasks can be selected and trained on for it, but nothing can be graded.
     Raises UserError where two have one name.
     """
-    found = [
+    benchmarks = [
         marked(_resolve(target, recipe.data, recipe.verifiers), recipe.answer_marks)
         for target in recipe.targets
     ]
-    names = [one.name for one in found]
+    names = [benchmark.name for benchmark in benchmarks]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise UserError(f"target: {twice} stands there twice, or two are called that")
-    return found
+    return benchmarks
 
 
 def _resolve(target: str | SourceConfig, data: str | None, kinds: Collection[str]) -> Benchmark:
@@ -274,15 +274,15 @@ def target_shares(recipe: Recipe, targets: Sequence[Benchmark]) -> dict[str, flo
     """
     shares = recipe.selection.shares
     for name in shares:
-        if name not in (names := [one.name for one in targets]):
+        if name not in (names := [target.name for target in targets]):
             raise UserError(f"selection.shares: {name} is no target; there are {', '.join(names)}")
-    counts = {one.name: shares.get(one.name, 1.0) / len(one.tasks) for one in targets}
-    found: dict[str, float] = {}
-    for one in targets:
-        for task in one.tasks:
-            found[task.id] = found.get(task.id, 0.0) + counts[one.name]
-    whole = sum(found.values()) / len(found)
-    return {task_id: count / whole for task_id, count in found.items()}
+    counts = {target.name: shares.get(target.name, 1.0) / len(target.tasks) for target in targets}
+    weights: dict[str, float] = {}
+    for target in targets:
+        for task in target.tasks:
+            weights[task.id] = weights.get(task.id, 0.0) + counts[target.name]
+    whole = sum(weights.values()) / len(weights)
+    return {task_id: count / whole for task_id, count in weights.items()}
 
 
 def retention(recipe: Recipe, target: Benchmark) -> list[str]:

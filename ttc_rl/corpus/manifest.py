@@ -26,13 +26,13 @@ def manifest(
 
 
 def _row(entry: str | SourceConfig, config: SourceConfig, ids: list[str]) -> dict[str, Any]:
-    known = catalog().get(entry) if isinstance(entry, str) else None
+    named = catalog().get(entry) if isinstance(entry, str) else None
     usual = SourceConfig(path="x").model_dump()
-    asked = config.model_dump(exclude_none=True)
+    source = config.model_dump(exclude_none=True)
     return {
         "name": entry if isinstance(entry, str) else None,
-        "licence": known.licence if known else None,
-        **{key: value for key, value in asked.items() if value != usual[key]},
+        "licence": named.licence if named else None,
+        **{key: value for key, value in source.items() if value != usual[key]},
         "tasks": len(ids),
         "hash": content_hash(ids),
     }

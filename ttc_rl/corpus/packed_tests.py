@@ -32,12 +32,12 @@ def unpack_tests(text: str | None) -> list[Mapping[str, Any]]:
     """The tests in a column, an empty list where it is empty. Raises BadRow."""
     if not text or not text.strip():
         return []
-    found = _read(text if text.lstrip().startswith("[") else _packed(text))
-    if not isinstance(found, list) or not all(
-        isinstance(test, Mapping) for test in cast(list[Any], found)
+    tests = _read(text if text.lstrip().startswith("[") else _packed(text))
+    if not isinstance(tests, list) or not all(
+        isinstance(test, Mapping) for test in cast(list[Any], tests)
     ):
         raise BadRow("packed tests: should be a list of objects")
-    return cast(list[Mapping[str, Any]], found)
+    return cast(list[Mapping[str, Any]], tests)
 
 
 def _read(text: str) -> Any:

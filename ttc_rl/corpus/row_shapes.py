@@ -202,11 +202,11 @@ def taco(row: Row) -> Row:
 def primeintellect(row: Row) -> Row:
     """PrimeIntellect/verifiable-coding-problems: tests in `verification_info`, JSON or Python's
     notation."""
-    told = row["verification_info"]
+    packed = row["verification_info"]
     try:
-        info = json.loads(told) if isinstance(told, str) else told
+        info = json.loads(packed) if isinstance(packed, str) else packed
     except ValueError:
-        info = ast.literal_eval(told)
+        info = ast.literal_eval(packed)
     tests = [
         _called_or_piped(
             test.get("fn_name") if test["type"] == "function_call" else None,
@@ -223,8 +223,8 @@ def primeintellect(row: Row) -> Row:
 def _called_or_piped(function: str | None, given: Any, expected: Any) -> Row:
     if not function:
         return _stdin(_lines(given), _lines(expected))
-    one = isinstance(expected, list) and len(expected) == 1
-    value = expected[0] if one else expected
+    is_single = isinstance(expected, list) and len(expected) == 1
+    value = expected[0] if is_single else expected
     return {"type": "functional", "fn_name": function, "input": given, "output": value}
 
 
@@ -348,8 +348,8 @@ def _present(**meta: Any) -> dict[str, Any]:
 
 
 def _object(text: Any) -> Row:
-    found = json.loads(text) if isinstance(text, str) and text.strip() else text
-    return found if isinstance(found, Mapping) else {}
+    value = json.loads(text) if isinstance(text, str) and text.strip() else text
+    return value if isinstance(value, Mapping) else {}
 
 
 SHAPES: dict[str, Callable[[Row], Row]] = {

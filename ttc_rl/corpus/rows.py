@@ -141,23 +141,23 @@ class RowReader:
         meta = self._get(row, "meta")
         if meta is not None and not isinstance(meta, Mapping):
             raise BadRow(f"meta: should be an object, got {_type(meta)}")
-        found = {**self.meta, **cast(Mapping[str, Any], meta or {})}
+        merged = {**self.meta, **cast(Mapping[str, Any], meta or {})}
         wanted = {f: f for f in ("id", "split")}
         wanted |= {f: f.removeprefix("meta.") for f in self.columns if f.startswith("meta.")}
         for field, key in wanted.items():
             value = self._get(row, field)
             if value is not None:
-                found[key] = value
-        return found
+                merged[key] = value
+        return merged
 
 
 def known_kind(kind: Any, kinds: Collection[str] = ()) -> str:
     """Return the kind. Raises UserError for one that is neither built in nor among `kinds`."""
-    known = [*KINDS, *kinds]
-    if kind in known:
+    names = [*KINDS, *kinds]
+    if kind in names:
         return kind
-    close = difflib.get_close_matches(str(kind), known, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
+    close = difflib.get_close_matches(str(kind), names, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(names)}"
     raise UserError(f"unknown kind {kind!r}; {hint}")
 
 

@@ -218,26 +218,26 @@ def one_fewer(task: Task) -> Task | None:
         return None
     items, skill = content.split(), SKILLS[name]
     for i in range(len(items) - (skill.draw is _with_query)):  # whose last item is the question
-        left = items[:i] + items[i + 1 :]
-        if _eighth(name, " ".join(left)) in SPLITS["test"]:
-            gold = " ".join(skill.answer(left))
-            meta = {"family": name, "level": task.meta["level"], "content": " ".join(left)}
-            prompt = task.prompt.replace(content, " ".join(left))
+        fewer = items[:i] + items[i + 1 :]
+        if _eighth(name, " ".join(fewer)) in SPLITS["test"]:
+            gold = " ".join(skill.answer(fewer))
+            meta = {"family": name, "level": task.meta["level"], "content": " ".join(fewer)}
+            prompt = task.prompt.replace(content, " ".join(fewer))
             return Task("exact", prompt, gold, source=task.source, meta=meta)
     return None
 
 
 def _family(name: str, config: SkillsConfig, rng: random.Random) -> list[Task]:
-    skill, found = SKILLS[name], dict[str, Task]()
+    skill, tasks = SKILLS[name], dict[str, Task]()
     for _ in range(40 * config.tasks_per_family):
         level = rng.choice(config.levels)
         items = skill.draw(rng, level)
         content = " ".join(items)
-        if content not in found and _eighth(name, content) in SPLITS[config.split]:
-            found[content] = _task(name, skill, items, level, rng)
-            if len(found) == config.tasks_per_family:
+        if content not in tasks and _eighth(name, content) in SPLITS[config.split]:
+            tasks[content] = _task(name, skill, items, level, rng)
+            if len(tasks) == config.tasks_per_family:
                 break
-    return list(found.values())
+    return list(tasks.values())
 
 
 def _eighth(name: str, content: str) -> int:

@@ -95,12 +95,12 @@ def load_source(
     name = config.path or config.hub or ("skills" if config.skills else "everyday")
     problems: list[str] = []
     gather = _numbered if repeats else _distinct
-    found, repeated = gather(_good_tasks(config, problems, kinds), config.limit)
-    if not found:
+    tasks, repeated = gather(_good_tasks(config, problems, kinds), config.limit)
+    if not tasks:
         bad = f"{len(problems)} bad row{'s' * (len(problems) != 1)}"
         first = f", first: {problems[0]}" if problems else "; there is nothing in it"
         raise UserError(f"{name}: no task could be read ({bad}{first})")
-    return Loaded(found, problems, repeated)
+    return Loaded(tasks, problems, repeated)
 
 
 def load_corpus(
@@ -164,12 +164,12 @@ def _distinct(tasks: Iterable[Task], limit: int | None = None) -> tuple[list[Tas
 def _numbered(tasks: Iterable[Task], limit: int | None) -> tuple[list[Task], int]:
     """All tasks, at most `limit`: of equal ones the n-th, from 1 on, is named (id, n)."""
     seen = Counter[str]()
-    found: list[Task] = []
+    numbered: list[Task] = []
     for task in islice(tasks, limit):
         before = seen[task.id]
         seen[task.id] += 1
-        found.append(replace(task, id=content_hash([task.id, before])) if before else task)
-    return found, len(found) - len(seen)
+        numbered.append(replace(task, id=content_hash([task.id, before])) if before else task)
+    return numbered, len(numbered) - len(seen)
 
 
 def _good_tasks(
@@ -227,8 +227,8 @@ def resolve_source(entry: str | SourceConfig, data: str | None = None) -> Source
     if is_path(entry):
         return SourceConfig(path=entry)
     if entry in catalog():
-        known = catalog()[entry]
-        return _local(entry, known, data) if data else _remote(entry, known)
+        source = catalog()[entry]
+        return _local(entry, source, data) if data else _remote(entry, source)
     if "/" in entry:
         return SourceConfig(hub=entry)
     close = difflib.get_close_matches(entry, catalog(), n=1)

@@ -49,9 +49,9 @@ def embed(
     texts = [text_of(item, config) for item in items]
     keys = [text_key(text) for text in texts]
     cache = Shards(cache_dir() / "embeddings" / content_hash(about), about)
-    made = [Shards(Path(path), about, damaged="refuse") for path in config.shards]
-    known = {key for shards in [*made, cache] for key, _ in shards.names()}
-    missing = {k: text for k, text in zip(keys, texts, strict=True) if k not in known}
+    ahead = [Shards(Path(path), about, damaged="refuse") for path in config.shards]
+    embedded = {key for shards in [*ahead, cache] for key, _ in shards.names()}
+    missing = {k: text for k, text in zip(keys, texts, strict=True) if k not in embedded}
     if missing:
         logger.info(f"embedding {len(missing):,} of {len(texts):,} texts with {config.model}")
         progress = Progress(list(missing.values()))
@@ -62,7 +62,7 @@ def embed(
                 chunk_texts = [missing[key] for key in chunk]
                 cache.append(chunk, encode(chunk_texts))
                 progress.add(chunk_texts)
-    return _table([*made, cache], keys, memory)
+    return _table([*ahead, cache], keys, memory)
 
 
 def write_shards(
@@ -104,14 +104,14 @@ def write_shards(
     return shards
 
 
-def _table(made: Sequence[Shards], keys: Sequence[str], memory: int) -> np.ndarray | Vectors:
+def _table(folders: Sequence[Shards], keys: Sequence[str], memory: int) -> np.ndarray | Vectors:
     """The rows of these keys as one table."""
     row_of: dict[str, int] = {}
-    every_key = (key for shards in made for key, _ in shards.names())
+    every_key = (key for shards in folders for key, _ in shards.names())
     for row, key in enumerate(every_key):
         row_of.setdefault(key, row)
     rows_N = np.fromiter((row_of[key] for key in keys), dtype=np.int64, count=len(keys))
-    table = Vectors([path for shards in made for path in shards.paths()], rows_N)
+    table = Vectors([path for shards in folders for path in shards.paths()], rows_N)
     if 4 * len(keys) * table.shape[1] > memory:
         return table
     vectors_ND = np.empty(table.shape, np.float32)
@@ -137,6 +137,6 @@ class Progress:
         if not self.total:
             logger.info(f"embedded {self.done:,} ({speed})")
             return
-        left = seconds * (self.characters - self.read) / max(self.read, 1)
-        clock = timedelta(seconds=round(left))
+        seconds_left = seconds * (self.characters - self.read) / max(self.read, 1)
+        clock = timedelta(seconds=round(seconds_left))
         logger.info(f"embedded {self.done:,} of {self.total:,} ({speed}, {clock} left)")

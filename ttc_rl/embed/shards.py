@@ -62,8 +62,8 @@ class Shards:
 
         if bad:
             with _lock(folder):
-                known = _known(folder, self.about)
-                self.list = list((takewhile if damaged == "cut" else filter)(whole, known))
+                shards = _known(folder, self.about)
+                self.list = list((takewhile if damaged == "cut" else filter)(whole, shards))
                 write_manifest(folder, self.about, self.list)
 
     @property

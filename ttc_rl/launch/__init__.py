@@ -212,7 +212,7 @@ def serve(recipe: Recipe) -> list[str]:
         raise UserError("train.vllm.mode: server needs a model id or folder, not `pretrain:`")
     assert recipe.train.vllm is not None
     vllm = recipe.train.vllm
-    told = "gpu_memory_utilization" in vllm.model_fields_set
+    is_set = "gpu_memory_utilization" in vllm.model_fields_set
     return [
         "vllm",
         "serve",
@@ -224,7 +224,7 @@ def serve(recipe: Recipe) -> list[str]:
         "--tensor-parallel-size",
         str(vllm.tensor_parallel_size),
         "--gpu-memory-utilization",
-        str(vllm.gpu_memory_utilization if told else OWN_GPU),
+        str(vllm.gpu_memory_utilization if is_set else OWN_GPU),
         "--weight-transfer-config",
         '{"backend": "nccl"}',
         "--logprobs-mode",

@@ -130,9 +130,9 @@ def _yaml(task: Mapping[str, object]) -> str:
 
     yaml = YAML()
     yaml.width = 4096
-    shown = {k: LiteralScalarString(v) if k in ("setup", "run") else v for k, v in task.items()}
+    printable = {k: LiteralScalarString(v) if k in ("setup", "run") else v for k, v in task.items()}
     out = io.StringIO()
-    yaml.dump(shown, out)  # pyright: ignore[reportUnknownMemberType]
+    yaml.dump(printable, out)  # pyright: ignore[reportUnknownMemberType]
     return out.getvalue()
 
 
@@ -141,10 +141,10 @@ def _yaml(task: Mapping[str, object]) -> str:
 
 def _machine(launch: Launch, rank: str, head: str, port: str) -> list[str]:
     """Where accelerate's processes meet: on the first node, at a port of the job's own."""
-    told = ["--main_process_port", port] if launch.processes > 1 else []
+    options = ["--main_process_port", port] if launch.processes > 1 else []
     if launch.nodes == 1:
-        return told
-    return [*told, "--machine_rank", rank, "--main_process_ip", head, "--rdzv_backend", "c10d"]
+        return options
+    return [*options, "--machine_rank", rank, "--main_process_ip", head, "--rdzv_backend", "c10d"]
 
 
 def _filled(template: str, **values: str) -> str:

@@ -42,13 +42,13 @@ class Finding:
 
 def findings() -> Iterator[Finding]:
     """One for each thing looked at; programs really run, in each sandbox."""
-    found = versions()["packages"]
+    packages = versions()["packages"]
     yield Finding("python", True, versions()["python"])
     for package, extra in EXTRAS.items():
-        version = found.get(package)
+        version = packages.get(package)
         fix = "" if version else f"pip install 'ttc-rl[{extra}]'"
         yield Finding(package, True if version else None, version or "not installed", fix)
-    yield from _pairs(found)
+    yield from _pairs(packages)
     yield _gpu()
     for status in sandbox.probe():
         yield Finding(f"sandbox: {status.name}", status.works, status.why, status.fix)
@@ -70,23 +70,23 @@ def attacks() -> tuple[list[str], list[list[str]], bool]:
     good, rows = True, list[list[str]]()
     for probe in probes.PROBES:
         row = [probe.what]
-        for name, found in columns.items():
+        for name, contained in columns.items():
             expected = name in probe.known
-            good = good and (found[probe] or expected)
-            row.append("yes" if found[probe] else "no, as documented" if expected else "NO")
+            good = good and (contained[probe] or expected)
+            row.append("yes" if contained[probe] else "no, as documented" if expected else "NO")
         rows.append(row)
     return there, rows, good
 
 
-def _pairs(found: dict[str, str | None]) -> Iterator[Finding]:
+def _pairs(packages: dict[str, str | None]) -> Iterator[Finding]:
     """Versions that are known not to go together."""
-    trl, vllm = _minor(found.get("trl")), _minor(found.get("vllm"))
+    trl, vllm = _minor(packages.get("trl")), _minor(packages.get("vllm"))
     if trl in VLLM_OF_TRL and vllm:
         oldest, newest = VLLM_OF_TRL[trl]
         works = oldest <= vllm <= newest
         fix = "" if works else f"pip install 'vllm<={newest[0]}.{newest[1]}.0'"
-        yield Finding("trl with vllm", works, f"{found['trl']} with {found['vllm']}", fix)
-    if importlib.util.find_spec("torchvision") and "+cpu" in (found.get("torch") or ""):
+        yield Finding("trl with vllm", works, f"{packages['trl']} with {packages['vllm']}", fix)
+    if importlib.util.find_spec("torchvision") and "+cpu" in (packages.get("torch") or ""):
         yield Finding(
             "torchvision",
             False,

@@ -84,10 +84,10 @@ def memory_here() -> tuple[int, str]:
 
 def _memory(parameters: int, room: int, where: str) -> Iterator[Finding]:
     sizes = {name: BYTES[name] * parameters for name in ("float32", "bfloat16")}
-    shown = ", ".join(f"{_gib(size)} in {name}" for name, size in sizes.items())
+    by_dtype = ", ".join(f"{_gib(size)} in {name}" for name, size in sizes.items())
     fits = sizes["bfloat16"] < room
     fix = "" if fits else "a smaller model, or a larger machine"
-    yield Finding("weights", fits, f"{shown}; {where} has {_gib(room)}", fix)
+    yield Finding("weights", fits, f"{by_dtype}; {where} has {_gib(room)}", fix)
     # Weights, their gradients and AdamW's two states, as `ttc-rl plan` counts them.
     whole = (2 + ADAM_STATES) * sizes["float32"]
     fits = whole < room
@@ -113,8 +113,8 @@ def _drawn(path: str) -> Finding:
         ((drawn,),) = completer([SAMPLE], 1, seed=0)
         seconds = time.perf_counter() - loaded
     except (OSError, ValueError, RuntimeError, TypeError, KeyError, AttributeError) as error:
-        said = f"{type(error).__name__}: {first_line(error)}"
-        return Finding(what, False, said, "copy the model's folder anew, or name another one")
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        return Finding(what, False, reason, "copy the model's folder anew, or name another one")
     return Finding(
         what,
         True,

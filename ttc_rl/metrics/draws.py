@@ -144,8 +144,8 @@ def weighted_maj_at_k(
     drawn_SC = np.zeros((ENUMERATED, len(correct)))
     for place in range(k):
         drawn_SC += weight_nC[shuffled[:, place]]
-    found = _votes(drawn_SC, right_C)
-    return Drawn(float(found.mean()), float(found.std(ddof=1)) / math.sqrt(ENUMERATED))
+    votes = _votes(drawn_SC, right_C)
+    return Drawn(float(votes.mean()), float(votes.std(ddof=1)) / math.sqrt(ENUMERATED))
 
 
 def _votes(weight_SC: np.ndarray[Any, Any], right_C: np.ndarray[Any, Any]) -> Any:

@@ -73,11 +73,11 @@ def charged_steps(
         return steps
     of_token = FORWARD + (FORWARD + BACKWARD) * updates
     of_step = rollouts_per_step * compute["tokens_a_rollout"] * compute["parameters"] * of_token
-    left = math.floor(steps - compute["flops"] / of_step)
-    if left < 1:
+    steps_left = math.floor(steps - compute["flops"] / of_step)
+    if steps_left < 1:
         raise UserError(
             f"train.charge_selection: selection spent {compute['flops']:.3g} FLOPs, the "
             f"{steps} steps of training cost {steps * of_step:.3g}: none is left; lower "
             "selection's pool or samples, or raise selection.size or train.epochs"
         )
-    return left
+    return steps_left

@@ -33,11 +33,11 @@ from ttc_rl.metrics.student import t_quantile, t_two_sided_p
 
 def mean_interval(values: npt.ArrayLike) -> Estimate:
     """Mean over tasks of values in [0, 1], for new tasks and new samples; one task has none."""
-    found = _checked(values)
-    if len(found) == 1:
-        return Estimate(float(found[0]), None, None)
-    lo, hi = _wilson(found, t_quantile(0.975, len(found) - 1))
-    return Estimate(float(found.mean()), lo, hi)
+    shares = _checked(values)
+    if len(shares) == 1:
+        return Estimate(float(shares[0]), None, None)
+    lo, hi = _wilson(shares, t_quantile(0.975, len(shares) - 1))
+    return Estimate(float(shares.mean()), lo, hi)
 
 
 def same_tasks_interval(num_correct: npt.ArrayLike, samples: int) -> Estimate:
@@ -131,9 +131,9 @@ def _variance(values: Floats) -> float:
 
 
 def _checked(values: npt.ArrayLike) -> Floats:
-    found: Floats = np.asarray(values, dtype=np.float64)
-    if found.ndim != 1 or not found.size:
+    shares: Floats = np.asarray(values, dtype=np.float64)
+    if shares.ndim != 1 or not shares.size:
         raise ValueError("no tasks")
-    if found.min() < -1e-9 or found.max() > 1 + 1e-9:
-        raise ValueError(f"a share lies in [0, 1], got {found.min():g} to {found.max():g}")
-    return found.clip(0.0, 1.0)
+    if shares.min() < -1e-9 or shares.max() > 1 + 1e-9:
+        raise ValueError(f"a share lies in [0, 1], got {shares.min():g} to {shares.max():g}")
+    return shares.clip(0.0, 1.0)

@@ -12,12 +12,14 @@ from ttc_rl.metrics.estimate import Difference, Estimate
 
 def t_difference(values: Sequence[float]) -> Difference:
     """`t_interval` of differences, with the p of its mean being 0; none where all are equal."""
-    found = t_interval(values)
-    if found.lo is None or found.hi is None or found.lo == found.hi:
-        return Difference(found.value, found.lo, found.hi, None)
+    interval = t_interval(values)
+    if interval.lo is None or interval.hi is None or interval.lo == interval.hi:
+        return Difference(interval.value, interval.lo, interval.hi, None)
     df = len(values) - 1
-    error = (found.hi - found.lo) / 2 / t_quantile(0.975, df)
-    return Difference(found.value, found.lo, found.hi, t_two_sided_p(found.value / error, df))
+    error = (interval.hi - interval.lo) / 2 / t_quantile(0.975, df)
+    return Difference(
+        interval.value, interval.lo, interval.hi, t_two_sided_p(interval.value / error, df)
+    )
 
 
 def t_interval(values: Sequence[float]) -> Estimate:
@@ -31,10 +33,10 @@ def t_interval(values: Sequence[float]) -> Estimate:
 
 def t_share(values: Sequence[float]) -> Estimate:
     """`t_interval` of shares in [0, 1], cut to [0, 1]: few seeds have wide intervals."""
-    found = t_interval(values)
-    if found.lo is None or found.hi is None:
-        return found
-    return Estimate(found.value, max(0.0, found.lo), min(1.0, found.hi))
+    interval = t_interval(values)
+    if interval.lo is None or interval.hi is None:
+        return interval
+    return Estimate(interval.value, max(0.0, interval.lo), min(1.0, interval.hi))
 
 
 @functools.cache

@@ -110,7 +110,9 @@ class EngineCompleter:
     ) -> list[list[Completion]]:
         prompts = self._token_ids(tasks)
         limit = self.engine.llm_engine.model_config.max_model_len
-        found = [[Completion("", "prompt_too_long", 0, len(ids))] * num_samples for ids in prompts]
+        completions = [
+            [Completion("", "prompt_too_long", 0, len(ids))] * num_samples for ids in prompts
+        ]
         fitting = [i for i, ids in enumerate(prompts) if len(ids) < limit]
         outputs = self.engine.generate(
             [{"prompt_token_ids": prompts[i]} for i in fitting],
@@ -121,8 +123,8 @@ class EngineCompleter:
             else None,
         )
         for i, output in zip(fitting, outputs, strict=True):
-            found[i] = [_completion(one, len(prompts[i])) for one in output.outputs]
-        return found
+            completions[i] = [_completion(drawn, len(prompts[i])) for drawn in output.outputs]
+        return completions
 
     def _token_ids(self, tasks: Sequence[Task]) -> list[list[int]]:
         tokenizer = self.engine.get_tokenizer()

@@ -101,7 +101,7 @@ class GenerateCompleter:
         """Write every row's completion; as many rows follow one another as a prompt has samples."""
         device, ends = self.model.device, end_ids(self.model.generation_config, self.tokenizer)
         most, began = max(row.room for row in rows), time.monotonic()
-        said = began
+        last_line = began
         ids_PT, mask_PT = (t.to(device) for t in _padded(prompts))
         cache = DynamicCache(config=self.model.config)
         scores = self._scores(ids_PT, mask_PT, (mask_PT.cumsum(1) - 1).clamp(min=0), cache)
@@ -119,9 +119,9 @@ class GenerateCompleter:
             on = [i for i, (row, t, logprob) in enumerate(drawn) if row.goes_on(t, logprob, ends)]
             if not on:
                 return
-            if time.monotonic() - said > EVERY:
-                said = time.monotonic()
-                logger.info(_pace(rows, len(on), said - began))
+            if time.monotonic() - last_line > EVERY:
+                last_line = time.monotonic()
+                logger.info(_pace(rows, len(on), last_line - began))
             if len(on) < len(writing):
                 writing = [writing[i] for i in on]
                 on_R = torch.tensor(on, device=device)

@@ -108,13 +108,13 @@ def _draw(chunk: Sequence[Task], drawing: Drawing, grade: bool) -> list[Group]:
 
 def posterior_mean(correct: Sequence[bool | None], prior: tuple[float, float]) -> float:
     """(a + correct) / (a + b + decided); an undecided verdict is no trial."""
-    decided = [one for one in correct if one is not None]
+    decided = [verdict for verdict in correct if verdict is not None]
     return (prior[0] + sum(decided)) / (sum(prior) + len(decided))
 
 
 def rates_from_meta(tasks: Sequence[Task], config: DifficultyConfig) -> dict[int, float]:
     """Row -> success rate, where a task's `meta` holds one. Raises UserError outside 0 to 1."""
-    found: dict[int, float] = {}
+    rates: dict[int, float] = {}
     for row, task in enumerate(tasks):
         value = task.meta.get(config.key or "")
         if value is None:
@@ -124,14 +124,14 @@ def rates_from_meta(tasks: Sequence[Task], config: DifficultyConfig) -> dict[int
                 f"selection.difficulty: meta.{config.key} of task {task.id} is {value!r}; times "
                 f"scale {config.scale:g} it should be a success rate from 0 to 1"
             )
-        found[row] = min(max(value * config.scale, LIMITS[0]), LIMITS[1])
-    if not found:
+        rates[row] = min(max(value * config.scale, LIMITS[0]), LIMITS[1])
+    if not rates:
         raise UserError(f"selection.difficulty: no corpus task holds meta.{config.key}")
-    return found
+    return rates
 
 
-def fill(known: dict[int, float], num_tasks: int) -> np.ndarray:
+def fill(rates: dict[int, float], num_tasks: int) -> np.ndarray:
     """Success of all tasks, shape (N,): the mean of the known ones where there is no estimate."""
-    success_N = np.full(num_tasks, float(np.mean(list(known.values()))))
-    success_N[list(known)] = list(known.values())
+    success_N = np.full(num_tasks, float(np.mean(list(rates.values()))))
+    success_N[list(rates)] = list(rates.values())
     return success_N

@@ -81,8 +81,8 @@ class Inspected:
                 f"{self.path}: neither tokenizer nor generation config names an end token",
                 "set eos_token in tokenizer_config.json: no completion would end",
             )
-        known = set(self.tokenizer.added_tokens_decoder)
-        words = {i for i in self.tokenizer.get_vocab().values() if i not in known}
+        added = set(self.tokenizer.added_tokens_decoder)
+        words = {i for i in self.tokenizer.get_vocab().values() if i not in added}
         self.prompt(templates)  # a template that refuses is told first
         used = [*prompt_ids(SAMPLE, templates, self.tokenizer), *self.end_ids]
         largest = max([*words, *used])
@@ -150,8 +150,8 @@ def _unread(path: Path | str, error: Exception) -> Unusable:
 def _check_architecture(path: Path | str, config: Any) -> None:
     names = config.architectures or []
     generating = set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values())
-    known = type(config) in MODEL_FOR_CAUSAL_LM_MAPPING
-    if not known or (names and not generating.intersection(names)):
+    is_known = type(config) in MODEL_FOR_CAUSAL_LM_MAPPING
+    if not is_known or (names and not generating.intersection(names)):
         raise Unusable(
             f"{path}: is a {names[0] if names else config.model_type}, which writes no text",
             "name a causal language model",

@@ -39,13 +39,13 @@ class Routed:
         rows: dict[str, list[int]] = {}
         for row, name in enumerate(self.route(tasks)):
             rows.setdefault(name, []).append(row)
-        found: list[list[Completion]] = [[] for _ in tasks]
+        answers: list[list[Completion]] = [[] for _ in tasks]
         for name in sorted(rows, key=lambda name: (name != self.loaded.name, name)):
             theirs = [tasks[row] for row in rows[name]]
             drawn = self._model(name)(theirs, num_samples, seed=seed, first=first)
             for row, completions in zip(rows[name], drawn, strict=True):
-                found[row] = completions
-        return found
+                answers[row] = completions
+        return answers
 
     def _model(self, name: str) -> ModelCompleter:
         if self.loaded.name != name or self.loaded.model is None:

@@ -66,15 +66,15 @@ class ServedCompleter:
         bodies = [
             self._body(task, sample_seed(seed, task.id, i)) for task in tasks for i in samples
         ]
-        found = self.endpoint.post(self._path, bodies, self._read)
-        flat = [self._fitted(one, body) for one, body in zip(found, bodies, strict=True)]
-        lost = [one for one in flat if isinstance(one, Unreachable)]
+        replies = self.endpoint.post(self._path, bodies, self._read)
+        flat = [self._fitted(reply, body) for reply, body in zip(replies, bodies, strict=True)]
+        lost = [reply for reply in flat if isinstance(reply, Unreachable)]
         groups = [flat[i : i + num_samples] for i in range(0, len(flat), num_samples)]
         drawn = [[c if isinstance(c, Completion) else None for c in group] for group in groups]
         if lost:
-            told = next((one for one in lost if one.status), lost[0])
+            failure = next((reply for reply in lost if reply.status), lost[0])
             raise Undrawn(
-                f"{len(lost)} of {len(flat)} completions could not be had: {told.reason}", drawn
+                f"{len(lost)} of {len(flat)} completions could not be had: {failure.reason}", drawn
             )
         return [[c for c in group if c is not None] for group in drawn]
 
@@ -84,10 +84,10 @@ class ServedCompleter:
 
     def _body(self, task: Task, seed: int) -> Json:
         text = render(task, self.templates)
-        shown = {"messages": as_messages(text)} if self.chat else {"prompt": text}
+        prompt = {"messages": as_messages(text)} if self.chat else {"prompt": text}
         return {
             "model": self.model,
-            **shown,
+            **prompt,
             "n": 1,
             "seed": seed,
             "temperature": self.decoding.temperature,
@@ -111,34 +111,34 @@ class ServedCompleter:
             text, finish, tokens, prompt_tokens if isinstance(prompt_tokens, int) else 0
         )
 
-    def _fitted(self, found: Completion | Unreachable, body: Json) -> Completion | Unreachable:
+    def _fitted(self, answer: Completion | Unreachable, body: Json) -> Completion | Unreachable:
         """A refusal for want of context: of the prompt itself, or of the tokens asked besides."""
-        if isinstance(found, Completion) or not _is_for_want_of_context(found):
-            return found
+        if isinstance(answer, Completion) or not _is_for_want_of_context(answer):
+            return answer
         probe = self.endpoint.post(self._path, [{**body, "max_tokens": 1}], lambda reply: reply)[0]
         if not isinstance(probe, Unreachable):
             return Unreachable(
                 f"eval.max_tokens: {self.decoding.max_tokens} and a prompt are more than there is "
-                f"room for; lower it: {found.reason}",
-                found.status,
+                f"room for; lower it: {answer.reason}",
+                answer.status,
             )
         if _is_for_want_of_context(probe):
             return Completion("", "prompt_too_long", 0)
         return probe
 
 
-def _is_for_want_of_context(found: Unreachable) -> bool:
-    told = found.reason.lower()
+def _is_for_want_of_context(failure: Unreachable) -> bool:
+    reason = failure.reason.lower()
     words = ("context length", "context_length", "model length", "context window")
-    return found.status == 400 and any(word in told for word in words)
+    return failure.status == 400 and any(word in reason for word in words)
 
 
-def _same_model(told: object, asked: str) -> bool:
+def _same_model(answering: object, name: str) -> bool:
     """Providers add a date or leave out a prefix; with nothing in common it is another model."""
-    if told is None:
+    if answering is None:
         return True
-    short, wanted = str(told).rpartition("/")[2], asked.rpartition("/")[2]
-    return short.startswith(wanted) or wanted.startswith(short)
+    short, short_name = str(answering).rpartition("/")[2], name.rpartition("/")[2]
+    return short.startswith(short_name) or short_name.startswith(short)
 
 
 def _chat_text(message: Json) -> str:

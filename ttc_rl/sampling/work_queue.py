@@ -105,12 +105,12 @@ class Queue:
 
         A worker takes half of its fair share of what is left, so that all end at about one time.
         """
-        left, now = self.left(), self._now()
+        units_left, now = self.left(), self._now()
         held = {path.name: path for path in (self.folder / "leases").iterdir()}
         owners = {name: self.owner(path) for name, path in held.items()}
-        fair = len(left) / (2 * max(self.workers, len(set(owners.values()) | {self.me})))
+        fair = len(units_left) / (2 * max(self.workers, len(set(owners.values()) | {self.me})))
         mine: list[Unit] = []
-        for unit in left:
+        for unit in units_left:
             if mine and (
                 len(mine) >= fair
                 or sum(u.size for u in mine) + unit.size > most

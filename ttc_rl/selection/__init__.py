@@ -98,7 +98,7 @@ def select(
         noise_N = noise_of(problem.success_N, noise)
     among = corpus_ND if method != "band" else rows_of(corpus_ND, rows)
     order = np.searchsorted(rows, np.asarray(before, int)).tolist()
-    found = _greedy(
+    observed = _greedy(
         among,
         aims_MD,
         noise_N,
@@ -110,18 +110,18 @@ def select(
     )
     if stop is not None:
         seen = np.asarray(among[np.array(order, int)], np.float64)
-        left = variances(seen, aims_MD, noise_N[order]).sum(axis=1).tolist()
+        variance_left = variances(seen, aims_MD, noise_N[order]).sum(axis=1).tolist()
 
         def bound(picks: list[int]) -> float:
             return certify(
                 among, aims_MD, picks, noise_N, size=size, repeat=repeat, enough=0.01
             ).lower_bound
 
-        found = until(stop, found, order, left, bound)
+        observed = until(stop, observed, order, variance_left, bound)
     chosen = list(before)
-    for one in found:
-        order.append(one.index)
-        chosen.append(int(rows[one.index]))
+    for observation in observed:
+        order.append(observation.index)
+        chosen.append(int(rows[observation.index]))
         progress(chosen)
     return _picks(chosen, problem, aims_MD, noise_N[order], objective, ids)
 

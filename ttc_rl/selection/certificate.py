@@ -110,15 +110,15 @@ def coverage(
     noise_N = np.broadcast_to(np.asarray(noise, np.float64), len(corpus_ND))
     picked_N = np.bincount(np.asarray(chosen, int), minlength=len(corpus_ND))
     start_M = np.einsum("md,md->m", t_MD, t_MD)
-    left: dict[str, np.ndarray] = {}
+    floors: dict[str, np.ndarray] = {}
     random: dict[str, float] = {}
     for name, weight_N in (("after", picked_N / noise_N), ("floor", 1 / noise_N)):
         gram_DD = _gram(corpus_ND, weight_N)
         s_DD = np.linalg.inv(np.eye(len(gram_DD)) + gram_DD)
-        left[name] = np.einsum("md,de,me->m", t_MD, s_DD, t_MD, optimize=True)
+        floors[name] = np.einsum("md,de,me->m", t_MD, s_DD, t_MD, optimize=True)
         random[name] = float(np.trace(s_DD) / len(s_DD))
     cosine_M = _nearest(corpus_ND, t_MD / np.maximum(np.sqrt(start_M), 1e-12)[:, None])
-    columns = {"start": start_M, **left, "cosine": cosine_M}
+    columns = {"start": start_M, **floors, "cosine": cosine_M}
     rows = zip(*columns.values(), strict=True)
     return Coverage([dict(zip(columns, map(float, row), strict=True)) for row in rows], random)
 

@@ -38,29 +38,29 @@ def verdicts(summary: Json) -> dict[str, list[Json]] | None:
     random = summary.get("uncertainty", {}).get("random")
     if random is None:
         return None
-    found: dict[str, list[Json]] = {verdict: [] for verdict in VERDICTS}
+    targets_of: dict[str, list[Json]] = {verdict: [] for verdict in VERDICTS}
     for target in summary["targets"]:
         share = floor_share(target, random)
-        found[VERDICTS[(share > COVERED) + (share > FAR)]].append(target)
-    return found
+        targets_of[VERDICTS[(share > COVERED) + (share > FAR)]].append(target)
+    return targets_of
 
 
 def floor_share(target: Json, random: Json) -> float:
     """What the whole corpus leaves of a target's variance, of what it leaves of a random one's."""
-    left = target["uncertainty"]
-    return left["floor"] / (left["start"] * random["floor"])
+    uncertainty = target["uncertainty"]
+    return uncertainty["floor"] / (uncertainty["start"] * random["floor"])
 
 
 def uncovered(summary: Json) -> list[Json]:
     """Targets that are about as far from the whole corpus as a random direction is."""
-    found = verdicts(summary)
-    return [] if found is None else found[VERDICTS[-1]]
+    targets_of = verdicts(summary)
+    return [] if targets_of is None else targets_of[VERDICTS[-1]]
 
 
 def in_short(summary: Json) -> str:
     """What is left of the targets' variance; of SIFT also how near that is to the best."""
-    left = summary["uncertainty"]
-    line = f"uncertainty about the target {left['start']:.2f} -> {left['after']:.2f}"
+    uncertainty = summary["uncertainty"]
+    line = f"uncertainty about the target {uncertainty['start']:.2f} -> {uncertainty['after']:.2f}"
     return f"{line}; {certified(summary)}" if summary["method"] == "sift" else line
 
 
@@ -148,8 +148,8 @@ def _mix(summary: Json, rows: Sequence[Json]) -> list[str]:
 
 
 def _coverage(summary: Json, _: Sequence[Json]) -> list[str]:
-    found, lines = verdicts(summary), ["## What this corpus can teach of the targets", ""]
-    if found is None:
+    targets_of, lines = verdicts(summary), ["## What this corpus can teach of the targets", ""]
+    if targets_of is None:
         return [*lines, "Not measured: the selection is an earlier version's.", ""]
     lines += [
         "Variance left of a target, as a share of what is left of a random direction: by all of "
@@ -159,13 +159,13 @@ def _coverage(summary: Json, _: Sequence[Json]) -> list[str]:
         "|:--|--:|:--|:--|:--|",
     ]
     random = summary["uncertainty"]["random"]
-    for verdict, targets in found.items():
+    for verdict, targets in targets_of.items():
         if targets:
             rows = [t["uncertainty"] for t in targets]
             shares = [[r[k] / (r["start"] * random[k]) for r in rows] for k in ("floor", "after")]
             cells = [_range(values) for values in (*shares, [r["cosine"] for r in rows])]
             lines.append(f"| {verdict} | {len(targets):,} | {' | '.join(cells)} |")
-    far = found[VERDICTS[-1]]
+    far = targets_of[VERDICTS[-1]]
     if far:
         lines += ["", f"**{len(far)} of {len(summary['targets'])} targets are not covered:**", ""]
         lines += [f"- {_line(target['prompt'])}" for target in far[:TARGETS_SHOWN]]
@@ -197,25 +197,25 @@ def _near(summary: Json, rows: Sequence[Json]) -> list[str]:
 
 def _contamination(summary: Json, _: Sequence[Json]) -> list[str]:
     """The certificate of overlap.certificate: how close any chosen task comes to any target."""
-    found = summary["contamination"]
+    certificate = summary["contamination"]
     lines = [
         "## Is the test in the training set?",
         "",
-        f"All {found['pairs_compared']:,} pairs of a chosen task and a target were compared; "
-        f"{found['targets_above_any']:,} of {found['targets']:,} targets are worth a look "
-        "in contamination.jsonl: they reach a threshold, and where targets reach it among "
+        f"All {certificate['pairs_compared']:,} pairs of a chosen task and a target were compared; "
+        f"{certificate['targets_above_any']:,} of {certificate['targets']:,} targets are worth a "
+        "look in contamination.jsonl: they reach a threshold, and where targets reach it among "
         "themselves, they are twice as near to a task. Sets: curriculum "
-        f"`{found['curriculum_hash']}`, target `{found['target_hash']}`.",
+        f"`{certificate['curriculum_hash']}`, target `{certificate['target_hash']}`.",
         "",
         "| nearest task to each target, by | greatest | median | threshold | targets among "
         "themselves | worth a look | of those with an equal answer |",
         "|:--|--:|--:|--:|--:|--:|--:|",
     ]
-    for name, one in found["measures"].items():
+    for name, measure in certificate["measures"].items():
         lines.append(
-            f"| {name} | {one['max']:.3g} | {one['median']:.3g} | {one['threshold']:g} | "
-            f"{one.get('siblings', 0):.3g} | "
-            f"{one['targets_above']:,} | {one['same_answer']:,} |"
+            f"| {name} | {measure['max']:.3g} | {measure['median']:.3g} "
+            f"| {measure['threshold']:g} | {measure.get('siblings', 0):.3g} | "
+            f"{measure['targets_above']:,} | {measure['same_answer']:,} |"
         )
     return [*lines, ""]
 

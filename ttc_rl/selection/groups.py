@@ -20,7 +20,7 @@ def target_groups(target_MD: np.ndarray, groups: int | None, seed: int) -> list[
         return [[row] for row in range(count)]
     means = sklearn_cluster().KMeans(groups, n_init=10, random_state=seed)
     labels = means.fit_predict(np.asarray(target_MD, np.float64)).tolist()
-    found: dict[int, list[int]] = {}
+    rows_of: dict[int, list[int]] = {}
     for row, label in enumerate(labels):
-        found.setdefault(label, []).append(row)
-    return list(found.values())
+        rows_of.setdefault(label, []).append(row)
+    return list(rows_of.values())

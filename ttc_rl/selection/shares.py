@@ -45,12 +45,14 @@ def shares(problem: Problem) -> list[int]:
 def cluster_shares(clusters: list[np.ndarray], target_MD: np.ndarray) -> np.ndarray:
     """The share of each cluster, from its rows and the targets'; shape (L,), sums to 1."""
     _, values, directions_RD = np.linalg.svd(target_MD, full_matrices=False)
-    kept = min(DIRECTIONS, int((values > 1e-6 * values[0]).sum()))
-    aims_RR = _moment(target_MD @ directions_RD[:kept].T)
+    num_directions = min(DIRECTIONS, int((values > 1e-6 * values[0]).sum()))
+    aims_RR = _moment(target_MD @ directions_RD[:num_directions].T)
     inverse_RR = np.linalg.inv(aims_RR)
-    columns = [(inverse_RR @ _moment(rows @ directions_RD[:kept].T)).ravel() for rows in clusters]
+    columns = [
+        (inverse_RR @ _moment(rows @ directions_RD[:num_directions].T)).ravel() for rows in clusters
+    ]
     system = np.vstack([np.stack(columns, axis=1), np.full(len(clusters), SUM_WEIGHT)])
-    wanted = np.concatenate([np.eye(kept).ravel(), [SUM_WEIGHT]])
+    wanted = np.concatenate([np.eye(num_directions).ravel(), [SUM_WEIGHT]])
     share_L, _ = nnls()(system, wanted)
     return share_L / share_L.sum()
 
@@ -59,12 +61,12 @@ def whole_numbers(share_L: np.ndarray, size: int, most_L: np.ndarray) -> np.ndar
     """Whole numbers near `size` x share that sum to `size`, none above `most`: largest remainders
     first, and what does not fit goes to the other clusters by their shares."""
     counts_L = np.zeros(len(share_L), int)
-    while (left := size - int(counts_L.sum())) > 0:
+    while (missing := size - int(counts_L.sum())) > 0:
         free_L = counts_L < most_L
         weight_L = np.where(free_L, np.maximum(share_L, 1e-12), 0.0)
-        exact_L = left * weight_L / weight_L.sum()
+        exact_L = missing * weight_L / weight_L.sum()
         step_L = np.floor(exact_L).astype(int)
-        rest = np.argsort(-(exact_L - step_L) * free_L, kind="stable")[: left - step_L.sum()]
+        rest = np.argsort(-(exact_L - step_L) * free_L, kind="stable")[: missing - step_L.sum()]
         step_L[rest] += 1
         counts_L = np.minimum(counts_L + step_L, most_L)
     return counts_L

@@ -59,8 +59,8 @@ def greedy(
     **options: Any,
 ) -> list[int]:
     """Indices of the first `size` picks in order, ties to the lowest index; see `observations`."""
-    found = observations(corpus_ND, target_MD, noise, size=size, **options)
-    return [seen.index for seen in itertools.islice(found, size)]
+    picks = observations(corpus_ND, target_MD, noise, size=size, **options)
+    return [seen.index for seen in itertools.islice(picks, size)]
 
 
 def observations(
@@ -393,12 +393,12 @@ class _Level:
         worth = self._worth(draft, saved)
         if not worth:
             return [self._observed(int(self.xp.nonzero(self.open_N)[0]))]
-        kept = self._certified(worth, members, saved)
-        if len(kept) < len(draft):
-            self.block = max(4, len(kept) + len(kept) // 4 + 1)
+        certified = self._certified(worth, members, saved)
+        if len(certified) < len(draft):
+            self.block = max(4, len(certified) + len(certified) // 4 + 1)
         else:
             self.block = min(largest, 2 * self.block)
-        return kept
+        return certified
 
     def _worth(self, draft: list[Observation], saved: Any) -> list[Observation]:
         """The draft up to its first pick that gains nothing: there the lowest index is next."""
@@ -407,11 +407,11 @@ class _Level:
                 return self._rewound(draft[:step], saved)
         return draft
 
-    def _rewound(self, kept: list[Observation], saved: Any) -> list[Observation]:
+    def _rewound(self, certified: list[Observation], saved: Any) -> list[Observation]:
         self.posterior.restore(saved)
-        for one in kept:
+        for one in certified:
             self.posterior.repeat(one)
-        return kept
+        return certified
 
     # ----------------------------------------------------------------------- certification
 
@@ -421,15 +421,15 @@ class _Level:
         rival_N[members] = False
         close = self._pass(draft, rival_N)
         count, winner = self._decided(draft, close, saved) if len(close) else (len(draft), -1)
-        kept = draft[:count]
+        certified = draft[:count]
         if count < len(draft):
             self._pass(draft[count:], back=True)
-            self._rewound(kept, saved)
-        if not kept:
-            kept = [self._observed(winner)]
-            self._pass(kept)
-        self._close(kept)
-        return kept
+            self._rewound(certified, saved)
+        if not certified:
+            certified = [self._observed(winner)]
+            self._pass(certified)
+        self._close(certified)
+        return certified
 
     def _pass(
         self, seen: Sequence[Observation], rival_N: Array | None = None, *, back: bool = False

@@ -32,7 +32,7 @@ class Stop:
 
 def until(
     stop: Stop,
-    found: Iterable[Observation],
+    observed: Iterable[Observation],
     picks: list[int],
     variances: list[float],
     bound: Callable[[list[int]], float],
@@ -42,15 +42,15 @@ def until(
     `picks` were made before, and `variances` are the targets' before and after each of them.
     `bound(picks)` is what no curriculum of the size asked for comes below.
     """
-    picks, start, left = list(picks), variances[0], variances[-1]
+    picks, start, variance = list(picks), variances[0], variances[-1]
     check = float(FIRST)
-    for seen in found:
+    for seen in observed:
         picks.append(seen.index)
-        left -= seen.gain
-        if stop.adaptive is not None and left > start / (stop.adaptive * len(picks)):
+        variance -= seen.gain
+        if stop.adaptive is not None and variance > start / (stop.adaptive * len(picks)):
             return
         yield seen
         if stop.remaining is not None and len(picks) >= check:
             check = GROWTH * len(picks)
-            if left - bound(picks) <= stop.remaining * start:
+            if variance - bound(picks) <= stop.remaining * start:
                 return

@@ -22,8 +22,8 @@ class Unfinished:
     `asked` is everything that the picks depend on; picks of another question are not gone on with.
     """
 
-    def __init__(self, folder: ArmDir, asked: Any) -> None:
-        self.path, self.question = folder.unfinished, content_hash(asked)
+    def __init__(self, folder: ArmDir, question: Any) -> None:
+        self.path, self.question = folder.unfinished, content_hash(question)
         self.picks: list[int] = []
         if self.path.exists():
             noted = read_json(self.path)

@@ -113,29 +113,29 @@ class Models:
             if self._routed(name):
                 self.loaded = name, routed(self.job, name, path)
             else:
-                made = load_completer(
+                loaded = load_completer(
                     path,
                     self.recipe.prompts,
                     self.recipe.engine,
                     dtype=self.recipe.model.dtype,
                 )
-                self.loaded = name, made
+                self.loaded = name, loaded
         return self.loaded[1].decoding_with(decoding)
 
 
 def evaluated(recipe: Recipe) -> list[str]:
     """Names of the models to evaluate, base first. Raises UserError on one that there is not."""
-    known = [BASE, *recipe.arm_names]
+    names = [BASE, *recipe.arm_names]
     for name in [*(recipe.eval.models or []), *recipe.engine.served]:
-        if name not in known:
+        if name not in names:
             raise UserError(
-                f"eval.models: no model {name!r} in this run{did_you_mean(name, known)}"
+                f"eval.models: no model {name!r} in this run{did_you_mean(name, names)}"
             )
-    wanted = recipe.eval.models or list(recipe.engine.served) or known
+    wanted = recipe.eval.models or list(recipe.engine.served) or names
     missing = [name for name in wanted if recipe.engine.served and name not in recipe.engine.served]
     if missing:
         raise UserError(f"eval.engine.served: does not say what {missing[0]} is called there")
-    return [name for name in known if name in wanted]
+    return [name for name in names if name in wanted]
 
 
 # --------------------------------------------------------------------------- the stage
@@ -151,31 +151,32 @@ def evaluate(job: Job, *, join: bool = False) -> dict[str, Results]:
         raise UserError(
             "--join: an endpoint is asked by one process; raise its concurrency instead"
         )
-    found = list(evaluations(job, models))
-    if _lacking(found):
+    planned = list(evaluations(job, models))
+    if _lacking(planned):
         check_run(job.recipe, job.run, ["eval"])
     if engine.processes > 1:
-        _with_engines(job, found)
+        _with_engines(job, planned)
     elif join:
-        work(job, found, models)
+        work(job, planned, models)
     if join or engine.processes > 1:
-        for drawing in _lacking(found):
+        for drawing in _lacking(planned):
             gather(drawing, _queue(job, drawing))
-        _clear(found, keep=join)
+        _clear(planned, keep=join)
     return {
-        name: _results(job, models, [e for e in found if e.model == name]) for name in models.paths
+        name: _results(job, models, [e for e in planned if e.model == name])
+        for name in models.paths
     }
 
 
 def metric_names(recipe: Recipe) -> dict[str, list[str]]:
     """Benchmark -> what is told first of it: the mean, and pass@k and maj@k of the largest k."""
-    found: dict[str, list[str]] = {}
+    names: dict[str, list[str]] = {}
     for benchmark in eval_benchmarks(recipe):
         sampling = resolve_sampling(recipe.eval, benchmark.sampling)
         most = max(sampling.k, default=1)
         more = [f"pass@{most}", f"maj@{most}"] if most > 1 else []
-        found[benchmark.name] = [f"avg@{sampling.samples}", *more]
-    return found
+        names[benchmark.name] = [f"avg@{sampling.samples}", *more]
+    return names
 
 
 def evaluations(job: Job, models: Models) -> Iterator[Evaluation]:
@@ -189,7 +190,7 @@ def evaluations(job: Job, models: Models) -> Iterator[Evaluation]:
     for model in models.paths:
         for benchmark in benchmarks:
             sampling = resolve_sampling(recipe.eval, benchmark.sampling)
-            owed = drawings(
+            lacking = drawings(
                 job.run,
                 benchmark,
                 model,
@@ -199,35 +200,36 @@ def evaluations(job: Job, models: Models) -> Iterator[Evaluation]:
                 weights=models.weights[model],
                 graders=job.graders,
             )
-            for drawing in owed:
+            for drawing in lacking:
                 if repeated := drop_repeats(drawing):
                     logger.info(
                         f"{drawing.path}: {repeated:,} rows stood there twice; one each is kept"
                     )
-            yield Evaluation(model, benchmark, sampling, owed)
+            yield Evaluation(model, benchmark, sampling, lacking)
 
 
-def _results(job: Job, models: Models, found: Sequence[Evaluation]) -> Results:
+def _results(job: Job, models: Models, planned: Sequence[Evaluation]) -> Results:
     """Draw what is lacking in this process, and count."""
     recipe, results, made_with = job.recipe, Results(), versions()
-    for one in found:
+    for evaluation in planned:
         sampled = greedy = None
-        lacking = sum(drawing.lacking for drawing in one.owed)
+        lacking = sum(drawing.lacking for drawing in evaluation.owed)
         if lacking:
-            logger.info(f"evaluating {one.model} on {one.benchmark.name}: {lacking:,} completions")
-            sampled, once = (models.completer(one.model, d) for d in one.decodings)
+            what = f"{evaluation.model} on {evaluation.benchmark.name}"
+            logger.info(f"evaluating {what}: {lacking:,} completions")
+            sampled, once = (models.completer(evaluation.model, d) for d in evaluation.decodings)
             greedy = once if recipe.eval.greedy else None
-        results[one.benchmark.name] = evaluate_model(
+        results[evaluation.benchmark.name] = evaluate_model(
             sampled,
-            one.benchmark,
-            one.sampling,
+            evaluation.benchmark,
+            evaluation.sampling,
             job.run,
-            one.model,
+            evaluation.model,
             greedy=greedy,
             batch=_batch(recipe),
             seed=recipe.seed,
-            weights=models.weights[one.model],
-            progress=Pace(f"{one.model} on {one.benchmark.name}"),
+            weights=models.weights[evaluation.model],
+            progress=Pace(f"{evaluation.model} on {evaluation.benchmark.name}"),
             engine=recipe.engine.backend,
             prompts=recipe.prompts,
             versions=made_with,
@@ -243,49 +245,51 @@ def _batch(recipe: Recipe) -> int:
 # --------------------------------------------------------------------------- shared
 
 
-def work(job: Job, found: Sequence[Evaluation], models: Models) -> None:
+def work(job: Job, planned: Sequence[Evaluation], models: Models) -> None:
     """Take units of every drawing until nothing is left, wherever they are being drawn."""
     queues: dict[Path, Queue] = {}
-    while lacking := _lacking(found):
-        left = 0
-        for one in found:
-            for drawing, decoding in zip(one.owed, one.decodings, strict=False):
+    while lacking := _lacking(planned):
+        units_left = 0
+        for evaluation in planned:
+            for drawing, decoding in zip(evaluation.owed, evaluation.decodings, strict=False):
                 if drawing not in lacking:
                     continue
                 if drawing.path not in queues:
                     queues[drawing.path] = _queue(job, drawing)
                 queue = queues[drawing.path]
-                pace = Pace(f"{one.model} on {one.benchmark.name}, here")
+                pace = Pace(f"{evaluation.model} on {evaluation.benchmark.name}, here")
                 share(
-                    lambda: models.completer(one.model, decoding),  # noqa: B023  called in the loop
+                    lambda: models.completer(evaluation.model, decoding),  # noqa: B023  called in the loop
                     drawing,
                     queue,
                     batch=_batch(job.recipe),
                     progress=pace,
                 )
-                left += len(queue.left())
-        if not left:
+                units_left += len(queue.left())
+        if not units_left:
             return
         time.sleep(POLL)
 
 
-def _lacking(found: Sequence[Evaluation]) -> list[Drawing]:
-    return [drawing for one in found for drawing in one.owed if drawing.lacking]
+def _lacking(planned: Sequence[Evaluation]) -> list[Drawing]:
+    return [drawing for evaluation in planned for drawing in evaluation.owed if drawing.lacking]
 
 
 def _queue(job: Job, drawing: Drawing) -> Queue:
     return drawing.queue(batch=_batch(job.recipe), workers=job.recipe.engine.processes)
 
 
-def _clear(found: Sequence[Evaluation], *, keep: bool) -> None:
+def _clear(planned: Sequence[Evaluation], *, keep: bool) -> None:
     """Queues that nobody needs any more; one who joined cannot know whether others still look."""
-    for drawing in [] if keep else [drawing for one in found for drawing in one.owed]:
+    for drawing in (
+        [] if keep else [drawing for evaluation in planned for drawing in evaluation.owed]
+    ):
         shutil.rmtree(drawing.queue_folder, ignore_errors=True)
 
 
-def _with_engines(job: Job, found: Sequence[Evaluation]) -> None:
+def _with_engines(job: Job, planned: Sequence[Evaluation]) -> None:
     """One process an engine, each on its own GPUs; one that dies leaves its units to the others."""
-    lacking = _lacking(found)
+    lacking = _lacking(planned)
     if not lacking:
         return
     engine = job.recipe.engine
@@ -324,19 +328,20 @@ def _watch(
 ) -> None:
     queues = [_queue(job, drawing) for drawing in lacking]
     total = sum(unit.size for queue in queues for unit in queue.units.values())
-    pace, told = Pace(f"{len(running)} engines"), set[int]()
+    pace, reported = Pace(f"{len(running)} engines"), set[int]()
     while True:
         ended = {i: p.poll() for i, (p, _) in running.items() if p.poll() is not None}
-        for i in ended.keys() - told:
-            told.add(i)
+        for i in ended.keys() - reported:
+            reported.add(i)
             if ended[i]:
                 logger.info(f"engine {i} ended with code {ended[i]}; its output is in {logs[i]}")
-        left = sum(unit.size for queue in queues for unit in queue.left())
-        pace(total - left, total, 0)
+        completions_left = sum(unit.size for queue in queues for unit in queue.left())
+        pace(total - completions_left, total, 0)
         if len(ended) == len(running):
-            if left:
+            if completions_left:
                 raise UserError(
-                    f"no engine is left and {left:,} completions are lacking; see {logs[0]}"
+                    f"no engine is left and {completions_left:,} completions are lacking; "
+                    f"see {logs[0]}"
                 )
             return
         time.sleep(POLL)
@@ -350,8 +355,8 @@ def gpu_shares(recipe: Recipe) -> list[str | None]:
     count = torch.cuda.device_count()
     if not count:
         return [None] * engine.processes
-    told = os.environ.get("CUDA_VISIBLE_DEVICES")
-    names = told.split(",") if told else [str(i) for i in range(count)]
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = visible.split(",") if visible else [str(i) for i in range(count)]
     each = engine.tensor_parallel_size
     if engine.processes * each > len(names):
         raise UserError(
@@ -387,11 +392,11 @@ def dev_evaluation(
         harness.evaluate(completer(decoding), drawing, batch=_batch(recipe))
         rows = complete_rows(drawing.cells(), tasks, config.samples)
         scores = summarise(tasks, rows, [], graders=job.graders)
-        told = {name: estimate.value for name, estimate in scores.metrics.items()}
-        told |= {name: rate for name, rate in asdict(scores.rates).items() if rate is not None}
+        numbers = {name: estimate.value for name, estimate in scores.metrics.items()}
+        numbers |= {name: rate for name, rate in asdict(scores.rates).items() if rate is not None}
         if recipe.track.wandb:
-            log_dev(told)
-        return told
+            log_dev(numbers)
+        return numbers
 
     return score
 
@@ -423,6 +428,10 @@ def pace_line(done: int, total: int, tokens: int, seconds: float, before: int = 
     if tokens:
         line += f", {tokens / seconds:,.0f} tokens/s"
     if done > before and done < total:
-        left = (total - done) * seconds / (done - before)
-        line += f", {left:.0f} s left" if left < 120 else f", {left / 60:.0f} min left"
+        seconds_left = (total - done) * seconds / (done - before)
+        line += (
+            f", {seconds_left:.0f} s left"
+            if seconds_left < 120
+            else f", {seconds_left / 60:.0f} min left"
+        )
     return line

@@ -106,11 +106,11 @@ def route(job: Job, name: str) -> Callable[[Sequence[Task]], list[str]]:
     def of(tasks: Sequence[Task]) -> list[str]:
         strange = [task for task in tasks if task.id not in owner]
         if strange:
-            known, target_MD = targets()
+            routed, target_MD = targets()
             # The largest cosine, the first target in a tie.
             nearest_N = (_embedded(job, strange) @ target_MD.T).argmax(axis=1)
             near = zip(strange, nearest_N, strict=True)
-            owner.update({task.id: owner[known[m].id] for task, m in near})
+            owner.update({task.id: owner[routed[m].id] for task, m in near})
         return [owner[task.id] for task in tasks]
 
     return of
@@ -130,7 +130,7 @@ def _embedded(job: Job, tasks: Sequence[Task]) -> np.ndarray:
 def check_mix(job: Job) -> None:
     """Raise UserError, before anything is trained, where the targets cannot vote on a mixture."""
     experts = [job.recipe.arm(name).experts for name in job.recipe.arm_names]
-    if any(one is not None and one.mix == "votes" for one in experts):
+    if any(config is not None and config.mix == "votes" for config in experts):
         check_voting(together(read_targets(job)).tasks, "experts.mix", job.graders)
 
 
@@ -181,8 +181,10 @@ def _right(
     tasks: Sequence[Task], groups: Sequence[Sequence[Any]], most: float, graders: Graders
 ) -> float:
     """Share of right completions. Raises UserError where more than `most` could not be graded."""
-    asked = [task for task, group in zip(tasks, groups, strict=True) for _ in group]
-    verdicts = graders.verify_many(asked, [one.text for group in groups for one in group])
+    repeated = [task for task, group in zip(tasks, groups, strict=True) for _ in group]
+    verdicts = graders.verify_many(
+        repeated, [completion.text for group in groups for completion in group]
+    )
     failed = sum(verdict.status == "infra_error" for verdict in verdicts)
     check_infra_errors(failed, len(verdicts), most, "experts.mix")
     return float(np.mean([verdict.correct is True for verdict in verdicts]))
@@ -190,7 +192,7 @@ def _right(
 
 def _agreed(tasks: Sequence[Task], groups: Sequence[Sequence[Any]], graders: Graders) -> float:
     """Mean share of the winning answer; silent completions count, a gold is not read."""
-    texts = [[one.text for one in group] for group in groups]
+    texts = [[completion.text for completion in group] for group in groups]
     votes = [majority(t, own, graders=graders) for t, own in zip(tasks, texts, strict=True)]
     return float(np.mean([vote.share for vote in votes]))
 
@@ -209,13 +211,13 @@ def cross_entropy(
     rng, mean_E = np.random.default_rng(seed), np.full(size, 1 / size)
     spread_E = mean_E.copy()
     best, best_score, history = mean_E, -np.inf, list[float]()
-    known = np.vstack([mean_E, np.zeros(size), np.eye(size)])
-    alone = [score(alphas) for alphas in known]
+    always = np.vstack([mean_E, np.zeros(size), np.eye(size)])
+    alone = [score(alphas) for alphas in always]
     for generation in range(generations):
         drawn_KE = mean_E + spread_E * rng.standard_normal((POPULATION, size))
         found_K = np.array([score(alphas) for alphas in drawn_KE])
         if generation == 0:
-            drawn_KE, found_K = np.vstack([known, drawn_KE]), np.array([*alone, *found_K])
+            drawn_KE, found_K = np.vstack([always, drawn_KE]), np.array([*alone, *found_K])
         order = np.argsort(-found_K, kind="stable")
         elite_KE = drawn_KE[order[: max(2, round(ELITE * POPULATION))]]
         mean_E, spread_E = elite_KE.mean(axis=0), elite_KE.std(axis=0)
@@ -223,5 +225,5 @@ def cross_entropy(
             best, best_score = drawn_KE[order[0]], float(found_K[order[0]])
         history.append(best_score)
         logger.info(f"generation {generation + 1} of {generations}, best {best_score:.3f}")
-    told = {"score": best_score, "by_generation": history}
-    return best, told | {"mean": alone[0], "base": alone[1], "alone": alone[2:]}
+    record = {"score": best_score, "by_generation": history}
+    return best, record | {"mean": alone[0], "base": alone[1], "alone": alone[2:]}

@@ -49,18 +49,18 @@ def hold_out(
         rows = np.sort(rng.permutation(near)[: config.tasks])
         dev = [corpus[row] for row in rows]
     else:
-        found = targets if config.source == TARGET else _labelled(job.recipe, targets)
-        rows = np.sort(rng.permutation(len(found))[: config.tasks])
-        dev = [found[row] for row in rows]
+        labelled = targets if config.source == TARGET else _labelled(job.recipe, targets)
+        rows = np.sort(rng.permutation(len(labelled))[: config.tasks])
+        dev = [labelled[row] for row in rows]
     ids = {task.id for task in dev}
-    left = np.array([row for row, task in enumerate(corpus) if task.id not in ids], dtype=int)
-    if not len(left):
+    rest = np.array([row for row, task in enumerate(corpus) if task.id not in ids], dtype=int)
+    if not len(rest):
         raise UserError("train.dev: takes the whole corpus; lower train.dev.tasks")
     check_dev(job, dev)
     write_jsonl(job.run.dev_tasks, map(asdict, dev))
     whose = "the test's own tasks, golds read" if config.source == TARGET else "held out"
     logger.info(f"dev: {len(dev)} tasks, {whose}, every {config.every} steps")
-    return left
+    return rest
 
 
 def _labelled(recipe: Recipe, targets: list[Task]) -> list[Task]:

@@ -92,25 +92,25 @@ def _success(ask: Ask) -> Inputs:
     config = ask.recipe.selection.difficulty
     spent = None
     if config.key is not None:
-        known = rates_from_meta(ask.corpus, config)
+        rates = rates_from_meta(ask.corpus, config)
     else:
         rows = ask.pool(config.pool)
         pool, drawer = [ask.corpus[i] for i in rows], _Drawer(ask)
         groups = drawer.groups(pool, config.samples, grade=True)
-        known = {
+        rates = {
             row: posterior_mean(group.correct, config.prior)
             for row, group in zip(rows, groups, strict=True)
         }
         spent = drawer.spent.as_dict()
-    success_N = fill(known, len(ask.corpus))
+    success_N = fill(rates, len(ask.corpus))
     logger.info(
-        f"success of the base model: {len(known):,} tasks, mean {np.mean(list(known.values())):.3f}"
-        f"; {len(ask.corpus) - len(known):,} others take that mean"
+        f"success of the base model: {len(rates):,} tasks, mean {np.mean(list(rates.values())):.3f}"
+        f"; {len(ask.corpus) - len(rates):,} others take that mean"
     )
     notes = {
-        "estimated": len(known),
-        "without_estimate": len(ask.corpus) - len(known),
-        "pooled_mean": float(np.mean(list(known.values()))),
+        "estimated": len(rates),
+        "without_estimate": len(ask.corpus) - len(rates),
+        "pooled_mean": float(np.mean(list(rates.values()))),
     }
     return Inputs({"success": success_N}, spent, notes)
 
@@ -155,12 +155,12 @@ class _Drawer:
             self.ask.recipe.train.max_infra_errors,
             self.ask.graders,
         )
-        found = draw_groups(tasks, drawing, grade=grade)
-        for task, group in zip(tasks, found, strict=True):
+        drawn = draw_groups(tasks, drawing, grade=grade)
+        for task, group in zip(tasks, drawn, strict=True):
             prompt = len(prompt_ids(task, self.templates, self.tokenizer))
             for tokens in group.tokens:
                 self.spent.drawn(prompt, tokens)
-        return found
+        return drawn
 
 
 # --------------------------------------------------------------------------- gradient features
@@ -237,21 +237,23 @@ def _label_free_sides(
     if config.labels == "majority":
         corpus = [of.supervised(t, of.gold_reply(t, ask.graders), model) for t in pool]
         replies = [of.voted_reply(t, g, ask.graders) for t, g in zip(targets, groups, strict=True)]
-        made = [
+        examples = [
             of.supervised(task, reply, model) if reply is not None else None
             for task, reply in zip(targets, replies, strict=True)
         ]
     else:
         rolled = drawer.groups(pool, config.samples, grade=True)
         corpus = [of.policy(t, g, g.correct, model) for t, g in zip(pool, rolled, strict=True)]
-        made = [
+        examples = [
             of.policy(t, g, of.voted(t, g, ask.graders), model)
             for t, g in zip(targets, groups, strict=True)
         ]
-        made = [example if example.replies else None for example in made]
-    kept = [i for i, example in enumerate(made) if example is not None]
-    left_out = len(targets) - len(kept)
-    return _Sides(corpus, [made[i] for i in kept], [subtasks[i] for i in kept], left_out)
+        examples = [example if example.replies else None for example in examples]
+    labelled = [i for i, example in enumerate(examples) if example is not None]
+    left_out = len(targets) - len(labelled)
+    return _Sides(
+        corpus, [examples[i] for i in labelled], [subtasks[i] for i in labelled], left_out
+    )
 
 
 def _features(

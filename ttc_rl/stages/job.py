@@ -151,6 +151,6 @@ def _warmup_replies(recipe: Recipe) -> list[Reply]:
     )
     order = random.Random(f"warm-up {recipe.seed}").sample(tasks, len(tasks))[: config.tasks]
     targets = together(resolve_targets(recipe)).tasks
-    kept = clean(order, targets, recipe.overlap).tasks
+    clean_tasks = clean(order, targets, recipe.overlap).tasks
     graders = graders_of(recipe)
-    return [Reply(task, gold_reply(task, graders)) for task in kept]
+    return [Reply(task, gold_reply(task, graders)) for task in clean_tasks]

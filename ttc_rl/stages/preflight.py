@@ -65,9 +65,9 @@ def preflight(job: Job) -> None:
         shown = ", ".join(f"{k} {v:.3f}" for k, v in found.numbers.items() if v is not None)
         logger.info(f"preflight of arm {name}: {shown}")
     write_json(job.run.root / "preflight.json", told)
-    problems = [f"{name}: {said}" for name, one in told.items() for said in one["problems"]]
-    for said in problems:
-        logger.info(f"preflight: {said}")
+    problems = [f"{name}: {problem}" for name, one in told.items() for problem in one["problems"]]
+    for problem in problems:
+        logger.info(f"preflight: {problem}")
     if problems and config.refuse:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         raise UserError(
@@ -113,13 +113,15 @@ def judge(
         gap = majority_gap(tasks, groups, recipe.train.majority, graders)
         numbers["majority_gap"] = gap
         if gap is None or gap <= 0:
-            shown = "no group agreed" if gap is None else f"vote minus one completion is {gap:.3f}"
-            problems.append(f"train.majority has nothing to teach: {shown}")
+            difference = (
+                "no group agreed" if gap is None else f"vote minus one completion is {gap:.3f}"
+            )
+            problems.append(f"train.majority has nothing to teach: {difference}")
     return Found(numbers, problems)
 
 
 def _with_targets(
-    found: Found,
+    result: Found,
     config: PreflightConfig,
     selection: Mapping[str, Any],
     groups: Sequence[Group],
@@ -131,7 +133,7 @@ def _with_targets(
     from ttc_rl.selection.explain import uncovered
 
     share = len(uncovered(selection)) / len(selection["targets"])
-    numbers, problems = {**found.numbers, "uncovered": share}, list(found.problems)
+    numbers, problems = {**result.numbers, "uncovered": share}, list(result.problems)
     if share > config.max_uncovered:
         problems.append(
             f"{share:.0%} of the targets are not covered by the corpus: it holds little to "
@@ -205,7 +207,7 @@ def spread(tasks: Sequence[Task], count: int) -> list[Task]:
 def _refused_golds(tasks: Sequence[Task], graders: Graders) -> int:
     from ttc_rl.verifiers.golds import check_golds
 
-    return sum(found.tasks - found.accepted for found in check_golds(tasks, graders))
+    return sum(checked.tasks - checked.accepted for checked in check_golds(tasks, graders))
 
 
 def _draw(job: Job, config: PreflightConfig, tasks: Mapping[str, Task]) -> dict[str, Group]:

@@ -29,8 +29,8 @@ def push(
     """
     recipe = run.load_recipe()
     name = _chosen(run, recipe, arm)
-    made = _made(run.arm(name, recipe), name, adapter)
-    if not (made / RECIPE).exists():  # of a run made before there were cards
+    folder = _made(run.arm(name, recipe), name, adapter)
+    if not (folder / RECIPE).exists():  # of a run made before there were cards
         write_cards(run, recipe, name, read_summary(run.summary) if run.summary.exists() else None)
     try:
         from huggingface_hub import HfApi, get_token
@@ -52,9 +52,9 @@ def push(
             )
         sent = api.upload_folder(
             repo_id=full,
-            folder_path=made,
+            folder_path=folder,
             ignore_patterns=KEPT_HERE,
-            commit_message=f"{made.name} of arm {name}, trained by ttc-rl",
+            commit_message=f"{folder.name} of arm {name}, trained by ttc-rl",
         )
     except (HTTPError, OfflineModeIsEnabled, ValueError) as error:
         raise UserError(f"push: the Hub refuses {repo}: {' '.join(str(error).split())}") from None
@@ -66,8 +66,10 @@ def _chosen(run: RunDir, recipe: Recipe, arm: str | None) -> str:
     if arm is None and len(names) == 1:
         return names[0]
     if arm not in names:
-        told = "which arm? --arm" if arm is None else f"no arm {arm!r}{did_you_mean(arm, names)};"
-        raise UserError(f"push: {told} one of {', '.join(names)}")
+        problem = (
+            "which arm? --arm" if arm is None else f"no arm {arm!r}{did_you_mean(arm, names)};"
+        )
+        raise UserError(f"push: {problem} one of {', '.join(names)}")
     return arm
 
 

@@ -65,8 +65,8 @@ def check_targets(job: Job, benchmarks: Sequence[Benchmark]) -> None:
     if not job.run.versions.exists() or not any(selected(job, part) for part in job.parts):
         return
     before = read_json(job.run.versions).get("targets", {})
-    for one in benchmarks:
-        _same(f"target {one.name}", before.get(one.name), hash_of(one.tasks), FIX)
+    for target in benchmarks:
+        _same(f"target {target.name}", before.get(target.name), hash_of(target.tasks), FIX)
 
 
 def check_corpus(job: Job, loaded: Loaded) -> None:
@@ -102,8 +102,8 @@ def check_evaluated(run: RunDir, benchmarks: Sequence[Benchmark]) -> None:
 
     The first call for a benchmark writes its tasks down.
     """
-    for one in benchmarks:
-        path, ids = run.evaluated_tasks(one.name), [task.id for task in one.tasks]
+    for benchmark in benchmarks:
+        path, ids = run.evaluated_tasks(benchmark.name), [task.id for task in benchmark.tasks]
         if not path.exists():
             write_jsonl(path, ({"task_id": task_id} for task_id in ids))
             continue
@@ -112,7 +112,7 @@ def check_evaluated(run: RunDir, benchmarks: Sequence[Benchmark]) -> None:
             f"restore it, or {path} if that was damaged, or delete {path.parent} to evaluate every "
             "model on the new ones"
         )
-        _same(f"benchmark {one.name}", old, hash_of(one.tasks), fix)
+        _same(f"benchmark {benchmark.name}", old, hash_of(benchmark.tasks), fix)
 
 
 def _same(what: str, old: dict[str, Any] | None, new: dict[str, Any], fix: str) -> None:

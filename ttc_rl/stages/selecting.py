@@ -108,11 +108,11 @@ def _groups(job: Job, name: str, targets: list[Task], target_MD: Any) -> dict[st
     if not folder.experts.exists():
         groups = target_groups(target_MD, recipe.experts.groups, recipe.seed)
         digits = len(str(len(groups) - 1))
-        told = [
+        experts = [
             {"name": f"e{i:0{digits}d}", "targets": [targets[row].id for row in rows]}
             for i, rows in enumerate(groups)
         ]
-        write_json(folder.experts, told)
+        write_json(folder.experts, experts)
         logger.info(f"{name}: {len(groups)} experts for {len(targets)} targets")
     row_of = {task.id: row for row, task in enumerate(targets)}
     return {
@@ -150,8 +150,8 @@ def _select_arm(
     extra = model_inputs(
         Ask(recipe, job.run, base, corpus, targets, corpus_ND, target_MD, job.graders)
     )
-    asked = [config.model_dump(), recipe.embed.model_dump(), recipe.seed, common["tasks"]]
-    with Unfinished(folder, asked) as unfinished:
+    question = [config.model_dump(), recipe.embed.model_dump(), recipe.seed, common["tasks"]]
+    with Unfinished(folder, question) as unfinished:
         picks = select_picks(
             corpus_ND,
             target_MD,
@@ -202,13 +202,13 @@ def _select_arm(
         "inputs": extra.notes,
         "corpus_tasks": len(corpus),
         "targets": [
-            {"task_id": task.id, "prompt": task.prompt, "uncertainty": left}
-            for task, left in zip(targets, covered.targets, strict=True)
+            {"task_id": task.id, "prompt": task.prompt, "uncertainty": uncertainty}
+            for task, uncertainty in zip(targets, covered.targets, strict=True)
         ],
         "uncertainty": {
             "start": certificate.start,
             "after": certificate.after,
-            "floor": sum(left["floor"] for left in covered.targets),
+            "floor": sum(uncertainty["floor"] for uncertainty in covered.targets),
             "random": covered.random,
         },
         "certificate": certificate.as_dict(),
@@ -237,7 +237,7 @@ def _write_pool(
     aims_MD: Any,
     picks: Any,
     texts: list[str],
-    known: dict[str, Any],
+    inputs: dict[str, Any],
 ) -> None:
     """What a curriculum that follows the model will choose from."""
     from ttc_rl.stages.inputs import POOL
@@ -245,7 +245,7 @@ def _write_pool(
 
     size = recipe.train.curriculum.pool or POOL * recipe.selection.size
     rows = pool_rows(corpus_ND, aims_MD, picks, size)
-    success = known.get("success")
+    success = inputs.get("success")
     write_pool(
         folder,
         Pool(
@@ -299,12 +299,16 @@ def _write_overlap(job: Job, cleaned: Cleaned, corpus: list[Task], targets: list
         }
         for removed in cleaned.overlap.removed
     ]
-    pairs = [(by_id[one.task_id], by_id[one.of_id]) for one in cleaned.duplicates]
+    pairs = [(by_id[duplicate.task_id], by_id[duplicate.of_id]) for duplicate in cleaned.duplicates]
     same = same_golds(pairs, job.graders)
     repeats = [
-        asdict(one)
-        | {"same_gold": found, "prompt": by_id[one.task_id].prompt, "of": by_id[one.of_id].prompt}
-        for one, found in zip(cleaned.duplicates, same, strict=True)
+        asdict(duplicate)
+        | {
+            "same_gold": same_gold,
+            "prompt": by_id[duplicate.task_id].prompt,
+            "of": by_id[duplicate.of_id].prompt,
+        }
+        for duplicate, same_gold in zip(cleaned.duplicates, same, strict=True)
     ]
     write_jsonl(job.run.overlap, rows)
     write_jsonl(job.run.duplicates, repeats)

@@ -45,11 +45,11 @@ def run_cells(recipe: Recipe, root: Path, jobs: int) -> list[RunDir]:
 
     A cell that was interrupted goes on; its output is in NAME.log beside its folder.
     """
-    made = list(cells(recipe))
-    todo = [(name, cell) for name, cell in made if not RunDir(root / name).report.exists()]
+    all_cells = list(cells(recipe))
+    todo = [(name, cell) for name, cell in all_cells if not RunDir(root / name).report.exists()]
     for name, cell in todo:
         check_run(cell, RunDir(root / name))
-    total = len(made)
+    total = len(all_cells)
     logger.info(f"sweep: {total} runs, {total - len(todo)} finished before, {jobs} at a time")
     failures = _Failures()
     with ThreadPoolExecutor(jobs) as pool:
@@ -61,7 +61,7 @@ def run_cells(recipe: Recipe, root: Path, jobs: int) -> list[RunDir]:
             f"{len(failures.lines)} of {total} runs failed, {stopped}the first said: {line}; its "
             f"output is in {root / first}.log; --resume goes on with what is missing"
         )
-    return [RunDir(root / name) for name, _ in made]
+    return [RunDir(root / name) for name, _ in all_cells]
 
 
 @dataclass
@@ -88,9 +88,17 @@ def _run_cell(root: Path, name: str, cell: Recipe, failures: _Failures) -> None:
     if failures.alike:
         failures.left += 1
         return
-    asked = root / f"{name}.yaml"
-    write_text(asked, dump_recipe(cell))
-    command = [sys.executable, "-m", "ttc_rl", "run", str(asked), "--run-dir", str(root / name)]
+    recipe_file = root / f"{name}.yaml"
+    write_text(recipe_file, dump_recipe(cell))
+    command = [
+        sys.executable,
+        "-m",
+        "ttc_rl",
+        "run",
+        str(recipe_file),
+        "--run-dir",
+        str(root / name),
+    ]
     with (root / f"{name}.log").open("a+b") as log:
         begins = log.tell()
         done = subprocess.run(

@@ -83,10 +83,10 @@ class Endpoint:
         def ask(body: Mapping[str, Any]) -> T | Unreachable:
             if closed.is_set():
                 return Unreachable(f"{self.url}: not sent, since another request was refused")
-            found = self._ask(path, json.dumps(body).encode(), read)
-            if isinstance(found, Unreachable) and found.status in _HOPELESS:
+            answer = self._ask(path, json.dumps(body).encode(), read)
+            if isinstance(answer, Unreachable) and answer.status in _HOPELESS:
                 closed.set()
-            return found
+            return answer
 
         with ThreadPoolExecutor(self.concurrency, thread_name_prefix="endpoint") as pool:
             return list(pool.map(ask, bodies))
@@ -128,18 +128,18 @@ class Endpoint:
     def _post(self, path: str, body: bytes) -> tuple[int, bytes, float]:
         """Status, reply, and the pause asked for."""
         where = f"{self.url.rstrip('/')}/{path}"
-        status, reply, asked = post(where, body, self.headers, self.timeout, MAX_BYTES)
-        return status, reply, float(asked) if asked.isascii() and asked.isdigit() else 0.0
+        status, reply, wait = post(where, body, self.headers, self.timeout, MAX_BYTES)
+        return status, reply, float(wait) if wait.isascii() and wait.isdigit() else 0.0
 
 
 def _object(reply: bytes) -> Json:
     try:
-        found = json.loads(reply)
+        value = json.loads(reply)
     except (ValueError, RecursionError):
         raise BadReply("the reply is not JSON") from None
-    if not isinstance(found, dict):
+    if not isinstance(value, dict):
         raise BadReply("the reply is no object")
-    return found
+    return value
 
 
 def message_of(reply: Json) -> Json:

@@ -35,8 +35,8 @@ class Lines(logging.Handler):
         if is_main():
             seconds = time.monotonic() - self.started
             line = "".join(f"{name}: " for name in _headings) + record.getMessage()
-            shown = f"[{seconds:5.0f} s] {line}"
-            self.terminal.print(shown, markup=False, soft_wrap=True)
+            timed = f"[{seconds:5.0f} s] {line}"
+            self.terminal.print(timed, markup=False, soft_wrap=True)
 
 
 def show_progress() -> None:

@@ -44,10 +44,12 @@ def tried(root: Path, recipe: Recipe) -> str:
     recipes = len({row.get("recipe") for row in rows})
     over = sum(bool(row.get("overwritten")) for row in rows)
     count = "1 run" if len(rows) == 1 else f"{len(rows):,} runs"
-    told = f"Tried for this target in this folder: {count} of {recipes:,} "
-    told += "recipe" if recipes == 1 else "recipes"
-    told += f", {over:,} of which overwrote an earlier one" if over else ""
-    return told + (". The best of several recipes is too good by chance." if recipes > 1 else ".")
+    sentence = f"Tried for this target in this folder: {count} of {recipes:,} "
+    sentence += "recipe" if recipes == 1 else "recipes"
+    sentence += f", {over:,} of which overwrote an earlier one" if over else ""
+    return sentence + (
+        ". The best of several recipes is too good by chance." if recipes > 1 else "."
+    )
 
 
 def _keys(recipe: Recipe) -> dict[str, str]:

@@ -72,10 +72,10 @@ def tracked(recipe: Recipe, folder: Path) -> Iterator[bool]:
         yield True
     finally:
         # run.dir is FOLDER/wandb/offline-run-DATE-ID/files
-        kept = Path(run.dir).parent
+        folder_of_run = Path(run.dir).parent
         run.finish()
         if mode == "offline":  # a folder for each time that the run went on
-            folders = sorted(kept.parent.glob(f"offline-run-*-{id_file.read_text()}"))
+            folders = sorted(folder_of_run.parent.glob(f"offline-run-*-{id_file.read_text()}"))
             logger.info(
                 f"W&B recorded offline; to upload: wandb sync {' '.join(map(str, folders))}"
             )
@@ -129,11 +129,11 @@ def artifact_name(folder: str, kind: str) -> str:
     return f"{cleaned[: MOST_IN_NAME - len(kind) - 1]}-{kind}"
 
 
-def log_dev(told: Mapping[str, float]) -> None:
+def log_dev(scores: Mapping[str, float]) -> None:
     """Numbers of an evaluation while training, into the current W&B run at its current step."""
     import wandb
 
-    wandb.log({f"eval/dev/{name}": value for name, value in told.items()}, commit=False)
+    wandb.log({f"eval/dev/{name}": value for name, value in scores.items()}, commit=False)
 
 
 def log_results(results: Mapping[str, Mapping[str, Estimate]]) -> None:

@@ -41,16 +41,16 @@ class Shown:
 
 def shown(recipe: Recipe, results: Mapping[str, Sequence[str]]) -> dict[str, list[Shown]]:
     """Section -> its panels, over all arms; `results` says which benchmark has which metrics."""
-    found: dict[str, dict[Shown, None]] = {}
+    panels_of: dict[str, dict[Shown, None]] = {}
     for name in recipe.arm_names:
         for section, panels in _of_arm(recipe.arm(name)).items():
-            found.setdefault(section, {}).update(dict.fromkeys(panels))
+            panels_of.setdefault(section, {}).update(dict.fromkeys(panels))
     for benchmark, metrics in results.items():
         for metric in metrics:
             name = f"eval/{benchmark}/{metric}"
             bars = Shown(f"{metric} on {benchmark}", (f"{name}_lo", name, f"{name}_hi"), None)
-            found["Evaluation"][bars] = None
-    return {section: list(panels) for section, panels in found.items() if panels}
+            panels_of["Evaluation"][bars] = None
+    return {section: list(panels) for section, panels in panels_of.items() if panels}
 
 
 def _of_arm(recipe: Recipe) -> dict[str, list[Shown]]:
@@ -90,10 +90,10 @@ def _train(title: str, *names: str, x: str = STEPS) -> Shown:
 
 def _votes(recipe: Recipe) -> list[Shown]:
     """Groups that got a label by vote, where rewards come from agreement."""
-    asked = {"majority": recipe.train.majority, "ttrl": recipe.train.ttrl}
+    votes = {"majority": recipe.train.majority, "ttrl": recipe.train.ttrl}
     return [
         _train(f"{name}: groups with a label", f"{name}/groups", f"{name}/labelled")
-        for name, config in asked.items()
+        for name, config in votes.items()
         if config
     ]
 
@@ -120,8 +120,8 @@ def _curriculum(recipe: Recipe) -> list[Shown]:
 def _guard(recipe: Recipe) -> list[Shown]:
     if recipe.train.guard is None:
         return []
-    told = _train("groups dropped, learning rate left", "guard/dropped", "guard/shrink")
-    return [told]
+    panel = _train("groups dropped, learning rate left", "guard/dropped", "guard/shrink")
+    return [panel]
 
 
 def _health(recipe: Recipe) -> list[Shown]:
@@ -159,18 +159,18 @@ def save_workspace(recipe: Recipe, entity: str, results: Mapping[str, Sequence[s
     except ImportError:
         raise UserError("workspace needs W&B: pip install 'ttc-rl[wandb]'") from None
     try:
-        known = wandb.login(prompt=False)
+        logged_in = wandb.login(prompt=False)
     except wandb.Error as error:
         raise UserError(f"workspace: W&B refuses the login: {error}") from None
-    if not known:
+    if not logged_in:
         raise UserError("workspace: not logged in to W&B; `wandb login` or WANDB_API_KEY first")
 
-    def panel(one: Shown) -> Any:
-        if one.x is None:
-            return reports.BarPlot(title=one.title, metrics=list(one.names))
-        return reports.LinePlot(title=one.title, x=one.x, y=list(one.names))
+    def panel(shown_panel: Shown) -> Any:
+        if shown_panel.x is None:
+            return reports.BarPlot(title=shown_panel.title, metrics=list(shown_panel.names))
+        return reports.LinePlot(title=shown_panel.title, x=shown_panel.x, y=list(shown_panel.names))
 
-    made = workspaces.Workspace(
+    workspace = workspaces.Workspace(
         entity=entity,
         project=recipe.track.project,
         name="ttc-rl",
@@ -180,7 +180,7 @@ def save_workspace(recipe: Recipe, entity: str, results: Mapping[str, Sequence[s
         ],
     )
     try:
-        return made.save().url
+        return workspace.save().url
     except (wandb.Error, WandbApiFailedError) as error:
         at = f"{entity}/{recipe.track.project}"
         raise UserError(f"workspace: W&B does not save it in {at}: {error}") from None

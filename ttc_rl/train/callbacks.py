@@ -75,13 +75,13 @@ class Evaluate(TrainerCallback):
 
         training = model.training
         model.eval()
-        found = self.dev(completer, step)
+        scores = self.dev(completer, step)
         model.train(training)
-        if found is not None:
-            append_jsonl(self.arm.dev, [{"step": step, **found}])
-            report_dev(self.reporters, found, *now)
-            told = ", ".join(f"{k} {v:.3f}" for k, v in found.items() if "@" in k)
-            logger.info(f"step {step}: dev {told}")
+        if scores is not None:
+            append_jsonl(self.arm.dev, [{"step": step, **scores}])
+            report_dev(self.reporters, scores, *now)
+            line = ", ".join(f"{k} {v:.3f}" for k, v in scores.items() if "@" in k)
+            logger.info(f"step {step}: dev {line}")
 
 
 class MarkComplete(TrainerCallback):

@@ -46,11 +46,13 @@ def check_room(
     if longest + train.max_completion_tokens <= limit:
         return
     where = f"task {task.id} of {task.source or 'the corpus'}"
-    told = f"{base}: its context of {limit:,} tokens"
+    context = f"{base}: its context of {limit:,} tokens"
     if longest >= limit:
-        raise UserError(f"{told} has no room after the {longest:,} of {where}; leave that task out")
+        raise UserError(
+            f"{context} has no room after the {longest:,} of {where}; leave that task out"
+        )
     raise UserError(
-        f"{told} holds the longest prompt ({longest:,}, {where}) and a completion of at most "
+        f"{context} holds the longest prompt ({longest:,}, {where}) and a completion of at most "
         f"{limit - longest:,}; lower train.max_completion_tokens ({train.max_completion_tokens:,}) "
         "to that, or leave long tasks out"
     )

@@ -43,13 +43,13 @@ def own_reporters(train: TrainConfig, arm: ArmDir, update: int) -> list[TrainerC
 
 def report_dev(
     callbacks: list[TrainerCallback],
-    found: Mapping[str, float],
+    scores: Mapping[str, float],
     args: Any,
     state: Any,
     control: Any,
 ) -> None:
     """Dev scores as `eval/dev/...` to TensorBoard and Trackio; W&B gets them by `tracking`."""
-    logs = {f"eval_dev/{name}": value for name, value in found.items()}
+    logs = {f"eval_dev/{name}": value for name, value in scores.items()}
     for callback in callbacks:
         if isinstance(callback, TensorBoardCallback | TrackioCallback):
             callback.on_log(args, state, control, logs=logs)

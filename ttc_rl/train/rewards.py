@@ -90,15 +90,15 @@ def shuffled_golds(tasks: Mapping[str, Task], seed: int) -> dict[str, Task]:
 
     Raises UserError where a kind has one task only: it would keep its gold.
     """
-    rng, found = random.Random(seed), dict(tasks)
+    rng, shuffled = random.Random(seed), dict(tasks)
     for kind in sorted({task.kind for task in tasks.values()}):
         ids = sorted(i for i, task in tasks.items() if task.kind == kind)
         if len(ids) < 2:
             raise UserError(f"train.reward shuffled: one task of kind {kind} has none to swap with")
         rng.shuffle(ids)
         for mine, other in zip(ids, [*ids[1:], ids[0]], strict=True):
-            found[mine] = replace(tasks[mine], gold=tasks[other].gold, tests=tasks[other].tests)
-    return found
+            shuffled[mine] = replace(tasks[mine], gold=tasks[other].gold, tests=tasks[other].tests)
+    return shuffled
 
 
 # P groups of G rollouts.

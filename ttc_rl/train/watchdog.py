@@ -61,7 +61,7 @@ class Signs:
 
     def read(self, step: int, logs: Mapping[str, Any], moved: bool | None) -> dict[str, str]:
         """Alarm -> what is wrong, for what a step logged; `moved` is None where nobody looked."""
-        found = dict(self._now(logs, moved))
+        alarms = dict(self._now(logs, moved))
         for values, key in (
             (self.rewards, "reward"),
             (self.flat, "frac_reward_zero_std"),
@@ -72,53 +72,53 @@ class Signs:
                 values.append(float(value))
                 if len(values) > self.config.window:
                     values.popleft()
-        found |= dict(self._over_window())
+        alarms |= dict(self._over_window())
         fresh = {
-            alarm: told
-            for alarm, told in found.items()
+            alarm: message
+            for alarm, message in alarms.items()
             if alarm not in self.told or step - self.told[alarm] >= self.config.window
         }
         self.told |= dict.fromkeys(fresh, step)
         return fresh
 
     def _now(self, logs: Mapping[str, Any], moved: bool | None) -> list[tuple[str, str]]:
-        found: list[tuple[str, str]] = []
+        alarms: list[tuple[str, str]] = []
         for key in ("loss", "grad_norm", "reward"):
             value = logs.get(key)
             if isinstance(value, int | float) and not math.isfinite(value):
-                found.append(("nan", f"{key} is {value}"))
+                alarms.append(("nan", f"{key} is {value}"))
         norm = logs.get("grad_norm")
         if moved is False and isinstance(norm, int | float) and norm > 0:
             rate = logs.get("learning_rate", math.nan)
-            told = f"gradient's norm {norm:.3g}, learning rate {rate:.3g}, but no weight moved"
-            found.append(("unmoved", told))
+            message = f"gradient's norm {norm:.3g}, learning rate {rate:.3g}, but no weight moved"
+            alarms.append(("unmoved", message))
         gap = logs.get(GAP)
         if isinstance(gap, int | float) and gap > self.config.drift:
-            found.append(
+            alarms.append(
                 ("drift", f"log-probabilities of sampler and trainer are {gap:.3g} nats apart")
             )
-        return found
+        return alarms
 
     def _over_window(self) -> list[tuple[str, str]]:
-        found: list[tuple[str, str]] = []
+        alarms: list[tuple[str, str]] = []
         if len(self.rewards) == self.config.window:
             mean = sum(self.rewards) / len(self.rewards)
             self.best = max(self.best, mean)
             if mean < self.config.collapse * self.best:
-                told = f"mean reward of {self.config.window} steps is {mean:.3g}"
-                found.append(("collapse", f"{told}; it was {self.best:.3g}"))
+                message = f"mean reward of {self.config.window} steps is {mean:.3g}"
+                alarms.append(("collapse", f"{message}; it was {self.best:.3g}"))
         if len(self.flat) == self.config.window:
             mean = sum(self.flat) / len(self.flat)
             if mean > self.config.zero_variance:
-                told = f"{mean:.0%} of the groups of {self.config.window} steps have one reward"
-                found.append(("zero_variance", f"{told} only: there is nothing to learn from"))
+                message = f"{mean:.0%} of the groups of {self.config.window} steps have one reward"
+                alarms.append(("zero_variance", f"{message} only: there is nothing to learn from"))
         if len(self.undecided) == self.config.window:
             mean = sum(self.undecided) / len(self.undecided)
             if mean > self.config.undecided:
-                told = f"{mean:.0%} of the completions of {self.config.window} steps"
+                message = f"{mean:.0%} of the completions of {self.config.window} steps"
                 check = "`ttc-rl corpus FILE --check` shows golds that cannot be read"
-                found.append(("undecided", f"{told} could not be graded: {check}"))
-        return found
+                alarms.append(("undecided", f"{message} could not be graded: {check}"))
+        return alarms
 
 
 class Watchdog(TrainerCallback):
@@ -158,8 +158,8 @@ class Watchdog(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         took = time.monotonic() - self.began
         if took > self.config.stall:
-            told = f"the step took {took:.0f} s; what it did then is in stall.txt"
-            self._alarm(state, control, {"stall": told}, told_before=self.told_of == self.began)
+            message = f"the step took {took:.0f} s; what it did then is in stall.txt"
+            self._alarm(state, control, {"stall": message}, told_before=self.told_of == self.began)
         self._wait()
 
     def _look(self, state: Any) -> None:
@@ -197,22 +197,24 @@ class Watchdog(TrainerCallback):
             faulthandler.dump_traceback_later(LATER * stall, repeat=True, file=self.stacks)
 
     def _alarm(
-        self, state: Any, control: Any, found: Mapping[str, str], *, told_before: bool = False
+        self, state: Any, control: Any, alarms: Mapping[str, str], *, told_before: bool = False
     ) -> None:
         if not state.is_world_process_zero:
-            found = {alarm: told for alarm, told in found.items() if alarm in self.config.stop}
+            alarms = {
+                alarm: message for alarm, message in alarms.items() if alarm in self.config.stop
+            }
         step, amid = divmod(state.global_step, self.updates)
-        for alarm, told in found.items():
+        for alarm, message in alarms.items():
             if state.is_world_process_zero and not told_before:
-                self._tell(step, alarm, told)
+                self._tell(step, alarm, message)
             if alarm in self.config.stop:
-                self.stopped = f"{alarm} at step {step}: {told}"
+                self.stopped = f"{alarm} at step {step}: {message}"
                 control.should_training_stop = True
                 control.should_save = alarm != "nan" and not amid  # those weights are lost
 
-    def _tell(self, step: int, alarm: str, told: str) -> None:
-        logger.warning(f"ALARM at step {step}: {alarm}: {told}")
-        append_jsonl(self.arm.alarms, [{"step": step, "alarm": alarm, "told": told}])
+    def _tell(self, step: int, alarm: str, message: str) -> None:
+        logger.warning(f"ALARM at step {step}: {alarm}: {message}")
+        append_jsonl(self.arm.alarms, [{"step": step, "alarm": alarm, "told": message}])
 
 
 def _about_to_move(optimizer: Any) -> list[tuple[torch.nn.Parameter, torch.Tensor, torch.Tensor]]:
@@ -229,8 +231,8 @@ def _about_to_move(optimizer: Any) -> list[tuple[torch.nn.Parameter, torch.Tenso
         if parameter.grad is not None
     ]
     most = WATCHED // max(1, len(trained))
-    found = [(parameter, _with_gradient(parameter.grad, most)) for parameter in trained]
-    return [(p, places, _numbers(p)[places]) for p, places in found if len(places)]
+    places_of = [(parameter, _with_gradient(parameter.grad, most)) for parameter in trained]
+    return [(p, places, _numbers(p)[places]) for p, places in places_of if len(places)]
 
 
 def _with_gradient(gradient: torch.Tensor, most: int) -> torch.Tensor:

@@ -255,8 +255,8 @@ def _union(text: str, deeper: Reader) -> Shape | None:
             if removed.kind == "set":
                 return _without(list(removed.parts))
         return None
-    pieces, found = _split(text, lambda t: t == r"\cup")
-    if not found:
+    pieces, unions = _split(text, lambda t: t == r"\cup")
+    if not unions:
         return None
     return Shape("union", tuple(_as_set(deeper(piece)) for piece in pieces))
 
@@ -728,8 +728,8 @@ def _same_equation(gold: tuple[str, str] | None, answer: tuple[str, str] | None)
         return None
     if trees[2] is None or trees[3] is None:
         return False
-    found = identities.multiple(difference(trees[0], trees[1]), difference(trees[2], trees[3]))
-    return None if found is None else bool(found)
+    factor = identities.multiple(difference(trees[0], trees[1]), difference(trees[2], trees[3]))
+    return None if factor is None else bool(factor)
 
 
 def _compare_families(gold: Shape, answer: Shape, tolerance: float) -> Finding:
@@ -805,9 +805,11 @@ def _same_order(gold: Shape, answer: Shape) -> bool | None:
         trees = [_tree(text) for text in (*gold.texts[i : i + 2], *answer.texts[i : i + 2])]
         if any(tree is None for tree in trees):
             return None if trees[0] is None or trees[1] is None else False
-        known = [tree for tree in trees if tree is not None]
-        found = identities.multiple(difference(known[1], known[0]), difference(known[3], known[2]))
-        verdicts.append(None if found is None else found is not False and found > 0)
+        readable = [tree for tree in trees if tree is not None]
+        factor = identities.multiple(
+            difference(readable[1], readable[0]), difference(readable[3], readable[2])
+        )
+        verdicts.append(None if factor is None else factor is not False and factor > 0)
     return _every(verdicts)
 
 
@@ -840,12 +842,12 @@ def _compare_lists(gold: Shape, answer: Shape, tolerance: float) -> Finding:
     if kinds <= {"items", "set"}:
         return True, _same_lists(gold, answer, tolerance)
     if kinds == {"items", "expr"} or kinds == {"set", "expr"}:
-        one = gold if gold.kind == "expr" else answer
-        if latex.squeezed(one.texts[0]) == r"\emptyset":
+        single = gold if gold.kind == "expr" else answer
+        if latex.squeezed(single.texts[0]) == r"\emptyset":
             return True, not gold.parts and not answer.parts
-        other = answer if one is gold else gold
+        other = answer if single is gold else gold
         if len(other.parts) == 1 and other.kind == "set" and gold.kind == "set":
-            return True, _compare(other.parts[0], one, tolerance)
+            return True, _compare(other.parts[0], single, tolerance)
         return True, False if _is_readable(gold) else None
     if kinds == {"cases"}:
         return True, _same_items(gold.parts, answer.parts, tolerance)
@@ -907,7 +909,7 @@ def _same_lists(gold: Shape, answer: Shape, tolerance: float) -> bool | None:
     ]
     if stems[0] and stems[1] and stems[0] != stems[1]:
         return False
-    ordered = any(len({_stem(name) for name in found}) > 1 for found in names)
+    ordered = any(len({_stem(name) for name in group}) > 1 for group in names)
     wanted, given = _unnamed_parts(gold), _unnamed_parts(answer)
     return (_in_order if ordered else _same_items)(wanted, given, tolerance)
 
@@ -933,11 +935,11 @@ def _same_items(gold: Sequence[Shape], answer: Sequence[Shape], tolerance: float
     gold, answer = _distinct(gold), _distinct(answer)
     if len(gold) != len(answer):
         return False
-    left, undecided = list(answer), False
+    unmatched, undecided = list(answer), False
     for wanted in gold:
-        verdicts = [_compare(wanted, given, tolerance) for given in left]
+        verdicts = [_compare(wanted, given, tolerance) for given in unmatched]
         if True in verdicts:
-            left.pop(verdicts.index(True))
+            unmatched.pop(verdicts.index(True))
         elif None in verdicts:
             undecided = True
         else:
@@ -946,11 +948,11 @@ def _same_items(gold: Sequence[Shape], answer: Sequence[Shape], tolerance: float
 
 
 def _distinct(shapes: Sequence[Shape]) -> list[Shape]:
-    kept: list[Shape] = []
+    distinct: list[Shape] = []
     for shape in dict.fromkeys(shapes):
-        if len(shapes) > 12 or not any(_compare(other, shape, 0.0) is True for other in kept):
-            kept.append(shape)
-    return kept
+        if len(shapes) > 12 or not any(_compare(other, shape, 0.0) is True for other in distinct):
+            distinct.append(shape)
+    return distinct
 
 
 def _compare_relations(gold: Shape, answer: Shape, tolerance: float) -> Finding:
@@ -1063,11 +1065,11 @@ def _same_measures(
         words = [{name for name, _ in unit.dimension} for unit in (gold.unit, answer.unit)]
         if not (words[0] < words[1] or words[1] < words[0]):
             return False
-        known = [
+        measures = [
             [pair for pair in unit.dimension if not pair[0].startswith("?")]
             for unit in (gold.unit, answer.unit)
         ]
-        if known[0] != known[1]:
+        if measures[0] != measures[1]:
             return False
     factor = answer.unit.worth / gold.unit.worth
     number = (

@@ -41,30 +41,30 @@ def boxes(text: str) -> list[str]:
 
 def _box_spans(text: str) -> list[tuple[int, int]]:
     opened: list[int | None] = []  # where the content of each open brace starts, if it is a box
-    found: list[tuple[int, int]] = []
+    spans: list[tuple[int, int]] = []
     for match in _BRACES.finditer(text):
         token = match.group()
         if match["bare"]:
-            found.append(match.span("bare"))
+            spans.append(match.span("bare"))
         elif token == "{" or (token.endswith("{") and token != r"\{"):
             opened.append(match.end() if token.startswith("\\") else None)
         elif token == "}" and opened:
             start, end = opened.pop(), match.start()
-            if start is not None and _is_innermost(text, start, end, found):
-                found.append((start, end))
-    return found
+            if start is not None and _is_innermost(text, start, end, spans):
+                spans.append((start, end))
+    return spans
 
 
-def _is_innermost(text: str, start: int, end: int, found: list[tuple[int, int]]) -> bool:
+def _is_innermost(text: str, start: int, end: int, spans: list[tuple[int, int]]) -> bool:
     """Whether a box has something in it, and no box that has."""
     filled = _FILLED.match(text, start, end)
-    return filled is not None and not (found and found[-1][0] > start)
+    return filled is not None and not (spans and spans[-1][0] > start)
 
 
 def last_boxed(text: str) -> str | None:
     """The content of the last box."""
-    found = boxes(text)
-    return found[-1] if found else None
+    contents = boxes(text)
+    return contents[-1] if contents else None
 
 
 class Announced(NamedTuple):
@@ -85,12 +85,12 @@ def announced(text: str, marks: Sequence[Mark]) -> list[Announced]:
 
     Of marks inside each other the innermost comes last.
     """
-    found = [
+    announcements = [
         Announced(start, mark, _bare(text[start:end], mark))
         for mark in marks
         for start, end in _SPANS[mark](text)
     ]
-    return sorted(one for one in found if one.text)
+    return sorted(announcement for announcement in announcements if announcement.text)
 
 
 def _bare(text: str, mark: Mark) -> str:
@@ -148,12 +148,12 @@ def spoken_answer(tail: str) -> tuple[str, str] | None:
     The last `####`, `<answer>` or "answer is" that something follows counts.
     """
     for marker in reversed(deque(_SAYS.finditer(tail), maxlen=MAX_MARKERS)):
-        said = tail[marker.end() : marker.end() + MAX_SAID]
-        formula = _FORMULA.match(said)
+        spoken = tail[marker.end() : marker.end() + MAX_SAID]
+        formula = _FORMULA.match(spoken)
         if formula:
-            text = next(found for found in formula.groups() if found)
+            text = next(part for part in formula.groups() if part)
         else:
-            text = _SENTENCE_END.split(said.strip(), maxsplit=1)[0]
+            text = _SENTENCE_END.split(spoken.strip(), maxsplit=1)[0]
             text = re.sub(r"(?<!\\)\$$", "", text.strip())
         text = text.strip().strip('`"').strip()
         if text:

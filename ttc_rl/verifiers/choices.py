@@ -138,8 +138,8 @@ def _prompt_head(task: Task, options: Sequence[str]) -> str:
 
 def _same_text(answer: str, gold: str, options: list[str]) -> bool:
     """Whether two labels stand for the same words, as happens in real data."""
-    known = dict(zip(_labels(options), options, strict=False))
-    return gold in known and squeezed(known[gold]) == squeezed(known.get(answer, ""))
+    text_of = dict(zip(_labels(options), options, strict=False))
+    return gold in text_of and squeezed(text_of[gold]) == squeezed(text_of.get(answer, ""))
 
 
 def read_answer(completion: str, options: list[str]) -> str | None:
@@ -186,7 +186,7 @@ def _read_firmly(tail: str, options: list[str]) -> Reading:
         (m.end(), (m["round"] or m["bare"]).strip("()[]"))
         for m in deque(_TURNED.finditer(tail), maxlen=MAX_MARKERS)
     ]
-    for end, letter in sorted([*markers, *turned], key=lambda found: found[0], reverse=True):
+    for end, letter in sorted([*markers, *turned], key=lambda marker: marker[0], reverse=True):
         if letter is not None:
             return False, _known(letter, options)
         hedged, chosen = _read_said(tail[end : end + MAX_SAID], options)
@@ -203,9 +203,9 @@ def _read_loosely(tail: str, options: list[str]) -> Reading:
     return False, None
 
 
-def _read_said(said: str, options: list[str]) -> Reading:
+def _read_said(spoken: str, options: list[str]) -> Reading:
     """What stands behind a marker: a letter as an answer, or an option's words."""
-    match = _LABELLED.match(said)
+    match = _LABELLED.match(spoken)
     if match:
         letter, rest = match["round"] or match["bare"] or match["small"], match["rest"]
         closed = match["round"] is not None
@@ -215,7 +215,7 @@ def _read_said(said: str, options: list[str]) -> Reading:
         if closed or _ENDS.match(rest) or (line and _by_text(line, options) == letter.upper()):
             chosen = _known(letter, options)
             return closed and chosen is None, chosen
-    line = re.split(r"\n|</", said, maxsplit=1)[0].strip()
+    line = re.split(r"\n|</", spoken, maxsplit=1)[0].strip()
     for text in (
         line,
         re.split(r"\.\s|,\s|;|\s(?:because|since)\s|\s-\s", line, maxsplit=1)[0],
@@ -250,11 +250,11 @@ def _read_option(text: str, options: list[str]) -> str | None:
     bare = plain.strip("()").upper()
     if len(bare) > 1 and bare in _labels(options):
         return bare
-    found = _LABEL.fullmatch(plain)
-    if found and (found[2] is None or not options):
-        return _known(found[1], options) or _by_text(words, options)
-    if found and _by_text(found[2], options) == found[1].upper():
-        return found[1].upper()
+    match = _LABEL.fullmatch(plain)
+    if match and (match[2] is None or not options):
+        return _known(match[1], options) or _by_text(words, options)
+    if match and _by_text(match[2], options) == match[1].upper():
+        return match[1].upper()
     return _by_text(words, options) or _by_value(text, options)
 
 
@@ -269,9 +269,14 @@ def _by_text(text: str, options: list[str]) -> str | None:
     front counts only where it tells options apart too.
     """
     keys = [_text_key(option) for option in options]
-    for wanted, known in ((_text_key(text), keys), (_bare_key(text), [*map(_bare_key, options)])):
-        hits = [i for i, key in enumerate(known) if key == wanted]
-        hits = hits or [i for i, key in enumerate(known) if key.casefold() == wanted.casefold()]
+    for wanted, option_keys in (
+        (_text_key(text), keys),
+        (_bare_key(text), [*map(_bare_key, options)]),
+    ):
+        hits = [i for i, key in enumerate(option_keys) if key == wanted]
+        hits = hits or [
+            i for i, key in enumerate(option_keys) if key.casefold() == wanted.casefold()
+        ]
         if hits and wanted:
             return label(hits[0]) if len(hits) == 1 else None
     return None
@@ -293,14 +298,14 @@ def _value(text: str) -> tuple[object, str] | None:
     plain = tidy(text)
     if len(plain) > MAX_SAID:
         return None
-    found = quantity(plain)
-    number: object = value(found.number if found else plain)
+    measure = quantity(plain)
+    number: object = value(measure.number if measure else plain)
     if number is None:
         try:
-            number = parse(found.number if found else plain)
+            number = parse(measure.number if measure else plain)
         except UnreadError:
             return None
-    return number, str(found.unit) if found else ""
+    return number, str(measure.unit) if measure else ""
 
 
 def _text_key(text: str) -> str:

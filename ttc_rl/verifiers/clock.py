@@ -90,8 +90,8 @@ def ratio(text: str) -> list[Fraction] | None:
     if ":" not in text:
         return None
     numbers = [value(part.strip()) for part in text.split(":")]
-    known = [number for number in numbers if number]
-    return known if len(known) == len(numbers) > 1 else None
+    nonzero = [number for number in numbers if number]
+    return nonzero if len(nonzero) == len(numbers) > 1 else None
 
 
 def same_ratio(gold: str, answer: str) -> bool | None:

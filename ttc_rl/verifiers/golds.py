@@ -44,7 +44,7 @@ def check_golds(tasks: Sequence[Task], graders: Graders = BUILT_IN) -> list[Chec
 
 def _checked(source: str, tasks: list[Task], graders: Graders) -> Checked:
     kind = graders.kind_of(tasks[0])
-    found = Checked(source, kind.name, len(tasks))
+    checked = Checked(source, kind.name, len(tasks))
     others = list(_others(tasks, kind))
     own = graders.verify_many(tasks, [kind.reply_with(task, str(task.gold)) for task in tasks])
     silent = graders.verify_many(tasks, [""] * len(tasks))
@@ -52,20 +52,20 @@ def _checked(source: str, tasks: list[Task], graders: Graders) -> Checked:
     theirs = [kind.reply_with(task, str(other.gold)) for task, other in pairs]
     foreign = graders.verify_many(tasks, theirs)
     for task, other, a, s, f in zip(tasks, others, own, silent, foreign, strict=True):
-        found.accepted += a.correct is True
-        found.silence_rejected += s.correct is False
-        found.others_rejected += f.correct is not True
-        said = f"{task.meta.get('id', task.id)}: {task.gold!r}"
+        checked.accepted += a.correct is True
+        checked.silence_rejected += s.correct is False
+        checked.others_rejected += f.correct is not True
+        which = f"{task.meta.get('id', task.id)}: {task.gold!r}"
         if a.correct is not True:
-            found.failures.append(f"{said}: not accepted itself ({a.reason or a.answer!r})")
+            checked.failures.append(f"{which}: not accepted itself ({a.reason or a.answer!r})")
         if s.correct is not False:
-            found.failures.append(f"{said}: silence is {s.correct}")
+            checked.failures.append(f"{which}: silence is {s.correct}")
         if f.correct is True and other is not task:
-            found.failures.append(f"{said}: accepts {other.gold!r}")
-    found.unreadable = [
+            checked.failures.append(f"{which}: accepts {other.gold!r}")
+    checked.unreadable = [
         f"{task.meta.get('id', task.id)}: {task.gold!r}" for task in _unreadable(tasks, graders)
     ]
-    return found
+    return checked
 
 
 def check_readable(tasks: Sequence[Task], limit: float, graders: Graders = BUILT_IN) -> None:
@@ -81,11 +81,12 @@ def check_readable(tasks: Sequence[Task], limit: float, graders: Graders = BUILT
     hard = defaultdict[str, list[Task]](list)
     for task in _unreadable([task for group in some.values() for task in group], graders):
         hard[task.source].append(task)
-    for source, found in hard.items():
-        if len(found) > limit * len(some[source]):
+    for source, unreadable in hard.items():
+        if len(unreadable) > limit * len(some[source]):
+            example = " ".join(str(unreadable[0].gold).split())[:60]
             raise UserError(
-                f"{source}: {len(found)} of {len(some[source])} golds looked at cannot be read as "
-                f"an answer, such as {' '.join(str(found[0].gold).split())[:60]!r}: no completion "
+                f"{source}: {len(unreadable)} of {len(some[source])} golds looked at cannot be "
+                f"read as an answer, such as {example!r}: no completion "
                 'could be right. gold_after: "####" keeps what follows a mark, columns: {answer: '
                 "NAME} reads another column, kind: exact compares words; max_unreadable: 1 lets "
                 "them pass"

@@ -92,8 +92,8 @@ class Graders:
 
     def version(self, kind: str) -> str:
         """Return `math-1f3a9c02`: who graded, a name that changes with the verifier's own code."""
-        found = self._kind(kind)
-        return built_in_version(kind) if kind in KINDS else plug_in_version(found)
+        grader = self._kind(kind)
+        return built_in_version(kind) if kind in KINDS else plug_in_version(grader)
 
     def _kind(self, name: str) -> Kind:
         if name not in self.kinds:

@@ -471,19 +471,19 @@ class _Digits:
 
     def _value(self, tree: Tree) -> Any:
         try:
-            found = self._node(tree)
+            value = self._node(tree)
         except (ZeroDivisionError, ValueError, OverflowError, TypeError) as error:
             raise UndefinedError from error
         except (self.mp.libmp.NoConvergence, MemoryError) as error:
             raise UnknownError from error
-        if self.mp.isnan(found):
+        if self.mp.isnan(value):
             raise UndefinedError
-        if not self.mp.isinf(found):
-            size = abs(found)
+        if not self.mp.isinf(value):
+            size = abs(value)
             self.scale = max(self.scale, size)
             if size and abs(self.mp.mag(size)) > 1 << 40:
                 raise UnknownError("too large")
-        return found
+        return value
 
     def _node(self, tree: Tree) -> Any:
         head, mp = tree[0], self.mp

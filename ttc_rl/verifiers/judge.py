@@ -70,11 +70,11 @@ class Judge:
             (VERSION, self.model, task.prompt, task.gold, answer)
             for task, answer in zip(tasks, answers, strict=True)
         ]
-        known = {key: self.cache.get(key) for key in keys} if self.cache else {}
+        cached = {key: self.cache.get(key) for key in keys} if self.cache else {}
         wanted = {
             key: fenced(task.prompt, task.gold, answer)
             for key, task, answer in zip(keys, tasks, answers, strict=True)
-            if answer and task.gold and known.get(key) is None
+            if answer and task.gold and cached.get(key) is None
         }
         replies = dict(zip(wanted, self.ask(list(wanted.values())) if wanted else [], strict=True))
         if self.cache:
@@ -82,7 +82,7 @@ class Judge:
                 {k: r for k, r in replies.items() if isinstance(r, str) and decision(r) is not None}
             )
         return [
-            _verdict(task, answer, known.get(key) or replies.get(key))
+            _verdict(task, answer, cached.get(key) or replies.get(key))
             for key, task, answer in zip(keys, tasks, answers, strict=True)
         ]
 
@@ -120,10 +120,10 @@ def decision(reply: str) -> bool | None:
     """What the last line says, exactly; None for anything else, and where two lines differ."""
     tail = after_reasoning(reply)
     lines = [line.strip() for line in (tail or "").strip().splitlines()]
-    said = {match[1] for line in lines if (match := _VERDICT.fullmatch(line))}
-    if len(said) != 1 or not _VERDICT.fullmatch(lines[-1]):
+    verdicts = {match[1] for line in lines if (match := _VERDICT.fullmatch(line))}
+    if len(verdicts) != 1 or not _VERDICT.fullmatch(lines[-1]):
         return None
-    return said == {"CORRECT"}
+    return verdicts == {"CORRECT"}
 
 
 def _verdict(task: Task, answer: str | None, reply: str | Unreachable | None) -> Verdict:

@@ -51,7 +51,9 @@ def majority(
         raise ValueError(f"answers of kind {task.kind!r} cannot vote; {can} can")
     answers = [kind.read(task, completion) for completion in completions]
     classes = kind.equivalence_classes(task, answers)
-    votes = Counter(found for found in classes if found is not None).most_common(2)
+    votes = Counter(
+        answer_class for answer_class in classes if answer_class is not None
+    ).most_common(2)
     if not votes:
         return Pseudo(None, 0.0, None, [_verdict(None, False, "nobody answered") for _ in answers])
     (winner, count), share = votes[0], votes[0][1] / len(answers)
@@ -66,20 +68,20 @@ def majority(
     label = answers[classes.index(winner)]
     reason = f"majority of {share:.0%}"
     verdicts = [
-        _verdict(answer, found == winner, reason)
-        for answer, found in zip(answers, classes, strict=True)
+        _verdict(answer, answer_class == winner, reason)
+        for answer, answer_class in zip(answers, classes, strict=True)
     ]
     return Pseudo(label, share, _is_gold(task, label, graders), verdicts)
 
 
 def label_accuracy(groups: Sequence[Pseudo]) -> dict[str, float | int | None]:
     """How often the vote was right where a gold is known, and how many groups got a label."""
-    known = [group.right for group in groups if group.right is not None]
+    checked = [group.right for group in groups if group.right is not None]
     return {
         "groups": len(groups),
         "labelled": sum(group.label is not None for group in groups),
-        "known": len(known),
-        "label_accuracy": sum(known) / len(known) if known else None,
+        "known": len(checked),
+        "label_accuracy": sum(checked) / len(checked) if checked else None,
     }
 
 

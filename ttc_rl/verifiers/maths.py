@@ -55,16 +55,16 @@ def verify_many(
         for completion, gold, task in zip(completions, golds, tasks, strict=True)
     ]
     questions = [
-        Question(gold, found[0], tolerance(task)) if found else None
-        for task, gold, found in zip(tasks, golds, read, strict=True)
+        Question(gold, reading[0], tolerance(task)) if reading else None
+        for task, gold, reading in zip(tasks, golds, read, strict=True)
     ]
     distinct = list(dict.fromkeys(question for question in questions if question))
     outcomes = dict(zip(distinct, compare(distinct), strict=True))
     return [
-        _verdict(question, outcomes[question], found[1])
-        if question and found
+        _verdict(question, outcomes[question], reading[1])
+        if question and reading
         else _no_answer(completion, marks_of(task))
-        for question, found, completion, task in zip(
+        for question, reading, completion, task in zip(
             questions, read, completions, tasks, strict=True
         )
     ]
@@ -82,8 +82,8 @@ def read_answer(completion: str, gold: str = "", marks: Sequence[Mark] = DEFAULT
 
     Where it is a box, and each of the last boxes holds one part of the gold, all of those.
     """
-    found = _read(completion, gold, marks, fallback=False)
-    return found[0] if found else None
+    reading = _read(completion, gold, marks, fallback=False)
+    return reading[0] if reading else None
 
 
 def _read(
@@ -93,24 +93,28 @@ def _read(
     tail = after_reasoning(completion)
     if tail is None:
         return None
-    found = announced(tail, marks)
-    if not found:
+    answers_read = announced(tail, marks)
+    if not answers_read:
         spoken = spoken_answer(tail) if fallback else None
         return spoken and (spoken[0], f"{_lacking(marks)}; {spoken[1]}")
-    last = list(takewhile(lambda one: one.mark == "boxed", reversed(found)))
-    return _one_a_part([one.text for one in reversed(last)], gold) or found[-1].text, ""
+    last = list(
+        takewhile(lambda announcement: announcement.mark == "boxed", reversed(answers_read))
+    )
+    return _one_a_part(
+        [announcement.text for announcement in reversed(last)], gold
+    ) or answers_read[-1].text, ""
 
 
-def _one_a_part(found: list[str], gold: str) -> str | None:
+def _one_a_part(texts: list[str], gold: str) -> str | None:
     r"""Join the boxes where each holds one part of the gold: `\boxed{2}`, `\boxed{3}` for 2, 3."""
-    if len(found) < 2 or len(gold) > MAX_ANSWER or any(len(text) > MAX_ANSWER for text in found):
+    if len(texts) < 2 or len(gold) > MAX_ANSWER or any(len(text) > MAX_ANSWER for text in texts):
         return None
     parts, kind = answers.count(latex.tidy(gold))
-    counts = [answers.count(latex.tidy(text)) for text in found]
+    counts = [answers.count(latex.tidy(text)) for text in texts]
     points = kind == "items"  # whose parts may be points
-    if parts != len(found) or any(n > 1 and not (points and k == "tuple") for n, k in counts):
+    if parts != len(texts) or any(n > 1 and not (points and k == "tuple") for n, k in counts):
         return None
-    joined = ", ".join(found)
+    joined = ", ".join(texts)
     return f"({joined})" if kind == "tuple" else joined
 
 
@@ -150,8 +154,8 @@ def _verdict(question: Question, outcome: Outcome, reason: str) -> Verdict:
     if outcome.status == "infra_error":  # not passed on: an answer must not stop a run
         return Verdict(None, answer, "the comparison's worker was killed twice", "oom")
     if outcome.status != "ok":
-        told = {"timeout": f"took more than {SECONDS:g} s", "oom": "ran out of memory"}
-        reason = f"the comparison {told.get(outcome.status, 'crashed')}"
+        words = {"timeout": f"took more than {SECONDS:g} s", "oom": "ran out of memory"}
+        reason = f"the comparison {words.get(outcome.status, 'crashed')}"
         return Verdict(False, answer, reason, outcome.status)
     if outcome.value is None:
         return Verdict(None, answer, f"cannot be compared with the gold {question.gold[:80]!r}")
@@ -164,9 +168,9 @@ def _verdict(question: Question, outcome: Outcome, reason: str) -> Verdict:
 def compare(questions: Sequence[Question]) -> list[Outcome]:
     """Whether gold and answer are equal: True, False, or None where that cannot be decided."""
     decided = [_decide(question) for question in questions]
-    open_questions = [found for found in decided if not isinstance(found, bool)]
-    found = WORKERS.run(answers.equal, open_questions, seconds=SECONDS) if open_questions else []
-    outcomes = iter(found)
+    open_questions = [results for results in decided if not isinstance(results, bool)]
+    results = WORKERS.run(answers.equal, open_questions, seconds=SECONDS) if open_questions else []
+    outcomes = iter(results)
     return [Outcome("ok", d) if isinstance(d, bool) else next(outcomes) for d in decided]
 
 
@@ -208,8 +212,8 @@ def _bare(gold: str) -> str:
     """`n = 4`, `4`, `4 dogs` and `4:1` are the same answer, and so are `10 %` and `10`."""
     text = latex.tidy(gold.rpartition("=")[2])
     text = quantities.share(text)[0].removesuffix(":1")
-    found = quantities.quantity(text)
-    return found.number.strip() if found else text
+    measure = quantities.quantity(text)
+    return measure.number.strip() if measure else text
 
 
 # --------------------------------------------------------------------------- the kind

@@ -39,7 +39,7 @@ def numeral(text: str) -> tuple[str, int] | None:
     match = _NUMERAL.fullmatch(re.sub(r"^\{(\w+)\}", r"\1", squeezed))
     if not match:
         return None
-    digits = next(found for found in match.group("round", "bar", "word", "plain") if found).lower()
+    digits = next(group for group in match.group("round", "bar", "word", "plain") if group).lower()
     base_name = match["base"].lower()
     base = (
         _NAMES.index(base_name)
@@ -63,8 +63,8 @@ def same(gold: str, answer: str) -> bool | None:
         return None
     if wanted is None or given is None:
         plain = answer if given is None else gold
-        known = wanted or given
-        if known and known[1] == 10 and value(plain) is not None:
-            return value(known[0]) == value(plain)
+        reading = wanted or given
+        if reading and reading[1] == 10 and value(plain) is not None:
+            return value(reading[0]) == value(plain)
         return False
     return wanted == given

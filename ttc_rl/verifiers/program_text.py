@@ -86,7 +86,7 @@ def _go_on(opening: str, name: str | None, code: str) -> str:
 
 def _bare(text: str) -> str:
     """A text without blocks, up to the first paragraph of words behind code; of tags the last."""
-    tagged = [found[1] or found[2] or "" for found in _TAGGED.finditer(text)]
+    tagged = [match[1] or match[2] or "" for match in _TAGGED.finditer(text)]
     if tagged:
         text = tagged[-1]
     prose = next((m for m in _PROSE.finditer(text) if _looks_like_code(text[: m.start()])), None)

@@ -86,11 +86,11 @@ class _Grading:
     def verdict(self) -> Verdict:
         trials = [case.trial for case in self.todo]
         outcome = self.sandbox.run(job(self.task, self.program, trials), self._judge)
-        found = self._found(outcome)
-        told = [] if self.sandbox.confines else [self.sandbox.kind]
-        reason = ": ".join(filter(None, [*told, found.reason]))
-        share = None if found.correct is None else self.passed / len(self.todo)
-        return replace(found, reason=reason, share=share)
+        result = self._found(outcome)
+        reasons = [] if self.sandbox.confines else [self.sandbox.kind]
+        reason = ": ".join(filter(None, [*reasons, result.reason]))
+        share = None if result.correct is None else self.passed / len(self.todo)
+        return replace(result, reason=reason, share=share)
 
     def _found(self, outcome: Outcome) -> Verdict:
         if outcome.status == "infra_error":
@@ -135,8 +135,8 @@ class _Grading:
             return Verdict(None, self.program, f"sandbox: {outcome.reason}", "infra_error")
         (answer,) = outcome.results
         if answer.status != "ok" or answer.raised:
-            told = answer.raised or answer.message or answer.status
-            return Verdict(None, self.program, f"{where}the checker failed: {told}")
+            failure = answer.raised or answer.message or answer.status
+            return Verdict(None, self.program, f"{where}the checker failed: {failure}")
         if answer.value:
             return None
         reason = f"{where}the checker says no: {differs(arguments[1], actual)}"
@@ -151,8 +151,8 @@ class _Grading:
 def _ended(result: Result, case: Case) -> str:
     if result.status == "timeout":
         return f"took more than {case.trial.seconds:g} s"
-    told = {"oom": "ran out of memory", "crash": "crashed"}.get(result.status, result.status)
-    return f"{told}: {result.message}" if result.message else told
+    how = {"oom": "ran out of memory", "crash": "crashed"}.get(result.status, result.status)
+    return f"{how}: {result.message}" if result.message else how
 
 
 def _checker(task: Task) -> str | None:

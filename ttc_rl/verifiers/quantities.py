@@ -170,8 +170,8 @@ class Unit(NamedTuple):
         powers = dict(self.dimension)
         for name, power in other.dimension:
             powers[name] = powers.get(name, 0) + power
-        kept = tuple(sorted((name, power) for name, power in powers.items() if power))
-        return Unit(kept, self.worth * other.worth)
+        product = tuple(sorted((name, power) for name, power in powers.items() if power))
+        return Unit(product, self.worth * other.worth)
 
     def raised(self, power: int) -> Unit:
         return Unit(
@@ -273,7 +273,7 @@ def unit(words: str) -> tuple[Unit, Fraction] | None:
     words = re.sub(r"(?i)\b(?:square|sq\.?)\s+([a-z]+)", r"\1^2", words)
     words = re.sub(r"(?i)\b(?:cubic|cu\.?)\s+([a-z]+)", r"\1^3", words)
     words = words.strip().rstrip(".").strip()
-    found, factor, at, sign, stack = NONE, Fraction(1), 0, 1, list[int]()
+    product, factor, at, sign, stack = NONE, Fraction(1), 0, 1, list[int]()
     outer = 1
     seen = 0
     while at < len(words):
@@ -301,14 +301,14 @@ def unit(words: str) -> tuple[Unit, Fraction] | None:
         if _singular(word) in NUMBER_WORDS and power == 1:
             factor *= NUMBER_WORDS[_singular(word)]
             continue
-        known = named_unit(word)
-        if known is None:
+        named = named_unit(word)
+        if named is None:
             if _singular(word) in ("unit", "of", "a"):
                 sign = 1
                 continue
-            known = Unit(((f"?{_singular(word)}", 1),))
-        found, sign = found * known.raised(power * sign * outer), 1
-    return None if stack or not seen or seen > 6 else (found, factor)
+            named = Unit(((f"?{_singular(word)}", 1),))
+        product, sign = product * named.raised(power * sign * outer), 1
+    return None if stack or not seen or seen > 6 else (product, factor)
 
 
 _WRAP = r"\\(?:text|textrm|textnormal|mathrm|mbox|operatorname|textit|textbf|mathit)\s*\{"
@@ -382,9 +382,9 @@ def _single(text: str) -> Quantity | None:
     for at, character in enumerate(text):
         depth += (character in "{([") - (character in "})]")
         if depth == (character in "{([") and at in starts:
-            found = _split(text, at, starts[at])
-            if found:
-                return found
+            quantity = _split(text, at, starts[at])
+            if quantity:
+                return quantity
     return None
 
 
@@ -410,10 +410,10 @@ def _split(text: str, at: int, start: re.Match[str]) -> Quantity | None:
         return None
     if start["degree"] and re.search(r"\\(?:sin|cos|tan|cot|sec|csc)", number):
         return None
-    found, factor = parsed
+    unit_read, factor = parsed
     if factor != 1:
         number = rf"({number})\cdot\frac{{{factor.numerator}}}{{{factor.denominator}}}"
-    return Quantity(number, found, bare)
+    return Quantity(number, unit_read, bare)
 
 
 _COMMANDS = re.compile(rf"{_WRAP}(?:[^{{}}]|\{{[^{{}}]*\}})*\}}|\\[a-zA-Z]+")
@@ -427,14 +427,14 @@ def _is_bare_unit(words: str, number: str) -> bool:
     ):
         return False
     names = re.findall(r"[^\W\d_]+|°[CF]?", words)
-    known = all(
+    all_known = all(
         named_unit(name)
         or _singular(name) in NUMBER_WORDS
         or name.lower() in ("per", "square", "cubic", "sq", "cu", "units", "unit")
         for name in names
     )
     if "/" in words or "per" in names:
-        return known and len(names) > 1
+        return all_known and len(names) > 1
     return bool(
         all(name in _SAFE_BARE or _singular(name) in _SAFE_BARE or len(name) > 3 for name in names)
     )
@@ -485,13 +485,13 @@ _LONE = re.compile(
 def lone_unit(text: str, other: Unit) -> Quantity | None:
     """`5 m` as a quantity beside another one of lengths; None beside anything else."""
     match = _LONE.fullmatch(text) if len(text) < 500 else None
-    known = named_unit(match["unit"]) if match else None
-    if match is None or known is None or not _PLAIN.fullmatch(match["number"].strip()):
+    named = named_unit(match["unit"]) if match else None
+    if match is None or named is None or not _PLAIN.fullmatch(match["number"].strip()):
         return None
-    found = known.raised(int(match["power"] or 1))
+    raised = named.raised(int(match["power"] or 1))
     return (
-        Quantity(match["number"].strip(), found, True)
-        if found.dimension == other.dimension
+        Quantity(match["number"].strip(), raised, True)
+        if raised.dimension == other.dimension
         else None
     )
 

@@ -22,10 +22,10 @@ def same_golds(pairs: Sequence[Pair], graders: Graders = BUILT_IN) -> list[bool 
     verdicts = graders.verify_many(
         [pairs[i][1] for i in stated], [replies[i] or "" for i in stated]
     )
-    found: list[bool | None] = [None] * len(pairs)
+    same: list[bool | None] = [None] * len(pairs)
     for i, verdict in zip(stated, verdicts, strict=True):
-        found[i] = verdict.correct if verdict.status in ("ok", "no_answer") else None
-    return found
+        same[i] = verdict.correct if verdict.status in ("ok", "no_answer") else None
+    return same
 
 
 def _reply(task: Task, other: Task, graders: Graders) -> str | None:

@@ -121,12 +121,12 @@ def _siblings(targets: Sequence[Task], target_MD: np.ndarray) -> dict[str, float
     if len(halves[1]) < FEW:
         return dict.fromkeys(MEASURES, 0.0)
     values: dict[str, list[float]] = {name: [] for name in MEASURES}
-    for one, other in (halves, halves[::-1]):
-        near, far = ([targets[row] for row in rows] for rows in (one, other))
-        best, _ = _nearest(near, far, target_MD[one], target_MD[other])
+    for half, other in (halves, halves[::-1]):
+        near, far = ([targets[row] for row in rows] for rows in (half, other))
+        best, _ = _nearest(near, far, target_MD[half], target_MD[other])
         for name in MEASURES:
             values[name] += best[name].value_M.tolist()
-    return {name: float(np.quantile(found, 0.9)) for name, found in values.items()}
+    return {name: float(np.quantile(cosines, 0.9)) for name, cosines in values.items()}
 
 
 def _summary(
@@ -145,7 +145,7 @@ def _summary(
             "max": max(values, default=0),
             "median": float(np.median(values)) if values else 0,
             "targets_above": len(over),
-            "same_answer": sum(one["same_answer"] is True for one in over),
+            "same_answer": sum(pair_over["same_answer"] is True for pair_over in over),
         }
 
     return {
@@ -162,8 +162,10 @@ def _summary(
 def _golds(
     best: dict[str, Best], chosen: Sequence[Task], targets: Sequence[Task], same_gold: SameGold
 ) -> dict[tuple[int, int], bool | None]:
-    found = (zip(one.row_M.tolist(), range(len(targets)), strict=True) for one in best.values())
-    pairs = sorted({pair for each in found for pair in each if pair[0] >= 0})
+    rows = (
+        zip(nearest.row_M.tolist(), range(len(targets)), strict=True) for nearest in best.values()
+    )
+    pairs = sorted({pair for each in rows for pair in each if pair[0] >= 0})
     same = same_gold([(chosen[row], targets[number]) for row, number in pairs])
     return dict(zip(pairs, same, strict=True))
 
@@ -187,7 +189,7 @@ def _longest_spans(chosen: Sequence[Task], targets: Sequence[Task]) -> tuple[Bes
 def _containment(chosen: Sequence[Task], targets: Sequence[Task], spans: Best) -> Best:
     numbers: dict[tuple[str, ...], int] = defaultdict(lambda: len(numbers))
     target_sets = [_grams(target, numbers) for target in targets]
-    sizes_M = np.array([len(found) for found in target_sets], np.int64)
+    sizes_M = np.array([len(items) for items in target_sets], np.int64)
     sets = (_grams(task, numbers) for task in chosen)
     best = _best(sets, target_sets, lambda shared, _: shared / np.maximum(sizes_M, 1))
     lengths_M = np.array([len(tokens_of(target.prompt)) for target in targets], np.int64)
@@ -198,8 +200,8 @@ def _containment(chosen: Sequence[Task], targets: Sequence[Task], spans: Best) -
 
 def _grams(task: Task, numbers: dict[tuple[str, ...], int]) -> np.ndarray:
     tokens = tokens_of(task.prompt)
-    found = {numbers[gram] for gram in zip(*(tokens[i:] for i in range(GRAM)), strict=False)}
-    return np.array(sorted(found), np.int64)
+    codes = {numbers[gram] for gram in zip(*(tokens[i:] for i in range(GRAM)), strict=False)}
+    return np.array(sorted(codes), np.int64)
 
 
 def _jaccard(chosen: Sequence[Task], targets: Sequence[Task]) -> Best:
@@ -221,14 +223,14 @@ def _best(
 ) -> Best:
     """The greatest `value(shared_M, size)` over all sets; every pair is counted."""
     items = np.concatenate([np.empty(0, np.int64), *target_sets])
-    holders = np.repeat(np.arange(len(target_sets)), [len(found) for found in target_sets])
+    holders = np.repeat(np.arange(len(target_sets)), [len(members) for members in target_sets])
     order = np.argsort(items, kind="stable")
     items, holders = items[order], holders[order]
     value_M, row_M = np.zeros(len(target_sets)), np.full(len(target_sets), -1)
-    for row, found in enumerate(sets):
-        low, high = np.searchsorted(items, found), np.searchsorted(items, found, side="right")
+    for row, members in enumerate(sets):
+        low, high = np.searchsorted(items, members), np.searchsorted(items, members, side="right")
         hit = np.concatenate([np.empty(0, np.int64), *_slices(holders, low, high)])
-        now_M = value(np.bincount(hit, minlength=len(target_sets)), len(found))
+        now_M = value(np.bincount(hit, minlength=len(target_sets)), len(members))
         more_M = now_M > value_M
         value_M[more_M], row_M[more_M] = now_M[more_M], row
     return Best(value_M, row_M)

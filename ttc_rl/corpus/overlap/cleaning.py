@@ -37,9 +37,9 @@ class Cleaned:
 def clean(corpus: Sequence[Task], targets: Sequence[Task], config: OverlapConfig) -> Cleaned:
     """By the texts. Raises UserError where nothing is left."""
     overlap = remove_overlap(corpus, targets, config)
-    left = [corpus[row] for row in overlap.kept]
-    rows, gone = duplicates(left, config.dedupe)
-    return Cleaned([left[row] for row in rows], overlap, gone)
+    remaining = [corpus[row] for row in overlap.kept]
+    rows, gone = duplicates(remaining, config.dedupe)
+    return Cleaned([remaining[row] for row in rows], overlap, gone)
 
 
 def needs_embeddings(config: OverlapConfig) -> bool:
@@ -57,8 +57,8 @@ def clean_near(
     gone = list(cleaned.duplicates)
     threshold = overlap.config.dedupe.cosine
     if threshold is not None:
-        left = [cleaned.tasks[row] for row in stay]
-        rows, near = near_duplicates_within(left, rows_of(corpus_ND, stay), threshold)
+        remaining = [cleaned.tasks[row] for row in stay]
+        rows, near = near_duplicates_within(remaining, rows_of(corpus_ND, stay), threshold)
         stay, gone = stay[rows], gone + near
     return replace(
         cleaned, tasks=[cleaned.tasks[row] for row in stay], overlap=overlap, duplicates=gone

@@ -61,10 +61,12 @@ def duplicates(tasks: Sequence[Task], config: DedupeConfig) -> tuple[list[int], 
             if first[key] != row
         ]
     if config.fuzzy is not None:
-        left = [tasks[row] for row in rows]
-        prompts = [task.prompt for task in left]
+        remaining = [tasks[row] for row in rows]
+        prompts = [task.prompt for task in remaining]
         sets = Vocabulary(prompts).sets(prompts)
-        stay, near = _first_stay(left, similar_pairs(sets, sets, config.fuzzy, "jaccard"), "fuzzy")
+        stay, near = _first_stay(
+            remaining, similar_pairs(sets, sets, config.fuzzy, "jaccard"), "fuzzy"
+        )
         rows, gone = [rows[row] for row in stay], gone + near
     return rows, gone
 
@@ -81,15 +83,15 @@ def duplicates_report(
 ) -> dict[str, Any]:
     return {
         "removed": len(gone),
-        "by_rule": dict(Counter(one.rule for one in gone)),
+        "by_rule": dict(Counter(duplicate.rule for duplicate in gone)),
         "contradicting_golds": sum(same is False for same in same_gold),
     }
 
 
 def printed(text: str) -> str:
     """The text without what does not show; a space stays between two words or numbers."""
-    shown = _SPACE.sub(" ", _UNPRINTED.sub("", unicodedata.normalize("NFC", text)))
-    return _GAP.sub("", " ".join(shown.split()))
+    visible = _SPACE.sub(" ", _UNPRINTED.sub("", unicodedata.normalize("NFC", text)))
+    return _GAP.sub("", " ".join(visible.split()))
 
 
 def formulas(text: str) -> str:
@@ -110,8 +112,8 @@ def _first_stay(
             before[int(j)].append((-float(similarity), int(i)))
     signs = {
         row: formulas(tasks[row].prompt)
-        for j, found in before.items()
-        for row in (j, *(i for _, i in found))
+        for j, later in before.items()
+        for row in (j, *(i for _, i in later))
     }
     gone: dict[int, Duplicate] = {}
     for j in sorted(before):

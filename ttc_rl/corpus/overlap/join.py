@@ -59,8 +59,8 @@ def similar_pairs(left: Shingles, right: Shingles, threshold: float, measure: Me
         codes = list(_containment_candidates(left, right, threshold))
         turned = _containment_candidates(right, left, threshold)
         codes += [code % len(left) * len(right) + code // len(left) for code in turned]
-    found = distinct(np.concatenate([np.empty(0, np.int64), *codes]))
-    i_P, j_P = np.divmod(found, max(len(right), 1))
+    all_codes = distinct(np.concatenate([np.empty(0, np.int64), *codes]))
+    i_P, j_P = np.divmod(all_codes, max(len(right), 1))
     similarity_P = _similarities(left, right, i_P, j_P, measure)
     near = similarity_P >= threshold
     return Pairs(i_P[near], j_P[near], similarity_P[near])

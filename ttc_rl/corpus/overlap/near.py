@@ -29,13 +29,13 @@ def near_duplicates(
 
     Of targets equally near the first is named.
     """
-    found = [
+    blocks = [
         (start + near, cosine.argmax(axis=1)[near], cosine.max(axis=1)[near])
         for start, cosine in _cosines(corpus_ND, target_MD)
         for near in [np.flatnonzero(cosine.max(axis=1, initial=-2) >= threshold)]
     ]
     empty = np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32)
-    return Pairs(*(np.concatenate(parts) for parts in zip(empty, *found, strict=True)))
+    return Pairs(*(np.concatenate(parts) for parts in zip(empty, *blocks, strict=True)))
 
 
 def nearest_tasks(corpus_ND: np.ndarray | Vectors, target_MD: np.ndarray, m: int) -> Pairs:
@@ -62,7 +62,7 @@ def near_max(
 
 def near_pairs(corpus_ND: np.ndarray | Vectors, threshold: float) -> Pairs:
     """Rows i < j of the corpus with cosine of at least `threshold`, by (i, j). N**2 D / 2 work."""
-    found = []
+    blocks = []
     tile = max(1, min(len(corpus_ND), 4096))
     starts = range(0, len(corpus_ND), tile)
     for first, second in itertools.combinations_with_replacement(starts, 2):
@@ -71,9 +71,9 @@ def near_pairs(corpus_ND: np.ndarray | Vectors, threshold: float) -> Pairs:
         cosine = left_ND @ right_ND.T
         i, j = np.nonzero(cosine >= threshold)
         after = first + i < second + j
-        found.append((first + i[after], second + j[after], cosine[i[after], j[after]]))
+        blocks.append((first + i[after], second + j[after], cosine[i[after], j[after]]))
     empty = np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32)
-    i, j, cosine = (np.concatenate(parts) for parts in zip(empty, *found, strict=True))
+    i, j, cosine = (np.concatenate(parts) for parts in zip(empty, *blocks, strict=True))
     order = np.lexsort((j, i))
     return Pairs(i[order], j[order], cosine[order])
 
@@ -103,8 +103,8 @@ def remove_near(
         left_ND = corpus_ND if len(stay) == len(corpus) else rows_of(corpus_ND, stay)
         pairs = nearest_tasks(left_ND, target_MD, config.leave_nearest)
         for row, target, cosine in zip(stay[pairs.i], pairs.j, pairs.similarity, strict=True):
-            known = removed.get(row)
-            if known is None or (known.similarity or 0) < cosine:
+            removal = removed.get(row)
+            if removal is None or (removal.similarity or 0) < cosine:
                 detail = f"cosine {cosine:.3f}, one of the {config.leave_nearest} nearest"
                 removed[row] = Removed(
                     corpus[row].id, targets[target].id, "nearest", detail, float(cosine)

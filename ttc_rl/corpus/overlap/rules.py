@@ -33,17 +33,17 @@ def remove_overlap(
     corpus: Sequence[Task], targets: Sequence[Task], config: OverlapConfig
 ) -> OverlapResult:
     """Which corpus tasks may be trained on. Rules are tried in the order of the list above."""
-    found = dict(_by_index(corpus, targets, config))
+    overlaps = dict(_by_index(corpus, targets, config))
     if config.fuzzy is not None:
         for kinds in _kinds(corpus, targets):
             rest = [
-                row for row, task in enumerate(corpus) if row not in found and task.kind in kinds
+                row for row, task in enumerate(corpus) if row not in overlaps and task.kind in kinds
             ]
-            found |= _by_shingles(corpus, rest, targets, config.fuzzy, kinds)
-    kept = [row for row in range(len(corpus)) if row not in found]
-    left = remaining_overlap([corpus[row] for row in kept], targets)
-    removed = [found[row] for row in sorted(found)]
-    return OverlapResult(kept, removed, len(corpus), len(targets), config, left)
+            overlaps |= _by_shingles(corpus, rest, targets, config.fuzzy, kinds)
+    kept = [row for row in range(len(corpus)) if row not in overlaps]
+    remaining = remaining_overlap([corpus[row] for row in kept], targets)
+    removed = [overlaps[row] for row in sorted(overlaps)]
+    return OverlapResult(kept, removed, len(corpus), len(targets), config, remaining)
 
 
 def _by_index(
@@ -60,13 +60,13 @@ def _by_index(
         content = content_of(task)
         if content is not None and content in contents:
             return contents[content], "content", f"same content of family {content[0]!r}"
-        found = grams.find(task.prompt)
-        return (found[0], "ngram", found[1]) if found else None
+        overlap = grams.find(task.prompt)
+        return (overlap[0], "ngram", overlap[1]) if overlap else None
 
     for row, task in enumerate(corpus):
-        found = why(task)
-        if found is not None:
-            target, rule, detail = found
+        overlap = why(task)
+        if overlap is not None:
+            target, rule, detail = overlap
             yield row, Removed(task.id, targets[target].id, rule, detail)
 
 
@@ -98,8 +98,8 @@ def _by_shingles(
         for i, j, similarity in zip(pairs.i, pairs.j, pairs.similarity, strict=True):
             if content_of(corpus[block[i]]) and content_of(targets[j]):
                 continue
-            found = (float(similarity), -int(j))
-            best[block[i]] = max(best.get(block[i], found), found)
+            candidate = (float(similarity), -int(j))
+            best[block[i]] = max(best.get(block[i], candidate), candidate)
     return {
         row: Removed(
             corpus[row].id,

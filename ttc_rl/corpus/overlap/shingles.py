@@ -68,10 +68,10 @@ class Vocabulary:
             )
         codes, counts = np.empty(0, np.uint64), np.empty(0, np.int64)
         for block in blocks:
-            found, rows = self._codes(block)
-            fresh = distinct(found)
+            block_codes, rows = self._codes(block)
+            fresh = distinct(block_codes)
             size = max(len(fresh), 1)
-            once = distinct(rows * size + np.searchsorted(fresh, found))
+            once = distinct(rows * size + np.searchsorted(fresh, block_codes))
             codes, counts = _merged(codes, counts, fresh, np.bincount(once % size))
         order = np.lexsort((codes, counts))
         self.codes_V = codes
@@ -112,7 +112,7 @@ def distinct(values: np.ndarray) -> np.ndarray:
 def _framed(texts: Sequence[str]) -> list[str]:
     """Tokens with a space around each; short texts are filled up, those without tokens empty."""
     tokens = (tokens_of(text) for text in texts)
-    return [f" {' '.join(found)} ".ljust(LENGTH) if found else "" for found in tokens]
+    return [f" {' '.join(words)} ".ljust(LENGTH) if words else "" for words in tokens]
 
 
 def _points(texts: Sequence[str]) -> np.ndarray:

@@ -71,8 +71,8 @@ def memory(
         "optimiser": ADAM_STATES * trained / over,
     }
     batch, tokens = micro_batch(train, gpus), prompt_tokens + train.max_completion_tokens
-    kept = KEPT * shape.layers + RECOMPUTED
-    parts["activations"] = kept * batch * tokens * shape.hidden
+    layers_kept = KEPT * shape.layers + RECOMPUTED
+    parts["activations"] = layers_kept * batch * tokens * shape.hidden
     parts["logits"] = LOGITS * batch * tokens * shape.vocabulary
     if train.vllm is None or train.vllm.mode == "server":
         return Memory(parts, None)

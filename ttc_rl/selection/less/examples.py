@@ -44,7 +44,7 @@ def policy(
 
     Undecided completions are left out. Where all verdicts agree no reply is left.
     """
-    decided = [j for j, one in enumerate(correct) if one is not None]
+    decided = [j for j, verdict in enumerate(correct) if verdict is not None]
     mean = sum(correct[j] is True for j in decided) / max(len(decided), 1)
     return Example(
         model.prompt_ids(task),
@@ -61,8 +61,8 @@ def policy(
 
 def blind(task: Task) -> Task:
     """The task as a selector may see it: prompt, kind, a choice's options, and answer marks."""
-    kept = {key: task.meta[key] for key in ("options", KEY) if key in task.meta}
-    return Task(kind=task.kind, prompt=task.prompt, source=task.source, meta=kept, id=task.id)
+    meta = {key: task.meta[key] for key in ("options", KEY) if key in task.meta}
+    return Task(kind=task.kind, prompt=task.prompt, source=task.source, meta=meta, id=task.id)
 
 
 def check_votes(tasks: Sequence[Task], labels: str, graders: Graders = BUILT_IN) -> None:

@@ -52,7 +52,7 @@ def warm_up(
     )
     per_epoch = -(-len(examples) // config.warmup_batch)
     total = per_epoch * config.warmup_epochs
-    left: list[Checkpoint] = []
+    checkpoints: list[Checkpoint] = []
     for epoch in range(config.warmup_epochs):
         path = folder / f"epoch-{epoch + 1}.pt"
         rates = [
@@ -60,7 +60,7 @@ def warm_up(
             for i in range(per_epoch)
         ]
         if path.exists():
-            kept = torch.load(path, weights_only=True)
+            state = torch.load(path, weights_only=True)
         else:
             order = random.Random(f"{seed} {epoch}").sample(range(len(examples)), len(examples))
             loss = 0.0
@@ -69,24 +69,24 @@ def warm_up(
                     examples[j] for j in order[i * config.warmup_batch :][: config.warmup_batch]
                 ]
                 loss += _step(model, optimizer, batch, rate) / per_epoch
-            kept = {
+            state = {
                 "weights": [p.detach().cpu().clone() for p in model.parameters],
                 "optimizer": optimizer.state_dict(),
             }
             folder.mkdir(parents=True, exist_ok=True)
-            torch.save(kept, path.with_suffix(".part"))
+            torch.save(state, path.with_suffix(".part"))
             path.with_suffix(".part").replace(path)
             logger.info(f"warm-up: pass {epoch + 1} of {config.warmup_epochs}, loss {loss:.3f}")
-        optimizer.load_state_dict(kept["optimizer"])
+        optimizer.load_state_dict(state["optimizer"])
         checkpoint = Checkpoint(
             epoch + 1,
-            [value.clone() for value in kept["weights"]],
+            [value.clone() for value in state["weights"]],
             _moments(model, optimizer),
             sum(rates) / per_epoch,
         )
         checkpoint.load_into(model)
-        left.append(checkpoint)
-    return left
+        checkpoints.append(checkpoint)
+    return checkpoints
 
 
 def _step(

@@ -58,14 +58,14 @@ class Achievable(Following):
     def state_dict(self) -> dict[str, Any]:
         return super().state_dict() | {
             "estimate": self.estimate_N.tolist(),
-            "window": [[one.row, one.rate, one.trials] for one in self.window],
+            "window": [[observed.row, observed.rate, observed.trials] for observed in self.window],
             "shift": self.shift,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
         self.estimate_N = np.array(state["estimate"])
-        self.window = [Seen(*one) for one in state["window"]]
+        self.window = [Seen(*row) for row in state["window"]]
         self.shift = state["shift"]
 
 
@@ -73,9 +73,9 @@ def observed_means(seen: Sequence[Seen]) -> dict[int, float]:
     """Row -> mean score of its rollouts."""
     right: dict[int, float] = {}
     trials: dict[int, int] = {}
-    for one in seen:
-        right[one.row] = right.get(one.row, 0.0) + one.rate * one.trials
-        trials[one.row] = trials.get(one.row, 0) + one.trials
+    for observed in seen:
+        right[observed.row] = right.get(observed.row, 0.0) + observed.rate * observed.trials
+        trials[observed.row] = trials.get(observed.row, 0) + observed.trials
     return {row: right[row] / trials[row] for row in right}
 
 

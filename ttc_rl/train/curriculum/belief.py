@@ -67,9 +67,9 @@ class Belief:
 
     def learn(self, seen: Sequence[Seen]) -> None:
         """One step's groups."""
-        rows_n = np.array([one.row for one in seen])
-        trials_n = np.array([float(one.trials) for one in seen])
-        right_n = np.array([one.rate for one in seen]) * trials_n
+        rows_n = np.array([observed.row for observed in seen])
+        trials_n = np.array([float(observed.trials) for observed in seen])
+        right_n = np.array([observed.rate for observed in seen]) * trials_n
         self._move(self.mean_N()[rows_n], right_n / trials_n)
         self.right_N *= self.decay
         self.wrong_N *= self.decay

@@ -88,7 +88,9 @@ class Discover(Believing):
 
     def learn(self, seen: Sequence[Seen]) -> None:
         super().learn(seen)
-        success = sum(one.rate * one.trials for one in seen) / sum(one.trials for one in seen)
+        success = sum(observed.rate * observed.trials for observed in seen) / sum(
+            observed.trials for observed in seen
+        )
         moved = self.relevance + self.config.rate * (success - HALF)
         self.relevance = min(max(moved, 0.0), 1.0)
 

@@ -95,8 +95,8 @@ class Following(Curriculum):
         self.every, self.noise, self.passes = config.every or every, noise, passes
         self.ids = [task.id for task in pool.tasks]
         self.row_of = {task_id: row for row, task_id in enumerate(self.ids)}
-        known = pool.success_N
-        self.prior_N = np.full(len(pool), config.prior) if known is None else known
+        measured_N = pool.success_N
+        self.prior_N = np.full(len(pool), config.prior) if measured_N is None else measured_N
         self.order: list[int] = []
         """Rows trained so far, in order."""
         self.queue: list[int] = []
@@ -178,7 +178,9 @@ class Following(Curriculum):
         return super().state_dict() | {
             "order": [self.ids[row] for row in self.order],
             "queue": [self.ids[row] for row in self.queue],
-            "fresh": [[self.ids[one.row], one.rate, one.trials] for one in self.fresh],
+            "fresh": [
+                [self.ids[observed.row], observed.rate, observed.trials] for observed in self.fresh
+            ],
             "choices": self.choices,
             "expected": self.expected,
         }
@@ -206,10 +208,10 @@ def own_curriculum(recipe: Recipe) -> type[Following]:
     """
     path = recipe.train.curriculum.method
     where = recipe.places.named("train.curriculum.method")
-    made = load_object(where, path, recipe.places.folders)
-    if not isinstance(made, type) or not issubclass(made, Following):
+    curriculum = load_object(where, path, recipe.places.folders)
+    if not isinstance(curriculum, type) or not issubclass(curriculum, Following):
         raise UserError(f"{where}: {path} is no subclass of ttc_rl.train.curriculum.Following")
-    return made
+    return curriculum
 
 
 def follow(recipe: Recipe, plan: Plan, pool: Pool | None) -> Curriculum:
@@ -220,7 +222,7 @@ def follow(recipe: Recipe, plan: Plan, pool: Pool | None) -> Curriculum:
     config, train = recipe.train.curriculum, recipe.train
     if config.method == "static" or pool is None:
         return Static(plan)
-    made = own_curriculum(recipe) if is_own(config.method) else None
+    curriculum = own_curriculum(recipe) if is_own(config.method) else None
     if len(pool) < train.tasks_per_step:
         raise UserError(
             f"train.curriculum: a pool of {len(pool)} tasks does not fill a step of "
@@ -234,5 +236,5 @@ def follow(recipe: Recipe, plan: Plan, pool: Pool | None) -> Curriculum:
     }
     every = 1 if config.method == "discover" else 10
     noise = recipe.selection.noise
-    made = made or methods[config.method]
-    return made(pool, config, every=every, noise=noise, passes=train.epochs)
+    curriculum = curriculum or methods[config.method]
+    return curriculum(pool, config, every=every, noise=noise, passes=train.epochs)

@@ -76,8 +76,8 @@ def charged(whole: Plan, config: TrainConfig, compute: dict[str, Any] | None) ->
         return whole
     updates = config.trl.get("num_iterations", 1)
     steps = charged_steps(whole.steps, config.rollouts_per_step, updates, compute)
-    kept = whole.task_ids[: steps * whole.tasks_per_step]
-    return replace(whole, task_ids=kept, charged=whole.steps - steps)
+    task_ids = whole.task_ids[: steps * whole.tasks_per_step]
+    return replace(whole, task_ids=task_ids, charged=whole.steps - steps)
 
 
 def micro_batch(train: TrainConfig, devices: int) -> int:

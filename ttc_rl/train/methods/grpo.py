@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 def progress(logs: Mapping[str, Any]) -> str:
     """Return the mean reward, and the share of groups that teach nothing."""
     reward, flat = logs["reward"], logs.get("frac_reward_zero_std")
-    shown = "undecided" if reward is None else f"{reward:.3f}"
+    mean = "undecided" if reward is None else f"{reward:.3f}"
     share = "unknown" if flat is None else f"{flat:.0%}"
-    return f"reward {shown}  groups without spread {share}"
+    return f"reward {mean}  groups without spread {share}"
 
 
 def make_trainer(setup: Setup) -> Any:

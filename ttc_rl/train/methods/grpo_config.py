@@ -29,7 +29,7 @@ def check_trl(recipe: Recipe, arm: ArmDir) -> None:
     config: Any = grpo_config(recipe, 1, arm, track=False)
     if config.optim_target_modules:
         return
-    made = f"{config.optim.value} with schedule {config.lr_scheduler_type.value}"
+    names = f"{config.optim.value} with schedule {config.lr_scheduler_type.value}"
     try:
         kind, given = Trainer.get_optimizer_cls_and_kwargs(config)
         get_scheduler(
@@ -40,8 +40,8 @@ def check_trl(recipe: Recipe, arm: ArmDir) -> None:
             scheduler_specific_kwargs=config.lr_scheduler_kwargs,
         )
     except (TypeError, ValueError, ImportError, RuntimeError) as error:
-        where, said = recipe.places.named("train.trl"), str(error).splitlines()[0]
-        raise UserError(f"{where}: {made}: {said}") from None
+        where, message = recipe.places.named("train.trl"), str(error).splitlines()[0]
+        raise UserError(f"{where}: {names}: {message}") from None
 
 
 def grpo_config(recipe: Recipe, steps: int, arm: ArmDir, track: bool) -> GRPOConfig:
@@ -89,5 +89,5 @@ def grpo_config(recipe: Recipe, steps: int, arm: ArmDir, track: bool) -> GRPOCon
         reported: dict[str, Any] = {"report_to": told_to_trl(train, track)}
         return GRPOConfig(**(ours | train.trl | reported))
     except (TypeError, ValueError, ImportError) as error:
-        where, said = recipe.places.named("train.trl"), str(error).splitlines()[0]
-        raise UserError(f"{where}: TRL's GRPOConfig says: {said}") from None
+        where, message = recipe.places.named("train.trl"), str(error).splitlines()[0]
+        raise UserError(f"{where}: TRL's GRPOConfig says: {message}") from None

@@ -60,8 +60,8 @@ class Director:
 
     def begin(self, *, main: bool) -> None:
         """Ask for the next step's tasks, on the main process, and tell all."""
-        asked = [self.curriculum.next_tasks(self.tasks_per_step) if main else []]
-        self.tasks = broadcast_object_list(asked)[0]
+        tasks = [self.curriculum.next_tasks(self.tasks_per_step) if main else []]
+        self.tasks = broadcast_object_list(tasks)[0]
         self.steps += 1
 
     def end(self, rewards: np.ndarray, *, main: bool) -> None:
@@ -79,16 +79,18 @@ class Director:
             self.shrink = shrink(self.kept_P, self.guard)
         self.flat = groups.flat
         if self.pass_at_k:
-            found = pass_at_k_advantages(groups.rewards_PG, self.pass_at_k, scale=self.scale)
-            self.advantages = found.ravel()
+            advantages_PG = pass_at_k_advantages(
+                groups.rewards_PG, self.pass_at_k, scale=self.scale
+            )
+            self.advantages = advantages_PG.ravel()
 
     def metrics(self) -> dict[str, float]:
-        found = {f"curriculum/{k}": v for k, v in self.curriculum.metrics().items()}
-        found["curriculum/flat"] = self.flat
+        numbers = {f"curriculum/{k}": v for k, v in self.curriculum.metrics().items()}
+        numbers["curriculum/flat"] = self.flat
         if self.guard:
-            found["guard/dropped"] = float(1 - self.kept_P.mean())
-            found["guard/shrink"] = self.shrink
-        return found
+            numbers["guard/dropped"] = float(1 - self.kept_P.mean())
+            numbers["guard/shrink"] = self.shrink
+        return numbers
 
 
 class FollowingTrainer(GRPOTrainer):

@@ -140,10 +140,10 @@ class Ledger:
             voting = [task.gold is None and not task.tests for task in tasks]
             own = [i for i, votes in enumerate(voting) if not votes]
             rest = [i for i, votes in enumerate(voting) if votes]
-            found = dict(zip(own, self._by_gold(tasks, texts, own, log_metric), strict=True))
+            verdict_of = dict(zip(own, self._by_gold(tasks, texts, own, log_metric), strict=True))
             voted = self._by_vote(tasks, texts, rest, self.ttrl.band, "ttrl", log_metric)
-            found |= zip(rest, voted, strict=True)
-            return [found[i] for i in range(len(tasks))]
+            verdict_of |= zip(rest, voted, strict=True)
+            return [verdict_of[i] for i in range(len(tasks))]
         every = range(len(tasks))
         if self.majority is None:
             return self._by_gold(tasks, texts, every, log_metric)

@@ -86,13 +86,14 @@ class Mixture:
     def _read_patches(self, patches: Sequence[Path]) -> None:
         changed = [changed_values(patch) for patch in patches]
         for name, weight in self.model.named_parameters():
-            told = [values.get(name) for values in changed]
-            if not any(one is not None for one in told):
+            values_of = [values.get(name) for values in changed]
+            if not any(change is not None for change in values_of):
                 continue
             self._keep(name, weight, [])
             kept = self.kept[name]
             self.changes[name] = [
-                None if one is None else partial(_difference, kept, *one) for one in told
+                None if change is None else partial(_difference, kept, *change)
+                for change in values_of
             ]
 
     def _read_adapters(self, adapters: Sequence[Path]) -> None:
@@ -117,19 +118,19 @@ class Mixture:
 
 
 @torch.no_grad()
-def _adapted(layer: Any, kept: torch.Tensor, name: str) -> torch.Tensor:
+def _adapted(layer: Any, weight: torch.Tensor, name: str) -> torch.Tensor:
     if isinstance(layer, SvfLayer):
-        return scaled(kept.float(), layer.basis, layer.scale(name) - 1)
+        return scaled(weight.float(), layer.basis, layer.scale(name) - 1)
     return layer.get_delta_weight(name)
 
 
 def _difference(
-    kept: torch.Tensor, places: torch.Tensor | None, values: torch.Tensor
+    weight: torch.Tensor, places: torch.Tensor | None, values: torch.Tensor
 ) -> torch.Tensor:
     """From the base as bfloat16 has it, which is what a patch is told of."""
-    before = kept.to(torch.bfloat16).float()
+    before = weight.to(torch.bfloat16).float()
     if places is None:
         return values.float() - before
-    found = torch.zeros_like(before)
-    found.flatten()[places] = values.float() - before.flatten()[places]
-    return found
+    change = torch.zeros_like(before)
+    change.flatten()[places] = values.float() - before.flatten()[places]
+    return change

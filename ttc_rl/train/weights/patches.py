@@ -47,7 +47,7 @@ class Change:
 
 def make_patch(base: Path, model: Path, out: Path) -> Change:
     """Write what `model` has that `base` has not. Raises UserError for models of other shapes."""
-    kept: dict[str, torch.Tensor] = {}
+    tensors: dict[str, torch.Tensor] = {}
     weights = changed = 0
     before, after = dict(_tensors(base)), dict(_tensors(model))
     if before.keys() != after.keys():
@@ -65,13 +65,13 @@ def make_patch(base: Path, model: Path, out: Path) -> Change:
             continue
         gaps = gaps_of(places)
         if len(gaps) + 2 * len(places) < 2 * new.numel():
-            kept[f"{name}.gaps"] = torch.from_numpy(gaps)
-            kept[f"{name}.values"] = new.flatten()[torch.from_numpy(places)]
+            tensors[f"{name}.gaps"] = torch.from_numpy(gaps)
+            tensors[f"{name}.values"] = new.flatten()[torch.from_numpy(places)]
         else:
-            kept[f"{name}.whole"] = new
+            tensors[f"{name}.whole"] = new
     out.parent.mkdir(parents=True, exist_ok=True)
     beside = out.with_name(f"{out.name}.part")
-    save_file(kept, beside, {FORMAT: model_fingerprint(base)})
+    save_file(tensors, beside, {FORMAT: model_fingerprint(base)})
     follow_umask(beside)
     beside.replace(out)
     return Change(weights, changed, out.stat().st_size)
@@ -83,9 +83,9 @@ def apply_patch(base: Path, patch: Path, out: Path) -> None:
     Raises UserError where the patch is another base's.
     """
     with safe_open(patch, "pt") as file:
-        told = (file.metadata() or {}).get(FORMAT)
-        if told != model_fingerprint(base):
-            raise UserError(f"{patch}: belongs to weights {told}, not to {base}")
+        fingerprint = (file.metadata() or {}).get(FORMAT)
+        if fingerprint != model_fingerprint(base):
+            raise UserError(f"{patch}: belongs to weights {fingerprint}, not to {base}")
         keys = set(file.keys())
         tensors: dict[str, torch.Tensor] = {}
         for name, path in _tensors(base):
@@ -108,11 +108,11 @@ def apply_patch(base: Path, patch: Path, out: Path) -> None:
 
 def changed_values(patch: Path) -> dict[str, tuple[torch.Tensor | None, torch.Tensor]]:
     """For each weight that the patch changes, the flat places (None: all) and what stands there."""
-    found = places_in(patch)
+    places_of_name = places_in(patch)
     with safe_open(patch, "pt") as file:
         return {
             name: (places, file.get_tensor(f"{name}.{'whole' if places is None else 'values'}"))
-            for name, places in found.items()
+            for name, places in places_of_name.items()
         }
 
 
@@ -121,7 +121,7 @@ def places_in(patch: Path) -> dict[str, torch.Tensor | None]:
 
     Raises UserError where the file is no patch.
     """
-    found: dict[str, torch.Tensor | None] = {}
+    places: dict[str, torch.Tensor | None] = {}
     try:
         file = safe_open(patch, "pt")
     except (OSError, SafetensorError) as error:
@@ -130,12 +130,12 @@ def places_in(patch: Path) -> dict[str, torch.Tensor | None]:
         for key in file.keys():  # noqa: SIM118  no mapping
             name, _, what = key.rpartition(".")
             if what == "gaps":
-                found[name] = torch.from_numpy(places_of(file.get_tensor(key).numpy()))
+                places[name] = torch.from_numpy(places_of(file.get_tensor(key).numpy()))
             elif what == "whole":
-                found[name] = None
-    if not found:
+                places[name] = None
+    if not places:
         raise UserError(f"{patch}: holds no change; `ttc-rl patch BASE MODEL {patch}` makes one")
-    return found
+    return places
 
 
 def gaps_of(places: np.ndarray) -> np.ndarray:
@@ -145,9 +145,9 @@ def gaps_of(places: np.ndarray) -> np.ndarray:
     gaps = np.diff(places, prepend=-1) - 1
     fillers = gaps // STEP
     ends = np.cumsum(fillers + 1) - 1
-    found = np.full(ends[-1] + 1 if len(ends) else 0, STEP, dtype=np.uint8)
-    found[ends] = gaps % STEP
-    return found
+    steps = np.full(ends[-1] + 1 if len(ends) else 0, STEP, dtype=np.uint8)
+    steps[ends] = gaps % STEP
+    return steps
 
 
 def places_of(gaps: np.ndarray) -> np.ndarray:
@@ -162,13 +162,13 @@ def _tensors(folder: Path) -> Iterator[tuple[str, Path]]:
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         raise UserError(f"{folder}: holds no .safetensors")
-    found: dict[str, Path] = {}
+    file_of: dict[str, Path] = {}
     for path in files:
         with safe_open(path, "pt") as file:
-            found |= dict.fromkeys(file.keys(), path)
+            file_of |= dict.fromkeys(file.keys(), path)
     if read_json(folder / "config.json").get("tie_word_embeddings"):
-        found.pop(TIED, None)  # FSDP writes it, others do not
-    yield from sorted(found.items())
+        file_of.pop(TIED, None)  # FSDP writes it, others do not
+    yield from sorted(file_of.items())
 
 
 def _load(path: Path, name: str) -> torch.Tensor:

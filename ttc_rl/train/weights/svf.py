@@ -170,8 +170,8 @@ def scaled(weight_mn: torch.Tensor, basis: torch.Tensor, change: torch.Tensor) -
     """W' - W for z - 1 = `change`, in W's type; computed in float32."""
     w, q = weight_mn.float(), basis.float()
     m, n = weight_mn.shape
-    found = (w @ q * change) @ q.T if m >= n else q @ (change[:, None] * (q.T @ w))
-    return found.to(weight_mn.dtype)
+    changed = (w @ q * change) @ q.T if m >= n else q @ (change[:, None] * (q.T @ w))
+    return changed.to(weight_mn.dtype)
 
 
 def released(gates: torch.Tensor, values: torch.Tensor) -> torch.Tensor:

@@ -67,16 +67,16 @@ def default_sandbox() -> Sandbox:
 
 @functools.cache
 def _chosen(name: str) -> Sandbox:
-    asked = [Sandbox(name).kind] if name else [module.NAME for module in ORDER]
-    found = []
-    for kind in asked:
+    kinds = [Sandbox(name).kind] if name else [module.NAME for module in ORDER]
+    reasons = []
+    for kind in kinds:
         status = _status(kind)
         if status.works:
             return Sandbox(kind)
-        found.append(f"\n  {kind}: {status.why}; {status.fix}")
+        reasons.append(f"\n  {kind}: {status.why}; {status.fix}")
     raise UserError(
         "programs cannot be run safely here, and are not run otherwise. Mend one of these, or set "
-        f"{VARIABLE}=unsafe-local to run them unconfined:{''.join(found)}"
+        f"{VARIABLE}=unsafe-local to run them unconfined:{''.join(reasons)}"
     )
 
 

@@ -46,8 +46,8 @@ def run(job: Job, stop: Stop) -> Outcome:
     try:
         reply = _post(f"{endpoint.rstrip('/')}/run_code", _request(job, seconds), seconds + 20)
     except (OSError, HTTPException, ValueError, RecursionError) as error:  # no JSON: the last two
-        told = str(error) or type(error).__name__
-        return Outcome((), NAME, "infra_error", f"{endpoint}: {told[:400]}")
+        reason = str(error) or type(error).__name__
+        return Outcome((), NAME, "infra_error", f"{endpoint}: {reason[:400]}")
     return _read(job, stop, reply)
 
 
@@ -69,9 +69,9 @@ def _post(url: str, body: dict[str, Any], seconds: float) -> Any:
     status, reply, _ = post(url, json.dumps(body).encode(), headers, seconds, MAX_BYTES)
     if status != 200:
         raise ValueError(f"HTTP {status}: {reply[:200]!r}")
-    if not isinstance(found := json.loads(reply), dict):
+    if not isinstance(answer := json.loads(reply), dict):
         raise ValueError("a reply that is no object")
-    return found
+    return answer
 
 
 def _read(job: Job, stop: Stop, reply: dict[str, Any]) -> Outcome:

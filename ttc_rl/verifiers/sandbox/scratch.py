@@ -24,8 +24,8 @@ def mount_point() -> str:
     path = os.path.join(tempfile.gettempdir(), f"{PREFIX}scratch-{os.geteuid()}")
     with contextlib.suppress(FileExistsError):
         os.mkdir(path, 0o700)
-    found = os.lstat(path)
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+    status = os.lstat(path)
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
         raise UserError(f"{path}: should be a folder of yours; remove it, or set TMPDIR")
     return path
 

@@ -95,7 +95,7 @@ def pack_job(job: Job, settings: Mapping[str, Any]) -> bytes:
         }
         for trial in job.trials
     ]
-    known = {
+    settings_now = {
         "paths": packages(),
         "limits": asdict(job.limits),
         "interpreter_mb": INTERPRETER_MB,
@@ -111,7 +111,7 @@ def pack_job(job: Job, settings: Mapping[str, Any]) -> bytes:
         "preamble": job.preamble,
         "setup": job.setup,
         "trials": trials,
-        "settings": {**known, **settings},
+        "settings": {**settings_now, **settings},
     }
     secrets = [codec.pack(trial.secret) for trial in job.trials if trial.kind == "script"]
     return b"".join(map(_block, [codec.pack(public), *secrets]))
@@ -152,28 +152,28 @@ def result_of(frame: Mapping[str, Any], kind: str) -> Result:
         raise codec.Unreadable("a frame that is no result")
     message = whole_text(message)
     status = cast(Status, status)
-    found = Result(index, status, message=message, cpu=cpu)
+    result = Result(index, status, message=message, cpu=cpu)
     if status != "ok":
-        return found
+        return result
     if kind == "stdin":
         return Result(index, status, output, message=message, cpu=cpu)
     if kind == "script":
         passed = None if "undecided" in frame else frame.get("passed") is True
-        told = whole_text(str(frame.get("undecided", message)))
-        return Result(index, status, passed=passed, message=told, cpu=cpu)
-    return _value(found, output)
+        undecided = whole_text(str(frame.get("undecided", message)))
+        return Result(index, status, passed=passed, message=undecided, cpu=cpu)
+    return _value(result, output)
 
 
-def _value(found: Result, output: bytes) -> Result:
+def _value(result: Result, output: bytes) -> Result:
     """The program's own process wrote these bytes: whatever they hold, it is only its answer."""
     if len(output) < 8:
-        return Result(found.index, "crash", message="the program ended before it answered")
+        return Result(result.index, "crash", message="the program ended before it answered")
     try:
         answer = codec.unpack(output[8 : 8 + int.from_bytes(output[:8], "big")])
     except codec.Unreadable as error:
-        return Result(found.index, "ok", raised=f"a value that cannot be read ({error})")
+        return Result(result.index, "ok", raised=f"a value that cannot be read ({error})")
     if isinstance(answer, list) and len(answer) == 2 and answer[0] is True:
-        return Result(found.index, "ok", value=answer[1], cpu=found.cpu)
+        return Result(result.index, "ok", value=answer[1], cpu=result.cpu)
     words = [part[:300] for part in answer if isinstance(part, str)] if type(answer) is list else []
     raised = whole_text(": ".join(words[:2])) or "something that no program of ours wrote"
-    return Result(found.index, "ok", raised=raised, cpu=found.cpu)
+    return Result(result.index, "ok", raised=raised, cpu=result.cpu)

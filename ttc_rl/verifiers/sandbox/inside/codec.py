@@ -253,8 +253,8 @@ class Unpacker:
 
     def instance(self, name: str) -> Callable[[list[Any]], Any]:
         """The object is known before its parts, which may hold it."""
-        made = self.classes[name]
-        value = made.__new__(made)
+        cls = self.classes[name]
+        value = cls.__new__(cls)
         self.objects.append(value)
 
         def fill(items: list[Any]) -> Any:

@@ -151,9 +151,9 @@ def _change_user(uid: int, scratch: str | None) -> None:
     os.setresuid(uid, uid, uid)
 
 
-def _keep_capabilities(kept: int) -> None:
+def _keep_capabilities(mask: int) -> None:
     header = struct.pack("Ii", 0x20080522, 0)
-    _check(libc.capset(header, struct.pack("6I", kept, kept, 0, 0, 0, 0)), "capset")
+    _check(libc.capset(header, struct.pack("6I", mask, mask, 0, 0, 0, 0)), "capset")
 
 
 def _own_scratch(settings: dict[str, Any]) -> bool:
@@ -242,8 +242,8 @@ def _allow(ruleset: int, path: str, rights: int) -> None:
 def _seccomp(pid: int) -> None:
     rules = _rules(pid)
     program = b"".join(struct.pack("HBBI", *rule) for rule in rules)
-    kept = ctypes.create_string_buffer(program)
-    filter_ = struct.pack("HL", len(rules), ctypes.addressof(kept))
+    code = ctypes.create_string_buffer(program)
+    filter_ = struct.pack("HL", len(rules), ctypes.addressof(code))
     _check(libc.prctl(22, ctypes.c_ulong(2), filter_, 0, 0), "seccomp")
 
 
@@ -279,10 +279,10 @@ def _rules(pid: int) -> list[tuple[int, int, int, int]]:
 
 
 def _numbers(mine: int) -> list[int]:
-    words, found = _FORBIDDEN.split(), []
+    words, calls = _FORBIDDEN.split(), []
     for i, word in enumerate(words):
         if word[0].isalpha():
             numbers = [w for w in words[i + 1 : i + 3] if not w[0].isalpha()]
             number = numbers[min(mine, len(numbers) - 1)]
-            found += [int(number)] if number != "-" else []
-    return found
+            calls += [int(number)] if number != "-" else []
+    return calls

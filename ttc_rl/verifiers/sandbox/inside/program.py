@@ -52,8 +52,8 @@ class Server:
 
     def answer(self, request: bytes) -> bytes:
         """A value, or what was raised. BaseException: a program may raise SystemExit or worse."""
-        known = {name: self.namespace[name] for name in self.classes if name in self.namespace}
-        order, what, arguments = codec.unpack(request, known, lambda number, _: self.kept[number])
+        classes = {name: self.namespace[name] for name in self.classes if name in self.namespace}
+        order, what, arguments = codec.unpack(request, classes, lambda number, _: self.kept[number])
         try:
             value = self.obey(order, what, arguments)
             return codec.pack([True, value], self.classes, self.keep)

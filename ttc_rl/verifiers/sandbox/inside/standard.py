@@ -37,8 +37,8 @@ def build(name: str, parts: Any, tables: Tables) -> Any:
     if name in ("Counter", "OrderedDict", "defaultdict"):
         kind = collections.__dict__[name]
         pairs = expect(list, parts)
-        made = tables.new_dict([key for key, _ in pairs], [value for _, value in pairs])
-        return kind(None, made) if name == "defaultdict" else kind(made)
+        mapping = tables.new_dict([key for key, _ in pairs], [value for _, value in pairs])
+        return kind(None, mapping) if name == "defaultdict" else kind(mapping)
     if name == "deque":
         return collections.deque(expect(list, parts[0]), parts[1])
     if name == "Decimal":
@@ -94,18 +94,18 @@ class Tables:
         self.left = self.SECONDS
 
     def new_set(self, keys: list[Any]) -> set[Any]:
-        made: set[Any] = set()
-        self._fill(keys, made.update)
-        return made
+        members: set[Any] = set()
+        self._fill(keys, members.update)
+        return members
 
     def new_frozenset(self, keys: list[Any]) -> frozenset[Any]:
         return frozenset(self.new_set(keys))
 
     def new_dict(self, keys: list[Any], values: list[Any]) -> dict[Any, Any]:
-        made: dict[Any, Any] = {}
+        mapping: dict[Any, Any] = {}
         rest = iter(values)
-        self._fill(keys, lambda group: made.update(zip(group, rest, strict=False)))
-        return made
+        self._fill(keys, lambda group: mapping.update(zip(group, rest, strict=False)))
+        return mapping
 
     def pairs(self, items: list[Any]) -> dict[Any, Any]:
         """Keys and values by turns."""

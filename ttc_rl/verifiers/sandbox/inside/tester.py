@@ -33,19 +33,19 @@ def test(
     namespace: dict[str, Any] = {"__name__": "test"}
     exec(compile(job["preamble"], "preamble.py", "exec"), namespace)
     client = Client(namespace, class_names(job["preamble"]), ask, listen)
-    found: dict[str, Any] = {"passed": False}
+    result: dict[str, Any] = {"passed": False}
     try:
         code = compile(source, "test.py", "exec")
         _bind(source, namespace, client, trial["arguments"] or ())
         exec(code, namespace)
         if expression:
             namespace["check"](client.stand_in(expression))
-        found["passed"] = not client.over
+        result["passed"] = not client.over
     except codec.CannotTravel as error:
-        found["undecided"] = f"the test hands over a {error}, which cannot reach the program"
+        result["undecided"] = f"the test hands over a {error}, which cannot reach the program"
     except BaseException as error:  # noqa: BLE001  # whatever a test's code may raise
-        found["message"] = _describe(error, source)
-    send(verdict, codec.pack(found))
+        result["message"] = _describe(error, source)
+    send(verdict, codec.pack(result))
 
 
 class Client:

@@ -107,7 +107,7 @@ class Trial:
         server = self.spawn(
             lambda: program.serve(self.job, requests, replies), ("error",), keep=(requests, replies)
         )
-        told, verdict = os.pipe()
+        reader, verdict = os.pipe()
         judge = self.spawn(
             lambda: tester.test(self.job, self.trial, read_block(), ask, listen, verdict),
             ("error",),
@@ -115,7 +115,7 @@ class Trial:
         )
         for fd in (requests, replies, ask, listen, verdict):
             os.close(fd)
-        judge.hears("verdict", told)
+        judge.hears("verdict", reader)
         return server, "verdict", judge
 
     def spawn_reader(self, data: bytes) -> Child:
@@ -164,11 +164,11 @@ class Trial:
             reason = "timeout"
         output = bytes(writer.output[wanted])
         if judge is None or reason:
-            found = _status(reason, child, self.seconds, complete(output))
+            result = _status(reason, child, self.seconds, complete(output))
         else:
-            found = _tested(output, child if alone else None, judge, self.seconds)
+            result = _tested(output, child if alone else None, judge, self.seconds)
         cpu = sum(each.cpu for each in children)
-        return {"output": b"" if wanted == "verdict" else output, "cpu": cpu, **found}
+        return {"output": b"" if wanted == "verdict" else output, "cpu": cpu, **result}
 
     def listen(self, children: list[Child], writer: Child, wanted: str) -> str:
         """Why it ended: "" for by itself, else the limit."""
@@ -256,13 +256,13 @@ def _tested(output: bytes, ended: Child | None, judge: Child, seconds: float) ->
         slow = judge.cpu > seconds
         what = "the test took too long" if slow else f"the test ended with exit code {code}"
         return {"status": "timeout" if slow else "crash", "message": what}
-    found = codec.unpack(output[8:])
+    result = codec.unpack(output[8:])
     status = {"status": "ok", "message": ""}
-    if ended is not None and not found["passed"]:
+    if ended is not None and not result["passed"]:
         status = _status("", ended, seconds, False)
         if status["status"] == "crash":  # its last words say more than those of the test
-            found.pop("message", None)
-    return {**status, **{name: value for name, value in found.items() if value != ""}}
+            result.pop("message", None)
+    return {**status, **{name: value for name, value in result.items() if value != ""}}
 
 
 def _too_much_written(settings: dict[str, Any]) -> bool:
@@ -283,9 +283,9 @@ def _too_much_written(settings: dict[str, Any]) -> bool:
     return total > 4 * limit
 
 
-def _close_all_but(kept: set[int]) -> None:
+def _close_all_but(open_fds: set[int]) -> None:
     start = 0
-    for fd in [*sorted(kept), 1 << 16]:
+    for fd in [*sorted(open_fds), 1 << 16]:
         if start < fd:  # an empty range closes everything, in CPython 3.11
             os.closerange(start, fd)
         start = fd + 1
