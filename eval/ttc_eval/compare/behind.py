@@ -85,10 +85,10 @@ def verification_gap(rows: Tasks, samples: int) -> VerificationGap:
     )
 
 
-def _filtered(kept: np.ndarray, plain: np.ndarray) -> Filtered:
-    gap, left = paired_difference(kept, plain), 1 - plain.mean()
-    relative = float(gap.value / left) if left > 0 else None
-    return Filtered(after=float(kept.mean()), gap=gap, relative=relative)
+def _filtered(filtered: np.ndarray, plain: np.ndarray) -> Filtered:
+    gap, room = paired_difference(filtered, plain), 1 - plain.mean()
+    relative = float(gap.value / room) if room > 0 else None
+    return Filtered(after=float(filtered.mean()), gap=gap, relative=relative)
 
 
 def _largest(votes: Sequence[tuple[int, bool]]) -> float:

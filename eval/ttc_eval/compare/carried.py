@@ -29,19 +29,19 @@ def changed(
 
     `metrics` names each benchmark's avg@n. Both gains are over the tasks that could be changed.
     """
-    found: dict[str, dict[str, Transfer]] = {}
+    transfers: dict[str, dict[str, Transfer]] = {}
     for name, models in benchmarks.items():
         own = benchmarks.get(target, {})
         if not _is_variant(models) or "base" not in models or "base" not in own:
             continue
         arms = [arm for arm in models if arm != "base" and arm in own]
-        found[name] = {
+        transfers[name] = {
             arm: _transfer(
                 *(_paired(own[m], models[m], metrics[target], metrics[name]) for m in (arm, "base"))
             )
             for arm in arms
         }
-    return found
+    return transfers
 
 
 def _paired(

@@ -45,12 +45,12 @@ def equal_compute(
     spending: Mapping[str, Spending],
 ) -> Compute | Refused:
     """Return maj@k over FLOPs of answering all tasks once, and where an arm's training pays off."""
-    known = [s.parameters for s in spending.values() if s.parameters is not None]
-    if not known:
+    sizes = [s.parameters for s in spending.values() if s.parameters is not None]
+    if not sizes:
         return Refused(refused="no weights of this run tell the number of parameters")
     if "base" not in models or mean_tokens.get("base") is None:
         return Refused(refused="the base model's samples are needed, with their numbers of tokens")
-    parameters, tasks = known[0], len(models["base"])
+    parameters, tasks = sizes[0], len(models["base"])
     query = {m: FORWARD * parameters * t for m, t in mean_tokens.items() if m in models and t}
     base = _curve(models["base"], samples, query["base"] * tasks, 0.0)
     arms: dict[str, ArmCompute | Refused] = {}

@@ -34,8 +34,8 @@ def latent(
     if poor := [
         f"{when} {share:.0%}" for when, share in vars(readable).items() if share < READABLE
     ]:
-        told = f"an answer could be read in {' and '.join(poor)} of the samples, below 50 %"
-        return Latent(readable=readable, refused=f"{told}: no bound is worth its name")
+        reason = f"an answer could be read in {' and '.join(poor)} of the samples, below 50 %"
+        return Latent(readable=readable, refused=f"{reason}: no bound is worth its name")
     bounds = _bounds(means_4N.mean(axis=1)[None])[0]
     limits = np.full((2, 2), np.nan)
     if means_4N.shape[1] > 1:

@@ -100,14 +100,14 @@ def load_trials(runs: Sequence[RunDir]) -> tuple[list[Trial], dict[str, str]]:
     """Return the runs' results, told apart wherever their recipes differ in more than the seed, and
     what the letters stand for that tell them apart."""
     recipes, results = [run.load_recipe() for run in runs], [load_results(run) for run in runs]
-    for run, found in zip(runs, results, strict=True):
-        if not found:
+    for run, result in zip(runs, results, strict=True):
+        if not result:
             raise UserError(f"{run.root}: holds no results yet; `ttc-rl eval` makes them")
-    models = [list(dict.fromkeys(n for of in found.values() for n in of)) for found in results]
+    models = [list(dict.fromkeys(n for of in result.values() for n in of)) for result in results]
     names, legend = variants(recipes, models, [str(run.root) for run in runs])
     trials = [
-        Trial(run, target_name(recipe), recipe.seed, name, found)
-        for run, recipe, name, found in zip(runs, recipes, names, results, strict=True)
+        Trial(run, target_name(recipe), recipe.seed, name, result)
+        for run, recipe, name, result in zip(runs, recipes, names, results, strict=True)
     ]
     return trials, legend
 
@@ -124,10 +124,10 @@ Pooled = dict[str, dict[str, OverSeeds]]
 
 def _by_seed(trials: Iterable[Trial], benchmark: str) -> BySeed:
     """Variants of one seed stand side by side."""
-    found: BySeed = {}
+    models_of: BySeed = {}
     for trial in trials:
-        found.setdefault(trial.seed, {}).update(trial.named(benchmark))
-    return {seed: models for seed, models in found.items() if models}
+        models_of.setdefault(trial.seed, {}).update(trial.named(benchmark))
+    return {seed: models for seed, models in models_of.items() if models}
 
 
 def _arm(name: str) -> str:
@@ -155,14 +155,14 @@ def _against_base(models: Iterable[str]) -> list[tuple[str, str]]:
 
 
 def _models(seeds: BySeed) -> Series:
-    found: Series = {
+    values_of: Series = {
         name: {} for name in in_order(dict.fromkeys(m for models in seeds.values() for m in models))
     }
     for seed, models in seeds.items():
         for name, result in models.items():
             for metric, values in result.values.items():
-                found[name].setdefault(metric, {})[seed] = values
-    return found
+                values_of[name].setdefault(metric, {})[seed] = values
+    return values_of
 
 
 def _differences(models: Series) -> Series:
@@ -187,7 +187,7 @@ def _estimates(series: Series, models: Series | None = None) -> Pooled:
     For differences, `models` holds what they are differences of.
     """
     pairs = {f"{a} - {b}": (a, b) for a, b in _pairs(list(models or {}))}
-    found: Pooled = {name: {} for name in series}
+    estimates: Pooled = {name: {} for name in series}
     for name, metric, by_seed in ((n, m, s) for n, ms in series.items() for m, s in ms.items()):
         seeds = list(by_seed)
         if len(seeds) > 1:
@@ -200,8 +200,8 @@ def _estimates(series: Series, models: Series | None = None) -> Pooled:
             estimate = mean_interval(by_seed[seeds[0]])
         else:
             continue
-        found[name][metric] = OverSeeds.of(estimate, len(seeds))
-    return adjusted_for_family(found)
+        estimates[name][metric] = OverSeeds.of(estimate, len(seeds))
+    return adjusted_for_family(estimates)
 
 
 # --------------------------------------------------------------------------- one target
@@ -233,40 +233,42 @@ def _benchmark(seeds: BySeed) -> PooledBenchmark:
 def _power(models: Series, metric: str, samples: int) -> dict[str, Power]:
     """Return `arm - other` -> the difference in avg@n that such seeds can resolve, or such tasks
     where there is one seed."""
-    found: dict[str, Power] = {}
+    powers: dict[str, Power] = {}
     for a, b in _pairs(list(models)):
         shared = sorted(models[a][metric].keys() & models[b][metric].keys())
         pairs = [(models[a][metric][seed], models[b][metric][seed]) for seed in shared]
         if len(pairs) > 1:
             means = [float((after - before).mean()) for after, before in pairs]
-            found[f"{a} - {b}"] = Power(resolvable=resolvable_by_seeds(means))
+            powers[f"{a} - {b}"] = Power(resolvable=resolvable_by_seeds(means))
         elif pairs and len(pairs[0][0]) > 1:
             after, before = (np.round(values * samples) for values in pairs[0])
             spread = measured_spread(after, before, samples)
             resolved = spread.resolvable(len(after), samples) or None
-            found[f"{a} - {b}"] = Power(resolvable=resolved)
-    return found
+            powers[f"{a} - {b}"] = Power(resolvable=resolved)
+    return powers
 
 
 def _flips(models: Series, seeds: BySeed, metric: str) -> dict[str, Flips]:
     """Return `arm - other` -> the tasks that changed hands, by the mean of the seeds of both."""
     prompts = [row["prompt"] for row in next(iter(next(iter(seeds.values())).values())).tasks]
-    found: dict[str, Flips] = {}
+    flips_of: dict[str, Flips] = {}
     for a, b in _pairs(list(models)):
         shared = sorted(models[a][metric].keys() & models[b][metric].keys())
         if shared:
             after, before = (
                 np.mean([models[name][metric][seed] for seed in shared], axis=0) for name in (a, b)
             )
-            found[f"{a} - {b}"] = flips(after, before, prompts)
-    return found
+            flips_of[f"{a} - {b}"] = flips(after, before, prompts)
+    return flips_of
 
 
 def _retention(target: str, trials: Sequence[Trial]) -> dict[str, PooledRetention]:
     """Return each arm's change against base on benchmarks that share no task with the target."""
     ids = {name: next(iter(r.values())).task_ids for t in trials for name, r in t.results.items()}
     own = ids.get(target, frozenset())
-    others = [n for n, found in ids.items() if not found & own and not n.startswith(target + MARK)]
+    others = [
+        n for n, task_ids in ids.items() if not task_ids & own and not n.startswith(target + MARK)
+    ]
     changes: dict[str, dict[str, list[float]]] = {}
     for name in others:
         if name != target:
@@ -311,15 +313,15 @@ def _over_targets(
 ) -> Pooled:
     """Only seeds that every target has count: a mean over fewer targets is another quantity."""
     first, rest = series[0], series[1:]
-    found: Pooled = {}
+    pooled: Pooled = {}
     for name, metrics in first.items():
         for metric, by_seed in metrics.items():
             blocks = [by_seed, *(other.get(name, {}).get(metric, {}) for other in rest)]
             shared = sorted(set.intersection(*(set(block) for block in blocks)))
             means = [float(np.mean([block[seed].mean() for block in blocks])) for seed in shared]
             if means:
-                found.setdefault(name, {})[metric] = OverSeeds.of(interval(means), len(means))
-    return found
+                pooled.setdefault(name, {})[metric] = OverSeeds.of(interval(means), len(means))
+    return pooled
 
 
 def _matrices(by_target: Mapping[str, Sequence[Trial]]) -> dict[str, Matrix]:

@@ -120,17 +120,17 @@ def analyses(
     """Return what lies behind the gains on each benchmark."""
     controls = [a for a in recipe.arm_names if recipe.arm(a).train.reward in ("format", "shuffled")]
     spending = {arm: arm_spending(run, recipe, arm) for arm in recipe.arm_names}
-    found: dict[str, Analysis | Refused] = {}
+    analysis_of: dict[str, Analysis | Refused] = {}
     for name, models in results.items():
         numbers = next(iter(models.values())).numbers
         rows = {model: result.tasks for model, result in models.items()}
         k = sorted(int(m[5:]) for m in numbers.metrics if m.startswith("pass@"))
-        found[name] = analysis = analyse(rows, numbers.samples, k, controls)
+        analysis_of[name] = analysis = analyse(rows, numbers.samples, k, controls)
         if isinstance(analysis, Analysis):
             tokens = {m: result.numbers.rates.mean_tokens for m, result in models.items()}
             compute = equal_compute(rows, numbers.samples, tokens, spending)
-            found[name] = replace(analysis, compute=compute)
-    return found
+            analysis_of[name] = replace(analysis, compute=compute)
+    return analysis_of
 
 
 def _benchmark(models: Mapping[str, Result]) -> BenchmarkSummary:
@@ -170,26 +170,26 @@ def adjusted_for_family(
 
     Metrics of the same samples tell one story, so each is a family of its own.
     """
-    found = {pair: dict(cells) for pair, cells in differences.items()}
-    for metric in dict.fromkeys(metric for cells in found.values() for metric in cells):
+    adjusted = {pair: dict(cells) for pair, cells in differences.items()}
+    for metric in dict.fromkeys(metric for cells in adjusted.values() for metric in cells):
         p_values = {
             pair: p
-            for pair, cells in found.items()
+            for pair, cells in adjusted.items()
             if metric in cells and (p := cells[metric].p) is not None
         }
         for pair, p_holm in zip(p_values, holm(list(p_values.values())), strict=True):
-            found[pair][metric] = replace(found[pair][metric], p_holm=p_holm)
-    return found
+            adjusted[pair][metric] = replace(adjusted[pair][metric], p_holm=p_holm)
+    return adjusted
 
 
 def _power(models: Mapping[str, Result], pairs: Sequence[tuple[str, str]]) -> dict[str, Power]:
     """Return the power of every difference, from the variance that was measured."""
-    found: dict[str, Power] = {}
+    powers: dict[str, Power] = {}
     for arm, other in pairs:
         tasks, samples = models[arm].numbers.tasks, models[arm].numbers.samples
         if tasks > 1:
             a, b = (np.round(models[name].avg * samples) for name in (arm, other))
             spread = measured_spread(a, b, samples)
             resolvable = spread.resolvable(tasks, samples) or None  # nothing varied
-            found[f"{arm} - {other}"] = Power(resolvable=resolvable, **asdict(spread))
-    return found
+            powers[f"{arm} - {other}"] = Power(resolvable=resolvable, **asdict(spread))
+    return powers

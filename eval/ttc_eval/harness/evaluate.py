@@ -63,14 +63,14 @@ class Drawing:
 
     def cells(self) -> Cells:
         """What the file holds so far. Raises UserError where another model drew it."""
-        found = read_cells(self.path, self.tasks, self.samples)
-        drawn_by = {row.get("model") for row in found.values()} - {None, self.model}
+        rows = read_cells(self.path, self.tasks, self.samples)
+        drawn_by = {row.get("model") for row in rows.values()} - {None, self.model}
         if drawn_by:
             raise UserError(
                 f"{self.path}: holds completions of weights {drawn_by.pop()}, now {self.model} are "
                 "evaluated; delete it to draw anew"
             )
-        return found
+        return rows
 
     @property
     def lacking(self) -> int:
@@ -84,7 +84,7 @@ class Drawing:
     def queue(self, *, batch: int, workers: int = 1) -> Queue:
         """The units of this drawing, shared with whoever opens the same queue."""
         size = min(batch, max(1, -(-self.expected // UNITS)))
-        asked = {
+        question = {
             "name": self.name,
             "tasks": [task.id for task in self.tasks],
             "samples": self.samples,
@@ -92,7 +92,7 @@ class Drawing:
             "model": self.model,
         }
         return Queue(
-            self.queue_folder, units(len(self.tasks), self.samples, size), asked, workers=workers
+            self.queue_folder, units(len(self.tasks), self.samples, size), question, workers=workers
         )
 
 
@@ -182,16 +182,16 @@ class _Tally:
 
     def lacking(self, unit: Unit) -> list[tuple[Task, range]]:
         """Each task's missing samples, as runs."""
-        found: list[tuple[Task, range]] = []
+        runs: list[tuple[Task, range]] = []
         for task in self.drawing.tasks[unit.start : unit.stop]:
             for sample in range(unit.first, unit.first + unit.count):
                 if (task.id, sample) in self.done:
                     continue
-                if found and found[-1][0] is task and found[-1][1].stop == sample:
-                    found[-1] = task, range(found[-1][1].start, sample + 1)
+                if runs and runs[-1][0] is task and runs[-1][1].stop == sample:
+                    runs[-1] = task, range(runs[-1][1].start, sample + 1)
                 else:
-                    found.append((task, range(sample, sample + 1)))
-        return found
+                    runs.append((task, range(sample, sample + 1)))
+        return runs
 
     def count(self, rows: Sequence[Row], lost: str) -> None:
         """Raises UserError where not one completion could be had, or too many verdicts failed."""
@@ -235,8 +235,8 @@ def _draw(
         if [len(group) for group in groups] != [len(run)] * len(tasks):
             raise ValueError(f"the completer owes {len(run)} completions for each of {len(tasks)}")
         for task, group in zip(tasks, groups, strict=True):
-            found = zip(run, group, strict=True)
-            drawn |= {(task.id, i): (task, c) for i, c in found if c is not None}
+            completions = zip(run, group, strict=True)
+            drawn |= {(task.id, i): (task, c) for i, c in completions if c is not None}
     keys = [(task.id, i) for task, run in lacking for i in run if (task.id, i) in drawn]
     return _graded(drawing, {key: drawn[key] for key in keys}), lost
 
@@ -324,11 +324,13 @@ def drawings(
 ) -> list[Drawing]:
     """What one model owes on one benchmark: its samples and, if asked, a greedy completion each."""
     path = run.samples(benchmark.name, model)
-    owed = [Drawing(benchmark.name, benchmark.tasks, samples, path, seed, weights, graders)]
+    all_drawings = [Drawing(benchmark.name, benchmark.tasks, samples, path, seed, weights, graders)]
     if greedy:
         path = greedy_path(run, benchmark.name, model)
-        owed.append(Drawing(benchmark.name, benchmark.tasks, 1, path, seed, weights, graders))
-    return owed
+        all_drawings.append(
+            Drawing(benchmark.name, benchmark.tasks, 1, path, seed, weights, graders)
+        )
+    return all_drawings
 
 
 def evaluate_model(
@@ -356,7 +358,7 @@ def evaluate_model(
     result = run.result(benchmark.name, model)
     _same_question(result, sampling, seed)
     tasks, samples = benchmark.tasks, sampling.samples
-    owed = drawings(
+    all_drawings = drawings(
         run,
         benchmark,
         model,
@@ -366,8 +368,8 @@ def evaluate_model(
         weights=weights,
         graders=graders,
     )
-    _same_samples(result, owed)
-    for drawing, drawn_by in zip(owed, (completer, greedy), strict=False):
+    _same_samples(result, all_drawings)
+    for drawing, drawn_by in zip(all_drawings, (completer, greedy), strict=False):
         if drawn_by is not None:
             evaluate(drawn_by, drawing, batch=batch, progress=progress)
     path, once_path = run.samples(benchmark.name, model), greedy_path(run, benchmark.name, model)
@@ -376,7 +378,7 @@ def evaluate_model(
     if once_path.exists():
         greedy_rows = [g[0] for g in complete_rows(read_cells(once_path, tasks, 1), tasks, 1)]
     files = [path, *([once_path] if once_path.exists() else [])]
-    asked = Asked(
+    question = Asked(
         benchmark=benchmark.name,
         tasks_hash=benchmark.tasks_hash,
         model=model,
@@ -388,10 +390,10 @@ def evaluate_model(
         prompts=prompts,
         versions=versions,
     )
-    return write_result(result, benchmark, asked, rows, sampling.k, greedy_rows, files, graders)
+    return write_result(result, benchmark, question, rows, sampling.k, greedy_rows, files, graders)
 
 
-def _same_samples(result: Path, owed: Sequence[Drawing]) -> None:
+def _same_samples(result: Path, all_drawings: Sequence[Drawing]) -> None:
     """Raise UserError where samples that were counted hold something else now.
 
     What was cut is drawn again. Verdicts that failed for reasons of ours are given anew, and a kill
@@ -399,7 +401,7 @@ def _same_samples(result: Path, owed: Sequence[Drawing]) -> None:
     """
     if not result.exists() or read_result(result).rates.infra_error:
         return
-    whole = (drawing.path for drawing in owed if not drawing.lacking)
+    whole = (drawing.path for drawing in all_drawings if not drawing.lacking)
     check_vouched(result, f"{DRAW_ANEW}; without {result} it is counted as it stands", *whole)
 
 

@@ -66,10 +66,10 @@ def measure(
     }
     scores = [row.get("confidence") for row in group]
     if all(isinstance(score, int | float) for score in scores):
-        told = [float(score) for score in scores if score is not None]
-        further |= {f"best@{count}": best_of_k(told, correct, count) for count in k}
-        if min(told) >= 0:
-            weighted = weighted_maj_at_k(classes, told, right, samples)
+        known_scores = [float(score) for score in scores if score is not None]
+        further |= {f"best@{count}": best_of_k(known_scores, correct, count) for count in k}
+        if min(known_scores) >= 0:
+            weighted = weighted_maj_at_k(classes, known_scores, right, samples)
             further[f"weighted-maj@{samples}"] = weighted.value
     return Measured(values, further, _facts(task, group, sizes, right, graders), _tally(group))
 
@@ -91,7 +91,7 @@ def _vote(classes: Sequence[int | None], correct: Sequence[bool]) -> tuple[list[
         if index is not None:
             members.setdefault(index, []).append(is_correct)
     groups = [members[index] for index in sorted(members)]
-    return [len(found) for found in groups], [2 * sum(found) > len(found) for found in groups]
+    return [len(group) for group in groups], [2 * sum(group) > len(group) for group in groups]
 
 
 def _facts(
@@ -154,8 +154,8 @@ def _tally(group: Sequence[Row]) -> Counter[str]:
 def rates(measured: Iterable[Measured]) -> Rates:
     """Return shares of all samples, and the mean number of tokens."""
     total = Counter[str]()
-    for one in measured:
-        total.update(one.tally)
+    for task in measured:
+        total.update(task.tally)
     shares: dict[str, float | None] = {}
     for rate, (name, _) in SHARES.items():
         is_told = name != "finish_reason" or total["told"]
@@ -166,20 +166,20 @@ def rates(measured: Iterable[Measured]) -> Rates:
 
 def columns(measured: Sequence[Mapping[str, float]]) -> dict[str, np.ndarray]:
     """Metric -> its value on each task, for the metrics that every task has."""
-    shared = [name for name in measured[0] if all(name in one for one in measured)]
-    return {name: np.array([one[name] for one in measured]) for name in shared}
+    shared = [name for name in measured[0] if all(name in row for row in measured)]
+    return {name: np.array([row[name] for row in measured]) for name in shared}
 
 
 def overall(measured: Sequence[Measured]) -> Scores:
     """Return the means over tasks with their intervals, and the rates."""
     samples = measured[0].tally["rows"]
-    counts = [one.facts["correct"] for one in measured]
+    counts = [task.facts["correct"] for task in measured]
     return Scores(
-        metrics=_means([one.values for one in measured]),
-        further_metrics=_means([one.further for one in measured]),
+        metrics=_means([task.values for task in measured]),
+        further_metrics=_means([task.further for task in measured]),
         same_tasks={f"avg@{samples}": same_tasks_interval(counts, samples)},
         rates=rates(measured),
-        gold_not_read=sum(one.facts["gold_not_read"] for one in measured),
+        gold_not_read=sum(task.facts["gold_not_read"] for task in measured),
         elo=_elo(measured, samples),
     )
 
@@ -189,8 +189,8 @@ def _means(values: Sequence[Mapping[str, float]]) -> Metrics:
 
 
 def _elo(measured: Sequence[Measured], samples: int) -> RatedElo | None:
-    rated = [one.facts for one in measured if isinstance(one.facts["rating"], int | float)]
+    rated = [task.facts for task in measured if isinstance(task.facts["rating"], int | float)]
     if not rated:
         return None
-    found = elo([f["rating"] for f in rated], [f["correct"] for f in rated], samples)
-    return RatedElo(**asdict(found), tasks=len(rated))
+    rating = elo([f["rating"] for f in rated], [f["correct"] for f in rated], samples)
+    return RatedElo(**asdict(rating), tasks=len(rated))

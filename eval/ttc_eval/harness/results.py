@@ -27,21 +27,21 @@ Cells = dict[tuple[str, int], Row]
 """Rows by (task_id, sample)."""
 
 
-def resolve_sampling(asked: SamplingConfig, benchmark: SamplingConfig) -> Sampling:
+def resolve_sampling(wishes: SamplingConfig, benchmark: SamplingConfig) -> Sampling:
     """What the recipe asks, else the benchmark's default, else ours.
 
     A default k above the number of samples is left out; one that was asked is refused.
     """
     values = Sampling().model_dump()
-    for config in (benchmark, asked):
+    for config in (benchmark, wishes):
         given = config.model_dump(include=set(Sampling.model_fields), exclude_none=True)
         values.update(given)
     samples = values["samples"]
-    if asked.k is None:
+    if wishes.k is None:
         values["k"] = [k for k in values["k"] if k <= samples]
-    elif max(asked.k) > samples:
+    elif max(wishes.k) > samples:
         raise UserError(
-            f"eval.k: pass@{max(asked.k)} needs at least {max(asked.k)} samples per task, "
+            f"eval.k: pass@{max(wishes.k)} needs at least {max(wishes.k)} samples per task, "
             f"but samples is {samples}"
         )
     return Sampling(**values)
@@ -82,12 +82,12 @@ def read_cells(path: Path, tasks: Sequence[Task], samples: int) -> Cells:
 
     The same row twice, as two evaluations at once have left it, counts once.
     """
-    known, cells = {task.id for task in tasks}, Cells()
+    ids, cells = {task.id for task in tasks}, Cells()
     if not path.exists():
         return cells
     for where, row in numbered_rows(path):
         key = row.get("task_id"), row.get("sample")
-        if key[0] not in known:
+        if key[0] not in ids:
             raise UserError(f"{where}: task {key[0]} is not in this benchmark; {_start_anew(path)}")
         if not isinstance(key[1], int) or not 0 <= key[1] < samples:
             raise UserError(
@@ -138,11 +138,13 @@ def measure_all(
     graders: Graders = BUILT_IN,
 ) -> list[Measured]:
     """Every task, in the order of `tasks`; of `rows` one group is held at a time."""
-    found = [measure(task, group, k, graders) for task, group in zip(tasks, rows, strict=True)]
+    all_measured = [
+        measure(task, group, k, graders) for task, group in zip(tasks, rows, strict=True)
+    ]
     if greedy is not None:
-        for one, row in zip(found, greedy, strict=True):
-            one.values["greedy"] = float(row["correct"] is True)
-    return found
+        for measured, row in zip(all_measured, greedy, strict=True):
+            measured.values["greedy"] = float(row["correct"] is True)
+    return all_measured
 
 
 def summarise(
@@ -162,7 +164,7 @@ def summarise(
 def write_result(
     path: Path,
     benchmark: Benchmark,
-    asked: Asked,
+    question: Asked,
     rows: Iterable[Sequence[Row]],
     k: Sequence[int],
     greedy: Sequence[Row] | None = None,
@@ -174,19 +176,19 @@ def write_result(
     `files` are those of the samples: MODEL.json vouches for them too.
     """
     measured = measure_all(benchmark.tasks, rows, k, greedy, graders)
-    return write_measured(path, benchmark, asked, measured, files)
+    return write_measured(path, benchmark, question, measured, files)
 
 
 def write_measured(
     path: Path,
     benchmark: Benchmark,
-    asked: Asked,
+    question: Asked,
     measured: Sequence[Measured],
     files: Sequence[Path] = (),
 ) -> ModelResult:
     """`write_result` of tasks that are measured already."""
     result = ModelResult(
-        **vars(asked),
+        **vars(question),
         tasks=len(measured),
         samples=measured[0].tally["rows"],
         **vars(overall(measured)),
@@ -195,10 +197,10 @@ def write_measured(
     lines = (
         {"task_id": task.id, "prompt": task.prompt, "gold": task.gold}
         | {key: task.meta[key] for key in ("variant_of",) if key in task.meta}
-        | one.values
-        | one.further
-        | one.facts
-        for task, one in zip(benchmark.tasks, measured, strict=True)
+        | task_measured.values
+        | task_measured.further
+        | task_measured.facts
+        for task, task_measured in zip(benchmark.tasks, measured, strict=True)
     )
     write_jsonl(tasks_file(path), lines)
     write_record(path, result, tasks_file(path), *files)

@@ -77,7 +77,7 @@ def score(
     marks: tuple[Mark, ...] = tuple(
         dict.fromkeys(mark for task in maths for mark in marks_of(task))
     )
-    asked = Asked(
+    question = Asked(
         benchmark=benchmark.name,
         tasks_hash=benchmark.tasks_hash,
         samples_file=str(samples_path),
@@ -85,7 +85,7 @@ def score(
         answer_marks=list(marks) if marks not in ((), DEFAULT) else None,
         graded_before=old.counted(),
     )
-    result = write_measured(result_path, benchmark, asked, measured)
+    result = write_measured(result_path, benchmark, question, measured)
     silent = old.maths > 0 and old.silent == old.maths and not fallback
     unread = marks if silent else ()
     return Scored(target, result_path, result, old.graded, old.changed, unread)

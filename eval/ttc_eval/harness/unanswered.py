@@ -42,5 +42,5 @@ def gold_not_read(
     if len(re.sub(r"\W", "", gold)) > SHORT:
         return re.search(alone, tail[-LAST_PART:]) is not None
     last = tail.rstrip()[-LAST_PART:].rpartition("\n")[2]
-    said = rf"(?:^|\banswer\b\W*(?:is\b)?|\bis\b|[=:#])[\s$*:(\\]*{alone}[\s$*.)\\]*$"
-    return re.search(said, last, re.IGNORECASE) is not None
+    stated = rf"(?:^|\banswer\b\W*(?:is\b)?|\bis\b|[=:#])[\s$*:(\\]*{alone}[\s$*.)\\]*$"
+    return re.search(stated, last, re.IGNORECASE) is not None

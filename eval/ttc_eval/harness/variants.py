@@ -52,8 +52,14 @@ def reordered(task: Task) -> Task | None:
     """The options of a choice task in another order; None for any other task."""
     if task.kind != "choice" or not task.meta.get("options"):
         return None
-    found = next((t for s in range(20) if (t := shuffle_options(task, s)).gold != task.gold), None)
-    return None if found is None else replace(found, meta={**found.meta, "shown": found.prompt})
+    shuffled = next(
+        (t for s in range(20) if (t := shuffle_options(task, s)).gold != task.gold), None
+    )
+    return (
+        None
+        if shuffled is None
+        else replace(shuffled, meta={**shuffled.meta, "shown": shuffled.prompt})
+    )
 
 
 BUILT_IN: Mapping[str, Change] = {
@@ -70,18 +76,18 @@ def perturbed(benchmark: Benchmark, name: str) -> Benchmark:
     Each task's `meta.variant_of` holds the id of the task it was made from.
     """
     change = BUILT_IN.get(name) or load_function("eval.perturbed", name, "task")
-    made: list[Task] = []
+    changed: list[Task] = []
     for task in benchmark.tasks:
-        found = change(task)
-        if found is not None:
-            made.append(replace(found, meta={**found.meta, "variant_of": task.id}, id=""))
+        variant = change(task)
+        if variant is not None:
+            changed.append(replace(variant, meta={**variant.meta, "variant_of": task.id}, id=""))
     title = f"{benchmark.name}{MARK}{name.rpartition(':')[2]}"
-    if not made:
+    if not changed:
         raise UserError(f"eval.perturbed: {name} changes none of the tasks of {benchmark.name}")
-    left_out = len(benchmark.tasks) - len(made)
+    left_out = len(benchmark.tasks) - len(changed)
     return Benchmark(
         title,
-        made,
+        changed,
         benchmark.sampling,
         description=f"{benchmark.name}, each task {name}",
         problems=(f"{title}: {left_out} tasks cannot be {name}",) if left_out else (),
@@ -93,22 +99,22 @@ def eval_benchmarks(recipe: Recipe) -> list[Benchmark]:
     the recipe's `eval.benchmarks`, and what shows how much else was kept.
     """
     targets = resolve_targets(recipe)
-    graded = [one for one in targets if gradable(one.tasks)]
+    graded = [benchmark for benchmark in targets if gradable(benchmark.tasks)]
     own = [
-        one
+        benchmark
         for target in graded
-        for one in (target, *(perturbed(target, name) for name in recipe.eval.perturbed))
+        for benchmark in (target, *(perturbed(target, name) for name in recipe.eval.perturbed))
     ]
-    kept = retention(recipe, together(targets))
-    names = dict.fromkeys([*recipe.eval.benchmarks, *kept])
+    for_retention = retention(recipe, together(targets))
+    names = dict.fromkeys([*recipe.eval.benchmarks, *for_retention])
     others: list[Benchmark] = []
     for name in (name for name in names if name not in recipe.targets):
         try:
             others.append(load_benchmark(name, recipe.data, recipe.verifiers))
         except UserError as error:
-            hint = "; eval.retention: [] leaves it out" if name in kept else ""
+            hint = "; eval.retention: [] leaves it out" if name in for_retention else ""
             raise UserError(f"{error}{hint}") from None
-    return [marked(one, recipe.answer_marks) for one in (*own, *others)]
+    return [marked(benchmark, recipe.answer_marks) for benchmark in (*own, *others)]
 
 
 def _retold(task: Task, tell: Callable[[str], str]) -> Task:

@@ -76,8 +76,8 @@ def export(run: RunDir, benchmark: Benchmark, model: str, to: str, out: Path | N
     ending, write = WRITERS[to]
     samples, result = run.samples(benchmark.name, model), run.result(benchmark.name, model)
     if not samples.exists() or not result.exists():
-        known = ", ".join(run.models(benchmark.name)) or "none"
-        raise UserError(f"{samples}: no such result; models with one on {benchmark.name}: {known}")
+        names = ", ".join(run.models(benchmark.name)) or "none"
+        raise UserError(f"{samples}: no such result; models with one on {benchmark.name}: {names}")
     held = read_result(result)
     check_vouched(result, DRAW_ANEW, samples)
     cells = read_cells(samples, benchmark.tasks, held.samples)

@@ -74,14 +74,14 @@ class Finder:
         for theirs, ours in self.aliases.items():
             if row.id.startswith(theirs):
                 names.append(ours + row.id.removeprefix(theirs))
-        found = {task.id: task for name in names for task in self.by_id.get(name, ())}
-        if len(found) > 1:
-            raise UserError(f"{row.where}: task {row.id!r} may be {' or '.join(found)}")
-        return next(iter(found.values()), None)
+        candidates = {task.id: task for name in names for task in self.by_id.get(name, ())}
+        if len(candidates) > 1:
+            raise UserError(f"{row.where}: task {row.id!r} may be {' or '.join(candidates)}")
+        return next(iter(candidates.values()), None)
 
     def _by_prompt(self, row: Foreign) -> Task | None:
-        found = self.by_prompt.get(_squeezed(row.prompt), [])
-        return found[0] if len(found) == 1 else None
+        candidates = self.by_prompt.get(_squeezed(row.prompt), [])
+        return candidates[0] if len(candidates) == 1 else None
 
     def _by_index(self, row: Foreign) -> Task | None:
         if row.index is None or not 0 <= row.index < len(self.tasks) or not row.prompt.strip():
@@ -90,13 +90,13 @@ class Finder:
         return task if _holds(_squeezed(row.prompt), task) else None
 
 
-def _holds(asked: str, task: Task) -> bool:
+def _holds(text: str, task: Task) -> bool:
     """Whether a prompt holds a task: of a choice, the question and its options in our order."""
     options = task.meta.get("options")
     pieces = [str(task.meta.get("question", "")), *options] if options else [task.prompt]
     start = 0
     for piece in map(_squeezed, map(str, pieces)):
-        at = asked.find(piece, start)
+        at = text.find(piece, start)
         if at < 0:
             return False
         start = at + len(piece)

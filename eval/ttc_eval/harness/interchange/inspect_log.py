@@ -113,12 +113,12 @@ def _verdict(scores: Mapping[str, Any]) -> Row:
     if len(scores) != 1:
         return {}
     (score,) = scores.values()
-    found: Row = {"answer": score.get("answer")}
+    verdict: Row = {"answer": score.get("answer")}
     value = score.get("value")
     if isinstance(value, str | int | float) and value in _SCORES:
-        found["correct"] = _SCORES[value]
+        verdict["correct"] = _SCORES[value]
     ours = (score.get("metadata") or {}).get("ttc_rl") or {}
-    return found | {key: ours[key] for key in _KEPT if key in ours}
+    return verdict | {key: ours[key] for key in _KEPT if key in ours}
 
 
 # --------------------------------------------------------------------------- writing
@@ -150,7 +150,7 @@ def _dumps(value: Any) -> str:
 
 
 def _header(exported: Exported) -> dict[str, Any]:
-    benchmark, made = exported.benchmark, datetime.fromtimestamp(exported.made, UTC).isoformat()
+    benchmark, created = exported.benchmark, datetime.fromtimestamp(exported.made, UTC).isoformat()
     samples = len(exported.rows[0])
     right = [row["correct"] is True for group in exported.rows for row in group]
     accuracy = {"name": "accuracy", "value": sum(right) / len(right)}
@@ -161,7 +161,7 @@ def _header(exported: Exported) -> dict[str, Any]:
         "eval": {
             "eval_id": name,
             "run_id": name,
-            "created": made,
+            "created": created,
             "task": benchmark.name.replace("/", "-"),
             "task_id": benchmark.tasks_hash,
             "dataset": {
@@ -182,7 +182,7 @@ def _header(exported: Exported) -> dict[str, Any]:
                 {"name": "ttc_rl", "scorer": "ttc_rl", "metrics": {"accuracy": accuracy}},
             ],
         },
-        "stats": {"started_at": made, "completed_at": made},
+        "stats": {"started_at": created, "completed_at": created},
     }
 
 
@@ -193,19 +193,19 @@ def _samples(exported: Exported) -> Iterator[dict[str, Any]]:
 
 
 def _sample(model: str, task: Task, row: Row) -> dict[str, Any]:
-    asked, wrote = render(task, {}), row["completion"]
+    prompt, wrote = render(task, {}), row["completion"]
     reason = {"stop": "stop", "length": "max_tokens"}.get(str(row.get("finish_reason")), "unknown")
     tokens = row.get("tokens")
     usage = {"input_tokens": 0, "output_tokens": tokens or 0, "total_tokens": tokens or 0}
     answer = {"role": "assistant", "content": wrote, "source": "generate"}
     value = {True: "C", False: "I", None: "N"}[row["correct"]]
-    kept = {key: row.get(key) for key in _KEPT}
+    ours = {key: row.get(key) for key in _KEPT}
     return {
         "id": source_id(task),
         "epoch": row["sample"] + 1,
-        "input": asked,
+        "input": prompt,
         "target": task.gold or "",
-        "messages": [{"role": "user", "content": asked, "source": "input"}, answer],
+        "messages": [{"role": "user", "content": prompt, "source": "input"}, answer],
         "output": {
             "model": model,
             "choices": [{"message": answer, "stop_reason": reason}],
@@ -217,7 +217,7 @@ def _sample(model: str, task: Task, row: Row) -> dict[str, Any]:
                 "value": value,
                 "answer": row.get("answer"),
                 "explanation": row.get("reason") or None,
-                "metadata": {"ttc_rl": kept},
+                "metadata": {"ttc_rl": ours},
             }
         },
         "metadata": json.loads(_dumps(task.meta)),

@@ -40,17 +40,17 @@ def _of_row(where: str, value: Any) -> Iterator[Foreign]:
     if not isinstance(texts, list) or not texts or not all(isinstance(t, str) for t in texts):
         raise UserError(f"{where}: model_response.text holds no completions (a task of logprobs?)")
     ours = _ours(doc)
-    kept, index = ours.get("samples") or [{}] * len(texts), str(doc.get("id") or "")
+    samples, index = ours.get("samples") or [{}] * len(texts), str(doc.get("id") or "")
     lengths = response.get("output_tokens") or []
     for i, text in enumerate(texts):
         values: Row = {"completion": text}
         if len(lengths) == len(texts):
             values["tokens"] = len(lengths[i])
-        if len(texts) == 1 and (told := _verdict(value.get("metric"))) is not None:
-            values["correct"] = told
+        if len(texts) == 1 and (verdict := _verdict(value.get("metric"))) is not None:
+            values["correct"] = verdict
         yield Foreign(
             f"{where} completion {i + 1}",
-            values | kept[i],
+            values | samples[i],
             ours.get("task_id"),
             str(doc.get("query") or ""),
             int(index) if index.isdigit() else None,
@@ -90,8 +90,8 @@ def _row(exported: Exported, index: int, task: Task, group: Any) -> dict[str, An
     options = task.meta.get("options")
     choices = list(map(str, options)) if options else [task.gold or ""]
     gold = "ABCDEFGHIJKLMNOPQRSTUVWXYZ".find(task.gold or "?") if options else 0
-    kept = [{key: row.get(key) for key in KEPT} for row in group]
-    packed = {"task_id": source_id(task), "meta": dict(task.meta), "samples": kept}
+    samples = [{key: row.get(key) for key in KEPT} for row in group]
+    packed = {"task_id": source_id(task), "meta": dict(task.meta), "samples": samples}
     right = sum(row["correct"] is True for row in group) / len(group)
     return {
         "doc": {
