@@ -22,9 +22,10 @@ from ttc_rl.sampling.generate import GenerateCompleter
 from ttc_rl.schema import Completion, Task, UserError, Verdict
 from ttc_rl.selection import select as sift
 from ttc_rl.selection.groups import target_groups
-from ttc_rl.stages import experts
-from ttc_rl.stages.experts import POPULATION, check_mix, cross_entropy, fingerprint, folders, route
+from ttc_rl.stages import mixing
 from ttc_rl.stages.job import Job, starting_model
+from ttc_rl.stages.mixing import POPULATION, check_mix, cross_entropy
+from ttc_rl.stages.policies import folders, route, routed_fingerprint
 from ttc_rl.stages.run import evaluate, report, select, train
 from ttc_rl.train.weights.mixture import Mixture, whole_model
 from ttc_rl.verifiers import Graders, Kind
@@ -89,7 +90,7 @@ def test_a_target_is_answered_by_its_expert_alone(done: Job, tmp_path: Path):
     owner, targets = route(done, "svf"), resolve_target(done.recipe).tasks
     in_a_batch = 16 // 4  # `eval.batch` and `eval.samples` of tiny.yaml
     rows = list(read_jsonl(done.run.samples("count", "svf")))
-    assert {row["model"] for row in rows} == {fingerprint(done, "svf", base(done))}
+    assert {row["model"] for row in rows} == {routed_fingerprint(done, "svf", base(done))}
     for part, folder in folders(done, "svf").items():
         assert not folder.model.exists()
         whole_model(base(done), folder, tmp_path / part)
@@ -127,7 +128,7 @@ def test_an_expert_that_is_lost_is_trained_again_and_no_other(done: Job, tmp_pat
     lost.patch.unlink()
     assert not again.trained("full")
     with pytest.raises(UserError, match="full/e1: not trained yet"):
-        fingerprint(again, "full", base(again))
+        routed_fingerprint(again, "full", base(again))
     train(again)
     assert lost.patch.read_bytes() == before
     assert kept.patch.stat().st_mtime_ns == stamp
@@ -256,4 +257,4 @@ def test_a_mixture_is_not_weighed_by_answers_that_could_not_be_graded():
     failed = Verdict(None, status="infra_error")
     graders = Graders({"broken": Kind("broken", lambda task, text: failed)})
     with pytest.raises(UserError, match=r"experts\.mix"):
-        experts._right([Task("broken", "1", "1")], [[Completion("1", "stop", 1)]], 0.1, graders)
+        mixing._right([Task("broken", "1", "1")], [[Completion("1", "stop", 1)]], 0.1, graders)

@@ -12,8 +12,9 @@ from ttc_rl.config import load_recipe
 from ttc_rl.run_dir import RunDir
 from ttc_rl.schema import UserError
 from ttc_rl.stages import run as pipeline
-from ttc_rl.stages.evaluating import Models, evaluations
+from ttc_rl.stages.evaluating import evaluations
 from ttc_rl.stages.job import Job
+from ttc_rl.stages.policies import Models
 from ttc_rl.stages.preflight import _evaluation_size
 from ttc_rl.stages.selecting import select
 

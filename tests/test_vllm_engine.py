@@ -13,8 +13,8 @@ from ttc_rl.run_dir import RunDir, read_jsonl
 from ttc_rl.sampling import Decoding, ModelCompleter, load_completer
 from ttc_rl.sampling.engine import EngineCompleter
 from ttc_rl.schema import Task
-from ttc_rl.stages.experts import folders, route, routed
 from ttc_rl.stages.job import Job, starting_model
+from ttc_rl.stages.policies import folders, route, routed_completer
 from ttc_rl.stages.run import select, train
 from ttc_rl.train.weights.mixture import whole_model
 
@@ -93,7 +93,7 @@ def test_adapters_in_one_engine_write_what_each_expert_writes_alone(cache: Path,
     train(made)
     tasks, greedy = resolve_target(recipe).tasks, Decoding(max_tokens=8, temperature=0)
     base = starting_model(recipe)
-    together = routed(made, "each", base)
+    together = routed_completer(made, "each", base)
     assert isinstance(together, EngineCompleter)
     ours = together.decoding_with(greedy)(tasks, 1, seed=0)
     together.close()

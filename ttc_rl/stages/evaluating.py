@@ -23,28 +23,23 @@ from ttc_eval.harness.evaluate import Drawing, drawings, drop_repeats, evaluate_
 from ttc_eval.harness.results import complete_rows, resolve_sampling, summarise
 from ttc_eval.harness.variants import eval_benchmarks
 from ttc_eval.records import Sampling
-from ttc_eval.report.model_card import CARD, RECIPE
 
 from ttc_rl.config import Recipe
-from ttc_rl.config.places import did_you_mean
 from ttc_rl.corpus.benchmarks import Benchmark, resolve_target
 from ttc_rl.metrics import Estimate
-from ttc_rl.run_dir import check_vouched
-from ttc_rl.sampling import Decoding, ModelCompleter, load_completer
+from ttc_rl.sampling import Decoding
 from ttc_rl.sampling.work_queue import Queue
 from ttc_rl.schema import Completer, UserError
 from ttc_rl.stages.checks import check_run
-from ttc_rl.stages.experts import fingerprint, is_routed, routed
-from ttc_rl.stages.job import Job, starting_model
+from ttc_rl.stages.job import Job
+from ttc_rl.stages.policies import Models
 from ttc_rl.stages.same_tasks import check_evaluated, check_targets, read_dev_tasks
 from ttc_rl.system.tether import environment
-from ttc_rl.system.versions import model_fingerprint, versions
+from ttc_rl.system.versions import versions
 from ttc_rl.tracking.wandb_run import log_dev
 
 logger = logging.getLogger(__name__)
 
-BASE = "base"
-"""Name of the untrained model among the evaluated ones."""
 POLL = 1.0
 """Seconds between two looks at a queue whose last units others are working on."""
 GREEDY = 0.0
@@ -69,73 +64,6 @@ class Evaluation:
             Decoding(drawn.max_tokens, drawn.temperature, drawn.top_p),
             Decoding(drawn.max_tokens, GREEDY),
         )
-
-
-class Models:
-    """The run's models by name, at most one of them loaded."""
-
-    def __init__(self, job: Job) -> None:
-        self.job, self.recipe = job, job.recipe
-        self.loaded: tuple[str, ModelCompleter] | None = None
-        self.paths = {name: self._path(name) for name in evaluated(self.recipe)}
-        self.weights = {name: self._weights(name) for name in self.paths}
-
-    def _weights(self, name: str) -> str:
-        path = self.paths[name]
-        return fingerprint(self.job, name, path) if self._routed(name) else model_fingerprint(path)
-
-    def _routed(self, name: str) -> bool:
-        return self.recipe.engine.backend != "endpoint" and is_routed(self.job, name)
-
-    def _path(self, name: str) -> str | Path:
-        """Of an arm of several experts, the base that all of them change."""
-        if self.recipe.engine.backend == "endpoint":
-            return self.recipe.engine.served[name]
-        if name == BASE or self._routed(name):
-            return starting_model(self.recipe)
-        folder = self.job.arm(name)[1]
-        if not folder.model.exists():
-            raise UserError(f"{folder.model}: no model there yet; `ttc-rl train RECIPE` makes it")
-        again = f"delete {folder.model}, and `ttc-rl train RECIPE` trains it again"
-        check_vouched(folder.training, again, *self._files(folder.model))
-        return folder.model
-
-    @staticmethod
-    def _files(model: Path) -> list[Path]:
-        """What is loaded of it; its card and recipe are written anew by every report."""
-        return [path for path in sorted(model.iterdir()) if path.name not in (CARD, RECIPE)]
-
-    def completer(self, name: str, decoding: Decoding) -> Completer:
-        if self.loaded is None or self.loaded[0] != name:
-            if self.loaded is not None:
-                self.loaded[1].close()
-            path = self.paths[name]
-            if self._routed(name):
-                self.loaded = name, routed(self.job, name, path)
-            else:
-                loaded = load_completer(
-                    path,
-                    self.recipe.prompts,
-                    self.recipe.engine,
-                    dtype=self.recipe.model.dtype,
-                )
-                self.loaded = name, loaded
-        return self.loaded[1].decoding_with(decoding)
-
-
-def evaluated(recipe: Recipe) -> list[str]:
-    """Names of the models to evaluate, base first. Raises UserError on one that there is not."""
-    names = [BASE, *recipe.arm_names]
-    for name in [*(recipe.eval.models or []), *recipe.engine.served]:
-        if name not in names:
-            raise UserError(
-                f"eval.models: no model {name!r} in this run{did_you_mean(name, names)}"
-            )
-    wanted = recipe.eval.models or list(recipe.engine.served) or names
-    missing = [name for name in wanted if recipe.engine.served and name not in recipe.engine.served]
-    if missing:
-        raise UserError(f"eval.engine.served: does not say what {missing[0]} is called there")
-    return [name for name in names if name in wanted]
 
 
 # --------------------------------------------------------------------------- the stage
@@ -164,7 +92,7 @@ def evaluate(job: Job, *, join: bool = False) -> dict[str, Results]:
         _clear(planned, keep=join)
     return {
         name: _results(job, models, [e for e in planned if e.model == name])
-        for name in models.paths
+        for name in models.policies
     }
 
 
@@ -187,7 +115,7 @@ def evaluations(job: Job, models: Models) -> Iterator[Evaluation]:
     for benchmark in benchmarks:
         for problem in benchmark.problems[:5]:
             logger.info(f"{benchmark.name}: {problem}")
-    for model in models.paths:
+    for model in models.policies:
         for benchmark in benchmarks:
             sampling = resolve_sampling(recipe.eval, benchmark.sampling)
             lacking = drawings(
@@ -197,7 +125,7 @@ def evaluations(job: Job, models: Models) -> Iterator[Evaluation]:
                 sampling.samples,
                 greedy=recipe.eval.greedy,
                 seed=recipe.seed,
-                weights=models.weights[model],
+                weights=models.policies[model].fingerprint,
                 graders=job.graders,
             )
             for drawing in lacking:
@@ -228,7 +156,7 @@ def _results(job: Job, models: Models, planned: Sequence[Evaluation]) -> Results
             greedy=greedy,
             batch=_batch(recipe),
             seed=recipe.seed,
-            weights=models.weights[evaluation.model],
+            weights=models.policies[evaluation.model].fingerprint,
             progress=Pace(f"{evaluation.model} on {evaluation.benchmark.name}"),
             engine=recipe.engine.backend,
             prompts=recipe.prompts,

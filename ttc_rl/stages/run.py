@@ -94,7 +94,7 @@ def _train_all(job: Job) -> None:
     check_extras(job.recipe)
     from ttc_eval.report.model_card import write_cards
 
-    from ttc_rl.stages.experts import check_mix, mix
+    from ttc_rl.stages.mixing import check_mix, mix
 
     check_mix(job)
     _train([name for name in job.parts if not job.trained(name)], job)
@@ -179,8 +179,8 @@ def evaluate(job: Job, *, join: bool = False) -> None:
     One evaluation at a time in a run folder, but for those that `join`.
     """
     alone("eval")
-    from ttc_rl.stages.evaluating import BASE
     from ttc_rl.stages.evaluating import evaluate as evaluate_all
+    from ttc_rl.stages.policies import BASE
 
     with evaluating(job.run.root, shared=join):
         evaluated = evaluate_all(job, join=join)
@@ -194,7 +194,8 @@ def evaluate(job: Job, *, join: bool = False) -> None:
 
 def draw(job: Job) -> None:
     """One engine of several: units of every drawing until nothing is left; counts nothing."""
-    from ttc_rl.stages.evaluating import Models, evaluations, work
+    from ttc_rl.stages.evaluating import evaluations, work
+    from ttc_rl.stages.policies import Models
 
     models = Models(job)
     work(job, list(evaluations(job, models)), models)

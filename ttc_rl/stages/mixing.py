@@ -1,130 +1,35 @@
-"""An arm of several experts, after their training: whose task is whose, or one model of all.
+"""One model of an arm's several experts: the mixture of their changes that does best.
 
-A target is answered by the expert it was a target of; any other task by that of the nearest target,
-by cosine of the embeddings that selection uses.
-
-The mixture is found by the cross-entropy method, as in Transformer-squared (arXiv 2501.06252; 32
-candidates a generation, of which the best fifth draw the next, as in its code). What is raised is
-the share of votes that agree on the target prompts, whose golds are not read, or what is right of
-the dev tasks. All candidates are asked the same samples. The base, each expert alone and their mean
-are candidates as well, so that by its own measure the mixture is never below them.
+It is found by the cross-entropy method, as in Transformer-squared (arXiv 2501.06252; 32 candidates
+a generation, of which the best fifth draw the next, as in its code). What is raised is the share of
+votes that agree on the target prompts, whose golds are not read, or what is right of the dev tasks.
+All candidates are asked the same samples. The base, each expert alone and their mean are candidates
+as well, so that by its own measure the mixture is never below them.
 """
 
 from __future__ import annotations
 
-import functools
 import logging
-import tempfile
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ttc_rl.corpus.benchmarks import together
-from ttc_rl.run_dir import ArmDir, follow_umask, read_experts, write_sealed
-from ttc_rl.sampling import Decoding, ModelCompleter, load_completer
-from ttc_rl.schema import Completer, Task, UserError, content_hash
+from ttc_rl.run_dir import follow_umask, write_sealed
+from ttc_rl.sampling import Decoding
+from ttc_rl.schema import Completer, Task
 from ttc_rl.stages.job import Job, starting_model
+from ttc_rl.stages.policies import folders
 from ttc_rl.stages.same_tasks import read_dev_tasks, read_targets
 from ttc_rl.system.progress import heading
-from ttc_rl.system.versions import model_fingerprint
 from ttc_rl.verifiers import Graders, check_infra_errors
 from ttc_rl.verifiers.majority import check_voting, majority
 
 logger = logging.getLogger(__name__)
 
-# E experts, K candidates a generation, M targets.
+# E experts, K candidates a generation.
 POPULATION, ELITE = 32, 0.2
-
-
-def is_routed(job: Job, name: str) -> bool:
-    """Whether an arm answers by several models."""
-    experts = job.recipe.arm(name).experts if name in job.recipe.arm_names else None
-    return experts is not None and experts.mix is None
-
-
-def folders(job: Job, name: str) -> dict[str, ArmDir]:
-    """The experts of an arm. Raises UserError where they are not all trained."""
-    for part in (parts := job.parts_of(name)):
-        if not job.trained(part):
-            raise UserError(f"{part}: not trained yet; `ttc-rl train RECIPE` does it")
-    return {part: job.arm(part)[1] for part in parts}
-
-
-def fingerprint(job: Job, name: str, base: Path | str) -> str:
-    """Which weights, of the base and of all experts."""
-    parts = {
-        part: model_fingerprint(folder.root if folder.patch.exists() else folder.adapter)
-        for part, folder in folders(job, name).items()
-    }
-    return content_hash([model_fingerprint(base), parts])
-
-
-# --------------------------------------------------------------------------- each its own
-
-
-def routed(job: Job, name: str, base: Path | str) -> ModelCompleter:
-    """The arm as one completer: LoRA adapters together in one engine of vLLM, others one at a time,
-    each made whole in the run folder while it is loaded.
-    """
-    experts, lora = folders(job, name), job.recipe.arm(name).train.lora
-    if job.recipe.engine.backend == "vllm" and lora is not None:
-        from ttc_rl.sampling.engine import Adapters, EngineCompleter
-
-        adapters = {part: folder.adapter for part, folder in experts.items()}
-        return EngineCompleter.load(
-            base, Decoding(max_tokens=1), job.recipe.prompts, job.recipe.engine,
-            Adapters(adapters, route(job, name), lora.rank), dtype=job.recipe.model.dtype,
-        )  # fmt: skip
-    from ttc_rl.sampling.routed import Routed
-    from ttc_rl.train.weights.mixture import whole_model
-
-    def load(part: str) -> ModelCompleter:
-        with tempfile.TemporaryDirectory(dir=job.run.root, prefix=".expert-") as folder:
-            whole = Path(folder) / "model"
-            whole_model(base, experts[part], whole)
-            recipe = job.recipe
-            return load_completer(whole, recipe.prompts, recipe.engine, dtype=recipe.model.dtype)
-
-    return Routed(route(job, name), load, Decoding(max_tokens=1))
-
-
-def route(job: Job, name: str) -> Callable[[Sequence[Task]], list[str]]:
-    """Tasks to the names of their experts."""
-    owner = {
-        task_id: f"{name}/{expert['name']}"
-        for expert in read_experts(job.arm(name)[1].experts)
-        for task_id in expert["targets"]
-    }
-
-    @functools.cache
-    def targets() -> tuple[list[Task], np.ndarray]:
-        tasks = together(read_targets(job)).tasks
-        return tasks, _embedded(job, tasks)
-
-    def of(tasks: Sequence[Task]) -> list[str]:
-        strange = [task for task in tasks if task.id not in owner]
-        if strange:
-            routed, target_MD = targets()
-            # The largest cosine, the first target in a tie.
-            nearest_N = (_embedded(job, strange) @ target_MD.T).argmax(axis=1)
-            near = zip(strange, nearest_N, strict=True)
-            owner.update({task.id: owner[routed[m].id] for task, m in near})
-        return [owner[task.id] for task in tasks]
-
-    return of
-
-
-def _embedded(job: Job, tasks: Sequence[Task]) -> np.ndarray:
-    from ttc_rl.embed import POLICY, embed
-
-    config = job.recipe.embed
-    policy = starting_model(job.recipe) if config.model == POLICY else None
-    return np.asarray(embed(tasks, config, policy=policy)[:])
-
-
-# --------------------------------------------------------------------------- one of all
 
 
 def check_mix(job: Job) -> None:
