@@ -227,13 +227,13 @@ def test_training_and_evaluation_read_the_same_marks(made: Recipe, cache: Path, 
     target = named_benchmark(str(made.target))
     scored = score(job.run.samples("test", "base"), target)
     assert scored.changed == []
-    assert scored.result["answer_marks"] == ["####"]
+    assert scored.result.answer_marks == ["####"]
     # Elsewhere nobody knows the run's recipe: a box counts.
     copy = tmp_path / "samples.jsonl"
     copy.write_text(job.run.samples("test", "base").read_text())
     elsewhere = score(copy, target)
     assert len(elsewhere.changed) == 2 * len(target.tasks)
-    assert "answer_marks" not in elsewhere.result
+    assert elsewhere.result.answer_marks is None
     assert score(copy, marked(target, ["####"])).changed == []
 
 

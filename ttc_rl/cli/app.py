@@ -15,7 +15,7 @@ import typer
 
 from ttc_rl.schema import FULL_DISK, UserError, is_full_disk
 from ttc_rl.system.printable import Terminal
-from ttc_rl.system.progress import show_progress
+from ttc_rl.system.progress import shown_progress
 from ttc_rl.system.ranks import is_main
 from ttc_rl.system.tether import follow_launch
 
@@ -83,10 +83,10 @@ def main() -> None:
     before = {number: signal.signal(number, _stopped) for number in (SIGINT, SIGTERM)}
     try:
         follow_launch()
-        show_progress()
         if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]  `>&-`
             _fail("standard output is closed; send it to a file, or to /dev/null")
-        app()
+        with shown_progress():
+            app()
     except UserError as error:
         _fail(str(error))
     except OSError as error:

@@ -28,7 +28,7 @@ from ttc_rl.embed import CHUNK, write_shards
 from ttc_rl.embed.encoders import describe
 from ttc_rl.embed.shards import Shard, check, write_manifest
 from ttc_rl.schema import Task, UserError
-from ttc_rl.system.progress import show_progress
+from ttc_rl.system.progress import shown_progress
 
 KIND = "kind"
 MERGE_GPUS = {"gpus_per_task": 0}
@@ -80,11 +80,11 @@ class EmbedStep(_Step):
     def run(
         self, data: Iterable[Document] | None = None, rank: int = 0, world_size: int = 1
     ) -> Iterator[Document]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        show_progress()  # in the log of this rank
         job = self.job
         tasks = (Task(doc.metadata[KIND], doc.text, id=doc.id) for doc in data or ())
         folder = _part(job.folder, rank)
-        write_shards(tasks, folder, job.config, policy=job.policy, chunk=job.block)
+        with shown_progress():  # in the log of this rank
+            write_shards(tasks, folder, job.config, policy=job.policy, chunk=job.block)
         yield from ()
 
 

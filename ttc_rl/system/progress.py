@@ -39,10 +39,17 @@ class Lines(logging.Handler):
             self.terminal.print(timed, markup=False, soft_wrap=True)
 
 
-def show_progress() -> None:
-    """Show what the tool logs from now on; a program that imports it sets up its own logging."""
-    for name in LOGGERS:
-        logger = logging.getLogger(name)
-        if not any(isinstance(handler, Lines) for handler in logger.handlers):
-            logger.addHandler(Lines())
+@contextmanager
+def shown_progress() -> Iterator[None]:
+    """Show meanwhile what the tool logs; a program that imports it sets up its own logging."""
+    lines, loggers = Lines(), [logging.getLogger(name) for name in LOGGERS]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.addHandler(lines)
         logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.removeHandler(lines)
+            logger.setLevel(level)
