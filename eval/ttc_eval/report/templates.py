@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, select_autoescape
+from markupsafe import Markup
 
 from ttc_rl.system.printable import in_markdown
 
@@ -13,6 +15,11 @@ from ttc_rl.system.printable import in_markdown
 def template(name: str) -> Template:
     """Return a template by the name of its file."""
     return _environment().get_template(name)
+
+
+def part(name: str, **given: Any) -> Markup:
+    """Return a part of a page: a macro of parts.html.jinja, filled in."""
+    return getattr(template("parts.html.jinja").module, name)(**given)
 
 
 @cache
@@ -30,6 +37,7 @@ def _environment() -> Environment:
         "cell": _cell,
         "commas": "{:,}".format,
         "paragraph": _paragraph,
+        "shortened": _shortened,
     }
     return environment
 
@@ -42,3 +50,9 @@ def _paragraph(text: str) -> str:
 def _cell(value: object) -> str:
     """Return the text for one cell of a Markdown table."""
     return str(value).replace("|", "\\|").replace("\n", " ")
+
+
+def _shortened(value: object, limit: int) -> str:
+    """Return the text, cut to `limit` characters; what reads it escapes it."""
+    text = str(value)
+    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
