@@ -24,7 +24,7 @@ from ttc_rl.metrics import Difference, Estimate
 from ttc_rl.run_dir import RunDir, read_json, write_json, write_jsonl
 
 ARMS = {"base": {"sums": 0.1}, "sift": {"sums": 0.9}}
-HOSTILE = "<script>&"
+HOSTILE = '<script>"&'
 VOID = {"meta", "path", "circle", "br"}
 
 
