@@ -40,7 +40,7 @@ def test_the_wheel_installs_no_package_called_eval(names: set[str]):
 
 
 def test_the_wheel_has_every_module_and_every_file_of_data(names: set[str]):
-    data = ("*.py", "*.yaml", "*.html", "*.sh", "py.typed")
+    data = ("*.py", "*.yaml", "*.jinja", "*.sh", "py.typed")
     for root in (ROOT / "ttc_rl", ROOT / "eval" / "ttc_eval"):
         paths = {path for pattern in data for path in root.rglob(pattern)}
         expected = {path.relative_to(root.parent).as_posix() for path in paths}

@@ -9,7 +9,8 @@ import pytest
 from huggingface_hub import ModelCard, ModelCardData
 from huggingface_hub.repocard_data import eval_results_to_model_index
 from ttc_eval.records import read_summary
-from ttc_eval.report.model_card import base_id, card, read_told, write_cards
+from ttc_eval.report.card_facts import read_facts
+from ttc_eval.report.model_card import base_id, card, write_cards
 
 from ttc_rl.config import Recipe
 from ttc_rl.run_dir import RunDir, read_json, write_json
@@ -32,7 +33,7 @@ def recipe(**more: Any) -> Recipe:
 def made(folder: Path, asked: Recipe) -> ModelCard:
     run = RunDir.open(folder / "run", asked)
     write_json(run.corpus, SOURCES)
-    return ModelCard(card(read_told(run, asked, asked.arm_names[0], None)))
+    return ModelCard(card(read_facts(run, asked, asked.arm_names[0], None)))
 
 
 def test_a_runs_cards_hold_its_results_as_the_hub_reads_them(undisturbed: Path):
@@ -100,7 +101,7 @@ def test_a_folders_own_card_gives_its_licence_and_no_id(tmp_path: Path):
     assert (read.data.license, read.data.base_model) == ("apache-2.0", None)
     (folder / "README.md").write_text("---\nlicense: [\n---\n")
     again = recipe(model=str(folder))
-    assert ModelCard(card(read_told(RunDir(tmp_path), again, "run", None))).data.license is None
+    assert ModelCard(card(read_facts(RunDir(tmp_path), again, "run", None))).data.license is None
 
 
 @pytest.mark.parametrize("path", ["Qwen/Qwen3-0.6B", "a/b"])
@@ -131,10 +132,21 @@ def test_how_the_test_was_seen_is_told(tmp_path: Path):
     assert "A control arm: it was rewarded for another task's answer" in control
 
 
-def test_a_benchmark_of_the_hub_is_named_by_its_id_there(undisturbed: Path):
+def test_benchmarks_of_the_hub_are_named_by_their_id_there_and_none_swallows_another(
+    undisturbed: Path,
+):
     run = RunDir(undisturbed)
     asked, whole = run.load_recipe(), read_summary(run.summary)
-    summary = replace(whole, benchmarks={"math500@100": whole.benchmarks["count"]})
-    read = ModelCard(card(read_told(run, asked, "sift", summary)))
+    parts = dict.fromkeys(["math500@100", "math500"], whole.benchmarks["count"])
+    summary = replace(whole, benchmarks=parts)
+    read = ModelCard(card(read_facts(run, asked, "sift", summary)))
     found = {(one.dataset_name, one.dataset_type) for one in read.data.eval_results}
-    assert found == {("math500@100", "math-ai/math500")}
+    assert found == {(name, "math-ai/math500") for name in parts}
+
+
+def test_text_of_data_is_no_markup_of_a_card(tmp_path: Path):
+    run = RunDir.open(tmp_path / "run", recipe())
+    write_json(run.corpus, [SOURCES[2] | {"hub": "me/[x](y)", "licence": "<b>own</b> | {{ 7 }}"}])
+    text = card(read_facts(run, recipe(), "run", None))
+    line = next(line for line in text.splitlines() if line.startswith("| me/sums"))
+    assert line == r"| me/sums | me/\[x\](y) | 9 | \<b\>own\</b\> \| {{ 7 }} |"

@@ -6,19 +6,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from markupsafe import escape
+from ttc_eval.compare.runs import compare
+from ttc_eval.harness.evaluate import evaluate_model
 from ttc_eval.harness.results import numbered_rows
-from ttc_eval.records import BenchmarkSummary, Rates, Scores, Summary
+from ttc_eval.records import BenchmarkSummary, Rates, Sampling, Scores, Summary
 from ttc_eval.report import charts, page
+from ttc_eval.report.compare_page import write_comparison
 from ttc_eval.report.material import read_material
 from ttc_eval.report.run_page import headline, write_page
 from ttc_eval.report.sections.training import running_mean
 from unsealed import unseal
 
-from ttc_rl.config import Recipe
+from ttc_rl.config import Recipe, SourceConfig
+from ttc_rl.corpus.benchmarks import benchmark_from_source
 from ttc_rl.metrics import Difference, Estimate
 from ttc_rl.run_dir import RunDir, read_json, write_json, write_jsonl
 
 ARMS = {"base": {"sums": 0.1}, "sift": {"sums": 0.9}}
+HOSTILE = '<script>"&'
 VOID = {"meta", "path", "circle", "br"}
 
 
@@ -55,11 +61,11 @@ def check(path: Path) -> str:
     return text
 
 
-def fill(run: RunDir, recipe: Recipe) -> None:
-    """What select and train leave, by hand."""
-    arm = run.arm("sift", recipe)
+def fill(run: RunDir, recipe: Recipe, name: str = "sift", source: str = "skills") -> None:
+    """Write by hand what select and train leave."""
+    arm = run.arm(name, recipe)
     meta = {"family": "cipher", "level": 2}
-    task = {"prompt": "<b>pick</b> me", "source": "skills", "meta": meta}
+    task = {"prompt": "<b>pick</b> me", "source": source, "meta": meta}
     pick = {"task_id": "t", "gain": 0.5, "nearest_target": 0, "similarity": 0.75}
     picks = [{"rank": i, "uncertainty": 9.0 - i, "task": task, **pick} for i in range(3)]
     write_jsonl(arm.curriculum, picks)
@@ -149,6 +155,61 @@ def test_what_a_model_wrote_is_text_and_not_markup(make_run: Any, tmp_path: Path
     text = written(run).read_text()
     assert "&lt;script&gt;alert(1)&lt;/script&gt; {{body}}" in text
     assert "<script>alert" not in text
+
+
+class Places(Strict):
+    """Collect the elements whose text, or whose attribute, holds the hostile text."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = set[str]()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]):
+        super().handle_starttag(tag, attrs)
+        self.found |= {f"{tag} {name}" for name, value in attrs if HOSTILE in (value or "")}
+
+    def handle_data(self, data: str):
+        if HOSTILE in data:
+            self.found.add(self.open[-1])
+
+
+def test_names_and_texts_of_data_are_escaped_wherever_they_stand(guesser: Any, tmp_path: Path):
+    file = tmp_path / f"{HOSTILE}.jsonl"
+    task = {"kind": "math", "answer": "2", "source": HOSTILE}
+    write_jsonl(file, [task | {"prompt": f"{i} {HOSTILE}"} for i in range(6)])
+    usual = {"model": "m", "corpus": "c.jsonl", "target": str(file), "arms": {"sift": {}}}
+    recipe = Recipe.model_validate(usual)
+    run = RunDir.open(tmp_path / HOSTILE, recipe)
+    arms = {"sift": recipe.arms["sift"], HOSTILE: recipe.arms["sift"]}
+    recipe = recipe.model_copy(update={"arms": arms})  # which no recipe.yaml could hold
+    benchmark = benchmark_from_source(HOSTILE, SourceConfig(path=str(file)))
+    for model in ("base", *arms):
+        sampling = Sampling(samples=4, k=[1, 4])
+        evaluate_model(guesser, benchmark, sampling, run, model, seed=len(model))
+    write_comparison(compare([run]), tmp_path / "compare.html")
+    for arm in arms:
+        fill(run, recipe, arm, HOSTILE)
+    path = run.samples(HOSTILE, HOSTILE)
+    rows = [row for _, row in numbered_rows(path)]
+    write_jsonl(path, [row | {"completion": HOSTILE} for row in rows])
+    unseal(run.result(HOSTILE, HOSTILE))
+
+    both = {"title", "p", "td", "caption", "figcaption", "text"}
+    pages = {
+        write_page(read_material(run, recipe)): both
+        | {"h1", "h3", "b", "summary", "span", "option", "pre"}
+        | {"option value", "article data-model", "svg aria-label"},
+        tmp_path / "compare.html": both,
+    }
+    for page_path, places in pages.items():
+        parser = Places()
+        parser.feed(check(page_path))
+        assert parser.found >= places
+        assert not re.search(r"&(?!\w+;|#\d+;)", page_path.read_text().partition("<script>")[0])
+
+
+def test_a_section_that_forgets_to_make_markup_is_shown_as_text():
+    assert page.details("more", "<b>") == page.details("more", escape("<b>"))
 
 
 def test_a_run_that_only_selected_says_what_is_missing(tmp_path: Path, make_run: Any):
@@ -250,8 +311,9 @@ def test_a_long_cell_is_shortened_and_whole_in_its_tooltip():
 
 
 def test_arms_without_a_colour_of_their_own_get_different_ones_and_experts_their_arms():
-    body = "".join(f'<b class="{page.css_class(a)}"></b>' for a in ("sift", "a b", "c/e0", "c/e1"))
-    found = re.findall(r"^\.(arm-\S+) \{ color: (.*?); \}$", page.page("t", body), re.MULTILINE)
+    legend = page.legend(["sift", "a b", "c/e0", "c/e1"])
+    text = page.page("title", "heading", "lead", [("arms", "Arms", legend)])
+    found = re.findall(r"^\.(arm-\S+) \{ color: (.*?); \}$", text, re.MULTILINE)
     assert [name for name, _ in found] == ["arm-a-b", "arm-c"]
     assert len({colour for _, colour in found}) == 2
     assert page.css_class("sift") == "sift"

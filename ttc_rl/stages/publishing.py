@@ -32,14 +32,12 @@ def push(
     folder = _made(run.arm(name, recipe), name, adapter)
     if not (folder / RECIPE).exists():  # of a run made before there were cards
         write_cards(run, recipe, name, read_summary(run.summary) if run.summary.exists() else None)
-    try:
-        from huggingface_hub import HfApi, get_token
-        from huggingface_hub.errors import (
-            HTTPError,  # httpx's or httpx2's  # pyright: ignore[reportPrivateImportUsage]
-            OfflineModeIsEnabled,
-        )
-    except ImportError:
-        raise UserError("push needs huggingface_hub: pip install 'ttc-rl[hub]'") from None
+    from huggingface_hub import HfApi, get_token
+    from huggingface_hub.errors import (
+        HTTPError,  # httpx's or httpx2's  # pyright: ignore[reportPrivateImportUsage]
+        OfflineModeIsEnabled,
+    )
+
     if get_token() is None:
         raise UserError("push: not logged in to the Hub; `hf auth login` or HF_TOKEN first")
     api = HfApi()

@@ -1,4 +1,4 @@
-"""Small inline SVG charts: strings, no library, no network. Colours come from the page's classes.
+"""Small inline SVG charts: Markup, no library, no network. Colours come from the page's classes.
 
 A series is drawn in `currentColor` of its class, so that light and dark schemes are the page's
 matter. Every mark carries a <title>, which browsers show on hover.
@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from html import escape
+
+from markupsafe import Markup, escape
 
 from ttc_rl.metrics import Estimate
 
@@ -78,7 +79,7 @@ def line_chart(
     x_ticks: Ticks | None = None,
     width: int = FULL,
     height: int = 260,
-) -> str:
+) -> Markup:
     """Lines over faint dots, with a band where there are intervals."""
     xs = [x for s in series for x, _ in (*s.line, *s.dots)]
     ys = [y for s in series for _, y in (*s.line, *s.dots)]
@@ -124,7 +125,7 @@ def interval_chart(
     title: str,
     x_label: str,
     width: int = HALF,
-) -> str:
+) -> Markup:
     """Draw one row a model, (name, css, estimate): a dot with its interval."""
     height = TOP + BOTTOM + 28 * len(rows)
     ends = [(e.value, e.lo, e.hi) for _, _, e in rows]
@@ -154,7 +155,7 @@ def interval_chart(
 
 def change_chart(
     pairs: Sequence[tuple[str, float, float]], *, title: str, y_label: str, css: tuple[str, str]
-) -> str:
+) -> Markup:
     """Before and after for each task, (name, before, after), sorted by how much it changed."""
     ordered = sorted(pairs, key=lambda pair: (pair[2] - pair[1], pair[1]))
     height = 260
@@ -185,7 +186,7 @@ def heat_chart(
     columns: Sequence[str],
     values: Sequence[Sequence[float | None]],
     title: str,
-) -> str:
+) -> Markup:
     """Signed values as coloured squares: one colour up, another down, the number inside."""
     cell, left = 74, 24 + 7 * max(map(len, rows))
     most = max((abs(v) for line in values for v in line if v is not None), default=0.0) or 1.0
@@ -238,7 +239,7 @@ def _text(css: str, x: float, y: float, content: str, anchor: str = "middle") ->
     return f'<text class="{css}" {at}>{escape(content)}</text>'
 
 
-def _svg(title: str, width: int, height: int, body: str) -> str:
-    return (
+def _svg(title: str, width: int, height: int, body: str) -> Markup:
+    return Markup(
         f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(title)}">{body}</svg>'
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from markupsafe import Markup
+
 from ttc_eval.compare.comparison import Comparison, Matrix
 from ttc_eval.report import charts, page
 from ttc_eval.report.tables import changed_tasks_tables, comparison_tables
@@ -12,22 +14,19 @@ from ttc_rl.run_dir import write_text
 
 def write_comparison(comparison: Comparison, path: Path) -> None:
     targets = ", ".join(comparison.targets)
-    sections = {
-        "differences": ("Differences", _differences(comparison)),
-        "matrix": ("Does it raise its own target, or everything?", _matrices(comparison)),
-        "tables": ("Every number", _tables(comparison)),
-        "tasks": ("Tasks most changed", _changed(comparison)),
-        "runs": ("Runs", _runs(comparison)),
-    }
-    shown = {name: section for name, section in sections.items() if section[1]}
-    links = "".join(f'<a href="#{name}">{title}</a>' for name, (title, _) in shown.items())
-    head = f'<h1>Comparison of {len(comparison.runs)} runs</h1><p class="lead">'
-    body = f"{head}{page.text(targets)}</p><nav>{links}</nav>"
-    body += "".join(page.section(name, *section) for name, section in shown.items())
-    write_text(path, page.page(f"comparison: {targets}", body))
+    sections = [
+        ("differences", "Differences", _differences(comparison)),
+        ("matrix", "Does it raise its own target, or everything?", _matrices(comparison)),
+        ("tables", "Every number", _tables(comparison)),
+        ("tasks", "Tasks most changed", _changed(comparison)),
+        ("runs", "Runs", _runs(comparison)),
+    ]
+    shown = [section for section in sections if section[2]]
+    heading = f"Comparison of {len(comparison.runs)} runs"
+    write_text(path, page.page(f"comparison: {targets}", heading, targets, shown))
 
 
-def _differences(comparison: Comparison) -> str:
+def _differences(comparison: Comparison) -> Markup:
     """Over all targets where there are several, else on the one target: interval by interval."""
     if comparison.overall:
         found, where = comparison.overall.differences, "mean over all targets"
@@ -41,7 +40,7 @@ def _differences(comparison: Comparison) -> str:
         if (cell := cells.get(metric or ""))
     ]
     if not rows or metric is None:
-        return ""
+        return Markup()
     chart = charts.interval_chart(
         rows, title=f"differences in {metric}", x_label=f"difference in {metric}, points",
         width=charts.FULL,
@@ -49,8 +48,8 @@ def _differences(comparison: Comparison) -> str:
     return page.figure(chart, f"Paired differences in {metric}, {where}, with 95 % intervals.")
 
 
-def _matrices(comparison: Comparison) -> str:
-    return "".join(
+def _matrices(comparison: Comparison) -> Markup:
+    return Markup().join(
         page.figure(
             charts.heat_chart(matrix.rows, matrix.columns, matrix.gain, f"{arm}: gain over base"),
             f"{arm}: gain over base in avg@n, points. Rows: trained for; columns: evaluated on; "
@@ -69,18 +68,18 @@ def _specific(matrix: Matrix) -> str:
     )
 
 
-def _tables(comparison: Comparison) -> str:
-    return "".join(page.number_table(table) for table in comparison_tables(comparison))
+def _tables(comparison: Comparison) -> Markup:
+    return Markup().join(page.number_table(table) for table in comparison_tables(comparison))
 
 
-def _changed(comparison: Comparison) -> str:
-    return "".join(
+def _changed(comparison: Comparison) -> Markup:
+    return Markup().join(
         page.details(table.title, page.text_table(table.columns, table.rows, ["task"]))
         for table in changed_tasks_tables(comparison)
     )
 
 
-def _runs(comparison: Comparison) -> str:
+def _runs(comparison: Comparison) -> Markup:
     columns = ["folder", "target", "seed", "variant"]
     rows = [[run.folder, run.target, run.seed, run.variant] for run in comparison.runs]
     return page.text_table(columns, rows, [])

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from markupsafe import Markup
+
 from ttc_eval.records import BenchmarkSummary, Summary
 from ttc_eval.report import page
 from ttc_eval.report.base_model import base_facts
@@ -27,7 +29,7 @@ from ttc_rl.metrics import Estimate
 from ttc_rl.run_dir import check_recorded, read_json, write_text
 from ttc_rl.system.tried import tried
 
-SECTIONS: Sequence[tuple[str, Callable[[Material], str]]] = (
+SECTIONS: Sequence[tuple[str, Callable[[Material], Markup]]] = (
     ("Results", results),
     ("Task by task", tasks),
     ("Behind the numbers", analysis),
@@ -41,39 +43,34 @@ SECTIONS: Sequence[tuple[str, Callable[[Material], str]]] = (
     ("Completions", completions),
     ("How this was made", made),
 )
-"""Title, and what shows it: a function from the run's material to HTML, empty where there is
-nothing to show. In the order of the page; the function's name is the section's address on it."""
+"""Title, and what shows it: a function from the run's material to Markup, empty where there
+is nothing to show. In the order of the page; the function's name is the section's address on it."""
 
 
 def write_page(material: Material) -> Path:
     """Write report.html; return its path."""
+    run = material.run
     for arm in material.arms:
-        check_recorded(material.run.arm(arm, material.recipe))
+        check_recorded(run.arm(arm, material.recipe))
     shown = [
         (show.__name__, title, inside) for title, show in SECTIONS if (inside := show(material))
     ]
-    links = "".join(f'<a href="#{name}">{title}</a>' for name, title, _ in shown)
-    body = head(material) + f"<nav>{links}</nav>"
-    body += "".join(page.section(name, title, inside) for name, title, inside in shown)
-    page_title = f"{material.target}: test-time curriculum"
-    write_text(material.run.report, page.page(page_title, body))
-    return material.run.report
+    targets = " and ".join(material.targets)
+    lead, *sentences = headline(material.summary)
+    sentences += list(filter(None, [tried(run.root, material.recipe)]))
+    sentences += base_facts(read_json(run.versions) if run.versions.exists() else {})
+    html = page.page(
+        f"{material.target}: test-time curriculum",
+        f"Test-time curriculum for {targets}: {run.root.name}",
+        lead,
+        shown,
+        sentences,
+    )
+    write_text(run.report, html)
+    return run.report
 
 
 # --------------------------------------------------------------------------- the headline
-
-
-def head(material: Material) -> str:
-    first, *others = headline(material.summary)
-    lead = f'<p class="lead">{page.text(first)}</p>'
-    run = material.run
-    others += list(filter(None, [tried(run.root, material.recipe)]))
-    others += base_facts(read_json(run.versions) if run.versions.exists() else {})
-    return (
-        f"<h1>Test-time curriculum for {page.text(' and '.join(material.targets))}: "
-        f"{page.text(material.run.root.name)}</h1>{lead}"
-        + "".join(page.paragraph(sentence) for sentence in others)
-    )
 
 
 def headline(summary: Summary) -> list[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from markupsafe import Markup
+
 from ttc_eval.records import (
     ArmCompute,
     Compute,
@@ -21,7 +23,7 @@ from ttc_eval.report.tables import Table, percent, points, share
 from ttc_rl.metrics import Estimate
 
 
-def analysis(material: Material) -> str:
+def analysis(material: Material) -> Markup:
     """Show all analyses of the target, each under its own heading."""
     found = material.summary.analysis.get(material.target)
     if found is None:
@@ -33,14 +35,14 @@ def analysis(material: Material) -> str:
         _control(found.control or {}),
         _gap(found.verification_gap),
         _diversity(found.diversity),
-        _compute(found.compute) if found.compute else "",
+        _compute(found.compute) if found.compute else Markup(),
     )
-    return "".join(parts)
+    return Markup().join(parts)
 
 
-def _latent(arms: Mapping[str, Latent]) -> str:
+def _latent(arms: Mapping[str, Latent]) -> Markup:
     if not arms:
-        return ""
+        return Markup()
     rows = [
         [
             arm,
@@ -57,12 +59,12 @@ def _latent(arms: Mapping[str, Latent]) -> str:
         "skill lies between these bounds, in points with 95 % intervals over tasks."
     )
     table = Table("gain in skill, with the format taken out", columns, rows, note)
-    return _part("Skill or format", told, page.number_table(table))
+    return page.subsection("Skill or format", told, page.number_table(table))
 
 
-def _control(controls: Mapping[str, Control]) -> str:
+def _control(controls: Mapping[str, Control]) -> Markup:
     if not controls:
-        return ""
+        return Markup()
     rows = [
         [f"{name} - base", points(control.gain)]
         for name, control in controls.items()
@@ -77,10 +79,10 @@ def _control(controls: Mapping[str, Control]) -> str:
         "A control arm is rewarded for form alone, or for another task's answer, at equal budget."
     )
     table = Table("gain over the control, points", ["", "avg@n"], rows)
-    return _part("Gain over the control arm", told, page.number_table(table))
+    return page.subsection("Gain over the control arm", told, page.number_table(table))
 
 
-def _gap(models: Mapping[str, VerificationGap]) -> str:
+def _gap(models: Mapping[str, VerificationGap]) -> Markup:
     kinds = ["majority"]
     if all(gap.confidence for gap in models.values()):
         kinds.append("confidence")
@@ -97,17 +99,17 @@ def _gap(models: Mapping[str, VerificationGap]) -> str:
         rows,
         note if poor else "",
     )
-    return _part(
+    return page.subsection(
         "Generation-verification gap",
         "A filter that finds better samples is what training by its own choice can learn from.",
         page.number_table(table),
     )
 
 
-def _diversity(found: Diversity) -> str:
+def _diversity(found: Diversity) -> Markup:
     rows = {**found.models, **found.changes}
     if not rows:
-        return ""
+        return Markup()
     measures = list(dict.fromkeys(name for columns in rows.values() for name in columns))
     body = [
         [name, *(_number(columns.get(m), m, name in found.changes) for m in measures)]
@@ -119,7 +121,7 @@ def _diversity(found: Diversity) -> str:
         "texts more alike, pass@1 was gained by narrowing."
     )
     table = Table("diversity of the samples of a task", ["", *measures], body)
-    return _part("Diversity", told, page.number_table(table))
+    return page.subsection("Diversity", told, page.number_table(table))
 
 
 def _number(estimate: Estimate | None, measure: str, signed: bool) -> str:
@@ -135,9 +137,9 @@ def _number(estimate: Estimate | None, measure: str, signed: bool) -> str:
     return f"{value} [n/a]" if lo is None else f"{value} [{lo}, {hi}]"
 
 
-def _compute(found: Compute | Refused) -> str:
+def _compute(found: Compute | Refused) -> Markup:
     if isinstance(found, Refused):
-        return _part("Equal compute", f"Not told: {found.refused}.", "")
+        return page.subsection("Equal compute", f"Not told: {found.refused}.", Markup())
     series = [_series("base", found.base.curve)]
     sentences = []
     for arm, spent in found.arms.items():
@@ -156,7 +158,7 @@ def _compute(found: Compute | Refused) -> str:
     )
     told = "maj@k for k = 1, 2, 4 and so on; the first point of a line is pass@1."
     shown = page.figure(page.legend([one.name for one in series]) + chart, told)
-    return _part("Equal compute", " ".join(sentences), shown)
+    return page.subsection("Equal compute", " ".join(sentences), shown)
 
 
 def _sentence(arm: str, compute: ArmCompute, most: int) -> str:
@@ -179,7 +181,3 @@ def _series(name: str, curve: Sequence[Point]) -> charts.Series:
 def _powers(xs: list[float]) -> list[tuple[float, str]]:
     low, high = math.ceil(min(xs)), math.floor(max(xs))
     return [(float(x), f"1e{x}") for x in range(low, high + 1)]
-
-
-def _part(title: str, told: str, inside: str) -> str:
-    return f"<h3>{page.text(title)}</h3>{page.paragraph(told, 'note') if told else ''}{inside}"

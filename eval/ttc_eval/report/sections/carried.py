@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from markupsafe import Markup
+
 from ttc_eval.records import Retention
 from ttc_eval.report import page
 from ttc_eval.report.material import Material
@@ -9,7 +11,7 @@ from ttc_eval.report.tables import Table, points
 from ttc_rl.metrics import Estimate
 
 
-def retention(material: Material) -> str:
+def retention(material: Material) -> Markup:
     """Show the change of every arm on benchmarks that share nothing with the target."""
     kept = material.summary.retention
     if not kept:
@@ -42,7 +44,7 @@ def sentence(arm: str, retained: Retention) -> str:
     return f"{arm}: no loss is resolved; {retained.worst} went from {span}."
 
 
-def changed(material: Material) -> str:
+def changed(material: Material) -> Markup:
     """Show the gain on the target's tasks as they are and under each change."""
     rows = [
         [name, arm, points(gain.as_is), points(gain.changed), _ratio(gain.ratio)]
@@ -50,7 +52,7 @@ def changed(material: Material) -> str:
         for arm, gain in arms.items()
     ]
     if not rows:
-        return ""
+        return Markup()
     columns = ["tasks", "arm", "gain as they are", "gain when changed", "carried over"]
     note = "carried over: the second gain as a share of the first, where the first is told from 0"
     table = Table(

@@ -6,10 +6,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
 from ttc_eval.compare.summary import Json
 from ttc_eval.harness.results import DRAW_ANEW, numbered_rows
 from ttc_eval.report import page
 from ttc_eval.report.material import Material
+from ttc_eval.report.templates import part
 from ttc_rl.run_dir import RunDir, check_vouched
 
 EXAMPLES = 6
@@ -17,23 +20,20 @@ EXAMPLES = 6
 VERDICTS = ("correct", "wrong", "no answer", "truncated", "undecided")
 
 
-def completions(material: Material) -> str:
+def completions(material: Material) -> Markup:
     """Show a few completions of each verdict of each model."""
     models = material.on_target
     if not models:
         return page.paragraph("There are no completions on the target yet.", "soft")
     prompts = {row["task_id"]: row for result in models.values() for row in result.tasks}
-    articles = "".join(
+    articles = Markup().join(
         _article(model, row, prompts.get(row["task_id"], {}))
         for model in models
         for row in _examples(_vouched(material.run, material.target, model))
     )
-    filters = page.choices("model", "Model", models) + page.choices("verdict", "Verdict", VERDICTS)
     told = f"At most {EXAMPLES} of each verdict of each model, the first in the benchmark's order."
-    return (
-        page.paragraph(told, "note")
-        + f'<div class="filters">{filters}<span id="count" class="soft"></span></div>{articles}'
-    )
+    filters = part("filters", models=models, verdicts=VERDICTS)
+    return page.paragraph(told, "note") + filters + articles
 
 
 def _vouched(run: RunDir, target: str, model: str) -> Path:
@@ -66,15 +66,17 @@ def _examples(path: Path) -> Iterator[Json]:
             return
 
 
-def _article(model: str, row: Mapping[str, Any], task: Mapping[str, Any]) -> str:
+def _article(model: str, row: Mapping[str, Any], task: Mapping[str, Any]) -> Markup:
     verdict = verdict_name(row)
     read = "no answer read" if row["answer"] is None else f"read: {row['answer']}"
     gold = f"; gold: {task['gold']}" if task.get("gold") else ""
     why = f" ({row['reason']})" if row["reason"] else ""
-    return (
-        f'<article class="{verdict.split()[0]}" data-model="{page.text(model)}" '
-        f'data-verdict="{verdict}"><p class="soft"><b class="{page.css_class(model)}">'
-        f"{page.text(model)}</b> {verdict}; {page.text(read + gold + why, 300)}</p>"
-        f"<p>{page.text(task.get('prompt', row['task_id']), 600)}</p>"
-        f"<pre>{page.text(row['completion'], 4000)}</pre></article>"
+    return part(
+        "completion",
+        model=model,
+        css=page.css_class(model),
+        verdict=verdict,
+        about=read + gold + why,
+        prompt=task.get("prompt", row["task_id"]),
+        written=row["completion"],
     )

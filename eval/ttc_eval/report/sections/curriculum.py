@@ -7,9 +7,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from markupsafe import Markup
+
 from ttc_eval.compare.summary import Json
 from ttc_eval.report import charts, page
 from ttc_eval.report.material import Material
+from ttc_eval.report.templates import part
 from ttc_rl.config import Recipe
 from ttc_rl.run_dir import SELECT_ANEW, ArmDir, RunDir, check_vouched, read_json, read_jsonl
 from ttc_rl.selection.explain import NEAR, in_short, near_picks, uncovered
@@ -17,7 +20,7 @@ from ttc_rl.selection.explain import NEAR, in_short, near_picks, uncovered
 SHOWN_PICKS, SHOWN_OVERLAPS = 50, 20
 
 
-def curriculum(material: Material) -> str:
+def curriculum(material: Material) -> Markup:
     """Show how sure each curriculum makes the selector, what it is made of, and its first picks."""
     folders = {arm: material.run.arm(arm, material.recipe) for arm in material.arms}
     found = {arm: folder for arm, folder in folders.items() if folder.curriculum.exists()}
@@ -32,18 +35,18 @@ def curriculum(material: Material) -> str:
         for arm, folder in found.items()
         if folder.selection.exists()
     }
-    mixes = "".join(
-        f"<div><h3>{page.text(arm)}</h3>{_mix(rows, arm, material.recipe)}</div>"
+    mixes = Markup().join(
+        part("mix", title=arm, bars=_mix(rows, arm, material.recipe))
         for arm, rows in curricula.items()
     )
-    picks = "".join(
+    picks = Markup().join(
         page.details(
             f"{arm}: the first {min(SHOWN_PICKS, len(rows))} of {len(rows)} picks",
             _picks(rows, selections.get(arm, {})),
         )
         for arm, rows in curricula.items()
     )
-    told = "".join(
+    told = Markup().join(
         page.paragraph(f"{arm}: {in_short(selection)}.")
         for arm, selection in selections.items()
         if "certificate" in selection
@@ -52,15 +55,15 @@ def curriculum(material: Material) -> str:
         told
         + _repeats(selections)
         + _uncertainty(curricula, selections)
-        + f'<div class="pair">{_gains(curricula)}{_covered(selections)}</div>'
-        + f'<div class="pair mixes">{mixes}</div>'
-        + "".join(_uncovered(arm, selection) for arm, selection in selections.items())
-        + "".join(_near(arm, curricula[arm], selections[arm]) for arm in selections)
+        + page.pair(_gains(curricula) + _covered(selections))
+        + page.pair(mixes, "pair mixes")
+        + Markup().join(_uncovered(arm, selection) for arm, selection in selections.items())
+        + Markup().join(_near(arm, curricula[arm], selections[arm]) for arm in selections)
         + picks
     )
 
 
-def _repeats(selections: Mapping[str, Json]) -> str:
+def _repeats(selections: Mapping[str, Json]) -> Markup:
     """How the corpus lies around the targets: the same for every arm."""
     for selection in selections.values():
         if around := selection.get("duplication"):
@@ -68,10 +71,10 @@ def _repeats(selections: Mapping[str, Json]) -> str:
                 f"Of a target's {around['neighbours']} nearest tasks {around['share']:.0%} have a "
                 "near-duplicate among them: the more do, the more SIFT has over nearest neighbours."
             )
-    return ""
+    return Markup()
 
 
-def _gains(curricula: Mapping[str, list[Json]]) -> str:
+def _gains(curricula: Mapping[str, list[Json]]) -> Markup:
     """What each pick added, on a logarithmic axis, every pick's mean with its neighbours'."""
     series = []
     for arm, rows in curricula.items():
@@ -85,7 +88,7 @@ def _gains(curricula: Mapping[str, list[Json]]) -> str:
         if line:
             series.append(charts.Series(arm, page.css_class(arm), line))
     if not series:
-        return ""
+        return Markup()
     chart = charts.line_chart(
         series,
         title="gain of each pick",
@@ -97,7 +100,7 @@ def _gains(curricula: Mapping[str, list[Json]]) -> str:
     return page.figure(chart, "What each pick took off the targets' variance (logarithmic).")
 
 
-def _covered(selections: Mapping[str, Json]) -> str:
+def _covered(selections: Mapping[str, Json]) -> Markup:
     """Each target's share of variance left, worst first."""
     series: list[charts.Series] = []
     floor: list[float] = []
@@ -109,7 +112,7 @@ def _covered(selections: Mapping[str, Json]) -> str:
             series.append(charts.Series(arm, page.css_class(arm), _ranked(left)))
             floor = sorted((t["floor"] / t["start"] for t in targets), reverse=True)
     if not series:
-        return ""
+        return Markup()
     series.append(charts.Series("whole corpus", "soft", _ranked(floor), dashed=True))
     chart = charts.line_chart(
         series,
@@ -127,19 +130,19 @@ def _ranked(values: Sequence[float]) -> list[tuple[float, float]]:
     return [(i + 1.0, value) for i, value in enumerate(values)][::step]
 
 
-def _uncovered(arm: str, selection: Json) -> str:
+def _uncovered(arm: str, selection: Json) -> Markup:
     far = uncovered(selection)
     if not far:
-        return ""
+        return Markup()
     shown = page.text_table(["target"], ([target["prompt"]] for target in far[:50]), ["target"])
     return page.details(f"{arm}: {len(far)} targets that this corpus cannot teach", shown)
 
 
-def _near(arm: str, rows: Sequence[Json], selection: Json) -> str:
+def _near(arm: str, rows: Sequence[Json], selection: Json) -> Markup:
     targets = [target["prompt"] for target in selection.get("targets", [])]
     near = [row for row in near_picks(rows) if row["nearest_target"] < len(targets)]
     if not near:
-        return ""
+        return Markup()
     table = page.text_table(
         ["cosine", "task", "source", "target"],
         (
@@ -156,7 +159,7 @@ def _near(arm: str, rows: Sequence[Json], selection: Json) -> str:
     return page.details(f"{arm}: {len(near):,} picks with a cosine of {NEAR} or more", table)
 
 
-def _uncertainty(curricula: Mapping[str, list[Json]], selections: Mapping[str, Json]) -> str:
+def _uncertainty(curricula: Mapping[str, list[Json]], selections: Mapping[str, Json]) -> Markup:
     series, floors = [], set[float]()
     for arm, rows in curricula.items():
         known = selections.get(arm, {}).get("uncertainty") or {}
@@ -177,7 +180,7 @@ def _uncertainty(curricula: Mapping[str, list[Json]], selections: Mapping[str, J
     return page.figure(page.legend(curricula) + chart, told)
 
 
-def _mix(rows: Sequence[Json], arm: str, recipe: Recipe) -> str:
+def _mix(rows: Sequence[Json], arm: str, recipe: Recipe) -> Markup:
     """Bars by source, and by what else the tasks tell of themselves: family, subject, level."""
     keys = dict.fromkeys([recipe.selection.group_by, "family", "subject", "level"])
     groups = [Counter(row["task"].get("source") or "unnamed" for row in rows)]
@@ -187,10 +190,10 @@ def _mix(rows: Sequence[Json], arm: str, recipe: Recipe) -> str:
             groups.append(Counter(f"{key} {value}" for value in values))
     told = {tuple(sorted(group.values())): group for group in groups if len(group) > 1}
     shown = list(told.values()) or groups[:1]  # two names for one split are shown once
-    return "".join(page.mix_bars(group, page.css_class(arm)) for group in shown[:3])
+    return Markup().join(page.mix_bars(group, page.css_class(arm)) for group in shown[:3])
 
 
-def _picks(rows: Sequence[Json], selection: Mapping[str, Any]) -> str:
+def _picks(rows: Sequence[Json], selection: Mapping[str, Any]) -> Markup:
     targets = [target["prompt"] for target in selection.get("targets", [])]
     columns = ["rank", "task", "source", "nearest target", "similarity", "gain"]
 
@@ -211,7 +214,7 @@ def _picks(rows: Sequence[Json], selection: Mapping[str, Any]) -> str:
     return page.text_table(columns, (cells(row) for row in rows[:SHOWN_PICKS]), wide)
 
 
-def overlap(material: Material) -> str:
+def overlap(material: Material) -> Markup:
     """Show what was removed because it is a target, and how near the chosen tasks come to one."""
     run = material.run
     path = run.overlap.with_suffix(".json")
@@ -239,7 +242,7 @@ def overlap(material: Material) -> str:
         + page.paragraph(second)
         + page.paragraph(rule, "note")
         + _removed(run)
-        + "".join(_certificate(run.arm(arm, material.recipe), arm) for arm in material.arms)
+        + Markup().join(_certificate(run.arm(arm, material.recipe), arm) for arm in material.arms)
     )
 
 
@@ -258,10 +261,10 @@ def _near_rules(found: Json) -> str:
     return " ".join(told) + (f" {repeats:,} near-copies of other tasks went too." * bool(repeats))
 
 
-def _certificate(folder: ArmDir, arm: str) -> str:
+def _certificate(folder: ArmDir, arm: str) -> Markup:
     """What is left after selection: for each target the nearest chosen task, by four measures."""
     if not folder.contamination.exists() or not folder.selection.exists():
-        return ""
+        return Markup()
     found = read_json(folder.selection)["contamination"]
     measures = found["measures"]
     columns = ["measure", "greatest", "median", "threshold", "targets among themselves",
@@ -296,12 +299,12 @@ def _certificate(folder: ArmDir, arm: str) -> str:
     return page.details(title, table + nearest)
 
 
-def _removed(run: RunDir) -> str:
+def _removed(run: RunDir) -> Markup:
     by = run.overlap.with_suffix(".json")
     check_vouched(by, f"delete it and {by}: the report goes without", run.overlap)
     rows = list(read_jsonl(run.overlap))
     if not rows:
-        return ""
+        return Markup()
     hit = Counter(row["target_prompt"] for row in rows)
     by_target = page.text_table(
         ["removed", "target"], ([n, p] for p, n in hit.most_common(10)), ["target"]

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from markupsafe import Markup
+
 from ttc_eval.compare.summary import Json
 from ttc_eval.report import page
 from ttc_eval.report.material import Material
 from ttc_rl.run_dir import ArmDir, read_experts, read_json
 
 
-def experts(material: Material) -> str:
+def experts(material: Material) -> Markup:
     """Show a table an arm; nothing where no arm has experts."""
     run, recipe = material.run, material.recipe
-    return "".join(
+    return Markup().join(
         _table(arm, run.arm(arm, recipe))
         for arm in recipe.arm_names
         if recipe.arm(arm).experts is not None and run.arm(arm, recipe).experts.exists()
     )
 
 
-def _table(arm: str, folder: ArmDir) -> str:
+def _table(arm: str, folder: ArmDir) -> Markup:
     mix: Json = read_json(folder.mix) if folder.mix.exists() else {}
     columns = [arm, "targets", "tasks trained on", "uncertainty left"]
     rows = [_row(expert, folder.expert(expert["name"])) for expert in read_experts(folder.experts)]

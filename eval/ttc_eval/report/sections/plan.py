@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from markupsafe import Markup
+
 from ttc_eval.harness.results import resolve_sampling
 from ttc_eval.report import page
 from ttc_eval.report.material import Material
@@ -65,9 +67,9 @@ def _default_samples(recipe: Recipe) -> int:
     return resolve_sampling(recipe.eval, own).samples
 
 
-def plan(material: Material) -> str:
+def plan(material: Material) -> Markup:
     """Show a table an arm: planned, done. Nothing where nothing was trained."""
-    tables = ""
+    tables = Markup()
     for name in material.arms:
         found = plan_rows(material.run, material.recipe, name)
         if found:
@@ -77,7 +79,7 @@ def plan(material: Material) -> str:
         "The plan is what `ttc-rl plan` computes from the recipe alone. Tokens are prompts and "
         "completions of all rollouts; the plan's are completions at their limit."
     )
-    return page.paragraph(told, "note") + tables if tables else ""
+    return page.paragraph(told, "note") + tables if tables else Markup()
 
 
 def plan_rows(run: RunDir, recipe: Recipe, name: str) -> list[Row]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+from markupsafe import Markup
 
 from ttc_eval.compare import curve_points
 from ttc_eval.records import BenchmarkSummary, Summary
@@ -22,26 +23,24 @@ NOTE = (
 )
 
 
-def results(material: Material) -> str:
+def results(material: Material) -> Markup:
     """Show every model on every benchmark, the target first, and what others published."""
     if not material.results:
         return page.paragraph("No model was evaluated in this run folder yet.", "soft")
-    pictures = ""
+    pictures = Markup()
     if part := material.target_summary:
-        pictures = (
-            f'<div class="pair">{_averages(material.target, part)}{_pass_curve(material)}</div>'
-        )
+        pictures = page.pair(_averages(material.target, part) + _pass_curve(material))
     own = _tables(material.summary, lambda name: name in material.targets, every_k=False)
     whole = _tables(material.summary, lambda name: name in material.targets)
     rest = _tables(material.summary, lambda name: name not in material.targets, every_k=False)
     others = len(material.results.keys() - set(material.targets))
-    more = page.details(f"{others} other benchmarks", rest) if rest else ""
+    more = page.details(f"{others} other benchmarks", rest) if rest else Markup()
     told = page.paragraph(NOTE, "note") + _published(material)
     told += verdicts(material)
-    return pictures + own + told + (page.details("every k", whole) if whole else "") + more
+    return pictures + own + told + (page.details("every k", whole) if whole else Markup()) + more
 
 
-def _published(material: Material) -> str:
+def _published(material: Material) -> Markup:
     """Show what others printed for this benchmark, under other settings, with its source."""
     part = material.target_summary
     columns = ["published", "metric", "value", "source"]
@@ -49,23 +48,23 @@ def _published(material: Material) -> str:
         [entry.model, entry.metric, f"{100 * entry.value:.1f} %", entry.source]
         for entry in (part.published if part else [])
     ]
-    return page.text_table(columns, rows, []) if rows else ""
+    return page.text_table(columns, rows, []) if rows else Markup()
 
 
-def _tables(summary: Summary, wanted: Callable[[str], bool], *, every_k: bool = True) -> str:
+def _tables(summary: Summary, wanted: Callable[[str], bool], *, every_k: bool = True) -> Markup:
     benchmarks = {name: part for name, part in summary.benchmarks.items() if wanted(name)}
     tables = summary_tables(replace(summary, benchmarks=benchmarks), every_k=every_k)
-    return "".join(page.number_table(table) for table in tables)
+    return Markup().join(page.number_table(table) for table in tables)
 
 
-def _averages(target: str, part: BenchmarkSummary) -> str:
+def _averages(target: str, part: BenchmarkSummary) -> Markup:
     metric = part.avg_name
     rows = [(a, page.css_class(a), scores.metrics[metric]) for a, scores in part.models.items()]
     chart = charts.interval_chart(rows, title=f"{metric} by model", x_label=f"{metric}, %")
     return page.figure(chart, f"{metric} on {target} with 95 % intervals over tasks.")
 
 
-def _pass_curve(material: Material) -> str:
+def _pass_curve(material: Material) -> Markup:
     """pass@k at every power of two, from the counts of each task, with its interval as a band."""
     series: list[charts.Series] = []
     for arm, result in material.on_target.items():
@@ -80,7 +79,7 @@ def _pass_curve(material: Material) -> str:
         series.append(charts.Series(arm, page.css_class(arm), line, band=band))
     marks = [x for x, _ in series[0].line]
     if len(marks) < 2:
-        return ""
+        return Markup()
     chart = charts.line_chart(
         series,
         title="pass@k by k",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from markupsafe import Markup
+
 from ttc_eval.compare.summary import Result
 from ttc_eval.report import charts, page
 from ttc_eval.report.material import Material
 
 
-def tasks(material: Material) -> str:
+def tasks(material: Material) -> Markup:
     """Show each task of the target before and after, arm by arm."""
     models = material.on_target
     trained = [arm for arm in models if arm != "base"]
@@ -16,15 +18,15 @@ def tasks(material: Material) -> str:
             "Needs the base model and a trained one, evaluated on the target.", "soft"
         )
     first = "sift" if "sift" in trained else trained[0]
-    others = "".join(
+    others = Markup().join(
         _task_changes(models["base"], models[arm], arm) for arm in trained if arm != first
     )
     return _task_changes(models["base"], models[first], first) + (
-        page.details("The other arms", others) if others else ""
+        page.details("The other arms", others) if others else Markup()
     )
 
 
-def _task_changes(base: Result, arm: Result, name: str) -> str:
+def _task_changes(base: Result, arm: Result, name: str) -> Markup:
     prompts = [row["prompt"][:120] for row in base.tasks]
     pairs = list(zip(prompts, base.avg.tolist(), arm.avg.tolist(), strict=True))
     up, down = sum(b < a for _, b, a in pairs), sum(b > a for _, b, a in pairs)

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from markupsafe import Markup
+
 from ttc_eval.report import charts, page
 from ttc_eval.report.material import Material
 from ttc_rl.config import Recipe
@@ -21,7 +23,7 @@ SMALL = {
 """Column of metrics.jsonl -> (what it is called here, unit)."""
 
 
-def training(material: Material) -> str:
+def training(material: Material) -> Markup:
     """Show the reward of all arms in one large chart, four signs of health in small ones."""
     run, recipe, arms = material.run, material.recipe, material.arms
     rows = {arm: list(read_jsonl(run.arm(arm, recipe).metrics, "step")) for arm in arms}
@@ -40,34 +42,31 @@ def training(material: Material) -> str:
         "Mean reward of a step's completions (points) and its running mean (line). Each step has "
         "other tasks, so a rise may also be easier tasks."
     )
-    small = "".join(_small(key, {arm: column(rows[arm], key) for arm in trained}) for key in SMALL)
+    small = Markup().join(
+        _small(key, {arm: column(rows[arm], key) for arm in trained}) for key in SMALL
+    )
     whose = list(dict.fromkeys(name.partition("/")[0] for name in trained))
     if whose != trained:
         told += " The experts of an arm have its colour."
     reward = page.figure(page.legend(whose) + large, told)
-    return (
-        _alarms(run, recipe, arms)
-        + reward
-        + _dev(run, recipe, trained)
-        + f'<div class="pair">{small}</div>'
-    )
+    return _alarms(run, recipe, arms) + reward + _dev(run, recipe, trained) + page.pair(small)
 
 
-def _alarms(run: RunDir, recipe: Recipe, arms: Sequence[str]) -> str:
+def _alarms(run: RunDir, recipe: Recipe, arms: Sequence[str]) -> Markup:
     rows = [
         [arm, row["step"], row["alarm"], row["told"]]
         for arm in arms
         for row in read_jsonl(run.arm(arm, recipe).alarms, "step")
     ]
-    return page.text_table(["arm", "step", "alarm", ""], rows, [""]) if rows else ""
+    return page.text_table(["arm", "step", "alarm", ""], rows, [""]) if rows else Markup()
 
 
-def _dev(run: RunDir, recipe: Recipe, arms: Sequence[str]) -> str:
+def _dev(run: RunDir, recipe: Recipe, arms: Sequence[str]) -> Markup:
     """The score on the dev tasks by step; says so where those are the test's own."""
     config = recipe.train.dev
     rows = {arm: list(read_jsonl(run.arm(arm, recipe).dev, "step")) for arm in arms}
     if config is None or not any(rows.values()):
-        return ""
+        return Markup()
     metric = f"avg@{config.samples}"
     series = [
         charts.Series(arm, page.css_class(arm), column(found, metric))
@@ -115,11 +114,11 @@ def _smoothed(arm: str, points: Sequence[charts.Point]) -> charts.Series:
     return charts.Series(arm, page.css_class(arm), running_mean(points), dots=points)
 
 
-def _small(key: str, points: Mapping[str, Sequence[charts.Point]]) -> str:
+def _small(key: str, points: Mapping[str, Sequence[charts.Point]]) -> Markup:
     name, unit = SMALL[key]
     series = [_smoothed(arm, found) for arm, found in points.items() if found]
     if not series:
-        return ""
+        return Markup()
     return page.figure(
         charts.line_chart(
             series, title=name, x_label="step", y_label=unit, width=charts.HALF, height=190

@@ -7,6 +7,8 @@ import shlex
 from collections import Counter
 from pathlib import Path
 
+from markupsafe import Markup
+
 from ttc_eval.harness.variants import MARK
 from ttc_eval.records import GradedBefore, read_result
 from ttc_eval.report import page
@@ -22,7 +24,7 @@ _VERIFIER = re.compile(rb'"verifier":\s*"([^"\\]+)"')
 """In a line of samples; inside a completion the quotes have a backslash before them."""
 
 
-def verdicts(material: Material) -> str:
+def verdicts(material: Material) -> Markup:
     """Say which verdicts moved, and which are of another version of the verifier."""
     run, recipe, sentences = material.run, material.recipe, list[str]()
     for benchmark, models in material.results.items():
@@ -44,7 +46,7 @@ def verdicts(material: Material) -> str:
                     "ttc-rl score cannot name changed tasks: evaluate them in a new run folder."
                 )
             sentences.append(f"{_outdated(f'{model} on {benchmark}', versions, recipe)} {advice}")
-    return "".join(map(page.paragraph, sentences))
+    return Markup().join(map(page.paragraph, sentences))
 
 
 def moved(what: str, before: GradedBefore) -> str:
