@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ttc_rl.config import DifficultyConfig, Recipe, load_recipe
-from ttc_rl.config.sections import merge
+from ttc_rl.config import DifficultyConfig, Recipe, load_recipe, merge
 from ttc_rl.corpus.skills import make_skills
 from ttc_rl.run_dir import RunDir, read_jsonl
 from ttc_rl.sampling import groups

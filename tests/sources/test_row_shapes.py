@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 import pytest
 
-from ttc_rl.config.sections import Shape
+from ttc_rl.config import Shape
 from ttc_rl.corpus.packed_tests import unpack_tests
 from ttc_rl.corpus.row_shapes import SHAPES, kind_of, shaped
 from ttc_rl.corpus.rows import BadRow, RowReader

@@ -1,87 +1,46 @@
 """Recipes: YAML 1.2 in, a frozen and fully typed `Recipe` out, or one clear line of error.
 
 Precedence: command line, then the recipe, then its parent (`extends:`, one level), then defaults.
+Code outside this room imports these names from here.
 """
 
-from ttc_rl.config.loading import dump_recipe, load_recipe, make_recipe, with_keys
-from ttc_rl.config.resuming import differences
-from ttc_rl.config.sections import (
+# An `__all__` would only repeat the imports.
+# pyright: reportUnusedImport=false
+
+from ttc_rl.config.corpus import (
     ORIGINS,
-    SERVER_URL,
-    AdapterConfig,
     ConditionConfig,
-    CurriculumConfig,
     DedupeConfig,
-    DevConfig,
-    DifficultyConfig,
     EmbedConfig,
-    EngineConfig,
-    EvalConfig,
     EverydayConfig,
-    ExpertsConfig,
-    GuardConfig,
-    JudgeConfig,
-    LessConfig,
-    ModelConfig,
     OverlapConfig,
+    Shape,
+    SkillsConfig,
+    SourceConfig,
+)
+from ttc_rl.config.evaluation import EngineConfig, EvalConfig, JudgeConfig, SamplingConfig
+from ttc_rl.config.loading import dump_recipe, load_recipe, make_recipe, with_keys
+from ttc_rl.config.recipe import (
+    ModelConfig,
     PreflightConfig,
     PretrainConfig,
     Recipe,
-    SamplingConfig,
-    Section,
-    SelectionConfig,
-    SkillsConfig,
-    SourceConfig,
-    StopConfig,
-    SvfConfig,
     TrackConfig,
+    WarmupConfig,
+)
+from ttc_rl.config.resuming import differences
+from ttc_rl.config.section import Section, is_own, merge
+from ttc_rl.config.selection import DifficultyConfig, LessConfig, SelectionConfig, StopConfig
+from ttc_rl.config.train import (
+    SERVER_URL,
+    AdapterConfig,
+    CurriculumConfig,
+    DevConfig,
+    ExpertsConfig,
+    GuardConfig,
+    SvfConfig,
     TrainConfig,
     VllmConfig,
-    WarmupConfig,
     WatchdogConfig,
-    is_own,
 )
 from ttc_rl.config.trl_fields import grpo_config_fields
-
-__all__ = [
-    "ORIGINS",
-    "SERVER_URL",
-    "AdapterConfig",
-    "ConditionConfig",
-    "CurriculumConfig",
-    "DedupeConfig",
-    "DevConfig",
-    "DifficultyConfig",
-    "EmbedConfig",
-    "EngineConfig",
-    "EvalConfig",
-    "EverydayConfig",
-    "ExpertsConfig",
-    "GuardConfig",
-    "JudgeConfig",
-    "LessConfig",
-    "ModelConfig",
-    "OverlapConfig",
-    "PreflightConfig",
-    "PretrainConfig",
-    "Recipe",
-    "SamplingConfig",
-    "Section",
-    "SelectionConfig",
-    "SkillsConfig",
-    "SourceConfig",
-    "StopConfig",
-    "SvfConfig",
-    "TrackConfig",
-    "TrainConfig",
-    "VllmConfig",
-    "WarmupConfig",
-    "WatchdogConfig",
-    "differences",
-    "dump_recipe",
-    "grpo_config_fields",
-    "is_own",
-    "load_recipe",
-    "make_recipe",
-    "with_keys",
-]

@@ -15,7 +15,8 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from ttc_rl.config.mistakes import explain, near_file
 from ttc_rl.config.places import Places, did_you_mean
-from ttc_rl.config.sections import Recipe, merge, named
+from ttc_rl.config.recipe import Recipe
+from ttc_rl.config.section import merge, named
 from ttc_rl.config.trl_fields import (
     LOGGING,
     SAID_ELSEWHERE,

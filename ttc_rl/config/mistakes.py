@@ -9,7 +9,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from ttc_rl.config.places import Places, did_you_mean
-from ttc_rl.config.sections import Recipe
+from ttc_rl.config.recipe import Recipe
 from ttc_rl.config.trl_fields import grpo_config_fields
 from ttc_rl.schema import UserError
 

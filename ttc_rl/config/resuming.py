@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ttc_rl.config.sections import Recipe
+from ttc_rl.config.recipe import Recipe
 
 FREE = (
     "train.watchdog",

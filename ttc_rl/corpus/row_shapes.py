@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ttc_rl.config.sections import Shape
+from ttc_rl.config import Shape
 from ttc_rl.corpus.packed_tests import unpack_tests
 from ttc_rl.corpus.rows import BadRow
 from ttc_rl.schema import content_hash

@@ -12,8 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ttc_rl.config import ConditionConfig, SourceConfig
-from ttc_rl.config.sections import Shape
+from ttc_rl.config import ConditionConfig, Shape, SourceConfig
 from ttc_rl.corpus.files import is_path, read_files
 from ttc_rl.corpus.filters import tested, wanted
 from ttc_rl.corpus.row_shapes import shaped

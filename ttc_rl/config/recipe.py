@@ -1,0 +1,229 @@
+"""A recipe: its model, and the sections of its stages."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self, cast
+
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, model_validator
+
+from ttc_rl.config.corpus import EmbedConfig, OverlapConfig, SkillsConfig, SourceConfig
+from ttc_rl.config.evaluation import EngineConfig, EvalConfig, JudgeConfig
+from ttc_rl.config.marks import DEFAULT, Mark
+from ttc_rl.config.places import Places
+from ttc_rl.config.section import Section, as_list, merge
+from ttc_rl.config.selection import SelectionConfig
+from ttc_rl.config.train import ExpertsConfig, TrainConfig
+
+
+class PretrainConfig(Section):
+    """A tiny Qwen3-architecture model trained from scratch, for machines with no pretrained one."""
+
+    hidden: int = Field(default=64, gt=0)
+    layers: int = Field(default=3, gt=0)
+    heads: int = Field(default=2, gt=0)
+    mlp: int = Field(default=192, gt=0)
+    skills: SkillsConfig | None = SkillsConfig()
+    """Families it learns from; None leaves the weights random (for plumbing tests)."""
+    max_steps: int = Field(default=800, ge=0)
+    batch: int = Field(default=64, gt=0)
+    stop_at: float = Field(default=0.2, gt=0, le=1)
+    """Stop at the first evaluation where mean pass@1 over the families reaches this."""
+    eval_every: int = Field(default=25, gt=0)
+    seed: int | None = None
+    """The recipe's seed when left out."""
+
+
+class WarmupConfig(Section):
+    """A short supervised training of the base model, so that it knows the form of an answer.
+
+    It is part of the model: every arm, and `base`, starts from it."""
+
+    source: str | SourceConfig | None = None
+    """Labelled tasks; the recipe's corpus when left out. Tasks that overlap a target are removed
+    by the rules of `overlap:`."""
+    tasks: int = Field(default=320, gt=0)
+    """At random; all of the source where it has no more."""
+    epochs: int = Field(default=1, gt=0)
+    batch: int = Field(default=8, gt=0)
+    """Tasks a step."""
+    learning_rate: float = Field(default=1e-4, gt=0)
+    """Of AdamW; falls linearly to 0."""
+    seed: int | None = None
+    """The recipe's seed when left out."""
+
+
+class ModelConfig(Section):
+    path: str | None = None
+    """A Hugging Face model id or a local folder."""
+    pretrain: PretrainConfig | None = None
+    warmup: WarmupConfig | None = None
+    """Train it on a few labelled tasks first; not at all when left out."""
+    dtype: Literal["float32", "bfloat16"] | None = None
+    """Of the numbers that completions are drawn with and that training computes with; trained
+    weights stay in float32. When left out, bfloat16 on a CUDA card and float32 elsewhere."""
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if (self.path is None) == (self.pretrain is None):
+            raise ValueError("needs a model id or folder, or a `pretrain:` block, not both")
+        return self
+
+
+class PreflightConfig(Section):
+    """A look at the base model on some tasks of the curriculum, after selection; it can say no."""
+
+    tasks: int = Field(default=16, gt=0)
+    """Of each arm's curriculum, evenly over its order."""
+    samples: int = Field(default=8, gt=1)
+    max_truncated: float = Field(default=0.5, ge=0, le=1)
+    """Share of completions cut at the limit."""
+    max_flat: float = Field(default=0.9, ge=0, le=1)
+    """Share of groups with one verdict only."""
+    max_refused_golds: float = Field(default=0.02, ge=0, le=1)
+    """Share of golds that their own verifier does not accept."""
+    max_uncovered: float = Field(default=0.6, ge=0, le=1)
+    """Share of targets of which even the whole corpus would leave more than half unknown."""
+    gain: float | None = Field(default=None, gt=0, lt=1)
+    """Expected gain in avg@n: the evaluation has to resolve it. Not asked for when left out."""
+    refuse: bool = True
+    """End the run where something is wrong; else it is only said."""
+
+
+class TrackConfig(Section):
+    wandb: bool = False
+    project: str = Field(default="ttc-rl", max_length=128, pattern=r"^[^/\\#?%:\r\n]+$")
+    """Its name at W&B, which takes none of `/\\#?%:`."""
+
+
+def _as_folders(arms: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Refuse a name that is no folder of its own, or that another file of a run has."""
+    for name in arms:
+        if not re.fullmatch(r"[\w][\w=,+-]{0,99}", name) or name == "base":
+            raise ValueError(
+                f"{name!r} cannot be an arm's name, which its folder and files have too: up to 100 "
+                "letters, digits, and any of _ - = , + after the first; not base"
+            )
+    return arms
+
+
+def _as_model(value: Any) -> Any:
+    return {"path": value} if isinstance(value, str) else value
+
+
+def _as_marks(value: Any) -> Any:
+    if value is None:
+        raise ValueError('is empty; YAML takes #### for a comment: write ["####"], with quotes')
+    return as_list(value)
+
+
+def _once(marks: list[Mark]) -> list[Mark]:
+    if len(set(marks)) < len(marks):
+        raise ValueError("a mark stands there twice; name each once")
+    return marks
+
+
+def _without_nulls(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    named = cast(Mapping[str, Any], value)
+    return {name: arm for name, arm in named.items() if arm is not None}
+
+
+class Recipe(Section):
+    """One run, complete: what `recipe.yaml` in a run folder holds."""
+
+    model: Annotated[ModelConfig, BeforeValidator(_as_model)]
+    corpus: Annotated[list[str | SourceConfig], BeforeValidator(as_list)] = Field(min_length=1)
+    """Named sources (`ttc-rl corpus` lists them), task files, hub ids, or `SourceConfig` blocks."""
+    target: str | SourceConfig | Annotated[list[str | SourceConfig], Field(min_length=1)]
+    """A benchmark, a file of tasks, or one prompt; or several, which then count alike in selection
+    however many tasks they hold. The first one is the headline of the report."""
+    data: str | None = None
+    """A folder of task files that stand in for the hub: `corpus/` and `benchmarks/`."""
+    seed: int = 42
+    prompts: dict[str, str] = {}
+    """Task kind -> prompt template with `{prompt}`, where the built-in wording does not fit; and
+    `after`: what stands behind every prompt, such as Qwen3's switch `/no_think`."""
+    answer_marks: Annotated[
+        list[Mark], BeforeValidator(_as_marks), Field(min_length=1), AfterValidator(_once)
+    ] = list(DEFAULT)
+    """What announces the final answer of a maths task, to training and evaluation alike: `boxed`,
+    `"####"` to the end of its line, `<answer>` to `</answer>`. The last announced answer counts;
+    the built-in prompt and the replies of a warm-up use the first mark of the list."""
+    max_unreadable: float = Field(default=0.05, ge=0, le=1)
+    """Share of a source's maths golds that may be sentences, against which no answer can be
+    compared; above it a selection stops before it begins."""
+    embed: EmbedConfig = EmbedConfig()
+    overlap: OverlapConfig = OverlapConfig()
+    selection: SelectionConfig = SelectionConfig()
+    preflight: PreflightConfig | None = None
+    """Look before training; not at all when left out. `preflight={}` on the command line does."""
+    train: TrainConfig = TrainConfig()
+    eval: EvalConfig = EvalConfig()
+    track: TrackConfig = TrackConfig()
+    experts: ExpertsConfig | None = None
+    """Several models, each for some of the targets; one for all when left out."""
+    judge: JudgeConfig | None = None
+    """Who grades tasks of kind `judge`."""
+    verifiers: dict[str, str] = {}
+    """Kind of task -> `module:name` of your own: a function `(task, completion)` that returns a
+    verdict, a bool or a share from 0 to 1, or a `Kind`."""
+    arms: Annotated[
+        dict[str, dict[str, Any]], BeforeValidator(_without_nulls), AfterValidator(_as_folders)
+    ] = {}
+    """Arm name -> the keys in which it differs; empty for a run of one arm, the recipe itself. An
+    arm that is null is left out: `arms.random=null`."""
+    sweep: dict[str, list[Any]] = {}
+    """Dotted key -> values: one run for each combination."""
+    _places: Places = PrivateAttr(default_factory=Places)
+
+    @property
+    def places(self) -> Places:
+        """Where its keys stand; unknown of a recipe that no file holds."""
+        return self._places
+
+    def placed(self, places: Places) -> Self:
+        """Return the same recipe, which now knows where its keys stand."""
+        self._places = places
+        return self
+
+    @property
+    def engine(self) -> EngineConfig:
+        """What an evaluation draws with, its backend filled in."""
+        backend = self.eval.engine.backend or self.train.engine.backend
+        return self.eval.engine.model_copy(update={"backend": backend})
+
+    def arm(self, name: str) -> Recipe:
+        """The recipe of one arm, with its differences folded in; also of ARM/EXPERT."""
+        name = name.partition("/")[0]
+        plain = self.model_dump(exclude={"arms", "sweep"})
+        arm = Recipe.model_validate(merge(plain, self.arms.get(name, {})))
+        return arm.placed(self.places.of_arm(name))
+
+    @model_validator(mode="after")
+    def _mix_has_its_tasks(self) -> Self:
+        if self.experts and self.experts.mix == "dev" and self.train.dev is None:
+            raise ValueError("experts.mix: dev: weighs by the tasks of `train.dev`; name it")
+        return self
+
+    @model_validator(mode="after")
+    def _marks_are_asked_for(self) -> Self:
+        if tuple(self.answer_marks) == DEFAULT or "math" not in self.prompts:
+            return self
+        asked = self.prompts["math"] + self.prompts.get("after", "")
+        if not any(mark in asked for mark in self.answer_marks):
+            raise ValueError(
+                f"prompts.math: asks for none of answer_marks ({', '.join(self.answer_marks)}), so "
+                "no answer would be read; name one in the template, or leave the template out"
+            )
+        return self
+
+    @property
+    def targets(self) -> list[str | SourceConfig]:
+        return self.target if isinstance(self.target, list) else [self.target]
+
+    @property
+    def arm_names(self) -> list[str]:
+        return list(self.arms) or [self.selection.method.rpartition(":")[2]]

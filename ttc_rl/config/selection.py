@@ -1,0 +1,105 @@
+"""The selection: which tasks of the corpus become the curriculum."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from ttc_rl.config.corpus import SourceConfig
+from ttc_rl.config.section import OwnOr, Section
+
+
+class DifficultyConfig(Section):
+    """How often the base model solves a corpus task; for `difficulty`, `band` and their report."""
+
+    key: str | None = None
+    """Key of `meta` that holds the success rate, e.g. `solve_rate_percent`; drawn when left out."""
+    scale: float = Field(default=1.0, gt=0)
+    """What that number is multiplied by: 0.01 for percent."""
+    samples: int = Field(default=8, gt=0)
+    """Completions drawn from the base model for each task of the pool."""
+    prior: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = (1.0, 1.0)
+    """Beta prior: successes and failures believed in before any draw."""
+    pool: int | None = Field(default=None, gt=0)
+    """Draw for the so many tasks nearest to the targets; four times `size` when left out."""
+
+
+class LessConfig(Section):
+    """Gradient influence on the targets (arXiv 2402.04333), for `less`."""
+
+    labels: Literal["dev", "majority", "policy"] = "majority"
+    """What stands for the targets' golds, which are never read: labelled tasks of yours (`dev`),
+    the vote of a group (`majority`), or the policy gradient of voted groups (`policy`)."""
+    dev: SourceConfig | None = None
+    """Labelled tasks like the targets, none of which is one; for `labels: dev`."""
+    subtask_by: str | None = None
+    """Key of `meta` that names the subtask of a target; all are one subtask when left out. Dev
+    tasks of a subtask that no target has are left out."""
+    pool: int | None = Field(default=None, gt=0)
+    """Take gradients of the so many tasks nearest to the targets; four times `size` by default."""
+    features: int = Field(default=8192, gt=0)
+    """Numbers that a gradient is sketched into."""
+    samples: int = Field(default=8, gt=1)
+    """Completions a group, for `majority` and `policy`."""
+    warmup_share: float = Field(default=0.05, gt=0, le=1)
+    """Share of the corpus, at random, that the warm-up trains on; `policy` has no warm-up."""
+    warmup_epochs: int = Field(default=4, gt=0)
+    """Passes over it; a checkpoint is kept after each."""
+    warmup_batch: int = Field(default=32, gt=0)
+    warmup_learning_rate: float = Field(default=2e-5, gt=0)
+    """Of Adam; falls linearly to 0."""
+    lora_rank: int | None = Field(default=None, ge=0)
+    """0 for gradients of all parameters; when left out, 128 from 50 million parameters on."""
+
+    @model_validator(mode="after")
+    def _labelled(self) -> Self:
+        if (self.labels == "dev") != (self.dev is not None):
+            raise ValueError("`labels: dev` and a source `dev:` go together")
+        return self
+
+
+class StopConfig(Section):
+    """End a curriculum of SIFT before its size is reached: one of the two rules."""
+
+    remaining: float | None = Field(default=None, gt=0, lt=1)
+    """Stop where further tasks could take off at most this share of the variance: certified."""
+    adaptive: float | None = Field(default=None, gt=0)
+    """Adaptive SIFT's alpha: stop where the share left exceeds 1 / (alpha n)."""
+
+    @model_validator(mode="after")
+    def _one_rule(self) -> Self:
+        if (self.remaining is None) == (self.adaptive is None):
+            raise ValueError("needs one of remaining and adaptive")
+        return self
+
+
+SELECTORS = (
+    "sift", "difficulty", "band", "nearest", "top", "random", "random-within-kind", "oracle",
+    "facility", "kmeans++", "uncertainty", "qp", "hull", "less",
+)  # fmt: skip
+"""docs/selectors.md says what each does, where it is from, and what it costs."""
+
+
+class SelectionConfig(Section):
+    method: Annotated[str, OwnOr(SELECTORS)] = "sift"
+    """A selector, or `my_package.my_module:function`, which is given a `Problem`."""
+    size: int = Field(default=1000, gt=0)
+    """Tasks in the curriculum; the most, where `stop` ends it before."""
+    noise: float = Field(default=0.1, gt=0)
+    """Observation noise, the paper's lambda; larger favours relevance over diversity."""
+    objective: Literal["sum", "mean", "max"] = "sum"
+    """Of the targets' variances; `max` looks after the target that is worst off."""
+    weight_by: str | None = None
+    """Key of `meta` that holds a target's weight; all weigh the same when left out."""
+    shares: dict[str, Annotated[float, Field(gt=0)]] = {}
+    """Of several targets: name -> what its tasks count for together; 1 where it is not named."""
+    repeat: bool = False
+    """SIFT may pick a task again."""
+    stop: StopConfig | None = None
+    device: str | None = None
+    """A torch device for SIFT, `cuda` or `cuda:1`; numpy on the host when left out."""
+    group_by: str = "family"
+    """`oracle` only: the key of `meta` in which a corpus task must agree with a target."""
+    difficulty: DifficultyConfig = DifficultyConfig()
+    less: LessConfig = LessConfig()

@@ -1,0 +1,286 @@
+"""The training: what is trained, by which reward, on which task when, and what stops it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from ttc_rl.config.corpus import SourceConfig
+from ttc_rl.config.evaluation import EngineConfig
+from ttc_rl.config.section import OwnOr, Section, named
+
+SERVER_URL = "TTC_RL_VLLM_URL"
+"""Variable with the address of vLLM's server, where a recipe cannot know it: in a SLURM job."""
+
+
+class VllmConfig(Section):
+    mode: Literal["colocate", "server"] = "colocate"
+    """On the GPUs that train, or a `vllm serve` of its own at `server_base_url`."""
+    sleep: bool = True
+    """Give the GPU's memory to the trainer between rollouts; colocate on CUDA only."""
+    gpu_memory_utilization: float = Field(default=0.3, gt=0, lt=1)
+    tensor_parallel_size: int = Field(default=1, gt=0)
+    server_base_url: str | None = None
+
+
+REWARDS = ("correct", "partial", "format", "shuffled")
+
+
+class DevConfig(Section):
+    """Evaluation while training, on labelled tasks that are neither trained on nor tested on."""
+
+    every: int = Field(default=10, gt=0)
+    """Steps between two evaluations; there is one before the first step and one after the last."""
+    tasks: int = Field(default=32, gt=0)
+    samples: int = Field(default=4, gt=0)
+    source: str | SourceConfig | None = None
+    """Labelled tasks. When left out, tasks near the targets are held out of the corpus. `target`
+    reads the test's own golds, for looking on: the report then says so."""
+
+
+class AdapterConfig(Section):
+    """LoRA (arXiv 2106.09685) through peft: W + alpha / rank * B A, only A and B are trained."""
+
+    rank: int = Field(default=16, gt=0)
+    alpha: int | None = Field(default=None, gt=0)
+    """Twice the rank when left out."""
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    target_modules: str | list[str] = "all-linear"
+    load_in_4bit: bool = False
+    """Hold the base in four bits while training (QLoRA); needs bitsandbytes."""
+
+
+class SvfConfig(Section):
+    """Singular-value fine-tuning (arXiv 2501.06252): W = U diag(S z) V', only z is trained."""
+
+    target_modules: str | list[str] = "all-linear"
+    form: Literal["paper", "released"] = "paper"
+    """z itself, or gates with their common factor taken out, as in the authors' code."""
+
+
+Alarm = Literal["nan", "unmoved", "drift", "collapse", "zero_variance", "undecided", "stall"]
+
+
+class WatchdogConfig(Section):
+    """When training raises an alarm, and which alarms end it, with a checkpoint."""
+
+    stop: list[Alarm] = ["nan", "unmoved", "drift"]
+    window: int = Field(default=20, gt=0)
+    """Steps that a mean is taken over."""
+    stall: float = Field(default=1800.0, gt=0)
+    """Seconds a step may take before the stacks of all threads are written to stall.txt."""
+    drift: float = Field(default=0.1, gt=0)
+    """Nats between log-probabilities of vLLM's sampler and of the trainer, mean over tokens."""
+    collapse: float = Field(default=0.5, gt=0, lt=1)
+    """Share of its best window to which the mean reward may fall."""
+    zero_variance: float = Field(default=0.95, gt=0, le=1)
+    """Share of groups in which all rewards are equal."""
+    undecided: float = Field(default=0.1, gt=0, le=1)
+    """Share of completions that could not be compared with their golds; votes do not count."""
+
+
+CURRICULA = ("static", "achievable", "beta", "discover", "difficulty")
+
+
+class CurriculumConfig(Section):
+    """Which tasks each step trains on: those picked before training, or a choice that follows the
+    model. docs/curricula.md says what each method does; what has no source there is ours."""
+
+    method: Annotated[str, OwnOr(CURRICULA)] = "static"
+    """One of docs/curricula.md, or `my_package.my_module:Class`, a subclass of `Following`."""
+    every: int | None = Field(default=None, gt=0)
+    """Steps between two choices; 1 of `discover` and 10 of the others when left out."""
+    pool: int | None = Field(default=None, gt=0)
+    """Choose among the selection's picks and the so many corpus tasks nearest to the targets; four
+    times `selection.size` when left out, the whole corpus where it is as large."""
+    prior: float = Field(default=0.5, gt=0, lt=1)
+    """Success believed in before a rollout, where selection has not measured it."""
+    band: tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]] = (
+        0.25, 0.60,
+    )  # fmt: skip
+    """Of `achievable` and `beta`: success that a task to be trained on should have."""
+    candidates: int = Field(default=1000, gt=0)
+    """Of `achievable` and `beta`: where fewer are in the band, those nearest to its middle fill."""
+    decay: float = Field(default=0.95, gt=0, le=1)
+    """Weight that a rollout keeps from step to step; of all but `achievable`."""
+    reach: float = Field(default=0.05, gt=0)
+    """A rollout counts exp((cosine - 1) / reach) for a similar task; of all but `achievable`."""
+    novelty: float = Field(default=1.0, ge=0)
+    """Of `discover`: standard deviations of success that count as success."""
+    reembed: bool = False
+    """Before each choice, embed pool and targets with the model as it is then."""
+    rate: float = Field(default=0.1, gt=0)
+    """Of `discover`: how fast relevance is given up for success where less than half succeeds."""
+
+    @model_validator(mode="after")
+    def _band_is_one(self) -> Self:
+        if self.band[0] >= self.band[1]:
+            raise ValueError(f"band {list(self.band)}: the first number must be the lower one")
+        return self
+
+
+class GuardConfig(Section):
+    """Groups that teach nothing may not move the model: they are dropped, and the step shrinks.
+
+    Adam rescales what gradient is left to a whole step, so dropping alone does not help."""
+
+    min_successes: int = Field(default=2, gt=0)
+    """Groups with fewer successes, or without a failure, are dropped."""
+    full_at: float = Field(default=0.5, gt=0, le=1)
+    """The learning rate of a step is multiplied by (share of groups kept) / this, at most 1."""
+
+
+class ExpertsConfig(Section):
+    """One curriculum and one model for each target, or for each group of targets that are alike:
+    a task is answered by the expert of its nearest target. `selection.size` is that of one."""
+
+    groups: int | None = Field(default=None, gt=0)
+    """Groups of targets, by k-means of their embeddings; each target is its own when left out."""
+    mix: Literal["votes", "dev"] | None = None
+    """In place of that, one model of them all, their changes weighted so that votes on the target
+    prompts are the most agreed, or the most of the tasks of `train.dev` are right."""
+    generations: int = Field(default=8, gt=0)
+    """Of the search for those weights."""
+
+
+class TtrlConfig(Section):
+    """The targets themselves in every step, rewarded for agreement (TTRL, arXiv 2504.16084)."""
+
+    tasks: int = Field(default=2, gt=0)
+    """Of a step's tasks, how many are target prompts; the rest are the curriculum's."""
+    band: tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]] = (
+        0.0, 1.0,
+    )  # fmt: skip
+    """Share of a group that must agree for its vote to be trusted, from and to."""
+
+
+class TrainConfig(Section):
+    method: Literal["grpo"] = "grpo"
+    """How weights are changed."""
+    epochs: int = Field(default=1, gt=0)
+    """Passes over the curriculum, in the selector's order each time."""
+    tasks_per_step: int = Field(default=8, gt=0)
+    rollouts_per_task: int = Field(default=16, gt=1)
+    max_completion_tokens: int = Field(default=2048, gt=0)
+    micro_batch: int | None = Field(default=None, gt=0)
+    """Completions per forward and backward pass on one device; all of an update's when left out."""
+    updates_per_step: int = Field(default=1, gt=0)
+    """Optimiser updates a step, each on an equal share of its completions, mixed over its tasks."""
+    save_steps: int = Field(default=10, gt=0)
+    """A resumable checkpoint every so many steps; the newest two are kept."""
+    trl: dict[str, Any] = {}
+    """Handed to TRL's GRPOConfig as it stands."""
+    watchdog: WatchdogConfig = WatchdogConfig()
+    lora: AdapterConfig | None = None
+    """Train an adapter; all parameters when left out."""
+    svf: SvfConfig | None = None
+    """Train an adapter that scales singular values."""
+    mask: str | None = None
+    """A file of `ttc-rl patch`: train only the weights that differ there, wherever they go."""
+    dev: DevConfig | None = None
+    """Evaluate every so many steps; not at all when left out."""
+    reward: Annotated[str, OwnOr(REWARDS)] = "correct"
+    """`partial` counts a program's tests. `format` and `shuffled` are control arms: what is gained
+    without learning to solve."""
+    malformed: float = Field(default=0.0, le=0)
+    """Reward of a completion that ended by itself and left no answer to be read."""
+    majority: tuple[float, float] | None = None
+    """Reward agreement with the majority of a group, not with the gold (TTRL), where its share of
+    the group lies from the first to the second number."""
+    ttrl: TtrlConfig | None = None
+    """Mix target prompts into every step; their golds are not read. Not at all when left out."""
+    pass_at_k: int | None = Field(default=None, gt=1)
+    """Reward the best of so many rollouts (pass@k training, arXiv 2508.10751), not each one."""
+    max_infra_errors: float = Field(default=0.1, ge=0, le=1)
+    """Stop where more than this share of a step's verdicts failed for reasons of ours."""
+    charge_selection: bool = False
+    """Take what the selection spent on the model off the training: fewer steps, equal compute."""
+    vllm: VllmConfig | None = None
+    """Generate rollouts with vLLM; transformers' generate when left out."""
+    curriculum: CurriculumConfig = CurriculumConfig()
+    guard: GuardConfig | None = None
+    """Against over-hard tasks; no step is touched when left out."""
+
+    @property
+    def engine(self) -> EngineConfig:
+        """What draws where training is not under way yet: for selection, and for a judge here."""
+        return EngineConfig(backend="vllm" if self.vllm else "transformers")
+
+    @property
+    def adapter(self) -> AdapterConfig | SvfConfig | None:
+        return self.lora or self.svf
+
+    @property
+    def report_to(self) -> list[str]:
+        """What `trl.report_to` names beside W&B, which is `track.wandb`."""
+        return named(self.trl.get("report_to"))
+
+    @property
+    def follows(self) -> bool:
+        """Training looks at each step's rewards before the next one: not so on a plain recipe."""
+        return (
+            self.curriculum.method != "static"
+            or self.guard is not None
+            or self.pass_at_k is not None
+        )
+
+    @property
+    def rollouts_per_step(self) -> int:
+        return self.tasks_per_step * self.rollouts_per_task
+
+    @property
+    def curriculum_tasks_per_step(self) -> int:
+        """What `ttrl` leaves of `tasks_per_step`."""
+        return self.tasks_per_step - (self.ttrl.tasks if self.ttrl else 0)
+
+    @property
+    def updates(self) -> int:
+        """Optimiser updates between two generations: TRL's `global_step` counts these."""
+        return self.updates_per_step * self.trl.get("num_iterations", 1)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        asked = [name for name in ("lora", "svf", "mask") if getattr(self, name) is not None]
+        if len(asked) > 1:
+            raise ValueError(f"{' and '.join(asked)}: what is trained is one of them; name one")
+        if self.mask and self.trl.get("weight_decay"):
+            raise ValueError("`mask` and `trl.weight_decay`: decay would move the others as well")
+        if self.majority and self.reward != "correct":
+            raise ValueError(f"`majority` and `reward: {self.reward}` are two rewards; name one")
+        if self.ttrl and self.ttrl.tasks >= self.tasks_per_step:
+            raise ValueError(
+                f"ttrl.tasks {self.ttrl.tasks} leaves no task of the curriculum in a step of "
+                f"{self.tasks_per_step}"
+            )
+        if self.ttrl and self.reward == "shuffled":
+            raise ValueError("`ttrl` and `reward: shuffled`: target prompts have no gold to swap")
+        if self.ttrl and (self.curriculum.method != "static" or self.guard):
+            raise ValueError(
+                "`ttrl` mixes into a static curriculum; leave out `curriculum`, `guard`"
+            )
+        if self.pass_at_k and self.pass_at_k >= self.rollouts_per_task:
+            raise ValueError(
+                f"pass_at_k {self.pass_at_k} must be below rollouts_per_task "
+                f"{self.rollouts_per_task}: every subset of a group would be the group"
+            )
+        if self.pass_at_k and self.trl.get("scale_rewards") == "batch":
+            raise ValueError("`pass_at_k` goes with `trl.scale_rewards` group or none, not batch")
+        if self.guard and self.guard.min_successes >= self.rollouts_per_task:
+            raise ValueError(
+                f"guard.min_successes {self.guard.min_successes} drops every group of "
+                f"{self.rollouts_per_task} rollouts"
+            )
+        step = f"a step ({self.tasks_per_step} tasks x {self.rollouts_per_task})"
+        if self.rollouts_per_step % self.updates_per_step:
+            raise ValueError(
+                f"updates_per_step {self.updates_per_step} does not divide the "
+                f"{self.rollouts_per_step} completions of {step}"
+            )
+        update = self.rollouts_per_step // self.updates_per_step
+        if self.micro_batch and update % self.micro_batch:
+            what = "an update" if self.updates_per_step > 1 else step
+            raise ValueError(
+                f"micro_batch {self.micro_batch} does not divide the {update} completions of {what}"
+            )
+        return self
