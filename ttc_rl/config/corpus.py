@@ -15,9 +15,13 @@ class SkillsConfig(Section):
     families: list[str] | None = None
     """Skill families; all of them when left out."""
     split: Literal["pretrain", "train", "test"] = "train"
+    """Part of the contents, by their hash; no content is in two parts."""
     tasks_per_family: int = Field(default=128, gt=0)
+    """Different tasks made of each family."""
     levels: list[int] = [1, 2, 3]
+    """Levels of length that tasks are drawn from; a higher one has more items."""
     seed: int = 0
+    """Seed of the tasks drawn and of their order."""
 
 
 class EverydayConfig(Section):
@@ -26,11 +30,13 @@ class EverydayConfig(Section):
     families: list[str] | None = None
     """Families of questions; all of them when left out."""
     split: Literal["warmup", "train", "test"] = "train"
+    """Part of the contents, by their hash; no content is in two parts."""
     tasks_per_family: int = Field(default=128, gt=0)
     """Different contents of each family; echoes come on top."""
     echoes: int = Field(default=0, ge=0, le=4)
     """Near-duplicates of every fourth content: the same question behind another opening."""
     seed: int = 0
+    """Seed of the contents drawn and of their order."""
 
 
 Shape = Literal[
@@ -44,10 +50,13 @@ class ConditionConfig(Section):
     """What a row's value in one column has to be; all that is named has to hold."""
 
     one_of: list[Any] | None = None
+    """Values, of which the row has to have one."""
     none_of: list[Any] | None = None
+    """Values, of which the row may have none."""
     before: str | None = None
-    """As text, which is right for days as 2024-08-01."""
+    """Text that the value has to come before, which is right for days as 2024-08-01."""
     contains: str | None = None
+    """Text that the value has to contain."""
 
 
 ORIGINS = ("path", "hub", "skills", "everyday")
@@ -61,10 +70,15 @@ class SourceConfig(Section):
     hub: str | None = None
     """A Hugging Face dataset id."""
     skills: SkillsConfig | None = None
+    """Settings of procedural skill tasks."""
     everyday: EverydayConfig | None = None
+    """Settings of procedural everyday questions."""
     config: str | None = None
+    """Configuration (subset) of the Hugging Face dataset."""
     split: str = "train"
+    """Split of the Hugging Face dataset."""
     revision: str | None = None
+    """Commit, tag or branch of the Hugging Face dataset; the newest when left out."""
     kind: str | None = None
     """Task kind of every row, where the rows do not carry their own."""
     columns: dict[str, str] = {}
@@ -80,6 +94,7 @@ class SourceConfig(Section):
     min_tests: int | None = Field(default=None, gt=0)
     """Programs with fewer tests are not part of it, unless the first one's input is long."""
     limit: int | None = Field(default=None, gt=0)
+    """Most tasks that are taken, in the order of the source."""
 
     @property
     def generated(self) -> SkillsConfig | EverydayConfig | None:
@@ -97,19 +112,25 @@ class SourceConfig(Section):
 
 
 class EmbedConfig(Section):
+    """How prompts become the vectors that selection compares."""
+
     model: str = "sentence-transformers/all-MiniLM-L6-v2"
     """A sentence encoder, or `policy`: the recipe's own model, at the prompt's last token."""
     backend: Literal["sentence-transformers", "vllm"] = "sentence-transformers"
+    """Library that runs the sentence encoder."""
     prompt: str = ""
-    """Put before every text, for encoders trained with one."""
+    """Prefix of every text, for encoders trained with one."""
     kind_sentence: bool = False
     """Put a sentence after every text that names the task's kind."""
     batch: int = Field(default=64, gt=0)
+    """Texts embedded at once."""
     processes: int | None = Field(default=None, gt=0)
-    """Of sentence-transformers; one a GPU when left out, and none besides this without a GPU."""
+    """Processes of sentence-transformers. When left out, one a GPU, or this one without a GPU."""
     dtype: Literal["float16", "float32"] = "float16"
-    """Of the vectors of the corpus on disk; docs/embedding.md says what float16 changes."""
-    shards: Annotated[list[str], BeforeValidator(as_list)] = []
+    """Type of the vectors of the corpus on disk; docs/embedding.md says what float16 changes."""
+    shards: Annotated[
+        list[str], BeforeValidator(as_list, json_schema_input_type=str | list[str])
+    ] = []
     """Folders that `ttc-rl embed --out` made; a text found there is not embedded again."""
 
 
@@ -117,18 +138,20 @@ class DedupeConfig(Section):
     """Of tasks of the corpus that repeat one another, the first stays."""
 
     exact: bool = True
-    """The same prompt but for white space and LaTeX that does not print."""
+    """Whether the same prompt repeats, but for white space and LaTeX that does not print."""
     fuzzy: float | None = Field(default=None, gt=0, le=1)
-    """The same formulas, and weighted Jaccard similarity of the texts of at least this."""
+    """Weighted Jaccard similarity of the texts from which tasks with the same formulas repeat."""
     cosine: float | None = Field(default=None, gt=-1, le=1)
-    """The same formulas, and embeddings with at least this cosine."""
+    """Cosine of the embeddings from which tasks with the same formulas repeat."""
 
 
 class OverlapConfig(Section):
+    """Which tasks of the corpus are removed because they are too near to a target."""
+
     ngram: int = Field(default=13, gt=0)
-    """Remove a corpus task that shares an n-gram with a target, ..."""
+    """Words of an n-gram: a corpus task that shares one with a target is looked at."""
     coverage: float = Field(default=0.5, ge=0, le=1)
-    """... if shared n-grams cover at least this share of the target's; 0 removes on any one."""
+    """Remove it where shared n-grams cover at least this share of the target's; 0: on any one."""
     fuzzy: float | None = Field(default=0.8, gt=0, le=1)
     """Remove where at least this share of the shorter text, by rarity, is in the longer one."""
     cosine: float | None = Field(default=None, gt=-1, le=1)
@@ -136,3 +159,4 @@ class OverlapConfig(Section):
     leave_nearest: int = Field(default=0, ge=0)
     """Remove each target's so many nearest tasks as well: does the gain survive without them?"""
     dedupe: DedupeConfig = DedupeConfig()
+    """Rules for tasks of the corpus that repeat one another."""

@@ -15,10 +15,13 @@ class SamplingConfig(Section):
     samples: int | None = Field(default=None, gt=0)
     """Completions per task; avg@n is over all of them."""
     temperature: float | None = Field(default=None, gt=0)
+    """Sampling temperature; the benchmark's own when left out."""
     top_p: float | None = Field(default=None, gt=0, le=1)
+    """Share of probability that tokens are drawn from; the benchmark's own when left out."""
     k: list[Annotated[int, Field(gt=0)]] | None = None
     """pass@k and maj@k are reported for each."""
     max_tokens: int | None = Field(default=None, gt=0)
+    """Most tokens of a completion; the benchmark's own when left out."""
 
     @model_validator(mode="after")
     def _k_fits(self) -> Self:
@@ -34,16 +37,17 @@ class EngineConfig(Section):
     """What draws the completions of an evaluation."""
 
     backend: Literal["transformers", "vllm", "endpoint"] | None = None
-    """That of training when left out: vllm where `train.vllm` is set, else transformers."""
+    """What generates; when left out, vllm where `train.vllm` is set, else transformers."""
     processes: int = Field(default=1, gt=0)
     """Engines on this machine that share the work, each on GPUs of its own."""
     tensor_parallel_size: int = Field(default=1, gt=0)
     """GPUs of one vLLM engine."""
     gpu_memory_utilization: float = Field(default=0.9, gt=0, le=1)
+    """Share of each GPU's memory that vLLM takes."""
     max_model_len: int | None = Field(default=None, gt=0)
     """Tokens of prompt and completion that vLLM makes room for; the model's own when left out."""
     url: str | None = None
-    """Of an endpoint, up to and including the version: `http://localhost:8000/v1`."""
+    """Address of an endpoint, up to and including the version: `http://localhost:8000/v1`."""
     served: dict[str, str] = {}
     """Model of this run (`base`, an arm) -> its name at the endpoint; only these are evaluated."""
     chat: bool = True
@@ -76,6 +80,8 @@ class EngineConfig(Section):
 
 
 class EvalConfig(SamplingConfig):
+    """What is evaluated before and after training, and how completions are drawn."""
+
     benchmarks: list[str] = []
     """Benchmarks besides the target, which is always evaluated."""
     retention: list[str] | None = None
@@ -91,6 +97,7 @@ class EvalConfig(SamplingConfig):
     """Completions asked for at once: 64 of transformers' generate when left out, 4,096 of vLLM,
     four times its concurrency of an endpoint."""
     engine: EngineConfig = EngineConfig()
+    """Settings of what draws the completions."""
     models: list[str] | None = None
     """Which to evaluate: `base` and names of arms; all of them when left out."""
 
@@ -99,12 +106,13 @@ class JudgeConfig(Section):
     """A model that grades tasks of kind `judge`: behind an OpenAI-compatible endpoint, or here."""
 
     endpoint: str | None = None
-    """Up to and including the version, e.g. `http://localhost:8000/v1`; the model is loaded in
-    this process when left out."""
+    """Address up to and including the version, e.g. `http://localhost:8000/v1`; the model is
+    loaded in this process when left out."""
     model: str
-    """Its name at the endpoint; without one, an id or a folder."""
+    """Name of the judge at the endpoint; without an endpoint, a model id or a folder."""
     api_key_env: str | None = None
     """Name of the environment variable that holds the key."""
     concurrency: int = Field(default=16, gt=0)
+    """Requests under way at the endpoint, or completions judged at once here."""
     timeout: float = Field(default=60.0, gt=0)
     """Seconds for one answer of the judge."""

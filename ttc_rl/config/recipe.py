@@ -6,7 +6,14 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, cast
 
-from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    model_validator,
+)
 
 from ttc_rl.config.corpus import EmbedConfig, OverlapConfig, SkillsConfig, SourceConfig
 from ttc_rl.config.evaluation import EngineConfig, EvalConfig, JudgeConfig
@@ -21,16 +28,23 @@ class PretrainConfig(Section):
     """A tiny Qwen3-architecture model trained from scratch, for machines with no pretrained one."""
 
     hidden: int = Field(default=64, gt=0)
+    """Width of the hidden states."""
     layers: int = Field(default=3, gt=0)
+    """Number of transformer layers."""
     heads: int = Field(default=2, gt=0)
+    """Attention heads of a layer; they divide `hidden`."""
     mlp: int = Field(default=192, gt=0)
+    """Width of each layer's MLP."""
     skills: SkillsConfig | None = SkillsConfig()
     """Families it learns from; None leaves the weights random (for plumbing tests)."""
     max_steps: int = Field(default=800, ge=0)
+    """Most optimiser steps; 0 leaves the weights random."""
     batch: int = Field(default=64, gt=0)
+    """Texts in a step."""
     stop_at: float = Field(default=0.2, gt=0, le=1)
     """Stop at the first evaluation where mean pass@1 over the families reaches this."""
     eval_every: int = Field(default=25, gt=0)
+    """Steps between two evaluations."""
     seed: int | None = None
     """The recipe's seed when left out."""
 
@@ -44,24 +58,28 @@ class WarmupConfig(Section):
     """Labelled tasks; the recipe's corpus when left out. Tasks that overlap a target are removed
     by the rules of `overlap:`."""
     tasks: int = Field(default=320, gt=0)
-    """At random; all of the source where it has no more."""
+    """Tasks to train on, drawn at random; all of the source where it has no more."""
     epochs: int = Field(default=1, gt=0)
+    """Passes over these tasks."""
     batch: int = Field(default=8, gt=0)
     """Tasks a step."""
     learning_rate: float = Field(default=1e-4, gt=0)
-    """Of AdamW; falls linearly to 0."""
+    """Learning rate of AdamW at the first step; falls linearly to 0."""
     seed: int | None = None
     """The recipe's seed when left out."""
 
 
 class ModelConfig(Section):
+    """The model before training: `path` or `pretrain`, and what is done to it first."""
+
     path: str | None = None
     """A Hugging Face model id or a local folder."""
     pretrain: PretrainConfig | None = None
+    """Settings of a tiny model trained from scratch, in place of `path`."""
     warmup: WarmupConfig | None = None
     """Train it on a few labelled tasks first; not at all when left out."""
     dtype: Literal["float32", "bfloat16"] | None = None
-    """Of the numbers that completions are drawn with and that training computes with; trained
+    """Type of the numbers that completions are drawn with and that training computes with; trained
     weights stay in float32. When left out, bfloat16 on a CUDA card and float32 elsewhere."""
 
     @model_validator(mode="after")
@@ -75,8 +93,9 @@ class PreflightConfig(Section):
     """A look at the base model on some tasks of the curriculum, after selection; it can say no."""
 
     tasks: int = Field(default=16, gt=0)
-    """Of each arm's curriculum, evenly over its order."""
+    """Tasks looked at of each arm's curriculum, evenly over its order."""
     samples: int = Field(default=8, gt=1)
+    """Completions drawn for each of these tasks."""
     max_truncated: float = Field(default=0.5, ge=0, le=1)
     """Share of completions cut at the limit."""
     max_flat: float = Field(default=0.9, ge=0, le=1)
@@ -92,9 +111,12 @@ class PreflightConfig(Section):
 
 
 class TrackConfig(Section):
+    """Logging to Weights & Biases."""
+
     wandb: bool = False
+    """Whether runs are logged to Weights & Biases."""
     project: str = Field(default="ttc-rl", max_length=128, pattern=r"^[^/\\#?%:\r\n]+$")
-    """Its name at W&B, which takes none of `/\\#?%:`."""
+    """Name of the project at W&B, which takes none of `/\\#?%:`."""
 
 
 def _as_folders(arms: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -131,23 +153,45 @@ def _without_nulls(value: Any) -> Any:
     return {name: arm for name, arm in named.items() if arm is not None}
 
 
+def _with_extends(schema: dict[str, Any]) -> None:
+    """Let a file name its parent, which may hold the keys that every recipe needs."""
+    parent = {"type": "string", "description": "File of the parent recipe, beside this one."}
+    schema["properties"] = {"extends": parent, **schema["properties"]}
+    schema["anyOf"] = [{"required": ["extends"]}, {"required": schema.pop("required")}]
+
+
+Sources = Annotated[list[str | SourceConfig], Field(min_length=1)]
+
+
 class Recipe(Section):
     """One run, complete: what `recipe.yaml` in a run folder holds."""
 
-    model: Annotated[ModelConfig, BeforeValidator(_as_model)]
-    corpus: Annotated[list[str | SourceConfig], BeforeValidator(as_list)] = Field(min_length=1)
+    model_config = ConfigDict(json_schema_extra=_with_extends)
+
+    model: Annotated[
+        ModelConfig, BeforeValidator(_as_model, json_schema_input_type=str | ModelConfig)
+    ]
+    """Model to train: an id or a folder, or a block of settings."""
+    corpus: Annotated[
+        list[str | SourceConfig],
+        BeforeValidator(as_list, json_schema_input_type=str | SourceConfig | Sources),
+    ] = Field(min_length=1)
     """Named sources (`ttc-rl corpus` lists them), task files, hub ids, or `SourceConfig` blocks."""
-    target: str | SourceConfig | Annotated[list[str | SourceConfig], Field(min_length=1)]
+    target: str | SourceConfig | Sources
     """A benchmark, a file of tasks, or one prompt; or several, which then count alike in selection
     however many tasks they hold. The first one is the headline of the report."""
     data: str | None = None
     """A folder of task files that stand in for the hub: `corpus/` and `benchmarks/`."""
     seed: int = 42
+    """Seed of all that is drawn at random."""
     prompts: dict[str, str] = {}
     """Task kind -> prompt template with `{prompt}`, where the built-in wording does not fit; and
     `after`: what stands behind every prompt, such as Qwen3's switch `/no_think`."""
     answer_marks: Annotated[
-        list[Mark], BeforeValidator(_as_marks), Field(min_length=1), AfterValidator(_once)
+        list[Mark],
+        BeforeValidator(_as_marks, json_schema_input_type=Mark | list[Mark]),
+        Field(min_length=1),
+        AfterValidator(_once),
     ] = list(DEFAULT)
     """What announces the final answer of a maths task, to training and evaluation alike: `boxed`,
     `"####"` to the end of its line, `<answer>` to `</answer>`. The last announced answer counts;
@@ -156,13 +200,19 @@ class Recipe(Section):
     """Share of a source's maths golds that may be sentences, against which no answer can be
     compared; above it a selection stops before it begins."""
     embed: EmbedConfig = EmbedConfig()
+    """Settings of the vectors that selection compares tasks by."""
     overlap: OverlapConfig = OverlapConfig()
+    """Rules that keep the targets out of the corpus."""
     selection: SelectionConfig = SelectionConfig()
+    """Settings of the choice of the curriculum."""
     preflight: PreflightConfig | None = None
     """Look before training; not at all when left out. `preflight={}` on the command line does."""
     train: TrainConfig = TrainConfig()
+    """Settings of the training."""
     eval: EvalConfig = EvalConfig()
+    """Settings of the evaluation."""
     track: TrackConfig = TrackConfig()
+    """Settings of Weights & Biases."""
     experts: ExpertsConfig | None = None
     """Several models, each for some of the targets; one for all when left out."""
     judge: JudgeConfig | None = None
@@ -171,7 +221,9 @@ class Recipe(Section):
     """Kind of task -> `module:name` of your own: a function `(task, completion)` that returns a
     verdict, a bool or a share from 0 to 1, or a `Kind`."""
     arms: Annotated[
-        dict[str, dict[str, Any]], BeforeValidator(_without_nulls), AfterValidator(_as_folders)
+        dict[str, dict[str, Any]],
+        BeforeValidator(_without_nulls, json_schema_input_type=dict[str, dict[str, Any] | None]),
+        AfterValidator(_as_folders),
     ] = {}
     """Arm name -> the keys in which it differs; empty for a run of one arm, the recipe itself. An
     arm that is null is left out: `arms.random=null`."""

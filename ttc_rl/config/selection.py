@@ -47,8 +47,9 @@ class LessConfig(Section):
     warmup_epochs: int = Field(default=4, gt=0)
     """Passes over it; a checkpoint is kept after each."""
     warmup_batch: int = Field(default=32, gt=0)
+    """Examples in a step of the warm-up."""
     warmup_learning_rate: float = Field(default=2e-5, gt=0)
-    """Of Adam; falls linearly to 0."""
+    """Learning rate of Adam at the first step; falls linearly to 0."""
     lora_rank: int | None = Field(default=None, ge=0)
     """0 for gradients of all parameters; when left out, 128 from 50 million parameters on."""
 
@@ -82,6 +83,8 @@ SELECTORS = (
 
 
 class SelectionConfig(Section):
+    """How the curriculum is chosen from the corpus."""
+
     method: Annotated[str, OwnOr(SELECTORS)] = "sift"
     """A selector, or `my_package.my_module:function`, which is given a `Problem`."""
     size: int = Field(default=1000, gt=0)
@@ -89,17 +92,20 @@ class SelectionConfig(Section):
     noise: float = Field(default=0.1, gt=0)
     """Observation noise, the paper's lambda; larger favours relevance over diversity."""
     objective: Literal["sum", "mean", "max"] = "sum"
-    """Of the targets' variances; `max` looks after the target that is worst off."""
+    """What of the targets' variances is lowered; `max` looks after the target that is worst off."""
     weight_by: str | None = None
     """Key of `meta` that holds a target's weight; all weigh the same when left out."""
     shares: dict[str, Annotated[float, Field(gt=0)]] = {}
-    """Of several targets: name -> what its tasks count for together; 1 where it is not named."""
+    """Name of a target -> what its tasks count for together; 1 where it is not named."""
     repeat: bool = False
     """SIFT may pick a task again."""
     stop: StopConfig | None = None
+    """Rule that ends a curriculum of SIFT early; none when left out."""
     device: str | None = None
     """A torch device for SIFT, `cuda` or `cuda:1`; numpy on the host when left out."""
     group_by: str = "family"
     """`oracle` only: the key of `meta` in which a corpus task must agree with a target."""
     difficulty: DifficultyConfig = DifficultyConfig()
+    """Settings of `difficulty` and `band`, and of the report on solve rates."""
     less: LessConfig = LessConfig()
+    """Settings of `less`."""

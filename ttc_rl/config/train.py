@@ -15,13 +15,18 @@ SERVER_URL = "TTC_RL_VLLM_URL"
 
 
 class VllmConfig(Section):
+    """How vLLM generates the rollouts of training."""
+
     mode: Literal["colocate", "server"] = "colocate"
-    """On the GPUs that train, or a `vllm serve` of its own at `server_base_url`."""
+    """Where vLLM runs: on the GPUs that train, or as a `vllm serve` at `server_base_url`."""
     sleep: bool = True
     """Give the GPU's memory to the trainer between rollouts; colocate on CUDA only."""
     gpu_memory_utilization: float = Field(default=0.3, gt=0, lt=1)
+    """Share of each GPU's memory that vLLM takes."""
     tensor_parallel_size: int = Field(default=1, gt=0)
+    """GPUs that share one copy of the model."""
     server_base_url: str | None = None
+    """Address of the server, for `mode: server`, such as `http://node:8000`."""
 
 
 REWARDS = ("correct", "partial", "format", "shuffled")
@@ -33,7 +38,9 @@ class DevConfig(Section):
     every: int = Field(default=10, gt=0)
     """Steps between two evaluations; there is one before the first step and one after the last."""
     tasks: int = Field(default=32, gt=0)
+    """Labelled tasks that are evaluated each time."""
     samples: int = Field(default=4, gt=0)
+    """Completions drawn for each of them."""
     source: str | SourceConfig | None = None
     """Labelled tasks. When left out, tasks near the targets are held out of the corpus. `target`
     reads the test's own golds, for looking on: the report then says so."""
@@ -43,10 +50,13 @@ class AdapterConfig(Section):
     """LoRA (arXiv 2106.09685) through peft: W + alpha / rank * B A, only A and B are trained."""
 
     rank: int = Field(default=16, gt=0)
+    """Rank of the two matrices A and B."""
     alpha: int | None = Field(default=None, gt=0)
     """Twice the rank when left out."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the adapter's inputs that is set to zero while training."""
     target_modules: str | list[str] = "all-linear"
+    """Names of the linear layers that get an adapter; `all-linear` for every one but the head."""
     load_in_4bit: bool = False
     """Hold the base in four bits while training (QLoRA); needs bitsandbytes."""
 
@@ -55,6 +65,7 @@ class SvfConfig(Section):
     """Singular-value fine-tuning (arXiv 2501.06252): W = U diag(S z) V', only z is trained."""
 
     target_modules: str | list[str] = "all-linear"
+    """Names of the linear layers that are scaled; `all-linear` for every one but the head."""
     form: Literal["paper", "released"] = "paper"
     """z itself, or gates with their common factor taken out, as in the authors' code."""
 
@@ -66,6 +77,7 @@ class WatchdogConfig(Section):
     """When training raises an alarm, and which alarms end it, with a checkpoint."""
 
     stop: list[Alarm] = ["nan", "unmoved", "drift"]
+    """Alarms that end the training."""
     window: int = Field(default=20, gt=0)
     """Steps that a mean is taken over."""
     stall: float = Field(default=1800.0, gt=0)
@@ -99,19 +111,19 @@ class CurriculumConfig(Section):
     band: tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]] = (
         0.25, 0.60,
     )  # fmt: skip
-    """Of `achievable` and `beta`: success that a task to be trained on should have."""
+    """Success that a task to be trained on should have, of `achievable` and `beta`."""
     candidates: int = Field(default=1000, gt=0)
-    """Of `achievable` and `beta`: where fewer are in the band, those nearest to its middle fill."""
+    """Tasks that `achievable` and `beta` draw from; those nearest to the band's middle fill up."""
     decay: float = Field(default=0.95, gt=0, le=1)
     """Weight that a rollout keeps from step to step; of all but `achievable`."""
     reach: float = Field(default=0.05, gt=0)
     """A rollout counts exp((cosine - 1) / reach) for a similar task; of all but `achievable`."""
     novelty: float = Field(default=1.0, ge=0)
-    """Of `discover`: standard deviations of success that count as success."""
+    """Standard deviations of success that count as success, of `discover`."""
     reembed: bool = False
     """Before each choice, embed pool and targets with the model as it is then."""
     rate: float = Field(default=0.1, gt=0)
-    """Of `discover`: how fast relevance is given up for success where less than half succeeds."""
+    """Speed at which `discover` gives up relevance for success where less than half succeeds."""
 
     @model_validator(mode="after")
     def _band_is_one(self) -> Self:
@@ -128,7 +140,7 @@ class GuardConfig(Section):
     min_successes: int = Field(default=2, gt=0)
     """Groups with fewer successes, or without a failure, are dropped."""
     full_at: float = Field(default=0.5, gt=0, le=1)
-    """The learning rate of a step is multiplied by (share of groups kept) / this, at most 1."""
+    """Share of groups kept from which a step has its whole learning rate; below, in proportion."""
 
 
 class ExpertsConfig(Section):
@@ -141,14 +153,14 @@ class ExpertsConfig(Section):
     """In place of that, one model of them all, their changes weighted so that votes on the target
     prompts are the most agreed, or the most of the tasks of `train.dev` are right."""
     generations: int = Field(default=8, gt=0)
-    """Of the search for those weights."""
+    """Generations of the search for the weights of `mix`."""
 
 
 class TtrlConfig(Section):
     """The targets themselves in every step, rewarded for agreement (TTRL, arXiv 2504.16084)."""
 
     tasks: int = Field(default=2, gt=0)
-    """Of a step's tasks, how many are target prompts; the rest are the curriculum's."""
+    """Target prompts among a step's tasks; the rest are the curriculum's."""
     band: tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]] = (
         0.0, 1.0,
     )  # fmt: skip
@@ -156,13 +168,18 @@ class TtrlConfig(Section):
 
 
 class TrainConfig(Section):
+    """How the model is trained on the curriculum."""
+
     method: Literal["grpo"] = "grpo"
     """How weights are changed."""
     epochs: int = Field(default=1, gt=0)
     """Passes over the curriculum, in the selector's order each time."""
     tasks_per_step: int = Field(default=8, gt=0)
+    """Tasks in a step."""
     rollouts_per_task: int = Field(default=16, gt=1)
+    """Completions drawn for each task of a step: the group that a reward is compared in."""
     max_completion_tokens: int = Field(default=2048, gt=0)
+    """Most tokens of a completion; a longer one is cut."""
     micro_batch: int | None = Field(default=None, gt=0)
     """Completions per forward and backward pass on one device; all of an update's when left out."""
     updates_per_step: int = Field(default=1, gt=0)
@@ -170,8 +187,9 @@ class TrainConfig(Section):
     save_steps: int = Field(default=10, gt=0)
     """A resumable checkpoint every so many steps; the newest two are kept."""
     trl: dict[str, Any] = {}
-    """Handed to TRL's GRPOConfig as it stands."""
+    """Fields of TRL's GRPOConfig, handed on as they stand."""
     watchdog: WatchdogConfig = WatchdogConfig()
+    """Limits at which training raises an alarm or ends."""
     lora: AdapterConfig | None = None
     """Train an adapter; all parameters when left out."""
     svf: SvfConfig | None = None
@@ -199,8 +217,9 @@ class TrainConfig(Section):
     vllm: VllmConfig | None = None
     """Generate rollouts with vLLM; transformers' generate when left out."""
     curriculum: CurriculumConfig = CurriculumConfig()
+    """Settings of the order in which tasks are trained on."""
     guard: GuardConfig | None = None
-    """Against over-hard tasks; no step is touched when left out."""
+    """Settings that drop groups of over-hard tasks; no step is touched when left out."""
 
     @property
     def engine(self) -> EngineConfig:
