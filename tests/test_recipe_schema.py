@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 from json_schema import mistakes
 from ruamel.yaml import YAML
+from typer.testing import CliRunner
 
+from ttc_rl.cli.app import app
 from ttc_rl.config import Recipe, dump_recipe, load_recipe
+from ttc_rl.schema import UserError
 
 SCHEMA = Recipe.model_json_schema()
 RECIPES = sorted(Path("recipes").rglob("*.yaml"), key=str)
@@ -49,3 +52,15 @@ def keys() -> Iterator[tuple[str, Any]]:
 
 def test_every_section_and_every_key_says_what_it_is():
     assert [name for name, value in keys() if not value.get("description")] == []
+
+
+def test_the_page_of_keys_is_what_the_command_prints():
+    printed = CliRunner().invoke(app, ["config", "--markdown"]).stdout
+    assert printed == Path("docs/recipe.md").read_text(encoding="utf-8")
+    for name, section in keys():
+        assert "properties" in section or f"| `{name.partition('.')[2]}` |" in printed
+
+
+def test_the_page_of_keys_is_of_no_single_recipe():
+    refusal = CliRunner().invoke(app, ["config", "recipes/quickstart.yaml", "--markdown"])
+    assert isinstance(refusal.exception, UserError)

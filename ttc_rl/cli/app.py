@@ -468,11 +468,18 @@ def compare(
 def config(
     recipe: Annotated[Path | None, typer.Argument(metavar="[RECIPE]")] = None,
     overrides: Overrides = None,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="The schema as Markdown: docs/recipe.md")
+    ] = False,
 ) -> None:
     """The resolved recipe; without one, the JSON schema of recipes (for editors)."""
-    from ttc_rl.config import Recipe, dump_recipe, load_recipe
+    from ttc_rl.config import Recipe, dump_recipe, load_recipe, reference
 
-    if recipe is None:
+    if markdown and recipe:
+        raise UserError("--markdown shows the keys of every recipe; leave out RECIPE")
+    if markdown:
+        console.print(reference(), markup=False, soft_wrap=True)
+    elif recipe is None:
         console.print_json(data=Recipe.model_json_schema())
     else:
         console.print(

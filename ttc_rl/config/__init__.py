@@ -28,6 +28,7 @@ from ttc_rl.config.recipe import (
     TrackConfig,
     WarmupConfig,
 )
+from ttc_rl.config.reference import reference
 from ttc_rl.config.resuming import differences
 from ttc_rl.config.section import Section, is_own, merge
 from ttc_rl.config.selection import DifficultyConfig, LessConfig, SelectionConfig, StopConfig

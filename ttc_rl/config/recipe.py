@@ -176,7 +176,7 @@ class Recipe(Section):
         list[str | SourceConfig],
         BeforeValidator(as_list, json_schema_input_type=str | SourceConfig | Sources),
     ] = Field(min_length=1)
-    """Named sources (`ttc-rl corpus` lists them), task files, hub ids, or `SourceConfig` blocks."""
+    """Named sources (`ttc-rl corpus` lists them), task files, hub ids, or blocks of keys."""
     target: str | SourceConfig | Sources
     """A benchmark, a file of tasks, or one prompt; or several, which then count alike in selection
     however many tasks they hold. The first one is the headline of the report."""
@@ -206,7 +206,7 @@ class Recipe(Section):
     selection: SelectionConfig = SelectionConfig()
     """Settings of the choice of the curriculum."""
     preflight: PreflightConfig | None = None
-    """Look before training; not at all when left out. `preflight={}` on the command line does."""
+    """Look at the base model before training; none when left out. `preflight={}` asks for one."""
     train: TrainConfig = TrainConfig()
     """Settings of the training."""
     eval: EvalConfig = EvalConfig()
@@ -216,7 +216,7 @@ class Recipe(Section):
     experts: ExpertsConfig | None = None
     """Several models, each for some of the targets; one for all when left out."""
     judge: JudgeConfig | None = None
-    """Who grades tasks of kind `judge`."""
+    """Model that grades tasks of kind `judge`."""
     verifiers: dict[str, str] = {}
     """Kind of task -> `module:name` of your own: a function `(task, completion)` that returns a
     verdict, a bool or a share from 0 to 1, or a `Kind`."""

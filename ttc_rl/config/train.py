@@ -150,7 +150,7 @@ class ExpertsConfig(Section):
     groups: int | None = Field(default=None, gt=0)
     """Groups of targets, by k-means of their embeddings; each target is its own when left out."""
     mix: Literal["votes", "dev"] | None = None
-    """In place of that, one model of them all, their changes weighted so that votes on the target
+    """One model of all experts in their place, their changes weighted so that votes on the target
     prompts are the most agreed, or the most of the tasks of `train.dev` are right."""
     generations: int = Field(default=8, gt=0)
     """Generations of the search for the weights of `mix`."""
