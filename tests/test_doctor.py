@@ -10,7 +10,7 @@ import torch
 import typer
 from transformers import AutoTokenizer
 
-from ttc_rl.cli import app
+from ttc_rl.cli import before
 from ttc_rl.config import PretrainConfig
 from ttc_rl.launch import doctor, doctor_model
 from ttc_rl.launch.doctor_model import model_findings
@@ -70,7 +70,7 @@ def test_what_a_model_makes_of_a_prompt_is_shown_as_it_stands(
     tokenizer: Any = AutoTokenizer.from_pretrained(model)
     tokenizer.chat_template = "[bold]:smile:\x1b[31m{{ messages[0]['content'] }}[/red]"
     tokenizer.save_pretrained(model)
-    app.doctor(str(model))
+    before.doctor(str(model))
     shown = capsys.readouterr().out
     assert r"'[bold]:smile:\x1b[31mWhat is 17 + 25?\n\nThink" in shown
 
@@ -94,7 +94,7 @@ def test_a_broken_model_is_a_finding_with_a_fix_and_exit_code_1(
 ):
     (model / "model.safetensors").unlink()
     with pytest.raises(typer.Exit) as ended:
-        app.doctor(str(model))
+        before.doctor(str(model))
     assert ended.value.exit_code == 1
     assert "holds no weights" in capsys.readouterr().out
     for name in (str(model / "nowhere"), "nobody/nothing"):

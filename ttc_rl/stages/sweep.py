@@ -7,16 +7,22 @@ import logging
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ttc_eval.compare.comparison import Comparison
+from ttc_eval.compare.runs import compare
+from ttc_eval.report.compare_page import write_comparison
+from ttc_eval.report.selections_page import selections_markdown
+from ttc_eval.report.tables import comparison_markdown
+
 from ttc_rl.config import Recipe, dump_recipe, with_keys
 from ttc_rl.run_dir import RunDir, write_text
 from ttc_rl.schema import UserError
-from ttc_rl.stages.checks import check_run
+from ttc_rl.stages.checks import check_files, check_run
 from ttc_rl.system.tether import environment
 
 logger = logging.getLogger(__name__)
@@ -38,6 +44,28 @@ def cells(recipe: Recipe) -> Iterator[tuple[str, Recipe]]:
             )
         names.add(name)
         yield name, with_keys(recipe, chosen | {"sweep": {}})
+
+
+def check_cells(recipe: Recipe) -> None:
+    """Raise UserError where a file that a run of the sweep names is not there."""
+    for _, cell in cells(recipe):
+        check_files(cell)
+
+
+def compare_cells(recipe: Recipe, root: Path, jobs: int) -> tuple[Comparison, list[Path]]:
+    """Run what is not finished, and return the comparison of all with the pages that hold it."""
+    comparison = compare(run_cells(recipe, root, jobs))
+    pages = [root / "compare.md", root / "compare.html"]
+    write_text(pages[0], comparison_markdown(comparison))
+    write_comparison(comparison, pages[1])
+    return comparison, pages
+
+
+def write_selections(runs: Sequence[RunDir], root: Path) -> Path:
+    """Write the curricula of a sweep's runs side by side, and return the page."""
+    page = root / "selections.md"
+    write_text(page, selections_markdown(runs))
+    return page
 
 
 def run_cells(recipe: Recipe, root: Path, jobs: int) -> list[RunDir]:

@@ -1,0 +1,166 @@
+"""After a run: score, export, compare, workspace, push, patch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from ttc_rl.cli.options import Data, Overrides, RecipeFile, UnsafeLocal, console, show
+
+
+def score(
+    samples: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SAMPLES",
+            help="Our samples, or those of HumanEval, EvalPlus, lighteval (.parquet) or Inspect",
+        ),
+    ],
+    benchmark: Annotated[str, typer.Option(help="Name of the benchmark, or a file of its tasks")],
+    data: Data = None,
+    k: Annotated[list[int] | None, typer.Option(help="pass@k and maj@k; may be repeated")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the two files written")] = None,
+    fallback: Annotated[
+        bool,
+        typer.Option("--fallback", help='Without a mark, read after "answer" or a last number'),
+    ] = False,
+    unsafe_local: UnsafeLocal = False,
+) -> None:
+    """Grade completions that exist already: no model, no GPU."""
+    from ttc_eval.harness.score import recipe_of
+    from ttc_eval.harness.score import score as score_samples
+    from ttc_eval.report.tables import result_table
+
+    from ttc_rl.config.marks import written
+    from ttc_rl.corpus.benchmarks import named_benchmark
+    from ttc_rl.stages.own_code import graders_of
+    from ttc_rl.verifiers import BUILT_IN
+
+    recipe = recipe_of(samples)
+    scored = score_samples(
+        samples,
+        named_benchmark(benchmark, data, recipe.verifiers if recipe else ()),
+        k=k or [],
+        out=out,
+        fallback=fallback,
+        graders=graders_of(recipe) if recipe else BUILT_IN,
+    )
+    console.print(result_table(scored.result))
+    if before := scored.result.graded_before:
+        others = f" ({before.by_another_verifier} were by another version of the verifier)"
+        show(f"{before.moved} of {before.verdicts} earlier verdicts changed{others}")
+    if scored.unread:
+        marks = written(scored.unread)
+        show(f"no completion has a {marks}: --fallback reads answers that stand elsewhere")
+    show(f"{scored.samples_path}, {scored.result_path}")
+
+
+def export(
+    run_dir: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder")],
+    benchmark: Annotated[str, typer.Option(help="Name of the benchmark, or a file of its tasks")],
+    model: Annotated[str, typer.Option(help="`base`, or an arm")] = "base",
+    to: Annotated[
+        Literal["humaneval", "lighteval", "inspect", "inspect-json"], typer.Option(help="Format")
+    ] = "humaneval",
+    data: Data = None,
+    out: Annotated[Path | None, typer.Option(help="File; RUN/export/...")] = None,
+) -> None:
+    """A model's samples in another tool's format, verdicts and all."""
+    from ttc_eval.harness.interchange import export as export_samples
+
+    from ttc_rl.corpus.benchmarks import marked, named_benchmark
+    from ttc_rl.run_dir import RunDir
+
+    run = RunDir(run_dir)
+    recipe = run.load_recipe()
+    found = named_benchmark(benchmark, data or recipe.data, recipe.verifiers)
+    tasks = marked(found, recipe.answer_marks)
+    show(f"{export_samples(run, tasks, model, to, out)}")
+
+
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders")],
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="As Markdown, for a document")
+    ] = False,
+    every: Annotated[bool, typer.Option("--all", help="A table for every benchmark")] = False,
+    tasks: Annotated[
+        bool, typer.Option("--tasks", help="The tasks that changed most, too")
+    ] = False,
+    html: Annotated[
+        Path | None, typer.Option(help="Also write one offline page, with charts and a heat map")
+    ] = None,
+) -> None:
+    """Paired differences with intervals, flips of single tasks, the specialisation matrix."""
+    from ttc_eval.compare.runs import compare as compare_runs
+    from ttc_eval.report.compare_page import write_comparison
+    from ttc_eval.report.tables import changed_tasks_tables, comparison_markdown, comparison_tables
+
+    from ttc_rl.run_dir import RunDir
+
+    found = compare_runs([RunDir(path) for path in runs])
+    if html is not None:
+        write_comparison(found, html)
+        show(f"{html}")
+    if markdown:
+        console.print(
+            comparison_markdown(found, every_benchmark=every), markup=False, soft_wrap=True
+        )
+    else:
+        shown = comparison_tables(found, every_benchmark=every)
+        for table in [*shown, *(changed_tasks_tables(found) if tasks else [])]:
+            console.print(table)
+
+
+def workspace(
+    recipe: RecipeFile,
+    entity: Annotated[str, typer.Option(help="User or team at W&B")],
+    overrides: Overrides = None,
+) -> None:
+    """Save a W&B workspace for the runs of a recipe: a panel for each thing they log."""
+    from ttc_rl.config import load_recipe
+    from ttc_rl.stages.evaluating import metric_names
+    from ttc_rl.tracking.workspace import save_workspace
+
+    resolved = load_recipe(recipe, overrides or [])
+    show(f"workspace: {save_workspace(resolved, entity, metric_names(resolved))}")
+
+
+def push(
+    run_dir: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder")],
+    repo: Annotated[str, typer.Argument(metavar="REPO", help="NAME/MODEL at the Hugging Face Hub")],
+    arm: Annotated[str | None, typer.Option(help="Which arm's, where there are several")] = None,
+    adapter: Annotated[
+        bool, typer.Option("--adapter", help="The adapter, not the model it is merged into")
+    ] = False,
+    private: Annotated[bool, typer.Option("--private", help="Only you may see it")] = False,
+) -> None:
+    """A trained model to the Hugging Face Hub, with its card and its recipe."""
+    from ttc_rl.run_dir import RunDir
+    from ttc_rl.stages.publishing import push as push_model
+
+    show(push_model(RunDir(run_dir), repo, arm=arm, adapter=adapter, private=private))
+
+
+def patch(
+    base: Annotated[Path, typer.Argument(metavar="BASE", help="The model that was trained from")],
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="A trained model, or a patch to apply")
+    ],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The patch, or the model's folder")],
+) -> None:
+    """What training changed as one small file, lossless in bfloat16; or the model back from it."""
+    from ttc_rl.train.weights.patches import apply_patch, make_patch
+
+    if model.is_file():
+        apply_patch(base, model, out)
+        show(f"{out}: {base} with {model} applied")
+        return
+    found = make_patch(base, model, out)
+    show(
+        f"{out}: {found.changed:,} of {found.weights:,} weights changed "
+        f"({found.changed / found.weights:.1%}); {found.bytes / (2 * found.weights):.1%} of the "
+        "model's size"
+    )

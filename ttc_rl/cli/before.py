@@ -1,0 +1,284 @@
+"""Before a run: plan, launch, config, benchmarks, corpus, embed, doctor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from ttc_rl.cli.options import (
+    Data,
+    Overrides,
+    RecipeFile,
+    RunFolder,
+    UnsafeLocal,
+    console,
+    default_folder,
+    show,
+)
+from ttc_rl.schema import UserError
+
+if TYPE_CHECKING:
+    from ttc_rl.launch.doctor import Finding
+    from ttc_rl.schema import Task
+
+
+def plan(
+    recipe: RecipeFile,
+    overrides: Overrides = None,
+    gpu: Annotated[str, typer.Option(help="Kind of GPU: h100, a100-80gb, rtx4090 ...")] = "h100",
+    gpus: Annotated[int, typer.Option(min=1, help="How many train")] = 1,
+    sharding: Annotated[Literal["none", "fsdp2"], typer.Option(help="What they share")] = "none",
+    tokens: Annotated[
+        int | None, typer.Option(min=1, help="Expected mean completion; else its limit")
+    ] = None,
+    prompt_tokens: Annotated[int, typer.Option(min=1, help="Mean prompt")] = 256,
+    price: Annotated[float | None, typer.Option(help="Of a GPU hour, in any currency")] = None,
+    target_tasks: Annotated[
+        int | None, typer.Option(min=1, help="Target tasks, where no benchmark says it")
+    ] = None,
+) -> None:
+    """Steps, tokens, memory, GPU hours and price of a recipe, before anything is loaded."""
+    from rich.table import Table
+    from ttc_eval.report.sections.plan import foreseen, target_size
+
+    from ttc_rl.config import load_recipe
+    from ttc_rl.launch.budget import Assumed
+    from ttc_rl.launch.budget.show import arm_rows
+
+    resolved = load_recipe(recipe, overrides or [])
+    assumed = Assumed(
+        gpu, gpus, sharding, prompt_tokens, tokens, price, target_tasks or target_size(resolved)
+    )
+    for title, rows in arm_rows(resolved, assumed):
+        table = Table("", "", "how", title=title, show_header=False)
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+    console.print(foreseen(resolved), markup=False, soft_wrap=True)
+
+
+def launch(
+    recipe: RecipeFile,
+    overrides: Overrides = None,
+    run_dir: RunFolder = None,
+    on: Annotated[
+        Literal["local", "slurm", "skypilot"], typer.Option(help="This machine, or a cluster")
+    ] = "local",
+    parallel: Annotated[
+        Literal["single", "ddp", "fsdp2", "cpu"],
+        typer.Option(help="What the training's processes share; cpu: none, without a GPU"),
+    ] = "single",
+    gpus: Annotated[int, typer.Option(min=1, help="GPUs a node (processes of cpu)")] = 1,
+    nodes: Annotated[int, typer.Option(min=1, help="Nodes that train")] = 1,
+    slurm: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="partition, time, account ...")
+    ] = None,
+    accelerators: Annotated[str, typer.Option(help="SkyPilot's name of the GPUs")] = "H100",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show it; do nothing")] = False,
+    unsafe_local: UnsafeLocal = False,
+) -> None:
+    """Select, train on many GPUs, evaluate: here, as a SLURM job, or as a SkyPilot task."""
+    from ttc_rl.config import load_recipe
+    from ttc_rl.launch import Launch
+    from ttc_rl.launch.start import start
+
+    resolved = load_recipe(recipe, overrides or [])
+    asked = Launch(
+        recipe, overrides or [], run_dir or default_folder(recipe), parallel, gpus, nodes,
+        unsafe_local,
+    )  # fmt: skip
+    shown = start(asked, resolved, on, slurm or [], accelerators, dry_run=dry_run)
+    console.print(shown, markup=False, soft_wrap=True)
+
+
+def config(
+    recipe: Annotated[Path | None, typer.Argument(metavar="[RECIPE]")] = None,
+    overrides: Overrides = None,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="The schema as Markdown: docs/recipe.md")
+    ] = False,
+) -> None:
+    """The resolved recipe; without one, the JSON schema of recipes (for editors)."""
+    from ttc_rl.config import Recipe, dump_recipe, load_recipe, reference
+
+    if markdown and recipe:
+        raise UserError("--markdown shows the keys of every recipe; leave out RECIPE")
+    if markdown:
+        console.print(reference(), markup=False, soft_wrap=True)
+    elif recipe is None:
+        console.print_json(data=Recipe.model_json_schema())
+    else:
+        console.print(
+            dump_recipe(load_recipe(recipe, overrides or [])), markup=False, soft_wrap=True
+        )
+
+
+def benchmarks(
+    name: Annotated[str | None, typer.Argument(help="One of them")] = None, data: Data = None
+) -> None:
+    """The benchmarks; with one named, where it is from, its errata and published numbers."""
+    from ttc_eval.report.benchmark_text import benchmark_table, describe
+
+    if name is None:
+        console.print(benchmark_table(data))
+    else:
+        console.print(describe(name), markup=False, soft_wrap=True)
+
+
+def corpus(
+    source: Annotated[
+        str | None, typer.Argument(help="A named source, a task file, or a hub id")
+    ] = None,
+    data: Data = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Grade every gold against itself, silence and another")
+    ] = False,
+) -> None:
+    """The named sources; with one named, its size, its bad rows and three of its tasks."""
+    from rich.table import Table
+
+    from ttc_rl.corpus.sources import catalog, load_corpus
+
+    if source is None:
+        table = Table("name", "kind", "licence", "hub", "description")
+        for name, entry in catalog().items():
+            table.add_row(name, entry.kind, entry.licence, entry.hub or "-", entry.description)
+        console.print(table)
+        return
+    loaded = load_corpus([source], data)
+    for problem in loaded.problems:
+        show(f"bad row: {problem}")
+    show(
+        f"{len(loaded.tasks):,} tasks, {loaded.duplicates:,} duplicates, "
+        f"{len(loaded.problems):,} bad rows"
+    )
+    if check:
+        _check_golds(loaded.tasks)
+        return
+    for task in loaded.tasks[:3]:
+        console.print(f"\n{task.kind} {task.id}\n{task.prompt}\ngold: {task.gold}", markup=False)
+
+
+def embed(
+    what: Annotated[
+        list[str],
+        typer.Argument(metavar="RECIPE | SOURCE... [KEY=VALUE]...", help="Whose corpus to embed"),
+    ],
+    data: Data = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the shards; the cache")] = None,
+    cluster: Annotated[
+        Literal["local", "slurm"] | None, typer.Option(help="Split over datatrove tasks")
+    ] = None,
+    tasks: Annotated[int, typer.Option(min=1, help="Tasks of --cluster")] = 1,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Tasks of --cluster local at a time; the cores")
+    ] = None,
+    slurm: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="partition, time, gpus_per_task ... of datatrove"),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the scripts of --cluster slurm; do nothing")
+    ] = False,
+) -> None:
+    """Embed a corpus ahead of its runs: into the cache, or as shards with a manifest."""
+    from ttc_rl.stages.embedding import Ahead
+
+    if out is None and cluster:
+        raise UserError("--cluster needs --out FOLDER, one that every machine sees")
+    if dry_run and not cluster:
+        raise UserError("--dry-run shows the scripts of --cluster slurm")
+    ahead = Ahead.parse(what, data)
+    if out is None:
+        ahead.into_cache()
+    elif cluster is None:
+        ahead.into_folder(out)
+    else:
+        shown = ahead.on_cluster(
+            cluster, out, tasks=tasks, workers=workers, slurm=slurm or [], dry_run=dry_run
+        )
+        console.print(shown, markup=False, soft_wrap=True)
+
+
+def doctor(
+    model: Annotated[
+        str | None, typer.Argument(metavar="[MODEL]", help="A model's id or folder")
+    ] = None,
+    attacks: Annotated[
+        bool, typer.Option("--attacks", help="Attack each sandbox here, harmlessly")
+    ] = False,
+) -> None:
+    """What works here: versions, GPU, sandboxes (with a real program each), disk; and the fixes.
+
+    With a model, what the tool will do with that one: the prompt that it reads, its end and pad
+    tokens, the memory that it takes, and 32 tokens drawn.
+
+    With --attacks, what each sandbox that works here contains: harmless attacks are really run in
+    it. Exit code 1 where one succeeds that should not.
+    """
+    if attacks:
+        _attack_sandboxes()
+        return
+    if model is None:
+        from ttc_rl.launch.doctor import findings
+
+        found = list(findings())
+        _print_findings(found)
+        if not any(one.works for one in found if one.what.startswith("sandbox: ")):
+            raise UserError(
+                "no sandbox works here, so programs cannot be graded; see the fixes above"
+            )
+        return
+    from ttc_rl.launch.doctor_model import model_findings
+
+    found = list(model_findings(model))
+    _print_findings(found)
+    if any(one.works is False for one in found):
+        raise typer.Exit(1)
+
+
+# --------------------------------------------------------------------------- helpers
+
+
+def _attack_sandboxes() -> None:
+    from rich.table import Table
+
+    from ttc_rl.launch.doctor import attacks
+
+    names, rows, good = attacks()
+    table = Table("a program that", *(f"contained by {name}" for name in names))
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+    if not good:
+        raise UserError(
+            "a sandbox let an attack through (NO above): choose another with TTC_RL_SANDBOX, "
+            "or update its package and the kernel"
+        )
+
+
+def _print_findings(found: Sequence[Finding]) -> None:
+    """A row each; what a model wrote is shown as it stands, without markup or emoji."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("", "", "seen", "fix")
+    for one in found:
+        mark = {True: "ok", False: "BROKEN", None: "-"}[one.works]
+        table.add_row(*map(Text, (one.what, mark, one.seen, one.fix)))
+    console.print(table)
+
+
+def _check_golds(tasks: list[Task]) -> None:
+    from ttc_rl.verifiers.golds import check_golds, markdown
+
+    checked = check_golds(tasks)
+    for found in checked:
+        for line in found.unreadable:
+            console.print(f"unreadable: {line}", markup=False, soft_wrap=True)
+        for line in found.failures:
+            console.print(f"failed: {line}", markup=False, soft_wrap=True)
+    console.print(markdown(checked), markup=False, soft_wrap=True)

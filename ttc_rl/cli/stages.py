@@ -1,0 +1,212 @@
+"""The stages of a run: run, select, train, eval, report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ttc_rl.cli.options import (
+    DryRun,
+    Overrides,
+    Overwrite,
+    RecipeFile,
+    Resume,
+    RunFolder,
+    UnsafeLocal,
+    console,
+    default_folder,
+    opened,
+    show,
+)
+from ttc_rl.schema import UserError
+
+if TYPE_CHECKING:
+    from ttc_rl.config import Recipe
+    from ttc_rl.stages.job import Job
+
+
+def run(
+    recipe: RecipeFile,
+    overrides: Overrides = None,
+    run_dir: RunFolder = None,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    dry_run: DryRun = False,
+    jobs: Annotated[int, typer.Option(min=1, help="Runs of a `sweep:` at a time")] = 1,
+    unsafe_local: UnsafeLocal = False,
+) -> None:
+    """The whole job: corpus, curriculum, GRPO, evaluation, report."""
+    resolved = _resolved(recipe, overrides, dry_run)
+    root = run_dir or default_folder(recipe)
+    if resolved.sweep:
+        _sweep(resolved, root, jobs, resume, overwrite)
+        return
+    from ttc_rl.stages.job import check_extras
+    from ttc_rl.stages.run import run_all
+
+    check_extras(resolved)
+    job = _open(resolved, root, resume, overwrite)
+    run_all(job)
+    _print_summary(job)
+
+
+def select(
+    recipe: RecipeFile,
+    overrides: Overrides = None,
+    run_dir: RunFolder = None,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    dry_run: DryRun = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show the explanation here, not only in files")
+    ] = False,
+) -> None:
+    """Corpus and target to a curriculum, with an explanation; for a `sweep:`, every one of it."""
+    resolved = _resolved(recipe, overrides, dry_run)
+    root = run_dir or default_folder(recipe)
+    if resolved.sweep:
+        _select_sweep(resolved, root, resume, overwrite, explain)
+    else:
+        _select(_open(resolved, root, resume, overwrite), explain)
+
+
+def train(
+    recipe: RecipeFile,
+    overrides: Overrides = None,
+    run_dir: RunFolder = None,
+    dry_run: DryRun = False,
+    unsafe_local: UnsafeLocal = False,
+) -> None:
+    """A curriculum to a trained model; goes on from the last checkpoint."""
+    resolved = _one_run(_resolved(recipe, overrides, dry_run))
+    from ttc_rl.stages import run as pipeline
+
+    pipeline.train(_open(resolved, run_dir or default_folder(recipe), resume=True))
+
+
+def evaluate(
+    recipe: RecipeFile,
+    overrides: Overrides = None,
+    run_dir: RunFolder = None,
+    dry_run: DryRun = False,
+    unsafe_local: UnsafeLocal = False,
+    join: Annotated[
+        bool, typer.Option("--join", help="Share the work with all who join the same run folder")
+    ] = False,
+    worker: Annotated[bool, typer.Option("--worker", hidden=True)] = False,
+) -> None:
+    """Base and trained models to samples, numbers and the report; goes on where it stopped."""
+    resolved = _one_run(_resolved(recipe, overrides, dry_run))
+    from ttc_rl.stages import run as pipeline
+
+    job = _open(resolved, run_dir or default_folder(recipe), resume=True)
+    if worker:
+        pipeline.draw(job)
+        return
+    pipeline.evaluate(job, join=join)
+    pipeline.report(job)
+    _print_summary(job)
+
+
+def report(run_dir: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder")]) -> None:
+    """Write summary.json and report.html of a run anew."""
+    from ttc_rl.run_dir import RunDir
+    from ttc_rl.stages import run as pipeline
+    from ttc_rl.stages.job import Job
+
+    folder = RunDir(run_dir)
+    pipeline.report(Job(folder.load_recipe(), folder))
+
+
+# --------------------------------------------------------------------------- helpers
+
+
+def _resolved(recipe: Path, overrides: list[str] | None, dry_run: bool) -> Recipe:
+    """The recipe with everything folded in. A dry run shows it, with its arithmetic, looks for the
+    files that it names, and ends."""
+    from ttc_rl.config import dump_recipe, load_recipe
+    from ttc_rl.train.curriculum import arithmetic
+
+    resolved = load_recipe(recipe, overrides or [])
+    if dry_run:
+        from ttc_eval.report.sections.plan import foreseen
+
+        from ttc_rl.stages.sweep import check_cells
+
+        console.print(dump_recipe(resolved), markup=False, soft_wrap=True)
+        for name in resolved.arm_names:
+            line = f"{name}: {arithmetic(resolved.arm(name))}"
+            console.print(line, markup=False, soft_wrap=True)
+        check_cells(resolved)
+        console.print(foreseen(resolved), markup=False, soft_wrap=True)
+        raise typer.Exit
+    return resolved
+
+
+def _one_run(recipe: Recipe) -> Recipe:
+    if recipe.sweep:
+        raise UserError("a recipe with `sweep:` is many runs: `ttc-rl run` makes them all")
+    return recipe
+
+
+def _open(recipe: Recipe, root: Path, resume: bool, overwrite: bool = False) -> Job:
+    from ttc_rl.run_dir import RunDir
+    from ttc_rl.stages.job import Job
+
+    made = RunDir.open(root, recipe, resume=resume, overwrite=overwrite)
+    opened.append(root)
+    return Job(recipe, made)
+
+
+def _sweep(recipe: Recipe, root: Path, jobs: int, resume: bool, overwrite: bool) -> None:
+    from ttc_eval.report.tables import comparison_tables
+
+    from ttc_rl.run_dir import RunDir
+    from ttc_rl.stages.job import check_extras
+    from ttc_rl.stages.sweep import compare_cells
+
+    check_extras(recipe)
+    RunDir.open(root, recipe, resume=resume, overwrite=overwrite)
+    opened.append(root)
+    comparison, pages = compare_cells(recipe, root, jobs)
+    for table in comparison_tables(comparison):
+        console.print(table)
+    show(", ".join(map(str, pages)))
+
+
+def _select(job: Job, explain: bool) -> None:
+    from rich.markdown import Markdown
+
+    from ttc_rl.stages import run as pipeline
+
+    pipeline.select(job)
+    pipeline.report(job)
+    for name in job.parts:
+        folder = job.arm(name)[1]
+        if explain:
+            console.print(Markdown(folder.explanation.read_text(), hyperlinks=False))
+        show(f"{name}: {folder.curriculum}, explained in {folder.explanation}")
+
+
+def _select_sweep(recipe: Recipe, root: Path, resume: bool, overwrite: bool, explain: bool) -> None:
+    from ttc_rl.run_dir import RunDir
+    from ttc_rl.stages.sweep import cells, check_cells, write_selections
+
+    check_cells(recipe)
+    RunDir.open(root, recipe, resume=resume, overwrite=overwrite)
+    jobs = [_open(cell, root / name, resume=True) for name, cell in cells(recipe)]
+    for job in jobs:
+        show(f"{job.run.root.name}")
+        _select(job, explain)
+    show(f"{write_selections([job.run for job in jobs], root)}")
+
+
+def _print_summary(job: Job) -> None:
+    from ttc_eval.report.tables import summary_tables
+
+    from ttc_rl.stages.run import read_summary
+
+    for table in summary_tables(read_summary(job.run)):
+        console.print(table)
