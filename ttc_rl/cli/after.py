@@ -75,8 +75,8 @@ def export(
 
     run = RunDir(run_dir)
     recipe = run.load_recipe()
-    found = named_benchmark(benchmark, data or recipe.data, recipe.verifiers)
-    tasks = marked(found, recipe.answer_marks)
+    named = named_benchmark(benchmark, data or recipe.data, recipe.verifiers)
+    tasks = marked(named, recipe.answer_marks)
     show(f"{export_samples(run, tasks, model, to, out)}")
 
 
@@ -100,17 +100,17 @@ def compare(
 
     from ttc_rl.run_dir import RunDir
 
-    found = compare_runs([RunDir(path) for path in runs])
+    comparison = compare_runs([RunDir(path) for path in runs])
     if html is not None:
-        write_comparison(found, html)
+        write_comparison(comparison, html)
         show(f"{html}")
     if markdown:
         console.print(
-            comparison_markdown(found, every_benchmark=every), markup=False, soft_wrap=True
+            comparison_markdown(comparison, every_benchmark=every), markup=False, soft_wrap=True
         )
     else:
-        shown = comparison_tables(found, every_benchmark=every)
-        for table in [*shown, *(changed_tasks_tables(found) if tasks else [])]:
+        shown = comparison_tables(comparison, every_benchmark=every)
+        for table in [*shown, *(changed_tasks_tables(comparison) if tasks else [])]:
             console.print(table)
 
 
@@ -158,9 +158,9 @@ def patch(
         apply_patch(base, model, out)
         show(f"{out}: {base} with {model} applied")
         return
-    found = make_patch(base, model, out)
+    made = make_patch(base, model, out)
     show(
-        f"{out}: {found.changed:,} of {found.weights:,} weights changed "
-        f"({found.changed / found.weights:.1%}); {found.bytes / (2 * found.weights):.1%} of the "
+        f"{out}: {made.changed:,} of {made.weights:,} weights changed "
+        f"({made.changed / made.weights:.1%}); {made.bytes / (2 * made.weights):.1%} of the "
         "model's size"
     )

@@ -86,12 +86,12 @@ def main() -> None:
 def _stopped(number: int, _: object) -> None:
     """Say how to go on, and end as the signal asks: what was written down stays whole."""
     kept = f"{opened[-1]}: what is finished is kept; " if opened else ""
-    told = f"ttc-rl: stopped by {signal.Signals(number).name}; {kept}{GOES_ON}\n"
-    os.write(2, told.encode(errors="replace"))
+    message = f"ttc-rl: stopped by {signal.Signals(number).name}; {kept}{GOES_ON}\n"
+    os.write(2, message.encode(errors="replace"))
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
 
 
-def _fail(told: str) -> None:
-    Terminal(stderr=True).print(f"ttc-rl: {told}", markup=False, soft_wrap=True)
+def _fail(message: str) -> None:
+    Terminal(stderr=True).print(f"ttc-rl: {message}", markup=False, soft_wrap=True)
     sys.exit(2)

@@ -225,18 +225,18 @@ def doctor(
     if model is None:
         from ttc_rl.launch.doctor import findings
 
-        found = list(findings())
-        _print_findings(found)
-        if not any(one.works for one in found if one.what.startswith("sandbox: ")):
+        rows = list(findings())
+        _print_findings(rows)
+        if not any(row.works for row in rows if row.what.startswith("sandbox: ")):
             raise UserError(
                 "no sandbox works here, so programs cannot be graded; see the fixes above"
             )
         return
     from ttc_rl.launch.doctor_model import model_findings
 
-    found = list(model_findings(model))
-    _print_findings(found)
-    if any(one.works is False for one in found):
+    rows = list(model_findings(model))
+    _print_findings(rows)
+    if any(row.works is False for row in rows):
         raise typer.Exit(1)
 
 
@@ -260,15 +260,15 @@ def _attack_sandboxes() -> None:
         )
 
 
-def _print_findings(found: Sequence[Finding]) -> None:
+def _print_findings(rows: Sequence[Finding]) -> None:
     """A row each; what a model wrote is shown as it stands, without markup or emoji."""
     from rich.table import Table
     from rich.text import Text
 
     table = Table("", "", "seen", "fix")
-    for one in found:
-        mark = {True: "ok", False: "BROKEN", None: "-"}[one.works]
-        table.add_row(*map(Text, (one.what, mark, one.seen, one.fix)))
+    for row in rows:
+        mark = {True: "ok", False: "BROKEN", None: "-"}[row.works]
+        table.add_row(*map(Text, (row.what, mark, row.seen, row.fix)))
     console.print(table)
 
 
@@ -276,9 +276,9 @@ def _check_golds(tasks: list[Task]) -> None:
     from ttc_rl.verifiers.golds import check_golds, markdown
 
     checked = check_golds(tasks)
-    for found in checked:
-        for line in found.unreadable:
+    for result in checked:
+        for line in result.unreadable:
             console.print(f"unreadable: {line}", markup=False, soft_wrap=True)
-        for line in found.failures:
+        for line in result.failures:
             console.print(f"failed: {line}", markup=False, soft_wrap=True)
     console.print(markdown(checked), markup=False, soft_wrap=True)
