@@ -1,6 +1,7 @@
 """Which task when: the picks in their order, or a choice that follows what the model can do."""
 
-from ttc_rl.train.curriculum.following import Curriculum, Following, Static, follow
+from ttc_rl.train.curriculum.choose import follow
+from ttc_rl.train.curriculum.following import Curriculum, Following, Static
 from ttc_rl.train.curriculum.pool import Pool, read_pool, write_pool
 from ttc_rl.train.curriculum.static import (
     Plan,

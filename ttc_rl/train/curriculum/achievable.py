@@ -23,9 +23,9 @@ from typing import Any
 import numpy as np
 
 from ttc_rl.train.curriculum.following import Following, Seen
+from ttc_rl.train.curriculum.logits import OFFSET, logit, sigmoid
 
 # N tasks of the pool, n tasks trained.
-EPSILON, OFFSET = 0.05, 0.5
 
 
 class Achievable(Following):
@@ -99,12 +99,3 @@ def in_band(success_n: np.ndarray, band: tuple[float, float], least: int) -> np.
         distance_n = np.where(inside, np.inf, np.abs(success_n - (low + high) / 2))
         return np.flatnonzero(inside | (distance_n <= np.sort(distance_n)[:missing].max()))
     return np.flatnonzero(inside)
-
-
-def logit(p: np.ndarray, epsilon: float = EPSILON) -> np.ndarray:
-    p = np.clip(p, epsilon, 1 - epsilon)
-    return np.log(p / (1 - p))
-
-
-def sigmoid(x: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-x))

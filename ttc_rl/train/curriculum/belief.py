@@ -24,8 +24,8 @@ from typing import Any
 
 import numpy as np
 
-from ttc_rl.train.curriculum.achievable import OFFSET, logit, sigmoid
 from ttc_rl.train.curriculum.following import Seen
+from ttc_rl.train.curriculum.logits import OFFSET, logit, sigmoid
 from ttc_rl.vectors import unit
 
 # N tasks of the pool, n groups of a step, D embedding size.

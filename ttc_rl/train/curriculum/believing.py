@@ -10,9 +10,10 @@ import numpy as np
 from ttc_rl.selection.arrays import Numpy
 from ttc_rl.selection.difficulty import noise_of
 from ttc_rl.selection.posterior import Posterior, compressed
-from ttc_rl.train.curriculum.achievable import in_band, sigmoid
+from ttc_rl.train.curriculum.achievable import in_band
 from ttc_rl.train.curriculum.belief import Belief
 from ttc_rl.train.curriculum.following import Following, Seen
+from ttc_rl.train.curriculum.logits import sigmoid
 
 # N tasks of the pool, r rows among which is chosen.
 HALF = 0.5

@@ -13,9 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ttc_rl.config import CurriculumConfig, Recipe, is_own
-from ttc_rl.config.plugins import load_object
-from ttc_rl.schema import UserError
+from ttc_rl.config import CurriculumConfig
 from ttc_rl.selection.sift import greedy
 from ttc_rl.train.curriculum.pool import Pool
 from ttc_rl.train.curriculum.static import Plan
@@ -199,42 +197,3 @@ class Following(Curriculum):
     def load_vectors(self, vectors: Mapping[str, np.ndarray]) -> None:
         if vectors:
             self.see(vectors["corpus"], vectors["target"])
-
-
-def own_curriculum(recipe: Recipe) -> type[Following]:
-    """Return the user's class that `train.curriculum.method` names.
-
-    Raises UserError where it is no subclass of `Following`.
-    """
-    path = recipe.train.curriculum.method
-    where = recipe.places.named("train.curriculum.method")
-    curriculum = load_object(where, path, recipe.places.folders)
-    if not isinstance(curriculum, type) or not issubclass(curriculum, Following):
-        raise UserError(f"{where}: {path} is no subclass of ttc_rl.train.curriculum.Following")
-    return curriculum
-
-
-def follow(recipe: Recipe, plan: Plan, pool: Pool | None) -> Curriculum:
-    """The curriculum of an arm; `pool` is None where its method is static."""
-    from ttc_rl.train.curriculum.achievable import Achievable
-    from ttc_rl.train.curriculum.believing import Beta, Difficulty, Discover
-
-    config, train = recipe.train.curriculum, recipe.train
-    if config.method == "static" or pool is None:
-        return Static(plan)
-    curriculum = own_curriculum(recipe) if is_own(config.method) else None
-    if len(pool) < train.tasks_per_step:
-        raise UserError(
-            f"train.curriculum: a pool of {len(pool)} tasks does not fill a step of "
-            f"{train.tasks_per_step}; raise curriculum.pool"
-        )
-    methods = {
-        "achievable": Achievable,
-        "beta": Beta,
-        "discover": Discover,
-        "difficulty": Difficulty,
-    }
-    every = 1 if config.method == "discover" else 10
-    noise = recipe.selection.noise
-    curriculum = curriculum or methods[config.method]
-    return curriculum(pool, config, every=every, noise=noise, passes=train.epochs)
