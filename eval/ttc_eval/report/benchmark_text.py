@@ -97,9 +97,9 @@ def _sampling(sampling: SamplingConfig) -> str:
 
 def _errata(config: BenchmarkConfig) -> list[str]:
     return [
-        f"  {task}: {known.wrong} ({known.source})"
-        + (f"; graded against {known.gold}" if known.gold is not None else "")
-        for task, known in config.errata.items()
+        f"  {task}: {erratum.wrong} ({erratum.source})"
+        + (f"; graded against {erratum.gold}" if erratum.gold is not None else "")
+        for task, erratum in config.errata.items()
     ]
 
 

@@ -207,12 +207,12 @@ def heat_chart(
                 body += _text("tick", x + cell / 2, y + 21, "-")
                 continue
             way = "up" if value >= 0 else "down"
-            told = f"trained for {row}, evaluated on {columns[j]}: {100 * value:+.1f}"
+            hint = f"trained for {row}, evaluated on {columns[j]}: {100 * value:+.1f}"
             body += (
                 f'<g><rect class="heat {way}{own}" x="{x + 2}" y="{y + 2}" width="{cell - 4}" '
                 f'height="30" fill-opacity="{0.08 + 0.8 * abs(value) / most:.2f}"/>'
                 + _text("value", x + cell / 2, y + 21, f"{100 * value:+.1f}")
-                + f"<title>{escape(told)}</title></g>"
+                + f"<title>{escape(hint)}</title></g>"
             )
     return _svg(title, width, height, body)
 

@@ -21,22 +21,24 @@ def write_comparison(comparison: Comparison, path: Path) -> None:
         ("tasks", "Tasks most changed", _changed(comparison)),
         ("runs", "Runs", _runs(comparison)),
     ]
-    shown = [section for section in sections if section[2]]
+    filled = [section for section in sections if section[2]]
     heading = f"Comparison of {len(comparison.runs)} runs"
-    write_text(path, page.page(f"comparison: {targets}", heading, targets, shown))
+    write_text(path, page.page(f"comparison: {targets}", heading, targets, filled))
 
 
 def _differences(comparison: Comparison) -> Markup:
     """Over all targets where there are several, else on the one target: interval by interval."""
     if comparison.overall:
-        found, where = comparison.overall.differences, "mean over all targets"
+        differences, where = comparison.overall.differences, "mean over all targets"
     else:
         where, part = next(iter(comparison.targets.items()))
-        found = part.benchmarks[where].differences if where in part.benchmarks else {}
-    metric = next((m for cells in found.values() for m in cells if m.startswith("avg@")), None)
+        differences = part.benchmarks[where].differences if where in part.benchmarks else {}
+    metric = next(
+        (m for cells in differences.values() for m in cells if m.startswith("avg@")), None
+    )
     rows = [
         (name, page.css_class(name.split(" - ")[0]), cell)
-        for name, cells in found.items()
+        for name, cells in differences.items()
         if (cell := cells.get(metric or ""))
     ]
     if not rows or metric is None:

@@ -40,11 +40,11 @@ def write_cards(run: RunDir, recipe: Recipe, arm: str, summary: Summary | None =
     The recipe is put beside it. Nothing is written where nothing is trained.
     """
     folder = run.arm(arm, recipe)
-    made = [path for path in (folder.model, folder.adapter) if path.exists()]
-    if not is_main() or not made:
+    folders = [path for path in (folder.model, folder.adapter) if path.exists()]
+    if not is_main() or not folders:
         return
     facts = read_facts(run, recipe, arm, summary)
-    for path in made:
+    for path in folders:
         write_text(path / CARD, card(facts, adapter=path == folder.adapter))
         write_text(path / RECIPE, public_recipe(recipe))
 
@@ -75,8 +75,8 @@ def front_matter(facts: CardFacts, *, adapter: bool = False) -> ModelCardData:
 def base_id(recipe: Recipe) -> str | None:
     """Return the base model's id on the Hub, where it is not a folder."""
     path = recipe.model.path
-    known = path is not None and HUB_ID.fullmatch(path) and not Path(path).exists()
-    return path if known else None
+    is_hub_id = path is not None and HUB_ID.fullmatch(path) and not Path(path).exists()
+    return path if is_hub_id else None
 
 
 def _licence(recipe: Recipe) -> str | None:

@@ -97,5 +97,5 @@ def mix_bars(counts: Mapping[str, int], css: str) -> Markup:
     """Return shares of a whole as bars, largest first; what is small is summed up."""
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     rest = sum(count for _, count in ordered[12:])
-    shown = ordered[:12] + ([("others", rest)] if rest else [])
-    return part("mix_bars", counts=shown, total=sum(counts.values()), css=css)
+    largest = ordered[:12] + ([("others", rest)] if rest else [])
+    return part("mix_bars", counts=largest, total=sum(counts.values()), css=css)

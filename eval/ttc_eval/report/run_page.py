@@ -52,7 +52,7 @@ def write_page(material: Material) -> Path:
     run = material.run
     for arm in material.arms:
         check_recorded(run.arm(arm, material.recipe))
-    shown = [
+    filled = [
         (show.__name__, title, inside) for title, show in SECTIONS if (inside := show(material))
     ]
     targets = " and ".join(material.targets)
@@ -63,7 +63,7 @@ def write_page(material: Material) -> Path:
         f"{material.target}: test-time curriculum",
         f"Test-time curriculum for {targets}: {run.root.name}",
         lead,
-        shown,
+        filled,
         sentences,
     )
     write_text(run.report, html)
@@ -88,8 +88,8 @@ def headline(summary: Summary) -> list[str]:
         return [f"Nothing was solved: every model scored 0 on {target} ({size})."]
     metric, arms = part.avg_name, [arm for arm in models if arm != "base"]
     if "base" not in models or not arms:
-        told = [f"{a} scores {share(m.metrics[metric])} %" for a, m in models.items()]
-        return [f"{'; '.join(told)} in {metric} on {target} ({size})."]
+        clauses = [f"{a} scores {share(m.metrics[metric])} %" for a, m in models.items()]
+        return [f"{'; '.join(clauses)} in {metric} on {target} ({size})."]
     arm = "sift" if "sift" in arms else arms[0]
     sentences = [_change(arm, part, metric, target)]
     rivals = [

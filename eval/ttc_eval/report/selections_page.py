@@ -26,17 +26,17 @@ Named = tuple[str, ArmDir, RunDir]
 
 def selections_markdown(runs: Sequence[RunDir]) -> str:
     """Tables over targets: certificate and coverage, where the picks come from, what overlapped."""
-    found: list[Named] = []
+    arms: list[Named] = []
     for run in runs:
         recipe = run.load_recipe()
         for arm in run.parts(recipe):
             name = target_name(recipe) + (f", {arm}" if recipe.arms or "/" in arm else "")
-            found.append((name, run.arm(arm, recipe), run))
-    read = {name: read_json(folder.selection) for name, folder, _ in found}
+            arms.append((name, run.arm(arm, recipe), run))
+    read = {name: read_json(folder.selection) for name, folder, _ in arms}
     parts = [
         _curricula(read),
         _sources(read),
-        _overlap({name: run for name, _, run in found}),
+        _overlap({name: run for name, _, run in arms}),
         _left(read),
         _uncovered(read),
     ]
@@ -51,13 +51,13 @@ def _curricula(read: Mapping[str, Json]) -> list[str]:
         "| not covered | near-duplicates around | seconds |",
         "|:--|--:|--:|--:|:--|--:|--:|--:|--:|",
     ]
-    for name, one in read.items():
-        left = one["uncertainty"]
+    for name, selection in read.items():
+        start, after, floor = (selection["uncertainty"][at] for at in ("start", "after", "floor"))
         lines.append(
-            f"| {name} | {len(one['targets']):,} | {one['corpus_tasks']:,} | {one['size']:,} "
-            f"| {left['start']:.1f} -> {left['after']:.2f} ({left['floor']:.2f}) "
-            f"| {_certified(one)} | {len(uncovered(one)):,} "
-            f"| {one['duplication']['share']:.0%} | {one['seconds']:.1f} |"
+            f"| {name} | {len(selection['targets']):,} | {selection['corpus_tasks']:,} "
+            f"| {selection['size']:,} | {start:.1f} -> {after:.2f} ({floor:.2f}) "
+            f"| {_certified(selection)} | {len(uncovered(selection)):,} "
+            f"| {selection['duplication']['share']:.0%} | {selection['seconds']:.1f} |"
         )
     return lines
 
@@ -68,18 +68,18 @@ def _sources(read: Mapping[str, Json]) -> list[str]:
         "corpus)",
         "",
     ]
-    for name, one in read.items():
-        shown = [
-            f"{source} {count / one['size']:.0%} ({_lift(one, source):.1f}x)"
-            for source, count in list(one["sources"].items())[:SOURCES_SHOWN]
+    for name, selection in read.items():
+        parts = [
+            f"{source} {count / selection['size']:.0%} ({_lift(selection, source):.1f}x)"
+            for source, count in list(selection["sources"].items())[:SOURCES_SHOWN]
         ]
-        lines.append(f"- {name}: {', '.join(shown)}")
+        lines.append(f"- {name}: {', '.join(parts)}")
     return lines
 
 
-def _lift(one: Json, source: str) -> float:
-    there = one["corpus_sources"][source] / one["corpus_tasks"]
-    return one["sources"][source] / one["size"] / there
+def _lift(selection: Json, source: str) -> float:
+    there = selection["corpus_sources"][source] / selection["corpus_tasks"]
+    return selection["sources"][source] / selection["size"] / there
 
 
 def _overlap(runs: Mapping[str, RunDir]) -> list[str]:
@@ -107,18 +107,18 @@ def _left(read: Mapping[str, Json]) -> list[str]:
         f"| target | any | {' | '.join(measures)} |",
         "|:--|--:|" + ":--|" * len(measures),
     ]
-    for name, one in read.items():
-        found = one["contamination"]
+    for name, selection in read.items():
+        contamination = selection["contamination"]
         cells = [
             f"{m['targets_above']:,} ({m['same_answer']:,} equal; {m['max']:.2g})"
-            for m in found["measures"].values()
+            for m in contamination["measures"].values()
         ]
-        lines.append(f"| {name} | {found['targets_above_any']:,} | {' | '.join(cells)} |")
+        lines.append(f"| {name} | {contamination['targets_above_any']:,} | {' | '.join(cells)} |")
     return lines
 
 
-def _certified(one: Json) -> str:
-    return f"{one['certificate']['share']:.1%}" if one["method"] == "sift" else "-"
+def _certified(selection: Json) -> str:
+    return f"{selection['certificate']['share']:.1%}" if selection["method"] == "sift" else "-"
 
 
 def _counted(names: Iterable[str]) -> str:
@@ -127,10 +127,10 @@ def _counted(names: Iterable[str]) -> str:
 
 def _uncovered(read: Mapping[str, Json]) -> list[str]:
     lines = ["**Targets that the corpus does not cover** (hardly more than a random direction)"]
-    for name, one in read.items():
-        far = uncovered(one)
+    for name, selection in read.items():
+        far = uncovered(selection)
         if far:
             prompts = [" ".join(target["prompt"].split())[:90] for target in far[:3]]
-            lines += ["", f"- {name}: {len(far):,} of {len(one['targets']):,}, such as:"]
+            lines += ["", f"- {name}: {len(far):,} of {len(selection['targets']):,}, such as:"]
             lines += [f"    - {prompt}" for prompt in prompts]
     return lines if len(lines) > 1 else [*lines, "", "None."]

@@ -127,7 +127,7 @@ def result_table(result: ModelResult) -> Table:
 
 def _models_table(title: str, models: Mapping[str, Scores], every_k: bool = True) -> Table:
     metrics = shown((m for model in models.values() for m in model.metrics), every_k=every_k)
-    told = [
+    rates = [
         rate
         for rate in RATES
         if rate == "truncated" or any(getattr(m.rates, rate) for m in models.values())
@@ -138,12 +138,12 @@ def _models_table(title: str, models: Mapping[str, Scores], every_k: bool = True
             name,
             *(share(m.metrics[k]) if k in m.metrics else "" for k in metrics),
             *([elo(m.elo) if m.elo else ""] if rated else []),
-            *(percent(getattr(m.rates, rate)) for rate in told),
+            *(percent(getattr(m.rates, rate)) for rate in rates),
             "" if m.rates.mean_tokens is None else f"{m.rates.mean_tokens:.0f}",
         ]
         for name, m in models.items()
     ]
-    columns = ["model", *metrics, *(["Elo"] if rated else []), *(RATES[r] for r in told), "tokens"]
+    columns = ["model", *metrics, *(["Elo"] if rated else []), *(RATES[r] for r in rates), "tokens"]
     return Table(title, columns, rows, _models_note(models))
 
 
@@ -157,9 +157,9 @@ def _models_note(models: Mapping[str, Scores]) -> str:
     return "; ".join(notes)
 
 
-def elo(found: Elo) -> str:
+def elo(rating: Elo) -> str:
     """Return `1512 [1460, 1563]`, or the one bound that there is."""
-    ends = (found.value, found.lo, found.hi)
+    ends = (rating.value, rating.lo, rating.hi)
     value, lo, hi = (None if number is None else f"{number:.0f}" for number in ends)
     if value is None:
         return f"at most {hi}" if lo is None else f"at least {lo}"
@@ -195,8 +195,8 @@ def difference_note(part: BenchmarkSummary | PooledBenchmark, seeds: str = "") -
     star = star_note(part.differences)
     notes = [star] if star else []
     if part.power:
-        found = sorted(power.resolvable for power in part.power.values() if power.resolvable)
-        ends = dict.fromkeys(f"{100 * end:.1f}" for end in (found[:1] + found[-1:]))
+        resolvable = sorted(power.resolvable for power in part.power.values() if power.resolvable)
+        ends = dict.fromkeys(f"{100 * end:.1f}" for end in (resolvable[:1] + resolvable[-1:]))
         size = seeds or f"{part.tasks} tasks x {part.samples} samples"
         notes.append(
             f"{size} can resolve {' to '.join(ends)} points in {part.avg_name} (80 % power)"
@@ -226,9 +226,11 @@ def comparison_tables(comparison: Comparison, *, every_benchmark: bool = False) 
             title = f"{what}: {size}, {_seeds(cells.models)}"
             tables.append(_grid(f"{title}, %", cells.models, share))
             if cells.differences:
-                found = cells.differences
+                differences = cells.differences
                 note = difference_note(cells, _seed_count(cells.models))
-                tables.append(_grid(f"{what}: differences, points", found, _marked, note=note))
+                tables.append(
+                    _grid(f"{what}: differences, points", differences, _marked, note=note)
+                )
             if cells.flips:
                 tables.append(_flips_table(what, cells.flips))
         if part.retention:
@@ -312,8 +314,8 @@ def _seeds(models: Mapping[str, Mapping[str, OverSeeds]]) -> str:
 
 def _retention_table(target: str, retention: Mapping[str, PooledRetention]) -> Table:
     rows = [
-        [arm, points(kept.mean), f"{points(kept.worst_change)} on {kept.worst}"]
-        for arm, kept in retention.items()
+        [arm, points(retained.mean), f"{points(retained.worst_change)} on {retained.worst}"]
+        for arm, retained in retention.items()
     ]
     title = f"trained for {target}: change against base on the other benchmarks, avg@n, points"
     return Table(title, ["arm", "mean", "worst"], rows)
@@ -321,11 +323,11 @@ def _retention_table(target: str, retention: Mapping[str, PooledRetention]) -> T
 
 def _sigma_tables(targets: Mapping[str, TargetComparison]) -> list[Table]:
     """Target by arm: does what selection left unknown tell the gain? None without selections."""
-    found = {target: part.sigma for target, part in targets.items() if part.sigma}
-    arms = list(dict.fromkeys(arm for row in found.values() for arm in row))
+    sigmas = {target: part.sigma for target, part in targets.items() if part.sigma}
+    arms = list(dict.fromkeys(arm for row in sigmas.values() for arm in row))
     rows = [
         [target, *(_correlation(row[arm]) if arm in row else "" for arm in arms)]
-        for target, row in found.items()
+        for target, row in sigmas.items()
     ]
     note = "Spearman's rho over the target's tasks; below 0: more was gained where less was unknown"
     title = "sigma left by selection, before training, against gain in avg@n after it"

@@ -17,9 +17,9 @@ def template(name: str) -> Template:
     return _environment().get_template(name)
 
 
-def part(name: str, **given: Any) -> Markup:
+def part(name: str, **values: Any) -> Markup:
     """Return a part of a page: a macro of parts.html.jinja, filled in."""
-    return getattr(template("parts.html.jinja").module, name)(**given)
+    return getattr(template("parts.html.jinja").module, name)(**values)
 
 
 @cache

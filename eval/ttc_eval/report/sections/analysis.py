@@ -75,11 +75,11 @@ def _control(controls: Mapping[str, Control]) -> Markup:
         for name, control in controls.items()
         for arm, gain in control.arms.items()
     ]
-    told = (
+    note = (
         "A control arm is rewarded for form alone, or for another task's answer, at equal budget."
     )
     table = Table("gain over the control, points", ["", "avg@n"], rows)
-    return page.subsection("Gain over the control arm", told, page.number_table(table))
+    return page.subsection("Gain over the control arm", note, page.number_table(table))
 
 
 def _gap(models: Mapping[str, VerificationGap]) -> Markup:
@@ -106,22 +106,22 @@ def _gap(models: Mapping[str, VerificationGap]) -> Markup:
     )
 
 
-def _diversity(found: Diversity) -> Markup:
-    rows = {**found.models, **found.changes}
+def _diversity(diversity: Diversity) -> Markup:
+    rows = {**diversity.models, **diversity.changes}
     if not rows:
         return Markup()
     measures = list(dict.fromkeys(name for columns in rows.values() for name in columns))
     body = [
-        [name, *(_number(columns.get(m), m, name in found.changes) for m in measures)]
+        [name, *(_number(columns.get(m), m, name in diversity.changes) for m in measures)]
         for name, columns in rows.items()
     ]
-    told = (
+    note = (
         "Different answers among k samples, entropy of the answers in bits, share of different "
         "texts, words two samples share, and what more samples add. Where answers get fewer and "
         "texts more alike, pass@1 was gained by narrowing."
     )
     table = Table("diversity of the samples of a task", ["", *measures], body)
-    return page.subsection("Diversity", told, page.number_table(table))
+    return page.subsection("Diversity", note, page.number_table(table))
 
 
 def _number(estimate: Estimate | None, measure: str, signed: bool) -> str:
@@ -137,28 +137,28 @@ def _number(estimate: Estimate | None, measure: str, signed: bool) -> str:
     return f"{value} [n/a]" if lo is None else f"{value} [{lo}, {hi}]"
 
 
-def _compute(found: Compute | Refused) -> Markup:
-    if isinstance(found, Refused):
-        return page.subsection("Equal compute", f"Not told: {found.refused}.", Markup())
-    series = [_series("base", found.base.curve)]
+def _compute(compute: Compute | Refused) -> Markup:
+    if isinstance(compute, Refused):
+        return page.subsection("Equal compute", f"Not told: {compute.refused}.", Markup())
+    series = [_series("base", compute.base.curve)]
     sentences = []
-    for arm, spent in found.arms.items():
+    for arm, spent in compute.arms.items():
         if isinstance(spent, Refused):
             sentences.append(f"{arm}: {spent.refused}.")
             continue
         series.append(_series(arm, spent.curve))
-        sentences.append(_sentence(arm, spent, found.base.curve[-1].k))
+        sentences.append(_sentence(arm, spent, compute.base.curve[-1].k))
     chart = charts.line_chart(
         series,
         title="correctness by compute",
         x_label="FLOPs to answer every task once, training included",
         y_label="maj@k, %",
         y_tick=charts.percent_tick,
-        x_ticks=_powers([x for one in series for x, _ in one.line]),
+        x_ticks=_powers([x for curve in series for x, _ in curve.line]),
     )
-    told = "maj@k for k = 1, 2, 4 and so on; the first point of a line is pass@1."
-    shown = page.figure(page.legend([one.name for one in series]) + chart, told)
-    return page.subsection("Equal compute", " ".join(sentences), shown)
+    note = "maj@k for k = 1, 2, 4 and so on; the first point of a line is pass@1."
+    figure = page.figure(page.legend([curve.name for curve in series]) + chart, note)
+    return page.subsection("Equal compute", " ".join(sentences), figure)
 
 
 def _sentence(arm: str, compute: ArmCompute, most: int) -> str:

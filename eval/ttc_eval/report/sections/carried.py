@@ -13,20 +13,24 @@ from ttc_rl.metrics import Estimate
 
 def retention(material: Material) -> Markup:
     """Show the change of every arm on benchmarks that share nothing with the target."""
-    kept = material.summary.retention
-    if not kept:
+    retention_of = material.summary.retention
+    if not retention_of:
         return page.paragraph(
             "No benchmark unlike the target was evaluated: what training cost elsewhere is not "
             "known. eval.retention names some.",
             "soft",
         )
-    names = list(dict.fromkeys(name for retained in kept.values() for name in retained.benchmarks))
+    names = list(
+        dict.fromkeys(name for retained in retention_of.values() for name in retained.benchmarks)
+    )
     rows = [
         [arm, *(_change(retained.benchmarks.get(name)) for name in names)]
-        for arm, retained in kept.items()
+        for arm, retained in retention_of.items()
     ]
     table = Table("change against base elsewhere, avg@n, points", ["arm", *names], rows)
-    return page.paragraph(" ".join(map(sentence, kept, kept.values()))) + page.number_table(table)
+    return page.paragraph(
+        " ".join(map(sentence, retention_of, retention_of.values()))
+    ) + page.number_table(table)
 
 
 def _change(cell: Estimate | None) -> str:
@@ -58,8 +62,8 @@ def changed(material: Material) -> Markup:
     table = Table(
         "gain over base in avg@n, points, on the tasks that can be changed", columns, rows
     )
-    told = "What was only memorised does not help on the same tasks in another form."
-    return page.paragraph(told) + page.number_table(table) + page.paragraph(note, "note")
+    intro = "What was only memorised does not help on the same tasks in another form."
+    return page.paragraph(intro) + page.number_table(table) + page.paragraph(note, "note")
 
 
 def _ratio(estimate: Estimate | None) -> str:

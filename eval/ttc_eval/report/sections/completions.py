@@ -31,9 +31,9 @@ def completions(material: Material) -> Markup:
         for model in models
         for row in _examples(_vouched(material.run, material.target, model))
     )
-    told = f"At most {EXAMPLES} of each verdict of each model, the first in the benchmark's order."
+    note = f"At most {EXAMPLES} of each verdict of each model, the first in the benchmark's order."
     filters = part("filters", models=models, verdicts=VERDICTS)
-    return page.paragraph(told, "note") + filters + articles
+    return page.paragraph(note, "note") + filters + articles
 
 
 def _vouched(run: RunDir, target: str, model: str) -> Path:
@@ -62,7 +62,7 @@ def _examples(path: Path) -> Iterator[Json]:
         if len(tasks) < EXAMPLES and row["task_id"] not in tasks:
             tasks.add(row["task_id"])
             yield row
-        if all(len(found) >= EXAMPLES for found in seen.values()):
+        if all(len(examples) >= EXAMPLES for examples in seen.values()):
             return
 
 

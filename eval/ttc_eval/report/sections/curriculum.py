@@ -23,16 +23,16 @@ SHOWN_PICKS, SHOWN_OVERLAPS = 50, 20
 def curriculum(material: Material) -> Markup:
     """Show how sure each curriculum makes the selector, what it is made of, and its first picks."""
     folders = {arm: material.run.arm(arm, material.recipe) for arm in material.arms}
-    found = {arm: folder for arm, folder in folders.items() if folder.curriculum.exists()}
-    if not found:
+    selected = {arm: folder for arm, folder in folders.items() if folder.curriculum.exists()}
+    if not selected:
         return page.paragraph("Nothing was selected in this run folder yet.", "soft")
-    for folder in found.values():
+    for folder in selected.values():
         fix = SELECT_ANEW.format(folder.selection)
         check_vouched(folder.selection, fix, folder.curriculum, folder.contamination)
-    curricula = {arm: list(read_jsonl(folder.curriculum)) for arm, folder in found.items()}
+    curricula = {arm: list(read_jsonl(folder.curriculum)) for arm, folder in selected.items()}
     selections = {
         arm: read_json(folder.selection)
-        for arm, folder in found.items()
+        for arm, folder in selected.items()
         if folder.selection.exists()
     }
     mixes = Markup().join(
@@ -46,13 +46,13 @@ def curriculum(material: Material) -> Markup:
         )
         for arm, rows in curricula.items()
     )
-    told = Markup().join(
+    explanations = Markup().join(
         page.paragraph(f"{arm}: {in_short(selection)}.")
         for arm, selection in selections.items()
         if "certificate" in selection
     )
     return (
-        told
+        explanations
         + _repeats(selections)
         + _uncertainty(curricula, selections)
         + page.pair(_gains(curricula) + _covered(selections))
@@ -105,11 +105,13 @@ def _covered(selections: Mapping[str, Json]) -> Markup:
     series: list[charts.Series] = []
     floor: list[float] = []
     for arm, selection in selections.items():
-        known = [target.get("uncertainty") for target in selection.get("targets", [])]
-        targets = [target for target in known if target and target["start"]]
-        left = sorted((target["after"] / target["start"] for target in targets), reverse=True)
-        if left:
-            series.append(charts.Series(arm, page.css_class(arm), _ranked(left)))
+        uncertainties = [target.get("uncertainty") for target in selection.get("targets", [])]
+        targets = [target for target in uncertainties if target and target["start"]]
+        shares_left = sorted(
+            (target["after"] / target["start"] for target in targets), reverse=True
+        )
+        if shares_left:
+            series.append(charts.Series(arm, page.css_class(arm), _ranked(shares_left)))
             floor = sorted((t["floor"] / t["start"] for t in targets), reverse=True)
     if not series:
         return Markup()
@@ -134,8 +136,8 @@ def _uncovered(arm: str, selection: Json) -> Markup:
     far = uncovered(selection)
     if not far:
         return Markup()
-    shown = page.text_table(["target"], ([target["prompt"]] for target in far[:50]), ["target"])
-    return page.details(f"{arm}: {len(far)} targets that this corpus cannot teach", shown)
+    table = page.text_table(["target"], ([target["prompt"]] for target in far[:50]), ["target"])
+    return page.details(f"{arm}: {len(far)} targets that this corpus cannot teach", table)
 
 
 def _near(arm: str, rows: Sequence[Json], selection: Json) -> Markup:
@@ -162,22 +164,22 @@ def _near(arm: str, rows: Sequence[Json], selection: Json) -> Markup:
 def _uncertainty(curricula: Mapping[str, list[Json]], selections: Mapping[str, Json]) -> Markup:
     series, floors = [], set[float]()
     for arm, rows in curricula.items():
-        known = selections.get(arm, {}).get("uncertainty") or {}
+        uncertainty = selections.get(arm, {}).get("uncertainty") or {}
         line = [(i + 1.0, row["uncertainty"]) for i, row in enumerate(rows)]
-        start = [(0.0, known["start"])] if known.get("start") is not None else []
+        start = [(0.0, uncertainty["start"])] if uncertainty.get("start") is not None else []
         line = start + line[:: max(1, len(line) // 300)] + line[-1:]
         series.append(charts.Series(arm, page.css_class(arm), line))
-        floors |= {known["floor"]} if known.get("floor") is not None else set()
-    right = max(x for one in series for x, _ in one.line)
+        floors |= {uncertainty["floor"]} if uncertainty.get("floor") is not None else set()
+    right = max(x for curve in series for x, _ in curve.line)
     for value in floors:
         series.append(charts.Series("floor", "soft", [(0.0, value), (right, value)], dashed=True))
     chart = charts.line_chart(
         series, title="uncertainty", x_label="tasks picked", y_label="summed target variance"
     )
-    told = "How uncertain the targets still are after each pick, by the selector's own measure."
+    note = "How uncertain the targets still are after each pick, by the selector's own measure."
     if floors:
-        told += " Dashed: what the whole corpus would leave."
-    return page.figure(page.legend(curricula) + chart, told)
+        note += " Dashed: what the whole corpus would leave."
+    return page.figure(page.legend(curricula) + chart, note)
 
 
 def _mix(rows: Sequence[Json], arm: str, recipe: Recipe) -> Markup:
@@ -188,9 +190,9 @@ def _mix(rows: Sequence[Json], arm: str, recipe: Recipe) -> Markup:
         values = [row["task"].get("meta", {}).get(key) for row in rows]
         if sum(value is not None for value in values) > len(rows) / 2:
             groups.append(Counter(f"{key} {value}" for value in values))
-    told = {tuple(sorted(group.values())): group for group in groups if len(group) > 1}
-    shown = list(told.values()) or groups[:1]  # two names for one split are shown once
-    return Markup().join(page.mix_bars(group, page.css_class(arm)) for group in shown[:3])
+    splits = {tuple(sorted(group.values())): group for group in groups if len(group) > 1}
+    groups_shown = list(splits.values()) or groups[:1]  # two names for one split are shown once
+    return Markup().join(page.mix_bars(group, page.css_class(arm)) for group in groups_shown[:3])
 
 
 def _picks(rows: Sequence[Json], selection: Mapping[str, Any]) -> Markup:
@@ -200,11 +202,11 @@ def _picks(rows: Sequence[Json], selection: Mapping[str, Any]) -> Markup:
     def cells(row: Json) -> list[Any]:
         task, nearest = row["task"], row["nearest_target"]
         meta = task.get("meta", {})
-        kept = [f"{key} {meta[key]}" for key in ("subject", "level") if key in meta]
+        details = [f"{key} {meta[key]}" for key in ("subject", "level") if key in meta]
         return [
             row["rank"] + 1,
             task["prompt"],
-            ", ".join([task.get("source", ""), *kept]),
+            ", ".join([task.get("source", ""), *details]),
             targets[nearest] if 0 <= nearest < len(targets) else "",
             f"{row['similarity']:.3f}",
             f"{row['gain']:.4g}",
@@ -222,20 +224,22 @@ def overlap(material: Material) -> Markup:
         return page.paragraph(
             "The corpus was not checked against the target in this folder yet.", "soft"
         )
-    found = read_json(path)
-    checked = f"checked {found['corpus_tasks']:,} corpus tasks against {found['targets']:,} targets"
-    if found.get("remaining_overlap", 0):
-        remain = f"{found['remaining_overlap']:,} tasks that overlap with a target remain"
+    report = read_json(path)
+    checked = (
+        f"checked {report['corpus_tasks']:,} corpus tasks against {report['targets']:,} targets"
+    )
+    if report.get("remaining_overlap", 0):
+        remain = f"{report['remaining_overlap']:,} tasks that overlap with a target remain"
         first = f"Careful: {remain} ({checked})."
     else:
         first = f"The corpus holds no target task: {checked}."
-    rules = ", ".join(f"{count:,} by {rule}" for rule, count in found.get("by_rule", {}).items())
-    second = f"{found['removed']:,} corpus tasks were removed before selection" + (
+    rules = ", ".join(f"{count:,} by {rule}" for rule, count in report.get("by_rule", {}).items())
+    second = f"{report['removed']:,} corpus tasks were removed before selection" + (
         f": {rules}." if rules else "."
     )
     rule = (
-        f"exact: the same text after normalisation. ngram: shared {found.get('ngram')}-grams "
-        f"cover at least {found.get('coverage')} of the target's. {_near_rules(found)}"
+        f"exact: the same text after normalisation. ngram: shared {report.get('ngram')}-grams "
+        f"cover at least {report.get('coverage')} of the target's. {_near_rules(report)}"
     )
     return (
         page.paragraph(first)
@@ -246,33 +250,36 @@ def overlap(material: Material) -> Markup:
     )
 
 
-def _near_rules(found: Json) -> str:
+def _near_rules(report: Json) -> str:
     """The rules that see more than equal words, where they were on."""
-    told = []
-    if found.get("fuzzy") is not None:
-        told.append(f"fuzzy: at least {found['fuzzy']} of the shorter text is in the longer.")
-    if found.get("cosine") is not None:
-        told.append(f"cosine: embeddings with a cosine of at least {found['cosine']}.")
+    rules = []
+    if report.get("fuzzy") is not None:
+        rules.append(f"fuzzy: at least {report['fuzzy']} of the shorter text is in the longer.")
+    if report.get("cosine") is not None:
+        rules.append(f"cosine: embeddings with a cosine of at least {report['cosine']}.")
     else:
-        told.append("A problem told in other words is not seen.")
-    if found.get("leave_nearest"):
-        told.append(f"nearest: each target's {found['leave_nearest']} nearest tasks, on purpose.")
-    repeats = found.get("duplicates", {}).get("removed", 0)
-    return " ".join(told) + (f" {repeats:,} near-copies of other tasks went too." * bool(repeats))
+        rules.append("A problem told in other words is not seen.")
+    if report.get("leave_nearest"):
+        rules.append(f"nearest: each target's {report['leave_nearest']} nearest tasks, on purpose.")
+    repeats = report.get("duplicates", {}).get("removed", 0)
+    return " ".join(rules) + (f" {repeats:,} near-copies of other tasks went too." * bool(repeats))
 
 
 def _certificate(folder: ArmDir, arm: str) -> Markup:
     """What is left after selection: for each target the nearest chosen task, by four measures."""
     if not folder.contamination.exists() or not folder.selection.exists():
         return Markup()
-    found = read_json(folder.selection)["contamination"]
-    measures = found["measures"]
+    contamination = read_json(folder.selection)["contamination"]
+    measures = contamination["measures"]
     columns = ["measure", "greatest", "median", "threshold", "targets among themselves",
                "worth a look", "equal answer"]  # fmt: skip
     keys = ("max", "median", "threshold", "siblings", "targets_above", "same_answer")
     table = page.text_table(
         columns,
-        ([name, *(f"{one.get(key, 0):.3g}" for key in keys)] for name, one in measures.items()),
+        (
+            [name, *(f"{measure.get(key, 0):.3g}" for key in keys)]
+            for name, measure in measures.items()
+        ),
         [],
     )
     rows = sorted(
@@ -292,9 +299,10 @@ def _certificate(folder: ArmDir, arm: str) -> Markup:
         ),
         ["target", "longest common text"],
     )
+    pairs, above = contamination["pairs_compared"], contamination["targets_above_any"]
     title = (
-        f"{arm}: certificate; all {found['pairs_compared']:,} pairs of chosen tasks and targets "
-        f"compared, {found['targets_above_any']:,} of {found['targets']:,} targets worth a look"
+        f"{arm}: certificate; all {pairs:,} pairs of chosen tasks and targets compared, "
+        f"{above:,} of {contamination['targets']:,} targets worth a look"
     )
     return page.details(title, table + nearest)
 

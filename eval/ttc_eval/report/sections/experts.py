@@ -35,9 +35,13 @@ def _row(expert: Json, folder: ArmDir) -> list[str]:
     row = [expert["name"], str(len(expert["targets"]))]
     if not folder.selection.exists():
         return [*row, "not selected yet", ""]
-    found = read_json(folder.selection)
-    left = found["uncertainty"]
-    return [*row, str(found["size"]), f"{left['after']:.2f} of {left['start']:.2f}"]
+    selection = read_json(folder.selection)
+    uncertainty = selection["uncertainty"]
+    return [
+        *row,
+        str(selection["size"]),
+        f"{uncertainty['after']:.2f} of {uncertainty['start']:.2f}",
+    ]
 
 
 def _told(mix: Json) -> str:

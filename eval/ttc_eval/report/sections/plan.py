@@ -29,8 +29,8 @@ def target_size(recipe: Recipe) -> int | None:
         else None
         for target in recipe.targets
     ]
-    known = [size for size in sizes if size is not None]
-    return sum(known) if len(known) == len(sizes) else None
+    known_sizes = [size for size in sizes if size is not None]
+    return sum(known_sizes) if len(known_sizes) == len(sizes) else None
 
 
 def foreseen(recipe: Recipe) -> str:
@@ -39,10 +39,10 @@ def foreseen(recipe: Recipe) -> str:
     Assumed are 40 % right with a standard deviation of 30 points over tasks, and gains that differ
     by 15 points between tasks. Targets of the hub are not asked for.
     """
-    asked = [t for t in recipe.targets if not isinstance(t, str) and t.hub]
+    unread = [t for t in recipe.targets if not isinstance(t, str) and t.hub]
     try:
         tasks = target_size(recipe) or (
-            None if asked else sum(len(one.tasks) for one in resolve_targets(recipe))
+            None if unread else sum(len(target.tasks) for target in resolve_targets(recipe))
         )
     except UserError:
         tasks = None
@@ -52,10 +52,10 @@ def foreseen(recipe: Recipe) -> str:
     what = f"evaluation: {tasks:,} target tasks x {samples} samples"
     if tasks < 2:
         return f"{what}: one task says nothing of others"
-    found = assumed_spread(0.4, 0.3, 0.15).resolvable(tasks, samples)
+    resolvable = assumed_spread(0.4, 0.3, 0.15).resolvable(tasks, samples)
     return (
-        f"{what} can resolve about {100 * found:.0f} points in avg@{samples} for one seed (80 % "
-        "power; assumed: 40 % right, spread 30 points, gains' spread 15)"
+        f"{what} can resolve about {100 * resolvable:.0f} points in avg@{samples} for one seed "
+        "(80 % power; assumed: 40 % right, spread 30 points, gains' spread 15)"
     )
 
 
@@ -71,15 +71,15 @@ def plan(material: Material) -> Markup:
     """Show a table an arm: planned, done. Nothing where nothing was trained."""
     tables = Markup()
     for name in material.arms:
-        found = plan_rows(material.run, material.recipe, name)
-        if found:
+        lines = plan_rows(material.run, material.recipe, name)
+        if lines:
             columns = [name, "planned", "done"]
-            tables += page.text_table(columns, [list(row) for row in found], [])
-    told = (
+            tables += page.text_table(columns, [list(row) for row in lines], [])
+    note = (
         "The plan is what `ttc-rl plan` computes from the recipe alone. Tokens are prompts and "
         "completions of all rollouts; the plan's are completions at their limit."
     )
-    return page.paragraph(told, "note") + tables if tables else Markup()
+    return page.paragraph(note, "note") + tables if tables else Markup()
 
 
 def plan_rows(run: RunDir, recipe: Recipe, name: str) -> list[Row]:
@@ -92,7 +92,7 @@ def plan_rows(run: RunDir, recipe: Recipe, name: str) -> list[Row]:
     rollouts = steps * arm.train.rollouts_per_step
     limit = arm.train.max_completion_tokens
     done = _rollouts(folder.rollouts)
-    found = [
+    lines = [
         ("steps", f"{steps:,}", f"{rows[-1]['step']:,}"),
         ("rollouts", f"{rollouts:,}", f"{done['rollouts']:,}"),
         ("completion tokens", f"at most {rollouts * limit:,}", f"{done['tokens']:,}"),
@@ -101,15 +101,15 @@ def plan_rows(run: RunDir, recipe: Recipe, name: str) -> list[Row]:
     ]
     counted = [row["num_tokens"] for row in rows if "num_tokens" in row]
     if counted:
-        found.append(("tokens with prompts", "-", f"{int(counted[-1]):,}"))
+        lines.append(("tokens with prompts", "-", f"{int(counted[-1]):,}"))
     seconds = [row["step_time"] for row in rows if "step_time" in row]
     if seconds:
         each = f"{sum(seconds) / len(seconds):,.2f} a step"
-        found.append(("seconds in steps", "-", f"{sum(seconds):,.1f} ({each})"))
+        lines.append(("seconds in steps", "-", f"{sum(seconds):,.1f} ({each})"))
     peak = [row[PEAK] for row in rows if row.get(PEAK) is not None]
     if peak:
-        found.append(("peak GPU memory", _planned_weights(arm), f"{max(peak):,.2f} GB"))
-    return found
+        lines.append(("peak GPU memory", _planned_weights(arm), f"{max(peak):,.2f} GB"))
+    return lines
 
 
 PEAK = "memory/peak_gb"

@@ -35,9 +35,9 @@ def results(material: Material) -> Markup:
     rest = _tables(material.summary, lambda name: name not in material.targets, every_k=False)
     others = len(material.results.keys() - set(material.targets))
     more = page.details(f"{others} other benchmarks", rest) if rest else Markup()
-    told = page.paragraph(NOTE, "note") + _published(material)
-    told += verdicts(material)
-    return pictures + own + told + (page.details("every k", whole) if whole else Markup()) + more
+    notes = page.paragraph(NOTE, "note") + _published(material)
+    notes += verdicts(material)
+    return pictures + own + notes + (page.details("every k", whole) if whole else Markup()) + more
 
 
 def _published(material: Material) -> Markup:
@@ -70,12 +70,12 @@ def _pass_curve(material: Material) -> Markup:
     for arm, result in material.on_target.items():
         samples = result.numbers.samples
         counts = np.rint(result.avg * samples).astype(int).tolist()
-        found = [
+        points = [
             (math.log2(k), mean_interval([pass_at_k(samples, count, k) for count in counts]))
             for k in curve_points(samples)
         ]
-        line = [(x, estimate.value) for x, estimate in found]
-        band = [(x, e.lo, e.hi) for x, e in found if e.lo is not None and e.hi is not None]
+        line = [(x, estimate.value) for x, estimate in points]
+        band = [(x, e.lo, e.hi) for x, e in points if e.lo is not None and e.hi is not None]
         series.append(charts.Series(arm, page.css_class(arm), line, band=band))
     marks = [x for x, _ in series[0].line]
     if len(marks) < 2:
@@ -89,5 +89,5 @@ def _pass_curve(material: Material) -> Markup:
         x_ticks=[(x, f"{2**x:.0f}") for x in marks],
         width=charts.HALF,
     )
-    told = "The chance that one of k samples is correct, with 95 % intervals."
-    return page.figure(page.legend(material.on_target) + chart, told)
+    note = "The chance that one of k samples is correct, with 95 % intervals."
+    return page.figure(page.legend(material.on_target) + chart, note)

@@ -38,8 +38,8 @@ def _task_changes(base: Result, arm: Result, name: str) -> Markup:
         y_label="solved, %",
         css=("base", page.css_class(name)),
     )
-    told = (
+    note = (
         f"{up} tasks are solved more often than before, {down} less often, "
         f"{len(pairs) - up - down} as often; {new} for the first time, {lost} not any more."
     )
-    return page.figure(page.legend(["base", name]) + chart, told)
+    return page.figure(page.legend(["base", name]) + chart, note)

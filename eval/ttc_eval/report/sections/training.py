@@ -28,7 +28,7 @@ def training(material: Material) -> Markup:
     run, recipe, arms = material.run, material.recipe, material.arms
     rows = {arm: list(read_jsonl(run.arm(arm, recipe).metrics, "step")) for arm in arms}
     signals = {arm: METHODS[recipe.arm(arm).train.method].signal for arm in arms}
-    rewards = {arm: column(found, signals[arm]) for arm, found in rows.items()}
+    rewards = {arm: column(steps, signals[arm]) for arm, steps in rows.items()}
     if not any(rewards.values()):
         return page.paragraph("Nothing was trained in this run folder yet.", "soft")
     trained = [arm for arm in arms if rewards[arm]]
@@ -38,7 +38,7 @@ def training(material: Material) -> Markup:
         x_label="step",
         y_label="mean reward",
     )
-    told = (
+    note = (
         "Mean reward of a step's completions (points) and its running mean (line). Each step has "
         "other tasks, so a rise may also be easier tasks."
     )
@@ -47,8 +47,8 @@ def training(material: Material) -> Markup:
     )
     whose = list(dict.fromkeys(name.partition("/")[0] for name in trained))
     if whose != trained:
-        told += " The experts of an arm have its colour."
-    reward = page.figure(page.legend(whose) + large, told)
+        note += " The experts of an arm have its colour."
+    reward = page.figure(page.legend(whose) + large, note)
     return _alarms(run, recipe, arms) + reward + _dev(run, recipe, trained) + page.pair(small)
 
 
@@ -69,9 +69,9 @@ def _dev(run: RunDir, recipe: Recipe, arms: Sequence[str]) -> Markup:
         return Markup()
     metric = f"avg@{config.samples}"
     series = [
-        charts.Series(arm, page.css_class(arm), column(found, metric))
-        for arm, found in rows.items()
-        if found
+        charts.Series(arm, page.css_class(arm), column(scores, metric))
+        for arm, scores in rows.items()
+        if scores
     ]
     chart = charts.line_chart(
         series,
@@ -81,21 +81,21 @@ def _dev(run: RunDir, recipe: Recipe, arms: Sequence[str]) -> Markup:
         y_tick=charts.percent_tick,
     )
     whose = "held out of the corpus" if config.source is None else "from a source of their own"
-    told = f"{metric} while training, on dev tasks {whose}: neither trained on nor tested on."
+    note = f"{metric} while training, on dev tasks {whose}: neither trained on nor tested on."
     if config.source == "target":
-        told = (
+        note = (
             f"{metric} while training, on the test's own tasks, whose golds were read for it. "
             "Whatever was chosen by looking at this chart was chosen on the test."
         )
-    return page.figure(chart, told)
+    return page.figure(chart, note)
 
 
 def column(rows: Sequence[Mapping[str, Any]], key: str) -> list[charts.Point]:
     """(step, value) of every row that has a finite value."""
-    found = [(row["step"], row.get(key)) for row in rows]
+    values = [(row["step"], row.get(key)) for row in rows]
     return [
         (float(step), float(value))
-        for step, value in found
+        for step, value in values
         if isinstance(value, int | float) and math.isfinite(value)
     ]
 
@@ -116,7 +116,7 @@ def _smoothed(arm: str, points: Sequence[charts.Point]) -> charts.Series:
 
 def _small(key: str, points: Mapping[str, Sequence[charts.Point]]) -> Markup:
     name, unit = SMALL[key]
-    series = [_smoothed(arm, found) for arm, found in points.items() if found]
+    series = [_smoothed(arm, curve) for arm, curve in points.items() if curve]
     if not series:
         return Markup()
     return page.figure(
