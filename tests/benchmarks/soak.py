@@ -94,7 +94,7 @@ def soak(minutes: float, folder: Path) -> None:
     selected = select(folder)
     seconds, contents = defaultdict[str, list[float]](list), set[str]()
     graded, under_attack, runs = Counter[str](), 0.0, count()
-    for condition in cycle(["alone", "honest", "hostile", "hostile", "hostile", "hostile"]):
+    for condition in cycle(["alone", "honest", *["hostile"] * 10]):
         if under_attack >= minutes * 60 and condition == "alone":
             break
         sandbox = None if condition == "alone" else next(sandboxes)
