@@ -31,6 +31,8 @@ from ttc_rl.train.weights.mixture import Mixture, whole_model
 from ttc_rl.verifiers import Graders, Kind
 from ttc_rl.verifiers.majority import majority
 
+pytestmark = pytest.mark.slow
+
 TINY = Path(__file__).with_name("tiny.yaml")
 ARMS = {
     "random": None,

@@ -18,6 +18,8 @@ from ttc_rl.run_dir import RunDir, read_json, read_jsonl
 from ttc_rl.train.curriculum import plan
 from ttc_rl.train.methods.grpo_reward import ROLLOUTS
 
+pytestmark = pytest.mark.slow
+
 RECIPE = Path(__file__).parent / "tiny.yaml"
 
 

@@ -17,6 +17,8 @@ from ttc_rl.run_dir import ArmDir, read_json, read_jsonl
 from ttc_rl.train.curriculum import plan
 from ttc_rl.train.methods.grpo_config import grpo_config
 
+pytestmark = pytest.mark.slow
+
 TINY = str(Path(__file__).parent / "tiny.yaml")
 UPDATES = "train.updates_per_step=4"
 

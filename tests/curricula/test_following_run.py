@@ -26,6 +26,8 @@ from ttc_rl.train.curriculum import Curriculum, Plan, Static, plan
 from ttc_rl.train.methods.grpo_following import FollowingTrainer, _ShrunkStep
 from ttc_rl.train.rewards import pass_at_k_advantages
 
+pytestmark = pytest.mark.slow
+
 RECIPE = Path(__file__).with_name("following.yaml")
 
 

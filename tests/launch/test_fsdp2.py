@@ -14,6 +14,8 @@ from alike import assert_trained_alike
 from ttc_rl.launch import config_file
 from ttc_rl.run_dir import read_jsonl
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).parent
 TINY = HERE.parent / "tiny.yaml"
 ONE_ARM = "arms.random=null"

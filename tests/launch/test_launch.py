@@ -25,6 +25,8 @@ from ttc_rl.schema import UserError
 from ttc_rl.system.tether import LAUNCH
 from ttc_rl.train.curriculum import plan
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent.parent
 TINY = ROOT / "tests" / "tiny.yaml"
 SAME_DRAWS = Path(__file__).parent / "same_draws.py"

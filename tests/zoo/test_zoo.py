@@ -24,6 +24,8 @@ from ttc_rl.train.curriculum import plan
 from ttc_rl.train.limits import check_room, ends
 from ttc_rl.train.methods.grpo_reward import Ledger
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
