@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from ttc_eval.records import Summary
-from ttc_eval.report.run_page import head
+from ttc_eval.report.run_page import opening
 
 from ttc_rl.config import Recipe
 from ttc_rl.run_dir import RunDir
@@ -78,6 +78,6 @@ def make_report() -> Any:
             targets=["aime25"],
             summary=Summary(target="aime25", benchmarks={}, changed={}, retention={}, analysis={}),
         )
-        return head(material)  # pyright: ignore[reportArgumentType]
+        return " ".join(opening(material))  # pyright: ignore[reportArgumentType]
 
     return made

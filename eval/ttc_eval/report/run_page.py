@@ -56,9 +56,7 @@ def write_page(material: Material) -> Path:
         (show.__name__, title, inside) for title, show in SECTIONS if (inside := show(material))
     ]
     targets = " and ".join(material.targets)
-    lead, *sentences = headline(material.summary)
-    sentences += list(filter(None, [tried(run.root, material.recipe)]))
-    sentences += base_facts(read_json(run.versions) if run.versions.exists() else {})
+    lead, *sentences = opening(material)
     html = page.page(
         f"{material.target}: test-time curriculum",
         f"Test-time curriculum for {targets}: {run.root.name}",
@@ -71,6 +69,14 @@ def write_page(material: Material) -> Path:
 
 
 # --------------------------------------------------------------------------- the headline
+
+
+def opening(material: Material) -> list[str]:
+    """Say what was found, how many runs were tried for it, and what the base model is."""
+    run = material.run
+    facts = base_facts(read_json(run.versions) if run.versions.exists() else {})
+    attempts = filter(None, [tried(run.root, material.recipe)])
+    return [*headline(material.summary), *attempts, *facts]
 
 
 def headline(summary: Summary) -> list[str]:
