@@ -423,7 +423,7 @@ def test_the_sky_task_runs_select_once_and_training_everywhere(
         subprocess.Popen(["bash", "-c", task["run"]], env={**env, "SKYPILOT_NODE_RANK": rank})
         for rank in ("1", "0")
     ]
-    assert [node.wait(timeout=60) for node in nodes] == [0, 0]
+    assert [node.wait(timeout=300) for node in nodes] == [0, 0]
     lines = cluster.read_text(encoding="utf-8").splitlines()
     assert "-m ttc_rl select" in lines[0]
     assert sum("-m ttc_rl eval" in line for line in lines) == 1
