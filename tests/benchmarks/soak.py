@@ -40,9 +40,7 @@ EVERY = 20
 HONEST = "def f(n):\n    return sum(k * k for k in range(2000)) * n - 2584656389"
 TASK = Task("code", "?", tests=(TEST,), meta=LIMITS | {"time_limit": 2.0})
 COMMAND = (sys.executable, "-m", "ttc_rl")
-RECIPE = (
-    "extends: {quickstart}\narms: {{sift: {{selection: {{method: sift}}}}}}\ntrain: {{epochs: 4}}\n"
-)
+RECIPE = "extends: {quickstart}\narms: {{random: null}}\ntrain: {{epochs: 4}}\n"
 
 
 def select(folder: Path) -> Path:
@@ -57,7 +55,7 @@ def select(folder: Path) -> Path:
 def train(selected: Path, run: Path, sandbox: Sandbox | None, hostile: bool) -> Counter[str]:
     """Train a copy of `selected`; grade beside it, where there is a sandbox, until it has ended."""
     shutil.copytree(selected, run)
-    command = [*COMMAND, "train", run / "recipe.yaml", "--run-dir", run, "--resume"]
+    command = [*COMMAND, "train", run / "recipe.yaml", "--run-dir", run]
     graded = Counter[str]()
     with (run / "log").open("wb") as log:
         process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
