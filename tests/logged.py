@@ -1,10 +1,10 @@
 """Each line that the tool logs, handed to a function that may raise."""
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
-from ttc_rl.system.progress import LOGGERS
+from ttc_rl.system.progress import handled_by
 
 
 class Handler(logging.Handler):
@@ -16,16 +16,5 @@ class Handler(logging.Handler):
         self.do(record.getMessage())
 
 
-@contextmanager
-def logged(do: Callable[[str], None]) -> Iterator[None]:
-    handler, loggers = Handler(do), [logging.getLogger(name) for name in LOGGERS]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.addHandler(handler)
-        logger.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.removeHandler(handler)
-            logger.setLevel(level)
+def logged(do: Callable[[str], None]) -> AbstractContextManager[None]:
+    return handled_by(Handler(do))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from ttc_rl.system.printable import Terminal
 from ttc_rl.system.ranks import is_main
@@ -40,16 +40,21 @@ class Lines(logging.Handler):
 
 
 @contextmanager
-def shown_progress() -> Iterator[None]:
-    """Show meanwhile what the tool logs; a program that imports it sets up its own logging."""
-    lines, loggers = Lines(), [logging.getLogger(name) for name in LOGGERS]
+def handled_by(handler: logging.Handler) -> Iterator[None]:
+    """Hand what the tool logs meanwhile to `handler`."""
+    loggers = [logging.getLogger(name) for name in LOGGERS]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
-        logger.addHandler(lines)
+        logger.addHandler(handler)
         logger.setLevel(logging.INFO)
     try:
         yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):
-            logger.removeHandler(lines)
+            logger.removeHandler(handler)
             logger.setLevel(level)
+
+
+def shown_progress() -> AbstractContextManager[None]:
+    """Show meanwhile what the tool logs; a program that imports it sets up its own logging."""
+    return handled_by(Lines())
