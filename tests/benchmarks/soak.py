@@ -93,7 +93,7 @@ def soak(minutes: float, folder: Path) -> None:
     seconds, contents = defaultdict[str, list[float]](list), set[str]()
     graded, under_attack, runs = Counter[str](), 0.0, count()
     for condition in cycle(["alone", "honest", *["hostile"] * 10]):
-        if under_attack >= minutes * 60 and condition == "alone":
+        if under_attack >= minutes * 60:
             break
         sandbox = None if condition == "alone" else next(sandboxes)
         run, began = folder / f"{next(runs)}", time.monotonic()
@@ -103,7 +103,7 @@ def soak(minutes: float, folder: Path) -> None:
         contents.add(content(run))
         if condition == "hostile":
             graded, under_attack = graded + of_run, under_attack + took
-        name = sandbox.name if sandbox else "-"
+        name = sandbox.kind if sandbox else "-"
         print(
             f"{condition:8} {name:12} {seconds[condition][-1]:.4f} s a step, {took:.0f} s, "
             f"{dict(of_run)}",
