@@ -61,7 +61,7 @@ def select(job: Job) -> None:
     targets = read_targets(job)
     target, shares = together(targets), functools.partial(target_shares, targets=targets)
     check_readable(target.tasks, job.recipe.max_unreadable, job.graders)
-    _say_problems(job, [*loaded.problems, *target.problems])
+    _log_problems([*loaded.problems, *target.problems])
     logger.info(
         f"corpus: {len(loaded.tasks):,} tasks ({loaded.duplicates:,} exact duplicates left out); "
         f"target {target.name}: {len(target.tasks):,} tasks"
@@ -324,7 +324,7 @@ def _write_overlap(job: Job, cleaned: Cleaned, corpus: list[Task], targets: list
     )
 
 
-def _say_problems(job: Job, problems: list[str]) -> None:
+def _log_problems(problems: list[str]) -> None:
     for line in problems[:5]:
         logger.info(f"bad row left out: {line}")
     if len(problems) > 5:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ttc_rl.config import Recipe, TrainConfig
+from ttc_rl.config import Recipe
 from ttc_rl.run_dir import ArmDir
 from ttc_rl.schema import Task
 from ttc_rl.train.curriculum import Curriculum, Plan
@@ -51,5 +51,3 @@ class Method:
     """What a line on the console says of a step's logs."""
     trainer: Callable[[Setup], Any]
     """Makes TRL's trainer; imports it only then."""
-    completions_a_step: Callable[[TrainConfig], int]
-    """How many completions a step draws; 0 for a method that learns from given replies."""

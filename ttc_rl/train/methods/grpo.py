@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ttc_rl.config import Recipe, TrainConfig
+from ttc_rl.config import Recipe
 from ttc_rl.schema import Task
 from ttc_rl.train.curriculum import Curriculum, Plan
 from ttc_rl.train.methods.base import Method, Setup
@@ -108,8 +108,4 @@ def _director(setup: Setup, curriculum: Curriculum, prompt: Callable[[str], Any]
     return director
 
 
-def completions_a_step(train: TrainConfig) -> int:
-    return train.rollouts_per_step
-
-
-METHOD = Method("grpo", "reward", progress, make_trainer, completions_a_step)
+METHOD = Method("grpo", "reward", progress, make_trainer)
