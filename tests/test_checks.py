@@ -17,7 +17,7 @@ from ttc_rl.stages.checks import check_files, check_run
 from ttc_rl.stages.job import Job
 from ttc_rl.train.tiny_model import base_model
 
-SMALL = PretrainConfig(hidden=16, layers=1, heads=2, mlp=16, skills=None, max_steps=0)
+SMALL = PretrainConfig(hidden=16, layers=1, mlp=16, skills=None, max_steps=0)
 CONTEXT = 4096
 
 

@@ -16,7 +16,7 @@ from ttc_rl.launch import doctor, doctor_model
 from ttc_rl.launch.doctor_model import model_findings
 from ttc_rl.train.tiny_model import base_model
 
-SMALL = PretrainConfig(hidden=16, layers=1, heads=2, mlp=16, skills=None, max_steps=0)
+SMALL = PretrainConfig(hidden=16, layers=1, mlp=16, skills=None, max_steps=0)
 
 
 def test_every_sandbox_is_tried_and_one_that_does_not_work_comes_with_a_fix():

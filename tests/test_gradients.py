@@ -12,6 +12,7 @@ from ttc_rl.corpus.skills import make_skills
 from ttc_rl.sampling.groups import Group
 from ttc_rl.schema import Task, UserError
 from ttc_rl.selection.influence import Influence, scores
+from ttc_rl.selection.less import warmup
 from ttc_rl.selection.less.examples import blind, gold_reply, policy, supervised, voted, voted_reply
 from ttc_rl.selection.less.gradients import (
     Differentiable,
@@ -121,9 +122,11 @@ def test_a_group_of_one_opinion_has_no_policy_gradient(model: Differentiable, ta
 
 
 def test_the_warm_up_goes_on_after_a_kill_and_ends_the_same(
-    base: Path, tasks: list[Task], tmp_path: Path
+    base: Path, tasks: list[Task], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    config = LessConfig(warmup_epochs=3, warmup_batch=8, warmup_learning_rate=1e-3)
+    config = LessConfig(warmup_learning_rate=1e-3)
+    monkeypatch.setattr(warmup, "EPOCHS", 3)
+    monkeypatch.setattr(warmup, "BATCH", 8)
 
     def warmed(folder: Path):
         model = load_differentiable(base, RECIPE.prompts, None, 0)

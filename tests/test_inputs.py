@@ -1,6 +1,6 @@
 """What selectors get from the model: on a real tiny one, killed, billed, and blind to golds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from ttc_rl.sampling import groups
 from ttc_rl.sampling.groups import fill, posterior_mean, rates_from_meta
 from ttc_rl.schema import Task, UserError
 from ttc_rl.selection.influence import order
-from ttc_rl.selection.less import gradients
+from ttc_rl.selection.less import gradients, warmup
 from ttc_rl.stages.inputs import Ask, Inputs, model_inputs
 from ttc_rl.train.tiny_model import base_model
 
@@ -34,14 +34,22 @@ SMALL = {
         "pool": 24,
         "samples": 4,
         "features": 64,
-        "warmup_epochs": 2,
         "warmup_learning_rate": 1e-3,
     },
 }
 
 
 @pytest.fixture(scope="module")
-def ask(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Ask]:
+def two_epochs() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(warmup, "EPOCHS", 2)
+        yield
+
+
+@pytest.fixture(scope="module")
+def ask(
+    cache: Path, two_epochs: None, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Ask]:
     """ask(method, run=, targets=) with embeddings at random, the targets' among them."""
     assert RECIPE.model.pretrain is not None
     base = base_model(RECIPE.model.pretrain, 0, RECIPE.prompts)

@@ -103,7 +103,7 @@ def test_targets_that_the_corpus_cannot_teach_and_gains_too_small_to_see(
     cache: Path, tmp_path: Path
 ):
     """12 targets x 4 samples; a limit of 0 uncovered targets, and a gain of one point."""
-    keys = ("preflight.gain=0.01", "preflight.max_flat=1", "selection.size=15")
+    keys = ("preflight.gain=0.01", "selection.size=15")
     done = ttc_rl(tmp_path / "run", *keys)
     assert done.returncode == 2
     found = read_json(tmp_path / "run" / "preflight.json")["sift"]

@@ -29,7 +29,7 @@ def test_keys_that_cannot_change_a_result_may_change_and_are_kept(run: Path):
     changed = recipe(
         train={"epochs": 2, "micro_batch": 4, "watchdog": {"stop": []}},
         eval={"batch": 7, "engine": {"processes": 2}},
-        arms={**START["arms"], "sift": {"train": {"watchdog": {"window": 3}}}},
+        arms={**START["arms"], "sift": {"train": {"watchdog": {"stall": 3}}}},
     )
     assert RunDir.open(run, changed, resume=True).load_recipe() == changed
 

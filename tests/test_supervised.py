@@ -24,7 +24,7 @@ REPLIES = [
         EverydayConfig(families=FAMILIES, split="warmup", tasks_per_family=16)
     )
 ]
-RANDOM = {"skills": None, "hidden": 32, "layers": 1, "heads": 2, "mlp": 64}
+RANDOM = {"skills": None, "hidden": 32, "layers": 1, "mlp": 64}
 
 
 def recipe(**changes: object) -> Recipe:

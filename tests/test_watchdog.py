@@ -14,6 +14,7 @@ from ttc_rl.run_dir import ArmDir, RunDir, read_jsonl
 from ttc_rl.schema import UserError
 from ttc_rl.stages.job import Job
 from ttc_rl.stages.run import report, select, train
+from ttc_rl.train import watchdog
 from ttc_rl.train.watchdog import GAP, Signs, Watchdog
 
 TINY = Path(__file__).with_name("tiny.yaml")
@@ -25,8 +26,14 @@ def read(config: WatchdogConfig, *steps: dict[str, Any], moved: bool | None = No
     return [a for step, logs in enumerate(steps, 1) for a in signs.read(step, FINE | logs, moved)]
 
 
+@pytest.fixture
+def three_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watchdog, "WINDOW", 3)
+
+
+@pytest.mark.usefixtures("three_steps")
 def test_a_healthy_run_is_silent():
-    assert read(WatchdogConfig(window=3), *[{} for _ in range(50)], moved=True) == []
+    assert read(WatchdogConfig(), *[{} for _ in range(50)], moved=True) == []
 
 
 @pytest.mark.parametrize(
@@ -47,20 +54,25 @@ def test_weights_that_stay_are_told_where_there_was_a_gradient():
     assert read(WatchdogConfig(), {"grad_norm": 0.0}, moved=False) == []
 
 
-def test_a_reward_that_falls_to_half_of_its_best_window_has_collapsed():
-    config = WatchdogConfig(window=2)
+def test_a_reward_that_falls_to_half_of_its_best_window_has_collapsed(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(watchdog, "WINDOW", 2)
+    config = WatchdogConfig()
     assert read(config, *({"reward": r} for r in (0.1, 0.9, 0.9, 0.3, 0.7))) == []  # half is left
     assert read(config, *({"reward": r} for r in (0.9, 0.9, 0.4, 0.4))) == ["collapse"]
 
 
+@pytest.mark.usefixtures("three_steps")
 def test_completions_that_cannot_be_graded_are_told():
-    config, key = WatchdogConfig(window=3), "curriculum/undecided_rate"
+    config, key = WatchdogConfig(), "curriculum/undecided_rate"
     assert read(config, *[{key: 0.08}] * 5) == []
     assert read(config, *[{key: 0.5}] * 3) == ["undecided"]
 
 
+@pytest.mark.usefixtures("three_steps")
 def test_groups_that_all_agree_are_told_once_a_window():
-    config = WatchdogConfig(window=3)
+    config = WatchdogConfig()
     flat = [{"frac_reward_zero_std": 1.0}] * 7
     assert read(config, *flat[:2]) == []
     assert read(config, *flat) == ["zero_variance"] * 2  # after steps 3 and 6
@@ -188,11 +200,12 @@ def hang_here() -> None:
 
 
 def test_a_run_is_stopped_with_a_checkpoint_and_can_go_on(
-    tmp_path: Path, cache: Path, said: list[str]
+    tmp_path: Path, cache: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
 ):
+    monkeypatch.setattr(watchdog, "WINDOW", 2)
+    monkeypatch.setattr(watchdog, "ZERO_VARIANCE", 0.5)
     flat = ["train.reward=shuffled", "train.epochs=3", "train.save_steps=50"]
-    rule = "train.watchdog={window: 2, zero_variance: 0.5, stop: [zero_variance]}"
-    recipe = load_recipe(TINY, [*flat, rule])
+    recipe = load_recipe(TINY, [*flat, "train.watchdog.stop=[zero_variance]"])
     said.clear()
     made = Job(recipe, RunDir.open(tmp_path / "run", recipe))
     select(made)

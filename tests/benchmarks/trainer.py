@@ -45,7 +45,7 @@ PROMPTS = {"exact": "{prompt} =>"}
 SMOLLM2 = "HuggingFaceTB/SmolLM2-135M-Instruct"
 SIZES = {
     "tiny, 0.17 M parameters": PretrainConfig(max_steps=60),
-    "6 layers of 256, 5 M": PretrainConfig(hidden=256, layers=6, heads=4, mlp=768, max_steps=20),
+    "6 layers of 256, 5 M": PretrainConfig(hidden=256, layers=6, mlp=768, max_steps=20),
 }
 
 

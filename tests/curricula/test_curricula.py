@@ -10,7 +10,7 @@ import pytest
 from ttc_rl.config import Recipe
 from ttc_rl.schema import Task, UserError
 from ttc_rl.selection import difficulty, greedy
-from ttc_rl.train.curriculum import Curriculum, Pool, follow, plan
+from ttc_rl.train.curriculum import Curriculum, Pool, believing, follow, plan
 from ttc_rl.train.curriculum.achievable import Achievable, in_band, moved
 from ttc_rl.train.curriculum.belief import STRENGTH, Belief
 from ttc_rl.train.curriculum.following import Seen
@@ -211,7 +211,9 @@ def test_the_pooled_shift_rests_where_tasks_are_either_solved_or_not():
 # --------------------------------------------------------------------------- DISCOVER
 
 
-def test_discover_settles_where_half_succeeds_and_follows_a_model_that_learns():
+def test_discover_settles_where_half_succeeds_and_follows_a_model_that_learns(
+    monkeypatch: pytest.MonkeyPatch,
+):
     """Tasks on a line: the further, the more like the target, and the harder; skill grows."""
     rng, count, steps = np.random.default_rng(3), 1000, 120
     place_N = np.linspace(0, 1, count)
@@ -224,7 +226,8 @@ def test_discover_settles_where_half_succeeds_and_follows_a_model_that_learns():
 
     tasks = [Task(kind="exact", prompt=str(i), gold="1", id=f"t{i}") for i in range(count)]
     among = Pool(tasks, embedded(place_N), embedded(np.array([1.0])))
-    curriculum = made("discover", among=among, reach=0.005)
+    monkeypatch.setattr(believing, "REACH", 0.005)
+    curriculum = made("discover", among=among)
     success, place, relevance = [], [], []
     for step in range(steps):
         for task_id in curriculum.next_tasks(4):

@@ -22,7 +22,8 @@ from ttc_rl.schema import Task
 from ttc_rl.stages.job import Job, starting_model
 from ttc_rl.stages.run import select, train
 from ttc_rl.train import loop
-from ttc_rl.train.curriculum import Curriculum, Plan, Static, plan
+from ttc_rl.train.curriculum import Curriculum, Plan, Static, guard, plan
+from ttc_rl.train.curriculum.guard import FULL_AT
 from ttc_rl.train.methods.grpo_following import FollowingTrainer, _ShrunkStep
 from ttc_rl.train.rewards import pass_at_k_advantages
 
@@ -70,7 +71,9 @@ def test_it_logs_what_it_did(whole: Path):
         for row in rows:
             assert 0 < row["curriculum/achievability"] < 1
             assert 0 <= row["curriculum/never_solved"] <= 1
-            assert row["guard/shrink"] == pytest.approx(min(1, (1 - row["guard/dropped"]) / 0.9))
+            assert row["guard/shrink"] == pytest.approx(
+                min(1, (1 - row["guard/dropped"]) / FULL_AT)
+            )
             assert row["curriculum/flat"] == pytest.approx(row["frac_reward_zero_std"])
         assert rows[-1]["curriculum/reselections"] == (8 if arm == "discover" else 3)
         assert len({tuple(ids) for ids in executed(whole / "arms" / arm)}) > 2
@@ -168,7 +171,9 @@ def test_a_static_curriculum_asked_step_by_step_trains_the_same_model(cache: Pat
     assert digest(plain / weights) == digest(asked / weights)
 
 
-def test_the_guard_shrinks_the_step_itself(cache: Path, tmp_path: Path):
+def test_the_guard_shrinks_the_step_itself(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     """Adam's first step has one length whatever the gradient's: it falls with the rate alone."""
     from safetensors.torch import load_file
 
@@ -177,7 +182,8 @@ def test_the_guard_shrinks_the_step_itself(cache: Path, tmp_path: Path):
     slots = plan(ids, made.train.model_copy(update={"epochs": 1}))
     moves, shrunk = [], []
     for full_at in (0.01, 1.0):
-        recipe = short(made, guard=GuardConfig(min_successes=1, full_at=full_at))
+        monkeypatch.setattr(guard, "FULL_AT", full_at)
+        recipe = short(made, guard=GuardConfig(min_successes=1))
         folder = tmp_path / str(full_at)
         trained(recipe, slots, folder, Static(slots))
         base = load_file(Path(starting_model(recipe)) / "model.safetensors")

@@ -22,7 +22,7 @@ def test_hopeless_lucky_and_trivial_groups_are_dropped():
 def test_the_step_shrinks_with_the_share_of_groups_that_teach(
     successes: tuple[int, ...], factor: float
 ):
-    assert shrink(kept(groups(*successes), GuardConfig()), GuardConfig()) == factor
+    assert shrink(kept(groups(*successes), GuardConfig())) == factor
 
 
 def test_undecided_rollouts_are_no_trials():

@@ -26,7 +26,7 @@ def summary(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Summary:
     tree = {
         "model": {
             "pretrain": {
-                "layers": 2, "max_steps": 120, "eval_every": 60,
+                "layers": 2, "max_steps": 120,
                 "skills": {"split": "pretrain", "tasks_per_family": 40, "families": FAMILIES},
             }
         },

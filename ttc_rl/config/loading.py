@@ -16,6 +16,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ttc_rl.config.mistakes import explain, near_file
 from ttc_rl.config.places import Places, did_you_mean
 from ttc_rl.config.recipe import Recipe
+from ttc_rl.config.removed import without_removed
 from ttc_rl.config.section import merge, named
 from ttc_rl.config.trl_fields import (
     LOGGING,
@@ -48,7 +49,7 @@ def _resolved(tree: Tree, places: Places, overrides: Sequence[str]) -> Recipe:
         key, value = _parse_override(override)
         tree = merge(tree, nested(key, value))
         places.at[key] = f"command line, {override}"
-    tree = _expanded(tree, "", places)
+    tree = without_removed(_expanded(tree, "", places), places)
     recipe = _checked(tree, places)
     for name, change in recipe.arms.items():
         _check_arm_keys(name, change, places)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self, cast
+from typing import Annotated, Any, ClassVar, Literal, Self, cast
 
 from pydantic import (
     AfterValidator,
@@ -29,24 +29,18 @@ class PretrainConfig(Section):
 
     hidden: int = Field(default=64, gt=0)
     """Width of the hidden states."""
+    heads: ClassVar[int] = 2
+    """Attention heads of a layer: enough at widths that a CPU trains in a minute."""
     layers: int = Field(default=3, gt=0)
     """Number of transformer layers."""
-    heads: int = Field(default=2, gt=0)
-    """Attention heads of a layer; they divide `hidden`."""
     mlp: int = Field(default=192, gt=0)
     """Width of each layer's MLP."""
     skills: SkillsConfig | None = SkillsConfig()
     """Families it learns from; None leaves the weights random (for plumbing tests)."""
     max_steps: int = Field(default=800, ge=0)
     """Most optimiser steps; 0 leaves the weights random."""
-    batch: int = Field(default=64, gt=0)
-    """Texts in a step."""
     stop_at: float = Field(default=0.2, gt=0, le=1)
     """Stop at the first evaluation where mean pass@1 over the families reaches this."""
-    eval_every: int = Field(default=25, gt=0)
-    """Steps between two evaluations."""
-    seed: int | None = None
-    """The recipe's seed when left out."""
 
 
 class WarmupConfig(Section):
@@ -61,12 +55,8 @@ class WarmupConfig(Section):
     """Tasks to train on, drawn at random; all of the source where it has no more."""
     epochs: int = Field(default=1, gt=0)
     """Passes over these tasks."""
-    batch: int = Field(default=8, gt=0)
-    """Tasks a step."""
     learning_rate: float = Field(default=1e-4, gt=0)
     """Learning rate of AdamW at the first step; falls linearly to 0."""
-    seed: int | None = None
-    """The recipe's seed when left out."""
 
 
 class ModelConfig(Section):
@@ -96,14 +86,6 @@ class PreflightConfig(Section):
     """Tasks looked at of each arm's curriculum, evenly over its order."""
     samples: int = Field(default=8, gt=1)
     """Completions drawn for each of these tasks."""
-    max_truncated: float = Field(default=0.5, ge=0, le=1)
-    """Share of completions cut at the limit."""
-    max_flat: float = Field(default=0.9, ge=0, le=1)
-    """Share of groups with one verdict only."""
-    max_refused_golds: float = Field(default=0.02, ge=0, le=1)
-    """Share of golds that their own verifier does not accept."""
-    max_uncovered: float = Field(default=0.6, ge=0, le=1)
-    """Share of targets of which even the whole corpus would leave more than half unknown."""
     gain: float | None = Field(default=None, gt=0, lt=1)
     """Expected gain in avg@n: the evaluation has to resolve it. Not asked for when left out."""
     refuse: bool = True

@@ -19,8 +19,6 @@ class DifficultyConfig(Section):
     """What that number is multiplied by: 0.01 for percent."""
     samples: int = Field(default=8, gt=0)
     """Completions drawn from the base model for each task of the pool."""
-    prior: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = (1.0, 1.0)
-    """Beta prior: successes and failures believed in before any draw."""
     pool: int | None = Field(default=None, gt=0)
     """Draw for the so many tasks nearest to the targets; four times `size` when left out."""
 
@@ -42,16 +40,9 @@ class LessConfig(Section):
     """Numbers that a gradient is sketched into."""
     samples: int = Field(default=8, gt=1)
     """Completions a group, for `majority` and `policy`."""
-    warmup_share: float = Field(default=0.05, gt=0, le=1)
-    """Share of the corpus, at random, that the warm-up trains on; `policy` has no warm-up."""
-    warmup_epochs: int = Field(default=4, gt=0)
-    """Passes over it; a checkpoint is kept after each."""
-    warmup_batch: int = Field(default=32, gt=0)
-    """Examples in a step of the warm-up."""
     warmup_learning_rate: float = Field(default=2e-5, gt=0)
-    """Learning rate of Adam at the first step; falls linearly to 0."""
-    lora_rank: int | None = Field(default=None, ge=0)
-    """0 for gradients of all parameters; when left out, 128 from 50 million parameters on."""
+    """Learning rate of the warm-up's Adam at the first step; falls linearly to 0. `policy` has no
+    warm-up."""
 
     @model_validator(mode="after")
     def _labelled(self) -> Self:

@@ -78,18 +78,10 @@ class WatchdogConfig(Section):
 
     stop: list[Alarm] = ["nan", "unmoved", "drift"]
     """Alarms that end the training."""
-    window: int = Field(default=20, gt=0)
-    """Steps that a mean is taken over."""
     stall: float = Field(default=1800.0, gt=0)
     """Seconds a step may take before the stacks of all threads are written to stall.txt."""
     drift: float = Field(default=0.1, gt=0)
     """Nats between log-probabilities of vLLM's sampler and of the trainer, mean over tokens."""
-    collapse: float = Field(default=0.5, gt=0, lt=1)
-    """Share of its best window to which the mean reward may fall."""
-    zero_variance: float = Field(default=0.95, gt=0, le=1)
-    """Share of groups in which all rewards are equal."""
-    undecided: float = Field(default=0.1, gt=0, le=1)
-    """Share of completions that could not be compared with their golds; votes do not count."""
 
 
 CURRICULA = ("static", "achievable", "beta", "discover", "difficulty")
@@ -106,24 +98,14 @@ class CurriculumConfig(Section):
     pool: int | None = Field(default=None, gt=0)
     """Choose among the selection's picks and the so many corpus tasks nearest to the targets; four
     times `selection.size` when left out, the whole corpus where it is as large."""
-    prior: float = Field(default=0.5, gt=0, lt=1)
-    """Success believed in before a rollout, where selection has not measured it."""
     band: tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]] = (
         0.25, 0.60,
     )  # fmt: skip
     """Success that a task to be trained on should have, of `achievable` and `beta`."""
     candidates: int = Field(default=1000, gt=0)
     """Tasks that `achievable` and `beta` draw from; those nearest to the band's middle fill up."""
-    decay: float = Field(default=0.95, gt=0, le=1)
-    """Weight that a rollout keeps from step to step; of all but `achievable`."""
-    reach: float = Field(default=0.05, gt=0)
-    """A rollout counts exp((cosine - 1) / reach) for a similar task; of all but `achievable`."""
-    novelty: float = Field(default=1.0, ge=0)
-    """Standard deviations of success that count as success, of `discover`."""
     reembed: bool = False
     """Before each choice, embed pool and targets with the model as it is then."""
-    rate: float = Field(default=0.1, gt=0)
-    """Speed at which `discover` gives up relevance for success where less than half succeeds."""
 
     @model_validator(mode="after")
     def _band_is_one(self) -> Self:
@@ -139,8 +121,6 @@ class GuardConfig(Section):
 
     min_successes: int = Field(default=2, gt=0)
     """Groups with fewer successes, or without a failure, are dropped."""
-    full_at: float = Field(default=0.5, gt=0, le=1)
-    """Share of groups kept from which a step has its whole learning rate; below, in proportion."""
 
 
 class ExpertsConfig(Section):
@@ -161,10 +141,6 @@ class TtrlConfig(Section):
 
     tasks: int = Field(default=2, gt=0)
     """Target prompts among a step's tasks; the rest are the curriculum's."""
-    band: tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]] = (
-        0.0, 1.0,
-    )  # fmt: skip
-    """Share of a group that must agree for its vote to be trusted, from and to."""
 
 
 class TrainConfig(Section):

@@ -38,6 +38,8 @@ logger = logging.getLogger(__name__)
 # N corpus tasks, M targets, n tasks of the pool, m targets with a label, D embedding size.
 NEEDS_MODEL = "difficulty", "band", "less"
 """Methods of selection that ask the model."""
+PRIOR = 1.0, 1.0
+"""Successes and failures believed in before any draw of a task: any rate is as likely."""
 POOL = 4
 """Tasks in the pool for each one of the curriculum, unless the recipe says otherwise."""
 
@@ -98,7 +100,7 @@ def _success(ask: Ask) -> Inputs:
         pool, drawer = [ask.corpus[i] for i in rows], _Drawer(ask)
         groups = drawer.groups(pool, config.samples, grade=True)
         rates = {
-            row: posterior_mean(group.correct, config.prior)
+            row: posterior_mean(group.correct, PRIOR)
             for row, group in zip(rows, groups, strict=True)
         }
         spent = drawer.spent.as_dict()
@@ -175,7 +177,7 @@ def _less(ask: Ask) -> Inputs:
     drawer = _Drawer(ask)
     subtasks_M = [_subtask(task, config) for task in ask.targets]
     dev = _dev_tasks(ask, set(subtasks_M)) if config.labels == "dev" else None
-    model = load_differentiable(drawer.base, ask.recipe.prompts, config.lora_rank, ask.recipe.seed)
+    model = load_differentiable(drawer.base, ask.recipe.prompts, None, ask.recipe.seed)
     if dev is not None:
         # Only to learn how long the model's replies are, which the price of a step depends on.
         drawer.groups(dev, 1, grade=False)
@@ -265,16 +267,18 @@ def _features(
     """
     from ttc_rl.selection.less.examples import gold_reply, supervised
     from ttc_rl.selection.less.gradients import sketched
-    from ttc_rl.selection.less.warmup import warm_up
+    from ttc_rl.selection.less.warmup import BATCH, EPOCHS, SHARE, warm_up
 
     config, seed = ask.recipe.selection.less, ask.recipe.seed
     shuffled = random.Random(seed).sample(range(len(ask.corpus)), len(ask.corpus))
-    drawn = [ask.corpus[i] for i in shuffled[: max(1, round(config.warmup_share * len(shuffled)))]]
+    drawn = [ask.corpus[i] for i in shuffled[: max(1, round(SHARE * len(shuffled)))]]
     folder = ask.run.features / content_hash(
         [
             str(spent.parameters),
             str(ask.base()),
-            config.model_dump(exclude={"dev", "labels", "pool", "samples", "subtask_by"}),
+            config.model_dump(exclude={"dev", "labels", "pool", "samples", "subtask_by"})
+            | {"warmup_share": SHARE, "warmup_epochs": EPOCHS, "warmup_batch": BATCH}
+            | {"lora_rank": None},
             seed,
             dict(ask.recipe.prompts),
             [task.id for task in drawn],

@@ -35,6 +35,16 @@ from ttc_rl.verifiers import BUILT_IN, Graders
 
 logger = logging.getLogger(__name__)
 
+# Limits of shares, wide: the look is small, and says no only where it is plain.
+MAX_TRUNCATED = 0.5
+"""Of the completions, cut at the limit."""
+MAX_FLAT = 0.9
+"""Of the groups, with one verdict only."""
+MAX_REFUSED_GOLDS = 0.02
+"""Of the golds, not accepted by their own verifier."""
+MAX_UNCOVERED = 0.6
+"""Of the targets, of which even the whole corpus would leave more than half unknown."""
+
 
 @dataclass(frozen=True)
 class Found:
@@ -102,12 +112,12 @@ def judge(
         problems.append(f"nothing was solved ({drawn}): no reward to learn from; easier tasks")
     if right == 1:
         problems.append(f"everything was solved ({drawn}): nothing to learn; harder tasks")
-    if cut > config.max_truncated:
+    if cut > MAX_TRUNCATED:
         limit = recipe.train.max_completion_tokens
         problems.append(f"{cut:.0%} of the completions are cut at {limit} tokens; raise the limit")
-    if 0 < right < 1 and flat > config.max_flat:
+    if 0 < right < 1 and flat > MAX_FLAT:
         problems.append(f"{flat:.0%} of the groups have one verdict only: hardly a gradient")
-    if golds > config.max_refused_golds:
+    if golds > MAX_REFUSED_GOLDS:
         problems.append(f"{golds:.1%} of the golds are not accepted by their own verifier")
     if recipe.train.majority is not None:
         gap = majority_gap(tasks, groups, recipe.train.majority, graders)
@@ -134,7 +144,7 @@ def _with_targets(
 
     share = len(uncovered(selection)) / len(selection["targets"])
     numbers, problems = {**result.numbers, "uncovered": share}, list(result.problems)
-    if share > config.max_uncovered:
+    if share > MAX_UNCOVERED:
         problems.append(
             f"{share:.0%} of the targets are not covered by the corpus: it holds little to "
             "teach them"

@@ -36,6 +36,14 @@ from ttc_rl.system.ranks import is_main
 
 logger = logging.getLogger(__name__)
 
+WINDOW = 20
+"""Steps that a mean is taken over: one step's groups are too few to alarm anybody."""
+COLLAPSE = 0.5
+"""Share of its best window to which the mean reward may fall."""
+ZERO_VARIANCE = 0.95
+"""Share of groups in which all rewards are equal."""
+MOST_UNDECIDED = 0.1
+"""Share of completions that could not be compared with their golds; votes do not count."""
 WATCHED = 8_000_000
 """Numbers with a gradient, shared out over all tensors, that tell whether weights moved."""
 SLICE = 1_000_000
@@ -70,13 +78,13 @@ class Signs:
             value = logs.get(key)
             if isinstance(value, int | float) and math.isfinite(value):
                 values.append(float(value))
-                if len(values) > self.config.window:
+                if len(values) > WINDOW:
                     values.popleft()
         alarms |= dict(self._over_window())
         fresh = {
             alarm: message
             for alarm, message in alarms.items()
-            if alarm not in self.told or step - self.told[alarm] >= self.config.window
+            if alarm not in self.told or step - self.told[alarm] >= WINDOW
         }
         self.told |= dict.fromkeys(fresh, step)
         return fresh
@@ -101,21 +109,21 @@ class Signs:
 
     def _over_window(self) -> list[tuple[str, str]]:
         alarms: list[tuple[str, str]] = []
-        if len(self.rewards) == self.config.window:
+        if len(self.rewards) == WINDOW:
             mean = sum(self.rewards) / len(self.rewards)
             self.best = max(self.best, mean)
-            if mean < self.config.collapse * self.best:
-                message = f"mean reward of {self.config.window} steps is {mean:.3g}"
+            if mean < COLLAPSE * self.best:
+                message = f"mean reward of {WINDOW} steps is {mean:.3g}"
                 alarms.append(("collapse", f"{message}; it was {self.best:.3g}"))
-        if len(self.flat) == self.config.window:
+        if len(self.flat) == WINDOW:
             mean = sum(self.flat) / len(self.flat)
-            if mean > self.config.zero_variance:
-                message = f"{mean:.0%} of the groups of {self.config.window} steps have one reward"
+            if mean > ZERO_VARIANCE:
+                message = f"{mean:.0%} of the groups of {WINDOW} steps have one reward"
                 alarms.append(("zero_variance", f"{message} only: there is nothing to learn from"))
-        if len(self.undecided) == self.config.window:
+        if len(self.undecided) == WINDOW:
             mean = sum(self.undecided) / len(self.undecided)
-            if mean > self.config.undecided:
-                message = f"{mean:.0%} of the completions of {self.config.window} steps"
+            if mean > MOST_UNDECIDED:
+                message = f"{mean:.0%} of the completions of {WINDOW} steps"
                 check = "`ttc-rl corpus FILE --check` shows golds that cannot be read"
                 alarms.append(("undecided", f"{message} could not be graded: {check}"))
         return alarms

@@ -19,6 +19,10 @@ from ttc_rl.selection.less.gradients import BETA1, BETA2, EPS, Differentiable, E
 
 logger = logging.getLogger(__name__)
 
+SHARE, EPOCHS, BATCH = 0.05, 4, 32
+"""Of the corpus, drawn at random; passes over it, each of which leaves a checkpoint; examples in a
+step. The paper's."""
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -50,10 +54,10 @@ def warm_up(
     optimizer = torch.optim.Adam(
         model.parameters, lr=config.warmup_learning_rate, betas=(BETA1, BETA2), eps=EPS
     )
-    per_epoch = -(-len(examples) // config.warmup_batch)
-    total = per_epoch * config.warmup_epochs
+    per_epoch = -(-len(examples) // BATCH)
+    total = per_epoch * EPOCHS
     checkpoints: list[Checkpoint] = []
-    for epoch in range(config.warmup_epochs):
+    for epoch in range(EPOCHS):
         path = folder / f"epoch-{epoch + 1}.pt"
         rates = [
             config.warmup_learning_rate * (1 - (epoch * per_epoch + i) / total)
@@ -65,9 +69,7 @@ def warm_up(
             order = random.Random(f"{seed} {epoch}").sample(range(len(examples)), len(examples))
             loss = 0.0
             for i, rate in enumerate(rates):
-                batch = [
-                    examples[j] for j in order[i * config.warmup_batch :][: config.warmup_batch]
-                ]
+                batch = [examples[j] for j in order[i * BATCH :][:BATCH]]
                 loss += _step(model, optimizer, batch, rate) / per_epoch
             state = {
                 "weights": [p.detach().cpu().clone() for p in model.parameters],
@@ -76,7 +78,7 @@ def warm_up(
             folder.mkdir(parents=True, exist_ok=True)
             torch.save(state, path.with_suffix(".part"))
             path.with_suffix(".part").replace(path)
-            logger.info(f"warm-up: pass {epoch + 1} of {config.warmup_epochs}, loss {loss:.3f}")
+            logger.info(f"warm-up: pass {epoch + 1} of {EPOCHS}, loss {loss:.3f}")
         optimizer.load_state_dict(state["optimizer"])
         checkpoint = Checkpoint(
             epoch + 1,

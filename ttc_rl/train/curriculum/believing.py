@@ -18,6 +18,14 @@ from ttc_rl.train.curriculum.logits import sigmoid
 # N tasks of the pool, r rows among which is chosen.
 HALF = 0.5
 """The share of rollouts that DISCOVER wants to succeed."""
+DECAY = 0.95
+"""Weight that a rollout keeps from step to step: half of it after fourteen. Ours, not tuned."""
+REACH = 0.05
+"""A rollout says a third as much about a task at a cosine of 0.95. Ours, not tuned."""
+NOVELTY = 1.0
+"""Standard deviations of a task's success that count as success. Ours, not tuned."""
+RATE = 0.1
+"""Speed at which relevance gives way to success where less than half succeeds. Ours, not tuned."""
 TINY = 1e-12
 """A gain of nothing still has a logarithm."""
 
@@ -25,8 +33,7 @@ TINY = 1e-12
 class Believing(Following):
     def __init__(self, *given: Any, **options: Any) -> None:
         super().__init__(*given, **options)
-        config = self.config
-        self.belief = Belief(self.pool.corpus_ND, self.prior_N, config.decay, config.reach)
+        self.belief = Belief(self.pool.corpus_ND, self.prior_N, DECAY, REACH)
 
     def success_N(self) -> np.ndarray:
         return self.belief.mean_N()
@@ -74,13 +81,13 @@ class Discover(Believing):
 
     One after the other, the task with the largest
 
-        (1 - a) log sigmoid(mean_i + novelty sd_i) + a log gain_i
+        (1 - a) log sigmoid(mean_i + NOVELTY sd_i) + a log gain_i
 
     where mean and sd are of the log-odds of success, and gain is how much SIFT's uncertainty about
     the targets falls, given what was trained (a task that was hopeless taught little: the noise of
     `Difficulty`). They stand for V(s0, g) with its deviation, and V(g, g*), of arXiv 2505.19850,
     whose values are logarithms too; a sum of plain numbers favours both ends, trivial tasks and
-    hopeless ones, over those between. After each step a <- clip(a + rate (success - 1/2), 0, 1).
+    hopeless ones, over those between. After each step a <- clip(a + RATE (success - 1/2), 0, 1).
     """
 
     def __init__(self, *given: Any, **options: Any) -> None:
@@ -92,12 +99,12 @@ class Discover(Believing):
         success = sum(observed.rate * observed.trials for observed in seen) / sum(
             observed.trials for observed in seen
         )
-        moved = self.relevance + self.config.rate * (success - HALF)
+        moved = self.relevance + RATE * (success - HALF)
         self.relevance = min(max(moved, 0.0), 1.0)
 
     def choose(self, rows: np.ndarray, size: int) -> list[int]:
         mean_N, sd_N = self.belief.logit_N()
-        able_r = np.log(sigmoid((mean_N + self.config.novelty * sd_N)[rows]))
+        able_r = np.log(sigmoid((mean_N + NOVELTY * sd_N)[rows]))
         posterior = Posterior(Numpy(), compressed(np.asarray(self.pool.target_MD, np.float64)))
         corpus_ND = np.asarray(self.pool.corpus_ND, np.float64)
         noise_N = noise_of(self.success_N(), self.noise)

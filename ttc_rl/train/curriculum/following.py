@@ -19,6 +19,8 @@ from ttc_rl.train.curriculum.pool import Pool
 from ttc_rl.train.curriculum.static import Plan
 
 # N tasks of the pool, M targets, D embedding size.
+PRIOR = 0.5
+"""Success believed in before a rollout, where selection has not measured it: nothing is known."""
 
 
 class Curriculum(ABC):
@@ -94,7 +96,7 @@ class Following(Curriculum):
         self.ids = [task.id for task in pool.tasks]
         self.row_of = {task_id: row for row, task_id in enumerate(self.ids)}
         measured_N = pool.success_N
-        self.prior_N = np.full(len(pool), config.prior) if measured_N is None else measured_N
+        self.prior_N = np.full(len(pool), PRIOR) if measured_N is None else measured_N
         self.order: list[int] = []
         """Rows trained so far, in order."""
         self.queue: list[int] = []

@@ -6,7 +6,7 @@ whole step, so a batch with one lucky answer moves the model as far as an inform
 on tasks that are never solved then costs old skills (arXiv 2605.28388). So both:
 
     groups with fewer than `min_successes` successes, or without a failure, are dropped
-    learning rate of the step *= min(1, share of groups kept / full_at)
+    learning rate of the step *= min(1, share of groups kept / FULL_AT)
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ import numpy as np
 from ttc_rl.config import GuardConfig
 
 # P groups of G rollouts.
+FULL_AT = 0.5
+"""Share of groups kept from which a step has its whole learning rate; below, in proportion.
+Ours, not tuned."""
 
 
 @dataclass(frozen=True)
@@ -45,5 +48,5 @@ def kept(groups: Groups, guard: GuardConfig) -> np.ndarray:
     return (groups.right_P >= guard.min_successes) & (groups.right_P < groups.trials_P)
 
 
-def shrink(kept_P: np.ndarray, guard: GuardConfig) -> float:
-    return float(min(1.0, kept_P.mean() / guard.full_at))
+def shrink(kept_P: np.ndarray) -> float:
+    return float(min(1.0, kept_P.mean() / FULL_AT))

@@ -76,7 +76,7 @@ class Director:
         self.kept_P = np.ones(len(self.tasks), bool)
         if self.guard:
             self.kept_P = kept(groups, self.guard)
-            self.shrink = shrink(self.kept_P, self.guard)
+            self.shrink = shrink(self.kept_P)
         self.flat = groups.flat
         if self.pass_at_k:
             advantages_PG = pass_at_k_advantages(

@@ -41,6 +41,10 @@ ROLLOUTS = pa.schema(
 """Of rollouts/*.parquet, the same where a step has no answer or no reward at all."""
 
 
+ANY_SHARE = 0.0, 1.0
+"""Of a group that must agree on a target prompt: TTRL trusts every vote that is no tie."""
+
+
 class Order(Protocol):
     """A plan, or a curriculum that follows the model."""
 
@@ -141,7 +145,7 @@ class Ledger:
             own = [i for i, votes in enumerate(voting) if not votes]
             rest = [i for i, votes in enumerate(voting) if votes]
             verdict_of = dict(zip(own, self._by_gold(tasks, texts, own, log_metric), strict=True))
-            voted = self._by_vote(tasks, texts, rest, self.ttrl.band, "ttrl", log_metric)
+            voted = self._by_vote(tasks, texts, rest, ANY_SHARE, "ttrl", log_metric)
             verdict_of |= zip(rest, voted, strict=True)
             return [verdict_of[i] for i in range(len(tasks))]
         every = range(len(tasks))
