@@ -13,13 +13,14 @@ LIMITS = {
     "maxLength": (str, lambda value, limit: len(value) <= limit),
     "pattern": (str, lambda value, limit: re.search(limit, value)),
     "minItems": (list, lambda value, limit: len(value) >= limit),
+    "maxProperties": (dict, lambda value, limit: len(value) <= limit),
     "maxItems": (list, lambda value, limit: len(value) <= limit),
     "enum": (object, lambda value, limit: value in limit),
     "const": (object, lambda value, limit: value == limit),
 }
 """Word -> the values that it is about, and whether one of them keeps to it."""
 SAYS_NOTHING = {"title", "description", "default", "$defs"}
-INSIDE = {"properties", "additionalProperties", "required", "items", "prefixItems"}
+INSIDE = {"then", "properties", "additionalProperties", "required", "items", "prefixItems"}
 
 
 def mistakes(value: Any, schema: Any, root: Any, at: str = "") -> Iterator[str]:
@@ -33,6 +34,12 @@ def mistakes(value: Any, schema: Any, root: Any, at: str = "") -> Iterator[str]:
             tried = [list(mistakes(value, option, root, at)) for option in limit]
             if all(tried):
                 yield from min(tried, key=len)
+        elif word == "allOf":
+            for part in limit:
+                yield from mistakes(value, part, root, at)
+        elif word == "if":
+            if not any(mistakes(value, limit, root, at)):
+                yield from mistakes(value, schema["then"], root, at)
         elif word == "type":
             if not _is(value, limit):
                 yield f"{at}: {value!r} is no {limit}"

@@ -264,7 +264,7 @@ class RunDir:
     def load_recipe(self) -> Recipe:
         if not self.recipe.exists():
             raise UserError(f"{self.root}: not a run folder (it holds no recipe.yaml)")
-        return load_recipe(self.recipe)
+        return load_recipe(self.recipe, of_run=True)
 
     @staticmethod
     def open(

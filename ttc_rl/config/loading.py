@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import re
@@ -13,11 +14,12 @@ from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from ttc_rl.config.methods import check_unread, without_unread
 from ttc_rl.config.mistakes import explain, near_file
 from ttc_rl.config.places import Places, did_you_mean
 from ttc_rl.config.recipe import Recipe
 from ttc_rl.config.removed import without_removed
-from ttc_rl.config.section import merge, named
+from ttc_rl.config.section import merge, named, nested
 from ttc_rl.config.trl_fields import (
     LOGGING,
     SAID_ELSEWHERE,
@@ -31,25 +33,35 @@ Tree = dict[str, Any]
 MOST_VALUES = 100_000
 
 
-def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
+def load_recipe(path: Path | str, overrides: Sequence[str] = (), *, of_run: bool = False) -> Recipe:
     """Read a recipe, fold in its parent and `a.b=value` overrides, and check every key.
 
+    `of_run`: it is what a run keeps, and may hold keys that its method has always ignored.
     Raises UserError with file, line, key, and what to do.
     """
-    return _resolved(*_with_parent(Path(path)), overrides)
+    return _resolved(*_with_parent(Path(path)), overrides, of_run=of_run)
 
 
 def make_recipe(tree: Mapping[str, Any], overrides: Sequence[str] = ()) -> Recipe:
     """The same from a tree that no file holds."""
-    return _resolved(dict(tree), Places("command line", {}), overrides)
+    return _resolved([dict(tree)], Places("command line", {}), overrides)
 
 
-def _resolved(tree: Tree, places: Places, overrides: Sequence[str]) -> Recipe:
+def _resolved(
+    layers: list[Tree], places: Places, overrides: Sequence[str], *, of_run: bool = False
+) -> Recipe:
+    tree: Tree = functools.reduce(merge, layers)
+    said: Tree = {}
     for override in overrides:
         key, value = _parse_override(override)
-        tree = merge(tree, nested(key, value))
+        tree, said = merge(tree, nested(key, value)), merge(said, nested(key, value))
         places.at[key] = f"command line, {override}"
+    layers = [*layers, said]
     tree = without_removed(_expanded(tree, "", places), places)
+    _checked(tree, places)
+    if not of_run:
+        check_unread(tree, layers, places)
+    tree = without_unread(tree)
     recipe = _checked(tree, places)
     for name, change in recipe.arms.items():
         _check_arm_keys(name, change, places)
@@ -85,7 +97,7 @@ def with_keys(recipe: Recipe, keys: Mapping[str, Any]) -> Recipe:
         for part in path:
             node = node[part]
         node[last] = value
-    return Recipe.model_validate(tree).placed(recipe.places)
+    return Recipe.model_validate(without_unread(tree)).placed(recipe.places)
 
 
 def dump_recipe(recipe: Recipe) -> str:
@@ -95,7 +107,8 @@ def dump_recipe(recipe: Recipe) -> str:
     yaml.sort_base_mapping_type_on_output = False  # pyright: ignore[reportAttributeAccessIssue]
     yaml.width = 100
     out = io.StringIO()
-    yaml.dump(_shown(recipe), out)  # pyright: ignore[reportUnknownMemberType]
+    shown = _shown(recipe)
+    yaml.dump(shown if recipe.arms or recipe.sweep else without_unread(shown), out)  # pyright: ignore[reportUnknownMemberType]
     return out.getvalue()
 
 
@@ -118,11 +131,12 @@ def _shown(node: Any) -> Any:
 # --------------------------------------------------------------------------- reading
 
 
-def _with_parent(path: Path) -> tuple[Tree, Places]:
+def _with_parent(path: Path) -> tuple[list[Tree], Places]:
+    """The parent's tree, where there is one, and the file's own."""
     tree, places = _read(path)
     parent_name = tree.pop("extends", None)
     if parent_name is None:
-        return tree, places
+        return [tree], places
     parent_path = path.parent / str(parent_name)
     parent, inherited = _read(parent_path)
     if "extends" in parent:
@@ -130,7 +144,7 @@ def _with_parent(path: Path) -> tuple[Tree, Places]:
             f"{parent_path}: extends {parent['extends']!r}, but {path} extends it: "
             "a parent has no parent"
         )
-    return merge(parent, tree), Places(places.file, inherited.at | places.at)
+    return [parent, tree], Places(places.file, inherited.at | places.at)
 
 
 def _read(path: Path) -> tuple[Tree, Places]:
@@ -200,13 +214,6 @@ def _parse_override(text: str) -> tuple[str, Any]:
         raise UserError(f"{text[:200]!r}: the value is not valid YAML") from None
     _check_size(key, loaded)
     return key, loaded
-
-
-def nested(dotted: str, value: Any) -> Tree:
-    """`a.b`, 1 -> {"a": {"b": 1}}"""
-    for part in reversed(dotted.split(".")):
-        value = {part: value}
-    return value
 
 
 def _without(tree: Tree, *keys: str) -> Tree:

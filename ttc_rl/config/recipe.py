@@ -18,6 +18,7 @@ from pydantic import (
 from ttc_rl.config.corpus import EmbedConfig, OverlapConfig, SkillsConfig, SourceConfig
 from ttc_rl.config.evaluation import EngineConfig, EvalConfig, JudgeConfig
 from ttc_rl.config.marks import DEFAULT, Mark
+from ttc_rl.config.methods import unread_in_schema, without_unread
 from ttc_rl.config.places import Places
 from ttc_rl.config.section import Section, as_list, merge
 from ttc_rl.config.selection import SelectionConfig
@@ -135,8 +136,12 @@ def _without_nulls(value: Any) -> Any:
     return {name: arm for name, arm in named.items() if arm is not None}
 
 
-def _with_extends(schema: dict[str, Any]) -> None:
-    """Let a file name its parent, which may hold the keys that every recipe needs."""
+def _with_rules(schema: dict[str, Any]) -> None:
+    """Let a file name its parent, which may hold the keys that every recipe needs.
+
+    Where it has none, nor arms or a sweep, a key may not stand beside a method that ignores it.
+    """
+    schema["allOf"] = list(unread_in_schema())
     parent = {"type": "string", "description": "File of the parent recipe, beside this one."}
     schema["properties"] = {"extends": parent, **schema["properties"]}
     schema["anyOf"] = [{"required": ["extends"]}, {"required": schema.pop("required")}]
@@ -148,7 +153,7 @@ Sources = Annotated[list[str | SourceConfig], Field(min_length=1)]
 class Recipe(Section):
     """One run, complete: what `recipe.yaml` in a run folder holds."""
 
-    model_config = ConfigDict(json_schema_extra=_with_extends)
+    model_config = ConfigDict(json_schema_extra=_with_rules)
 
     model: Annotated[
         ModelConfig, BeforeValidator(_as_model, json_schema_input_type=str | ModelConfig)
@@ -233,7 +238,7 @@ class Recipe(Section):
         """The recipe of one arm, with its differences folded in; also of ARM/EXPERT."""
         name = name.partition("/")[0]
         plain = self.model_dump(exclude={"arms", "sweep"})
-        arm = Recipe.model_validate(merge(plain, self.arms.get(name, {})))
+        arm = Recipe.model_validate(without_unread(merge(plain, self.arms.get(name, {}))))
         return arm.placed(self.places.of_arm(name))
 
     @model_validator(mode="after")

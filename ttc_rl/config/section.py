@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -36,6 +36,8 @@ class OwnOr:
         return {"anyOf": [{"enum": list(self.names)}, {"type": "string", "pattern": DOTTED}]}
 
 
+OWN = "module:name"
+"""What tables of methods call every one of the user's own."""
 DOTTED = r"^[\w.]+:\w+$"
 
 
@@ -52,6 +54,24 @@ def named(report_to: Any) -> list[str]:
     """transformers' `report_to` (nothing, "none", a name, a list of names) as a list of names."""
     given = cast(list[Any], report_to if isinstance(report_to, list) else [report_to])
     return [str(name) for name in given if name not in (None, "none")]
+
+
+def nested(dotted: str, value: Any) -> dict[str, Any]:
+    """`a.b`, 1 -> {"a": {"b": 1}}"""
+    for part in reversed(dotted.split(".")):
+        value = {part: value}
+    return value
+
+
+def with_readers(readers: Mapping[str, Sequence[str]]) -> Callable[[dict[str, Any]], None]:
+    """Return what says in a section's JSON schema which methods read a key."""
+
+    def add(schema: dict[str, Any]) -> None:
+        for key, names in readers.items():
+            value = schema["properties"][key]
+            value["description"] += f" Read by `{'`, `'.join(names)}`."
+
+    return add
 
 
 def merge(base: Any, change: Any) -> Any:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from ttc_rl.config.corpus import SourceConfig
-from ttc_rl.config.section import OwnOr, Section
+from ttc_rl.config.section import OWN, OwnOr, Section, with_readers
 
 
 class DifficultyConfig(Section):
-    """How often the base model solves a corpus task; for `difficulty`, `band` and their report."""
+    """How often the base model solves a corpus task; for `difficulty` and `band`."""
 
     key: str | None = None
     """Key of `meta` that holds the success rate, e.g. `solve_rate_percent`; drawn when left out."""
@@ -73,8 +74,22 @@ SELECTORS = (
 """docs/selectors.md says what each does, where it is from, and what it costs."""
 
 
+SIFTS = "sift", "difficulty", "band"
+SELECTION_KEYS: Mapping[str, Sequence[str]] = {
+    "repeat": SIFTS,
+    "stop": SIFTS,
+    "device": SIFTS,
+    "group_by": ("oracle", OWN),
+    "difficulty": ("difficulty", "band"),
+    "less": ("less",),
+}
+"""Key -> the methods that read it. The others are read for every method, or for its report."""
+
+
 class SelectionConfig(Section):
     """How the curriculum is chosen from the corpus."""
+
+    model_config = ConfigDict(json_schema_extra=with_readers(SELECTION_KEYS))
 
     method: Annotated[str, OwnOr(SELECTORS)] = "sift"
     """A selector, or `my_package.my_module:function`, which is given a `Problem`."""
@@ -95,8 +110,8 @@ class SelectionConfig(Section):
     device: str | None = None
     """A torch device for SIFT, `cuda` or `cuda:1`; numpy on the host when left out."""
     group_by: str = "family"
-    """`oracle` only: the key of `meta` in which a corpus task must agree with a target."""
+    """Key of `meta` in which a corpus task must agree with a target."""
     difficulty: DifficultyConfig = DifficultyConfig()
-    """Settings of `difficulty` and `band`, and of the report on solve rates."""
+    """How often the base model solves a corpus task."""
     less: LessConfig = LessConfig()
-    """Settings of `less`."""
+    """Settings of gradient influence."""

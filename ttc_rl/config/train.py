@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from ttc_rl.config.corpus import SourceConfig
 from ttc_rl.config.evaluation import EngineConfig
-from ttc_rl.config.section import OwnOr, Section, named
+from ttc_rl.config.section import OWN, OwnOr, Section, is_own, named, with_readers
 
 SERVER_URL = "TTC_RL_VLLM_URL"
 """Variable with the address of vLLM's server, where a recipe cannot know it: in a SLURM job."""
@@ -87,9 +88,22 @@ class WatchdogConfig(Section):
 CURRICULA = ("static", "achievable", "beta", "discover", "difficulty")
 
 
+FOLLOWING = (*CURRICULA[1:], OWN)
+CURRICULUM_KEYS: Mapping[str, Sequence[str]] = {
+    "every": FOLLOWING,
+    "pool": FOLLOWING,
+    "reembed": FOLLOWING,
+    "band": ("achievable", "beta", OWN),
+    "candidates": ("achievable", "beta", OWN),
+}
+"""Key -> the methods that read it."""
+
+
 class CurriculumConfig(Section):
     """Which tasks each step trains on: those picked before training, or a choice that follows the
     model. docs/curricula.md says what each method does; what has no source there is ours."""
+
+    model_config = ConfigDict(json_schema_extra=with_readers(CURRICULUM_KEYS))
 
     method: Annotated[str, OwnOr(CURRICULA)] = "static"
     """One of docs/curricula.md, or `my_package.my_module:Class`, a subclass of `Following`."""
@@ -101,9 +115,9 @@ class CurriculumConfig(Section):
     band: tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]] = (
         0.25, 0.60,
     )  # fmt: skip
-    """Success that a task to be trained on should have, of `achievable` and `beta`."""
+    """Success that a task to be trained on should have."""
     candidates: int = Field(default=1000, gt=0)
-    """Tasks that `achievable` and `beta` draw from; those nearest to the band's middle fill up."""
+    """Tasks that are drawn from; those nearest to the band's middle fill up."""
     reembed: bool = False
     """Before each choice, embed pool and targets with the model as it is then."""
 
@@ -178,7 +192,8 @@ class TrainConfig(Section):
     """`partial` counts a program's tests. `format` and `shuffled` are control arms: what is gained
     without learning to solve."""
     malformed: float = Field(default=0.0, le=0)
-    """Reward of a completion that ended by itself and left no answer to be read."""
+    """Reward of a completion that ended by itself and left no answer to be read; a `reward` of your
+    own says that itself."""
     majority: tuple[float, float] | None = None
     """Reward agreement with the majority of a group, not with the gold (TTRL), where its share of
     the group lies from the first to the second number."""
@@ -235,37 +250,66 @@ class TrainConfig(Section):
         return self.updates_per_step * self.trl.get("num_iterations", 1)
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
-        asked = [name for name in ("lora", "svf", "mask") if getattr(self, name) is not None]
-        if len(asked) > 1:
-            raise ValueError(f"{' and '.join(asked)}: what is trained is one of them; name one")
+    def _one_thing_is_trained(self) -> Self:
+        kinds = [name for name in ("lora", "svf", "mask") if getattr(self, name) is not None]
+        if len(kinds) > 1:
+            raise ValueError(f"{' and '.join(kinds)}: what is trained is one of them; name one")
         if self.mask and self.trl.get("weight_decay"):
             raise ValueError("`mask` and `trl.weight_decay`: decay would move the others as well")
+        return self
+
+    @model_validator(mode="after")
+    def _one_reward(self) -> Self:
         if self.majority and self.reward != "correct":
             raise ValueError(f"`majority` and `reward: {self.reward}` are two rewards; name one")
-        if self.ttrl and self.ttrl.tasks >= self.tasks_per_step:
+        if self.malformed and is_own(self.reward):
+            raise ValueError(
+                f"`malformed` and `reward: {self.reward}`: your function says what such a "
+                "completion gets; leave `malformed` out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _ttrl_fits(self) -> Self:
+        if self.ttrl is None:
+            return self
+        if self.ttrl.tasks >= self.tasks_per_step:
             raise ValueError(
                 f"ttrl.tasks {self.ttrl.tasks} leaves no task of the curriculum in a step of "
                 f"{self.tasks_per_step}"
             )
-        if self.ttrl and self.reward == "shuffled":
+        if self.reward == "shuffled":
             raise ValueError("`ttrl` and `reward: shuffled`: target prompts have no gold to swap")
-        if self.ttrl and (self.curriculum.method != "static" or self.guard):
+        if self.curriculum.method != "static" or self.guard:
             raise ValueError(
                 "`ttrl` mixes into a static curriculum; leave out `curriculum`, `guard`"
             )
-        if self.pass_at_k and self.pass_at_k >= self.rollouts_per_task:
+        return self
+
+    @model_validator(mode="after")
+    def _pass_at_k_fits(self) -> Self:
+        if self.pass_at_k is None:
+            return self
+        if self.pass_at_k >= self.rollouts_per_task:
             raise ValueError(
                 f"pass_at_k {self.pass_at_k} must be below rollouts_per_task "
                 f"{self.rollouts_per_task}: every subset of a group would be the group"
             )
-        if self.pass_at_k and self.trl.get("scale_rewards") == "batch":
+        if self.trl.get("scale_rewards") == "batch":
             raise ValueError("`pass_at_k` goes with `trl.scale_rewards` group or none, not batch")
+        return self
+
+    @model_validator(mode="after")
+    def _guard_keeps_some(self) -> Self:
         if self.guard and self.guard.min_successes >= self.rollouts_per_task:
             raise ValueError(
                 f"guard.min_successes {self.guard.min_successes} drops every group of "
                 f"{self.rollouts_per_task} rollouts"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _a_step_divides(self) -> Self:
         step = f"a step ({self.tasks_per_step} tasks x {self.rollouts_per_task})"
         if self.rollouts_per_step % self.updates_per_step:
             raise ValueError(
