@@ -238,7 +238,7 @@ def test_training_and_evaluation_read_the_same_marks(made: Recipe, cache: Path, 
 
 
 def test_score_names_the_marks_that_nothing_stands_behind(made: Recipe, tmp_path: Path):
-    tasks = resolve_targets(made)[0]
+    tasks = resolve_targets(made.target_sources)[0]
     path = tmp_path / "said.jsonl"
     path.write_text(
         "".join(
@@ -261,7 +261,7 @@ def test_the_warm_up_teaches_the_mark(made: Recipe):
 
 def test_a_recipe_that_says_nothing_leaves_the_tasks_as_they_are(data: Path):
     tasks = load_benchmark("math500", str(data)).tasks
-    assert resolve_targets(recipe(data=str(data)))[0].tasks == tasks
-    (hashed,) = resolve_targets(recipe(data=str(data), answer_marks=["####"]))
+    assert resolve_targets(recipe(data=str(data)).target_sources)[0].tasks == tasks
+    (hashed,) = resolve_targets(recipe(data=str(data), answer_marks=["####"]).target_sources)
     assert [task.id for task in hashed.tasks] == [task.id for task in tasks]
     assert all(task.meta[KEY] == ["####"] for task in hashed.tasks)

@@ -75,7 +75,7 @@ def test_groups_share_the_targets_out():
 
 
 def test_each_expert_has_the_curriculum_of_its_own_targets(done: Job):
-    targets = {task.id: task for task in resolve_target(done.recipe).tasks}
+    targets = {task.id: task for task in resolve_target(done.recipe.target_sources).tasks}
     owned = [one["targets"] for one in read_json(done.arm("svf")[1].experts, list)]
     assert sorted(task_id for ids in owned for task_id in ids) == sorted(targets)
     corpus = load_corpus(done.recipe.corpus, None).tasks
@@ -89,7 +89,7 @@ def test_each_expert_has_the_curriculum_of_its_own_targets(done: Job):
 
 def test_a_target_is_answered_by_its_expert_alone(done: Job, tmp_path: Path):
     """In batches of the run's own shapes: the rounding of others can turn a draw."""
-    owner, targets = route(done, "svf"), resolve_target(done.recipe).tasks
+    owner, targets = route(done, "svf"), resolve_target(done.recipe.target_sources).tasks
     in_a_batch = 16 // 4  # `eval.batch` and `eval.samples` of tiny.yaml
     rows = list(read_jsonl(done.run.samples("count", "svf")))
     assert {row["model"] for row in rows} == {routed_fingerprint(done, "svf", base(done))}
@@ -107,7 +107,7 @@ def test_a_target_is_answered_by_its_expert_alone(done: Job, tmp_path: Path):
 
 
 def test_other_tasks_go_to_the_expert_of_the_nearest_target(done: Job):
-    targets = resolve_target(done.recipe).tasks
+    targets = resolve_target(done.recipe.target_sources).tasks
     others = [Task(**row["task"]) for row in read_jsonl(done.arm("full/e0")[1].curriculum)]
     vectors = embed([*targets, *others], done.recipe.embed)[:]
     owner = {
@@ -163,7 +163,7 @@ def test_the_mixture_that_is_left_is_the_best_by_its_measure(done: Job):
     assert told["score"] >= max(told["mean"], told["base"], *told["alone"])
     model = done.arm("mixed")[1].model
     ask = GenerateCompleter.load(model, Decoding(12), done.recipe.prompts)
-    targets = resolve_target(done.recipe).tasks
+    targets = resolve_target(done.recipe.target_sources).tasks
     groups = ask(targets, 4, seed=done.recipe.seed)
     shares = [
         majority(task, [one.text for one in group]).share

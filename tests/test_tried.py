@@ -20,25 +20,25 @@ def recipe(**keys: Any) -> Recipe:
 def test_a_run_overwritten_or_deleted_leaves_its_trace(tmp_path: Path):
     run = RunDir.open(tmp_path / "a", recipe())
     (run.root / "curriculum.jsonl").write_text("", encoding="utf-8")
-    assert tried(run.root, recipe()).endswith(": 1 run of 1 recipe.")
+    assert tried(run.root, recipe().model_dump()).endswith(": 1 run of 1 recipe.")
     RunDir.open(run.root, recipe(), resume=True)
-    assert tried(run.root, recipe()).endswith(": 1 run of 1 recipe.")
+    assert tried(run.root, recipe().model_dump()).endswith(": 1 run of 1 recipe.")
     RunDir.open(run.root, recipe(), overwrite=True)
     for seed in (1, 2):
         shutil.rmtree(RunDir.open(tmp_path / f"s{seed}", recipe(seed=seed)).root)
     RunDir.open(tmp_path / "b", recipe(train={"trl": {"learning_rate": 1e-5}}))
     RunDir.open(tmp_path / "other", recipe(target="aime24"))
-    assert tried(run.root, recipe(seed=7)) == (
+    assert tried(run.root, recipe(seed=7).model_dump()) == (
         "Tried for this target in this folder: 5 runs of 2 recipes, 1 of which overwrote an "
         "earlier one. The best of several recipes is too good by chance."
     )
-    assert ": 1 run of 1 recipe." in tried(tmp_path / "other", recipe(target="aime24"))
+    assert ": 1 run of 1 recipe." in tried(tmp_path / "other", recipe(target="aime24").model_dump())
 
 
 def test_a_refused_command_and_the_corrected_one_are_one_run(tmp_path: Path):
     RunDir.open(tmp_path / "a", recipe())
     RunDir.open(tmp_path / "a", recipe(seed=1))
-    assert tried(tmp_path / "a", recipe()).endswith(": 1 run of 1 recipe.")
+    assert tried(tmp_path / "a", recipe().model_dump()).endswith(": 1 run of 1 recipe.")
 
 
 def test_a_damaged_registry_costs_no_run(tmp_path: Path):
@@ -46,16 +46,16 @@ def test_a_damaged_registry_costs_no_run(tmp_path: Path):
     with (tmp_path / NAME).open("a", encoding="utf-8") as file:
         file.write('{"cut\n[1]\n')
     RunDir.open(tmp_path / "b", recipe(seed=1))
-    assert ": 2 runs of 1 recipe." in tried(tmp_path / "a", recipe())
+    assert ": 2 runs of 1 recipe." in tried(tmp_path / "a", recipe().model_dump())
     (tmp_path / NAME).write_bytes(b"\xff\xfe")
-    assert tried(tmp_path / "a", recipe()) == ""
-    assert tried(tmp_path / "nowhere" / "a", recipe()) == ""
+    assert tried(tmp_path / "a", recipe().model_dump()) == ""
+    assert tried(tmp_path / "nowhere" / "a", recipe().model_dump()) == ""
 
 
 def test_a_registry_that_cannot_be_written_stops_nothing(tmp_path: Path):
     (tmp_path / NAME).mkdir()
     assert RunDir.open(tmp_path / "a", recipe()).begun is False
-    assert tried(tmp_path / "a", recipe()) == ""
+    assert tried(tmp_path / "a", recipe().model_dump()) == ""
 
 
 @pytest.mark.parametrize("count", [1, 2])

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from whole_replies import END, WholeReplies
 
-from ttc_rl.config import Recipe, SelectionConfig, load_recipe
+from ttc_rl.config import Recipe, load_recipe
 from ttc_rl.run_dir import ArmDir, RunDir, read_jsonl
 from ttc_rl.schema import Task, UserError
 from ttc_rl.stages.job import Job
@@ -31,10 +31,9 @@ def test_every_step_ends_with_targets_that_go_round():
     steps = ["".join(found.step(i)) for i in range(1, found.steps + 1)]
     assert steps == ["abX", "cdY", "eaX"]
     assert found.padding == 1
-    assert "2 tasks a step and 1 target prompts" in arithmetic(recipe())
-    assert steps_and_padding(recipe(epochs=1)) == (500, 0)
-    uneven = recipe().model_copy(update={"selection": SelectionConfig(size=5)})
-    assert steps_and_padding(uneven) == (found.steps, found.padding)
+    assert "2 tasks a step and 1 target prompts" in arithmetic(recipe().train, 1000, experts=False)
+    assert steps_and_padding(recipe(epochs=1).train, 1000) == (500, 0)
+    assert steps_and_padding(recipe().train, 5) == (found.steps, found.padding)
 
 
 def test_a_group_that_votes_is_on_one_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

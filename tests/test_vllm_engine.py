@@ -91,7 +91,10 @@ def test_adapters_in_one_engine_write_what_each_expert_writes_alone(cache: Path,
     made = Job(recipe, RunDir.open(tmp_path / "run", recipe))
     select(made)
     train(made)
-    tasks, greedy = resolve_target(recipe).tasks, Decoding(max_tokens=8, temperature=0)
+    tasks, greedy = (
+        resolve_target(recipe.target_sources).tasks,
+        Decoding(max_tokens=8, temperature=0),
+    )
     base = starting_model(recipe)
     together = routed_completer(made, "each", base)
     assert isinstance(together, EngineCompleter)

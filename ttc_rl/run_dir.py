@@ -307,7 +307,7 @@ class RunDir:
                 f"{root}: cannot be written ({error.strerror}); see --run-dir"
             ) from None
         if counts:
-            tried.note(root, recipe, overwritten=begun)
+            tried.note(root, recipe.model_dump(), overwritten=begun)
         return run
 
 

@@ -41,7 +41,8 @@ def recipe(method: str, epochs: int = 1, **more: object) -> Recipe:
 
 def made(method: str, epochs: int = 1, among: Pool | None = None, **more: object) -> Curriculum:
     asked, among = recipe(method, epochs, **more), among or pool()
-    return follow(asked, plan([t.id for t in among.tasks][:40], asked.train), among)
+    picks = plan([t.id for t in among.tasks][:40], asked.train)
+    return follow(asked.train, asked.selection.noise, asked.places, picks, among)
 
 
 def rate(task_id: str, step: int) -> float:
@@ -286,5 +287,7 @@ def test_a_bad_value_is_told(more: dict[str, object], told: str):
 
 
 def test_a_pool_smaller_than_a_step_is_refused():
+    made = recipe("beta")
+    picks = plan(list("abcd"), made.train)
     with pytest.raises(UserError, match="does not fill a step of 4"):
-        follow(recipe("beta"), plan(list("abcd"), recipe("beta").train), pool(3, 1))
+        follow(made.train, 0.1, made.places, picks, pool(3, 1))

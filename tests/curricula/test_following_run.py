@@ -234,7 +234,8 @@ def test_two_processes_train_on_the_same_curriculum(whole: Path, tmp_path: Path)
 
         made = recipe.arm(arm)
         picks = [row["task_id"] for row in read_jsonl(folder / "curriculum.jsonl")]
-        curriculum = follow(made, plan(picks, made.train), read_pool(ArmDir(folder)))
+        given = made.train, made.selection.noise, made.places
+        curriculum = follow(*given, plan(picks, made.train), read_pool(ArmDir(folder)))
         for step, ids in enumerate(executed(folder), start=1):
             assert curriculum.next_tasks(4) == ids
             files = sorted((folder / "rollouts").glob(f"step-{step:05d}-*.parquet"))

@@ -130,7 +130,9 @@ def test_a_file_may_be_given_to_a_benchmark(folder: Path):
     assert (loaded.name, len(loaded.tasks), loaded.sampling.samples) == ("sums/big", 2, 2)
     target = f"sums={ours}"
     assert (
-        target_name(recipe(target=target)) == resolve_target(recipe(target=target)).name == "sums"
+        target_name(recipe(target=target).targets)
+        == resolve_target(recipe(target=target).target_sources).name
+        == "sums"
     )
     published = folder / "rows.jsonl"
     published.write_text('{"q": "What is 2+2?", "a": "so #### 4"}\n')
@@ -144,9 +146,9 @@ def test_a_file_may_be_given_to_a_benchmark(folder: Path):
 def test_a_target_may_be_a_file_a_source_or_a_prompt(folder: Path):
     path = str(folder / "benchmarks" / "sums.jsonl")
     for target in (path, {"path": path}):
-        resolved = resolve_target(recipe(target=target))
+        resolved = resolve_target(recipe(target=target).target_sources)
         assert (resolved.name, len(resolved.tasks)) == ("sums", 4)
-    prompt = resolve_target(recipe(target="How many primes are below 100?"))
+    prompt = resolve_target(recipe(target="How many primes are below 100?").target_sources)
     assert prompt.name == "prompt"
     assert [task.gold for task in prompt.tasks] == [None]
 
@@ -154,22 +156,26 @@ def test_a_target_may_be_a_file_a_source_or_a_prompt(folder: Path):
 def test_several_targets_are_one_for_selection_and_apart_for_evaluation(folder: Path):
     several = ["sums/big", "sums"]
     made = recipe(target=several, data=str(folder), eval={"retention": []})
-    big, whole = resolve_targets(made)
+    big, whole = resolve_targets(made.target_sources)
     assert [task.id for task in big.tasks] == [t.id for t in whole.tasks if t in big.tasks]
-    both = resolve_target(made)
-    assert (both.name, len(both.tasks), target_name(made)) == ("sums/big+sums", 4, "sums/big")
+    both = resolve_target(made.target_sources)
+    assert (both.name, len(both.tasks), target_name(made.targets)) == (
+        "sums/big+sums",
+        4,
+        "sums/big",
+    )
     assert [one.name for one in eval_benchmarks(made)] == ["sums/big", "sums"]
     with pytest.raises(UserError, match="target: sums stands there twice"):
-        resolve_targets(recipe(target=["sums", "sums"], data=str(folder)))
+        resolve_targets(recipe(target=["sums", "sums"], data=str(folder)).target_sources)
 
 
 def test_a_target_counts_by_its_share_and_not_by_its_size(folder: Path):
     def weights(**selection: Any) -> dict[str, float]:
         made = recipe(target=["sums/big", "sums"], data=str(folder), selection=selection)
-        return target_shares(made, resolve_targets(made))
+        return target_shares(made.selection.shares, resolve_targets(made.target_sources))
 
     made = recipe(target=["sums/big", "sums"], data=str(folder))
-    big, whole = ([task.id for task in one.tasks] for one in resolve_targets(made))
+    big, whole = ([task.id for task in one.tasks] for one in resolve_targets(made.target_sources))
     for shares, alone in ({}, 1 / 2 + 1 / 4), ({"sums": 3.0}, 1 / 2 + 3 / 4):
         found, rest = weights(shares=shares), shares.get("sums", 1.0) / 4
         assert sum(found.values()) == pytest.approx(4)
@@ -193,7 +199,7 @@ def test_a_target_counts_by_its_share_and_not_by_its_size(folder: Path):
     ],
 )
 def test_a_target_has_a_name_before_it_is_read(target: Any, name: str):
-    assert target_name(recipe(target=target)) == name
+    assert target_name(recipe(target=target).targets) == name
 
 
 def test_the_target_is_evaluated_first_and_a_prompt_is_not(folder: Path):

@@ -73,15 +73,15 @@ def test_a_changed_benchmark_knows_what_it_was_made_from():
 def test_what_was_kept_is_measured_unless_one_says_otherwise():
     def kept(target: object, **evaluated: object) -> list[str]:
         made = recipe(target, **evaluated)
-        return retention(made, resolve_target(made))
+        return retention(made.eval, resolve_target(made.target_sources))
 
     assert kept("skills/cipher") == ["skills/not-cipher@96"]
     assert kept("skills") == []
     assert kept("skills/cipher", benchmarks=["skills/sort"]) == []
     assert kept("skills/cipher", retention=["skills/sort"]) == ["skills/sort"]
     math, code = Benchmark("m", [SUM]), Benchmark("c", [Task("code", "?", tests=({},))])
-    assert retention(recipe("x"), math) == ["mmlu-pro@200"]
-    assert retention(recipe("x"), code) == ["math500@100"]
+    assert retention(recipe("x").eval, math) == ["mmlu-pro@200"]
+    assert retention(recipe("x").eval, code) == ["math500@100"]
 
 
 def test_target_changes_and_what_was_kept_stand_in_this_order():

@@ -137,8 +137,9 @@ def _resolved(recipe: Path, overrides: list[str] | None, dry_run: bool) -> Recip
 
         console.print(dump_recipe(resolved), markup=False, soft_wrap=True)
         for name in resolved.arm_names:
-            line = f"{name}: {arithmetic(resolved.arm(name))}"
-            console.print(line, markup=False, soft_wrap=True)
+            arm = resolved.arm(name)
+            line = arithmetic(arm.train, arm.selection.size, experts=arm.experts is not None)
+            console.print(f"{name}: {line}", markup=False, soft_wrap=True)
         check_cells(resolved)
         console.print(foreseen(resolved), markup=False, soft_wrap=True)
         raise typer.Exit

@@ -25,6 +25,7 @@ from ttc_rl.config.recipe import (
     PreflightConfig,
     PretrainConfig,
     Recipe,
+    TargetSources,
     TrackConfig,
     WarmupConfig,
 )

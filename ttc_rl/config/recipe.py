@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, Self, cast
 
 from pydantic import (
@@ -147,6 +148,16 @@ def _with_rules(schema: dict[str, Any]) -> None:
     schema["anyOf"] = [{"required": ["extends"]}, {"required": schema.pop("required")}]
 
 
+@dataclass(frozen=True)
+class TargetSources:
+    """What the tasks of a recipe's targets are made from."""
+
+    targets: Sequence[str | SourceConfig]
+    data: str | None
+    verifiers: Mapping[str, str]
+    answer_marks: Sequence[Mark]
+
+
 Sources = Annotated[list[str | SourceConfig], Field(min_length=1)]
 
 
@@ -262,6 +273,10 @@ class Recipe(Section):
     @property
     def targets(self) -> list[str | SourceConfig]:
         return self.target if isinstance(self.target, list) else [self.target]
+
+    @property
+    def target_sources(self) -> TargetSources:
+        return TargetSources(self.targets, self.data, self.verifiers, self.answer_marks)
 
     @property
     def arm_names(self) -> list[str]:

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ttc_rl.config import ORIGINS, Recipe, SamplingConfig, SourceConfig
+from ttc_rl.config import ORIGINS, EvalConfig, SamplingConfig, SourceConfig, TargetSources
 from ttc_rl.config.marks import Mark, with_marks
 from ttc_rl.corpus.addresses import Address, address, narrowed, worded
 from ttc_rl.corpus.benchmark_config import (
@@ -195,13 +195,13 @@ def benchmark_from_loaded(name: str, loaded: Loaded, *, keeps_repeats: bool = Fa
     return Benchmark(name, loaded.tasks, problems=tuple(problems))
 
 
-def target_name(recipe: Recipe) -> str:
-    """The name under which a recipe's target, the first of several, is evaluated; reads no task."""
-    return _name(recipe.targets[0])
+def target_name(targets: Sequence[str | SourceConfig]) -> str:
+    """The name under which the target, the first of several, is evaluated; reads no task."""
+    return _name(targets[0])
 
 
-def target_names(recipe: Recipe) -> list[str]:
-    return [_name(target) for target in recipe.targets]
+def target_names(targets: Sequence[str | SourceConfig]) -> list[str]:
+    return [_name(target) for target in targets]
 
 
 def _name(target: str | SourceConfig) -> str:
@@ -225,9 +225,9 @@ def _source_name(source: SourceConfig) -> str:
     return re.sub(r"(\.jsonl|\.gz|\.parquet)+$", "", Path(source.path or source.hub or "").name)
 
 
-def resolve_target(recipe: Recipe) -> Benchmark:
+def resolve_target(sources: TargetSources) -> Benchmark:
     """What a curriculum is for: the target, or the tasks of several as one."""
-    return together(resolve_targets(recipe))
+    return together(resolve_targets(sources))
 
 
 def together(benchmarks: Sequence[Benchmark]) -> Benchmark:
@@ -238,15 +238,15 @@ def together(benchmarks: Sequence[Benchmark]) -> Benchmark:
     return replace(benchmarks[0], name=name, tasks=list(tasks.values()), problems=problems)
 
 
-def resolve_targets(recipe: Recipe) -> list[Benchmark]:
+def resolve_targets(sources: TargetSources) -> list[Benchmark]:
     """Benchmarks, files of tasks, sources, or prompts: whatever `target:` holds.
 
     A prompt has no gold: tasks can be selected and trained on for it, but nothing can be graded.
     Raises UserError where two have one name.
     """
     benchmarks = [
-        marked(_resolve(target, recipe.data, recipe.verifiers), recipe.answer_marks)
-        for target in recipe.targets
+        marked(_resolve(target, sources.data, sources.verifiers), sources.answer_marks)
+        for target in sources.targets
     ]
     names = [benchmark.name for benchmark in benchmarks]
     if twice := next((name for name in names if names.count(name) > 1), None):
@@ -267,12 +267,11 @@ def marked(benchmark: Benchmark, marks: Sequence[Mark]) -> Benchmark:
     return replace(benchmark, tasks=with_marks(benchmark.tasks, marks))
 
 
-def target_shares(recipe: Recipe, targets: Sequence[Benchmark]) -> dict[str, float]:
+def target_shares(shares: Mapping[str, float], targets: Sequence[Benchmark]) -> dict[str, float]:
     """What each task counts for, by id: its target's share over its number of tasks, 1 on average.
 
     A task of two targets has both. Raises UserError for a share of what is no target.
     """
-    shares = recipe.selection.shares
     for name in shares:
         if name not in (names := [target.name for target in targets]):
             raise UserError(f"selection.shares: {name} is no target; there are {', '.join(names)}")
@@ -285,14 +284,14 @@ def target_shares(recipe: Recipe, targets: Sequence[Benchmark]) -> dict[str, flo
     return {task_id: count / whole for task_id, count in weights.items()}
 
 
-def retention(recipe: Recipe, target: Benchmark) -> list[str]:
+def retention(config: EvalConfig, target: Benchmark) -> list[str]:
     """Names of benchmarks unlike the target: what the recipe says, else by what the target is."""
-    if recipe.eval.retention is not None:
-        return recipe.eval.retention
+    if config.retention is not None:
+        return config.retention
     families = {str(task.meta["family"]) for task in target.tasks if "family" in task.meta}
     worlds = {task.source.partition("/")[0] for task in target.tasks}
     kinds = {task.kind: KINDS.get(task.kind) for task in target.tasks}
-    if recipe.eval.benchmarks or not kinds:
+    if config.benchmarks or not kinds:
         return []
     for world, every in {"skills": SKILLS, "everyday": FAMILIES}.items():
         if worlds == {world}:

@@ -309,7 +309,7 @@ def dev_evaluation(
     if config is None:
         return None
     tasks = read_dev_tasks(job, arm)
-    drawn = resolve_sampling(recipe.eval, resolve_target(recipe).sampling)
+    drawn = resolve_sampling(recipe.eval, resolve_target(recipe.target_sources).sampling)
     decoding = Decoding(drawn.max_tokens, drawn.temperature, drawn.top_p)
 
     def score(completer: Callable[[Decoding], Completer], step: int) -> dict[str, float] | None:

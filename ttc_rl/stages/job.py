@@ -150,7 +150,7 @@ def _warmup_replies(recipe: Recipe) -> list[Reply]:
         load_corpus(entries, recipe.data, recipe.verifiers).tasks, recipe.answer_marks
     )
     order = random.Random(f"warm-up {recipe.seed}").sample(tasks, len(tasks))[: config.tasks]
-    targets = together(resolve_targets(recipe)).tasks
+    targets = together(resolve_targets(recipe.target_sources)).tasks
     clean_tasks = clean(order, targets, recipe.overlap).tasks
     graders = graders_of(recipe)
     return [Reply(task, gold_reply(task, graders)) for task in clean_tasks]

@@ -37,9 +37,9 @@ def check_own_code(recipe: Recipe) -> None:
     with_own_kinds(recipe)
     for arm in map(recipe.arm, recipe.arm_names):
         own_selector(arm)
-        own_reward(arm)
+        own_reward(arm.train.reward, arm.places)
         if is_own(arm.train.curriculum.method):
-            own_curriculum(arm)
+            own_curriculum(arm.train.curriculum.method, arm.places)
 
 
 def graders_of(recipe: Recipe) -> Graders:

@@ -142,7 +142,8 @@ def _train(arms: Sequence[str], job: Job) -> None:
         recipe, folder = job.arm(name)
         less = f" ({n} charged for selection)" if (n := plans[name].charged) else ""
         logger.info(f"training arm {name}: {plans[name].steps} steps{less}")
-        curriculum = follow(recipe, plans[name], pools[name]) if recipe.train.follows else None
+        given = recipe.train, recipe.selection.noise, recipe.places, plans[name], pools[name]
+        curriculum = follow(*given) if recipe.train.follows else None
         with heading(name), tracked(recipe, folder.root) as track:
             loop.train(
                 recipe,

@@ -55,7 +55,7 @@ def selected(job: Job, part: str) -> bool:
 
 def read_targets(job: Job) -> list[Benchmark]:
     """The recipe's targets. Raises UserError where they are not those that were selected for."""
-    targets = resolve_targets(job.recipe)
+    targets = resolve_targets(job.recipe.target_sources)
     check_targets(job, targets)
     return targets
 

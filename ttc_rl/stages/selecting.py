@@ -6,7 +6,7 @@ import functools
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -259,7 +259,7 @@ def _write_pool(
 
 
 def _weights(
-    targets: list[Task], recipe: Recipe, shares: Callable[[Recipe], dict[str, float]]
+    targets: list[Task], recipe: Recipe, shares: Callable[[Mapping[str, float]], dict[str, float]]
 ) -> list[float] | None:
     """What each target's `meta` says that it weighs, times its share where there are several."""
     key, shared = recipe.selection.weight_by, len(recipe.targets) > 1
@@ -268,7 +268,7 @@ def _weights(
     plain_max = recipe.selection.objective == "max" and not recipe.selection.shares
     if key is None and (not shared or plain_max):
         return None
-    share_of = shares(recipe) if shared else dict[str, float]()
+    share_of = shares(recipe.selection.shares) if shared else dict[str, float]()
     return [_weight(task, key) * share_of.get(task.id, 1.0) for task in targets]
 
 

@@ -12,19 +12,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ttc_rl.config import Recipe
 from ttc_rl.schema import content_hash
 
 NAME = "tried.jsonl"
+NOT_THE_RESULT = "seed", "target", "sweep", "track", "data"
+"""Keys of a recipe in which two runs may differ and are still one recipe for one target."""
 
 
-def note(root: Path, recipe: Recipe, *, overwritten: bool) -> None:
-    """Write down that a run begins in the folder `root`; nothing where its parent is read-only."""
+def note(root: Path, recipe: Mapping[str, Any], *, overwritten: bool) -> None:
+    """Write down that a run of a recipe, as a mapping, begins in the folder `root`.
+
+    Nothing is written where the folder's parent is read-only.
+    """
     row = {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "run": root.name,
         "overwritten": overwritten,
-        "seed": recipe.seed,
+        "seed": recipe["seed"],
         **_keys(recipe),
     }
     try:
@@ -34,7 +38,7 @@ def note(root: Path, recipe: Recipe, *, overwritten: bool) -> None:
         return
 
 
-def tried(root: Path, recipe: Recipe) -> str:
+def tried(root: Path, recipe: Mapping[str, Any]) -> str:
     """Return one sentence about the runs for this target beside `root`; empty where none is on
     record."""
     target = _keys(recipe)["target"]
@@ -52,10 +56,10 @@ def tried(root: Path, recipe: Recipe) -> str:
     )
 
 
-def _keys(recipe: Recipe) -> dict[str, str]:
+def _keys(recipe: Mapping[str, Any]) -> dict[str, str]:
     """Hashes of the target, and of all that can make a result another but the seed."""
-    whole = recipe.model_dump(exclude={"seed", "target", "sweep", "track", "data"})
-    return {"target": content_hash(recipe.model_dump()["target"]), "recipe": content_hash(whole)}
+    whole = {key: value for key, value in recipe.items() if key not in NOT_THE_RESULT}
+    return {"target": content_hash(recipe["target"]), "recipe": content_hash(whole)}
 
 
 def _rows(path: Path) -> list[Mapping[str, Any]]:

@@ -10,7 +10,6 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from ttc_rl.config import Recipe
 from ttc_rl.run_dir import ArmDir, append_jsonl, sync
 from ttc_rl.sampling import Decoding
 from ttc_rl.sampling.generate import GenerateCompleter
@@ -53,12 +52,13 @@ class Evaluate(TrainerCallback):
         dev: Dev,
         arm: ArmDir,
         tokenizer: Any,
-        recipe: Recipe,
+        templates: Mapping[str, str],
+        updates: int,
         reporters: list[TrainerCallback],
     ) -> None:
         self.dev, self.arm, self.reporters = dev, arm, reporters
-        self.tokenizer, self.templates = tokenizer, recipe.prompts
-        self.updates = recipe.train.updates
+        self.tokenizer, self.templates = tokenizer, templates
+        self.updates = updates
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         if state.global_step == 0:

@@ -73,7 +73,7 @@ def train(
         recipe, plan, tasks, base, arm, tokenizer, graders, curriculum, track, callbacks,
         checkpoint, step,
     )  # fmt: skip
-    url = server_url(recipe) if is_main() else None  # one rank speaks with it
+    url = server_url(recipe.train.vllm) if is_main() else None  # one rank speaks with it
     with server_watched(url, lambda: newest_checkpoint(arm)[1] // recipe.train.updates):
         trainer = method.trainer(setup)
         if recipe.train.mask is not None:
@@ -83,8 +83,9 @@ def train(
                 raise UserError(
                     "train.dev: evaluates in one process only; leave it out of this run"
                 )
+            reporters = trainer.callback_handler.callbacks
             trainer.add_callback(
-                Evaluate(dev, arm, tokenizer, recipe, trainer.callback_handler.callbacks)
+                Evaluate(dev, arm, tokenizer, recipe.prompts, recipe.train.updates, reporters)
             )
         trainer.remove_callback(PrinterCallback)
         _watched(trainer, recipe, arm, checkpoint)

@@ -26,7 +26,8 @@ from numbers import Real
 
 import numpy as np
 
-from ttc_rl.config import Recipe, is_own
+from ttc_rl.config import is_own
+from ttc_rl.config.places import Places
 from ttc_rl.config.plugins import load_function
 from ttc_rl.schema import Task, UserError, Verdict
 
@@ -57,13 +58,11 @@ def reward(
 OwnReward = Callable[[Task, Verdict], float | None]
 
 
-def own_reward(recipe: Recipe) -> OwnReward | None:
+def own_reward(path: str, places: Places) -> OwnReward | None:
     """Return the user's function that `train.reward` names; None where it names one of ours."""
-    path = recipe.train.reward
     if not is_own(path):
         return None
-    where = recipe.places.named("train.reward")
-    return load_function(where, path, "task, verdict", recipe.places.folders)
+    return load_function(places.named("train.reward"), path, "task, verdict", places.folders)
 
 
 def paid_by(own: OwnReward, task: Task, verdict: Verdict) -> float | None:

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from requests import RequestException
 
-from ttc_rl.config import SERVER_URL, Recipe
+from ttc_rl.config import SERVER_URL, VllmConfig
 from ttc_rl.schema import UserError
 
 logger = logging.getLogger(__name__)
@@ -29,9 +29,8 @@ EVERY, GRACE = 5.0, 90.0
 """Seconds between two knocks, and without an answer until it is gone."""
 
 
-def server_url(recipe: Recipe) -> str | None:
+def server_url(vllm: VllmConfig | None) -> str | None:
     """Of vLLM's server; None where rollouts are drawn by the processes that train."""
-    vllm = recipe.train.vllm
     if vllm is None or vllm.mode != "server":
         return None
     return vllm.server_base_url or os.environ.get(SERVER_URL)

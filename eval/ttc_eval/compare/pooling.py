@@ -48,7 +48,7 @@ def variants(
             both = shared[i] | arms[i]
             names[i][model] = ", ".join(f"{key}={both.get(key)}" for key in keys)
     slots = [
-        {(model, name, target_name(recipe), recipe.seed) for model, name in own.items()}
+        {(model, name, target_name(recipe.targets), recipe.seed) for model, name in own.items()}
         for recipe, own in zip(recipes, names, strict=True)
     ]
     taken = Counter(slot for own in slots for slot in own)

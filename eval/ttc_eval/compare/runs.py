@@ -106,7 +106,7 @@ def load_trials(runs: Sequence[RunDir]) -> tuple[list[Trial], dict[str, str]]:
     models = [list(dict.fromkeys(n for of in result.values() for n in of)) for result in results]
     names, legend = variants(recipes, models, [str(run.root) for run in runs])
     trials = [
-        Trial(run, target_name(recipe), recipe.seed, name, result)
+        Trial(run, target_name(recipe.targets), recipe.seed, name, result)
         for run, recipe, name, result in zip(runs, recipes, names, results, strict=True)
     ]
     return trials, legend

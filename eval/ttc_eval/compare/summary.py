@@ -101,7 +101,7 @@ def summary(run: RunDir, recipe: Recipe) -> Summary:
 
 
 def summary_of(run: RunDir, recipe: Recipe, results: Mapping[str, Mapping[str, Result]]) -> Summary:
-    target, *more = target_names(recipe)
+    target, *more = target_names(recipe.targets)
     rows = {n: {m: r.tasks for m, r in models.items()} for n, models in results.items()}
     averages = {n: next(iter(m.values())).numbers.avg_name for n, m in results.items()}
     elsewhere = {name: models for name, models in rows.items() if name not in more}

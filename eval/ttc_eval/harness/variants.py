@@ -98,14 +98,14 @@ def eval_benchmarks(recipe: Recipe) -> list[Benchmark]:
     """What a recipe evaluates: its target, unless that has no gold, the target under each change,
     the recipe's `eval.benchmarks`, and what shows how much else was kept.
     """
-    targets = resolve_targets(recipe)
+    targets = resolve_targets(recipe.target_sources)
     graded = [benchmark for benchmark in targets if gradable(benchmark.tasks)]
     own = [
         benchmark
         for target in graded
         for benchmark in (target, *(perturbed(target, name) for name in recipe.eval.perturbed))
     ]
-    for_retention = retention(recipe, together(targets))
+    for_retention = retention(recipe.eval, together(targets))
     names = dict.fromkeys([*recipe.eval.benchmarks, *for_retention])
     others: list[Benchmark] = []
     for name in (name for name in names if name not in recipe.targets):

@@ -47,7 +47,7 @@ class CardFacts:
 
     @property
     def target(self) -> str:
-        return " and ".join(target_names(self.recipe))
+        return " and ".join(target_names(self.recipe.targets))
 
     @property
     def evaluated_arm(self) -> str:
@@ -99,7 +99,7 @@ class CardFacts:
         """Benchmark -> its part of the summary, where this arm has results; the target first."""
         parts = self.summary.benchmarks if self.summary else {}
         mine = [name for name, part in parts.items() if self.evaluated_arm in part.models]
-        own = target_names(self.recipe)
+        own = target_names(self.recipe.targets)
         return {name: parts[name] for name in sorted(mine, key=lambda n: (n not in own, n))}
 
     @property
@@ -170,7 +170,7 @@ def read_facts(run: RunDir, recipe: Recipe, arm: str, summary: Summary | None) -
         steps=steps,
         alarms=list(read_jsonl(folder.alarms, "step")),
         summary=summary,
-        tried=tried(run.root, recipe),
+        tried=tried(run.root, recipe.model_dump()),
     )
 
 

@@ -30,7 +30,7 @@ class Material:
 
     @property
     def targets(self) -> list[str]:
-        return target_names(self.recipe)
+        return target_names(self.recipe.targets)
 
     @property
     def on_target(self) -> Mapping[str, Result]:
@@ -44,4 +44,6 @@ class Material:
 
 def read_material(run: RunDir, recipe: Recipe) -> Material:
     results = load_results(run)
-    return Material(run, recipe, target_name(recipe), results, summary_of(run, recipe, results))
+    return Material(
+        run, recipe, target_name(recipe.targets), results, summary_of(run, recipe, results)
+    )

@@ -75,7 +75,7 @@ def opening(material: Material) -> list[str]:
     """Say what was found, how many runs were tried for it, and what the base model is."""
     run = material.run
     facts = base_facts(read_json(run.versions) if run.versions.exists() else {})
-    attempts = filter(None, [tried(run.root, material.recipe)])
+    attempts = filter(None, [tried(run.root, material.recipe.model_dump())])
     return [*headline(material.summary), *attempts, *facts]
 
 

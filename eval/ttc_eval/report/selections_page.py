@@ -30,7 +30,7 @@ def selections_markdown(runs: Sequence[RunDir]) -> str:
     for run in runs:
         recipe = run.load_recipe()
         for arm in run.parts(recipe):
-            name = target_name(recipe) + (f", {arm}" if recipe.arms or "/" in arm else "")
+            name = target_name(recipe.targets) + (f", {arm}" if recipe.arms or "/" in arm else "")
             arms.append((name, run.arm(arm, recipe), run))
     read = {name: read_json(folder.selection) for name, folder, _ in arms}
     parts = [

@@ -79,7 +79,7 @@ def budget(recipe: Recipe, assumed: Assumed) -> Budget:
             f"{recipe.train.max_completion_tokens}"
         )
     train, shape, card = recipe.train, shape_of(recipe.model), gpu(assumed.gpu)
-    steps, padding = steps_and_padding(recipe)
+    steps, padding = steps_and_padding(train, recipe.selection.size)
     needed = memory(
         shape,
         train,

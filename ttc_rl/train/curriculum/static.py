@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ttc_rl.config import Recipe, TrainConfig
+from ttc_rl.config import TrainConfig
 from ttc_rl.metrics.flops import charged_steps
 from ttc_rl.run_dir import SELECT_ANEW, ArmDir, check_vouched, read_jsonl
 from ttc_rl.schema import Task, UserError
@@ -96,21 +96,20 @@ def micro_batch(train: TrainConfig, devices: int) -> int:
     return batch
 
 
-def steps_and_padding(recipe: Recipe) -> tuple[int, int]:
+def steps_and_padding(train: TrainConfig, size: int) -> tuple[int, int]:
     """Steps that the curriculum fills, epoch after epoch, and slots of the last left to fill."""
-    slots = recipe.selection.size * recipe.train.epochs
-    per_step = recipe.train.curriculum_tasks_per_step
+    slots = size * train.epochs
+    per_step = train.curriculum_tasks_per_step
     return -(-slots // per_step), -slots % per_step
 
 
-def arithmetic(recipe: Recipe) -> str:
-    """What training will take, in one line, before anything is loaded."""
-    train, size = recipe.train, recipe.selection.size
-    steps, padding = steps_and_padding(recipe)
+def arithmetic(train: TrainConfig, size: int, *, experts: bool) -> str:
+    """What training on so many tasks will take, in one line, before anything is loaded."""
+    steps, padding = steps_and_padding(train, size)
     rollouts = steps * train.rollouts_per_step
     mixed = f" and {train.ttrl.tasks} target prompts" if train.ttrl else ""
     bill = ", less what selection spends on the model" if train.charge_selection else ""
-    each = "for each expert: " if recipe.experts else ""
+    each = "for each expert: " if experts else ""
     return (
         f"{each}{size:,} tasks x {train.epochs} epochs / {train.curriculum_tasks_per_step} tasks a "
         f"step{mixed} = "

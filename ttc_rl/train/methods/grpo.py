@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ttc_rl.config import Recipe
 from ttc_rl.schema import Task
 from ttc_rl.train.curriculum import Curriculum, Plan
 from ttc_rl.train.methods.base import Method, Setup
@@ -41,7 +40,7 @@ def make_trainer(setup: Setup) -> Any:
     from ttc_rl.train.weights.adapters import peft_config
 
     recipe, plan = setup.recipe, setup.plan
-    prompt = prompts(recipe, setup.tasks, setup.tokenizer)
+    prompt = prompts(recipe.prompts, setup.tasks, setup.tokenizer)
     director = _director(setup, setup.curriculum, prompt) if setup.curriculum else None
     ledger = Ledger(
         recipe,
@@ -72,7 +71,7 @@ def make_trainer(setup: Setup) -> Any:
 
 
 def prompts(
-    recipe: Recipe, tasks: Mapping[str, Task], tokenizer: Any
+    templates: Mapping[str, str], tasks: Mapping[str, Task], tokenizer: Any
 ) -> Callable[[str], str | list[dict[str, str]]]:
     """Return a function from a task's id to its prompt, as TRL takes it."""
     from ttc_rl.sampling.prompts import chat_turns, render
@@ -80,7 +79,7 @@ def prompts(
     chat = tokenizer.chat_template is not None
 
     def prompt(task_id: str) -> str | list[dict[str, str]]:
-        text = render(tasks[task_id], recipe.prompts)
+        text = render(tasks[task_id], templates)
         return chat_turns(text, tokenizer) if chat else text
 
     return prompt

@@ -81,7 +81,7 @@ def grpo_config(recipe: Recipe, steps: int, arm: ArmDir, track: bool) -> GRPOCon
             "vllm_enable_sleep_mode": train.vllm.sleep and train.vllm.mode == "colocate" and cuda,
             "vllm_gpu_memory_utilization": train.vllm.gpu_memory_utilization,
             "vllm_tensor_parallel_size": train.vllm.tensor_parallel_size,
-            "vllm_server_base_url": server_url(recipe),
+            "vllm_server_base_url": server_url(train.vllm),
         }
     if loaded := loading(train.lora):
         ours["model_init_kwargs"] = loaded

@@ -73,7 +73,7 @@ class Ledger:
         self.plan, self.tasks, self.arm = plan, tasks, arm
         self.tokenizer, self.ends, self.graders = tokenizer, ends, graders
         self.reward: str = recipe.train.reward
-        self.own = own_reward(recipe)
+        self.own = own_reward(recipe.train.reward, recipe.places)
         self.malformed = recipe.train.malformed
         if self.reward == "shuffled":
             self.tasks = shuffled_golds(tasks, recipe.seed)

@@ -42,7 +42,9 @@ def foreseen(recipe: Recipe) -> str:
     unread = [t for t in recipe.targets if not isinstance(t, str) and t.hub]
     try:
         tasks = target_size(recipe) or (
-            None if unread else sum(len(target.tasks) for target in resolve_targets(recipe))
+            None
+            if unread
+            else sum(len(target.tasks) for target in resolve_targets(recipe.target_sources))
         )
     except UserError:
         tasks = None
@@ -88,7 +90,7 @@ def plan_rows(run: RunDir, recipe: Recipe, name: str) -> list[Row]:
     rows = list(read_jsonl(folder.metrics, "step"))
     if not rows:
         return []
-    steps, _ = steps_and_padding(arm)
+    steps, _ = steps_and_padding(arm.train, arm.selection.size)
     rollouts = steps * arm.train.rollouts_per_step
     limit = arm.train.max_completion_tokens
     done = _rollouts(folder.rollouts)

@@ -100,7 +100,7 @@ def _outdated(what: str, versions: Counter[str], recipe: Recipe) -> str:
 
 def _benchmark(recipe: Recipe, name: str) -> str:
     """The options of `ttc-rl score` that name the benchmark."""
-    target = dict(zip(target_names(recipe), recipe.targets, strict=True)).get(name, name)
+    target = dict(zip(target_names(recipe.targets), recipe.targets, strict=True)).get(name, name)
     if not isinstance(target, str):
         target = target.path or f"FILE-WITH-THE-TASKS-OF-{name}"
     data = f" --data {shlex.quote(recipe.data)}" if recipe.data else ""
