@@ -32,7 +32,6 @@ def score(
     from ttc_eval.harness.score import recipe_of
     from ttc_eval.harness.score import score as score_samples
     from ttc_eval.report.tables import result_table
-
     from ttc_rl.config.marks import written
     from ttc_rl.corpus.benchmarks import named_benchmark
     from ttc_rl.stages.own_code import graders_of
@@ -69,7 +68,6 @@ def export(
 ) -> None:
     """A model's samples in another tool's format, verdicts and all."""
     from ttc_eval.harness.interchange import export as export_samples
-
     from ttc_rl.corpus.benchmarks import marked, named_benchmark
     from ttc_rl.run_dir import RunDir
 
@@ -97,7 +95,6 @@ def compare(
     from ttc_eval.compare.runs import compare as compare_runs
     from ttc_eval.report.compare_page import write_comparison
     from ttc_eval.report.tables import changed_tasks_tables, comparison_markdown, comparison_tables
-
     from ttc_rl.run_dir import RunDir
 
     comparison = compare_runs([RunDir(path) for path in runs])

@@ -305,3 +305,13 @@ def retention(recipe: Recipe, target: Benchmark) -> list[str]:
 def gradable(tasks: Iterable[Task]) -> bool:
     """Whether every task has something to be graded against."""
     return all(task.gold is not None or task.tests for task in tasks)
+
+
+def check_gradable(name: str, tasks: Sequence[Task]) -> None:
+    """Raise UserError where some tasks have nothing to be graded against."""
+    if not gradable(tasks):
+        lacking = sum(task.gold is None and not task.tests for task in tasks)
+        raise UserError(
+            f"{name}: {lacking} of {len(tasks)} tasks have neither gold nor tests: they cannot be "
+            "graded; a prompt without gold can be selected and trained for, not evaluated"
+        )
