@@ -138,7 +138,7 @@ def _resolved(recipe: Path, overrides: list[str] | None, dry_run: bool) -> Recip
         for name in resolved.arm_names:
             line = f"{name}: {arithmetic(resolved.arm(name))}"
             console.print(line, markup=False, soft_wrap=True)
-        check_cells(resolved)
+        check_cells(resolved, sources=True)
         console.print(foreseen(resolved), markup=False, soft_wrap=True)
         raise typer.Exit
     return resolved
