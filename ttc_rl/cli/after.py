@@ -34,17 +34,18 @@ def score(
     from ttc_eval.report.tables import result_table
     from ttc_rl.config.marks import written
     from ttc_rl.corpus.benchmarks import named_benchmark
-    from ttc_rl.stages.own_code import graders_of
+    from ttc_rl.stages.own_code import graders_for
     from ttc_rl.verifiers import BUILT_IN
 
     recipe = recipe_of(samples)
+    tested = named_benchmark(benchmark, data, recipe.verifiers if recipe else ())
     scored = score_samples(
         samples,
-        named_benchmark(benchmark, data, recipe.verifiers if recipe else ()),
+        tested,
         k=k or [],
         out=out,
         fallback=fallback,
-        graders=graders_of(recipe) if recipe else BUILT_IN,
+        graders=graders_for(recipe, tested.tasks) if recipe else BUILT_IN,
     )
     console.print(result_table(scored.result))
     if before := scored.result.graded_before:
