@@ -32,7 +32,6 @@ __all__ = ["draw", "evaluate", "read_summary", "report", "run_all", "select", "t
 def run_all(job: Job) -> None:
     """Everything, from the corpus to the report; what can be checked is checked before it."""
     from ttc_eval.harness.variants import eval_benchmarks
-
     from ttc_rl.stages.checks import check_run
     from ttc_rl.stages.same_tasks import check_targets
 
@@ -93,7 +92,6 @@ def _train_all(job: Job) -> None:
         return
     check_extras(job.recipe)
     from ttc_eval.report.model_card import write_cards
-
     from ttc_rl.stages.mixing import check_mix, mix
 
     check_mix(job)
@@ -107,7 +105,6 @@ def _train_all(job: Job) -> None:
 
 def _train(arms: Sequence[str], job: Job) -> None:
     from ttc_eval.report.model_card import write_cards
-
     from ttc_rl.tracking.wandb_run import keep_trackio_in, log_training, tracked
     from ttc_rl.train.curriculum import Pool, charged, follow, plan, read_curriculum, read_pool
 
