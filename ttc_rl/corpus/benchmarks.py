@@ -20,6 +20,7 @@ from ttc_rl.corpus.benchmark_config import (
     Erratum,
     Published,
     benchmark_names,
+    is_yaml,
     load_config,
 )
 from ttc_rl.corpus.everyday import FAMILIES
@@ -176,8 +177,11 @@ def named_benchmark(name: str, data: str | None = None, kinds: Collection[str] =
 
 def _is_file(text: str) -> bool:
     """A file of tasks, and not one that is given to a benchmark: `NAME=FILE`."""
-    given = re.match(r"([^/@=\s]+)[^=\s]*=", text)
-    return text.endswith(_FILE_ENDINGS) and not (given and given[1] in benchmark_names())
+    if not text.endswith(_FILE_ENDINGS):
+        return False
+    benchmark, equals, _ = text.partition("=")
+    named = re.match(r"[^@=\s]+?\.yaml|[^/@=\s]+", benchmark)
+    return not (equals and named and (is_yaml(named[0]) or named[0] in benchmark_names()))
 
 
 def benchmark_from_source(
@@ -209,7 +213,7 @@ def _name(target: str | SourceConfig) -> str:
         return _source_name(target)
     if _is_file(target):
         return _source_name(SourceConfig(path=target))
-    return "prompt" if is_prompt(target) else target.partition("=")[0]
+    return "prompt" if is_prompt(target) else address(target).name
 
 
 def is_prompt(target: str | SourceConfig) -> bool:

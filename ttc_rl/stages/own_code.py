@@ -15,6 +15,7 @@ from ttc_rl.schema import Completer, UserError
 from ttc_rl.selection import Selector
 from ttc_rl.system.endpoint import Unreachable
 from ttc_rl.train.curriculum.choose import own_curriculum
+from ttc_rl.train.methods import method_of
 from ttc_rl.train.rewards import own_reward
 from ttc_rl.verifiers import Graders
 from ttc_rl.verifiers.judge import Judge, from_completer, from_config
@@ -38,6 +39,7 @@ def check_own_code(recipe: Recipe) -> None:
     for arm in map(recipe.arm, recipe.arm_names):
         own_selector(arm)
         own_reward(arm)
+        method_of(arm)
         if is_own(arm.train.curriculum.method):
             own_curriculum(arm)
 

@@ -1,4 +1,4 @@
-"""What a training method is: everything in which GRPO, and what comes beside it, differ.
+"""A training method: everything in which GRPO and its alternatives differ.
 
 The loop (`train/loop.py`) resumes, watches, saves and vouches, for all methods alike.
 """
@@ -43,7 +43,6 @@ class Setup:
 class Method:
     """A way to change weights."""
 
-    name: str
     signal: str
     """The key of TRL's logs that every step has: a row of metrics.jsonl, and what the report draws
     first."""

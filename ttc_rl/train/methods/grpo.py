@@ -108,4 +108,4 @@ def _director(setup: Setup, curriculum: Curriculum, prompt: Callable[[str], Any]
     return director
 
 
-METHOD = Method("grpo", "reward", progress, make_trainer)
+METHOD = Method("reward", progress, make_trainer)

@@ -10,7 +10,7 @@ from ttc_eval.harness.results import resolve_sampling
 from ttc_eval.report import page
 from ttc_eval.report.material import Material
 from ttc_rl.config import Recipe, SamplingConfig
-from ttc_rl.corpus.benchmark_config import benchmark_names, load_config
+from ttc_rl.corpus.benchmark_config import is_benchmark, load_config
 from ttc_rl.corpus.benchmarks import resolve_targets
 from ttc_rl.launch.budget import shape_of
 from ttc_rl.metrics import assumed_spread
@@ -24,9 +24,7 @@ Row = tuple[str, str, str]
 def target_size(recipe: Recipe) -> int | None:
     """Tasks of the recipe's target, where a benchmark's YAML says it; nothing is read for it."""
     sizes = [
-        load_config(target).size
-        if isinstance(target, str) and target in benchmark_names()
-        else None
+        load_config(target).size if isinstance(target, str) and is_benchmark(target) else None
         for target in recipe.targets
     ]
     known_sizes = [size for size in sizes if size is not None]
@@ -62,7 +60,7 @@ def foreseen(recipe: Recipe) -> str:
 def _default_samples(recipe: Recipe) -> int:
     first = recipe.targets[0]
     own = SamplingConfig()
-    if isinstance(first, str) and first in benchmark_names():
+    if isinstance(first, str) and is_benchmark(first):
         own = load_config(first).sampling
     return resolve_sampling(recipe.eval, own).samples
 

@@ -12,7 +12,7 @@ from ttc_eval.report import charts, page
 from ttc_eval.report.material import Material
 from ttc_rl.config import Recipe
 from ttc_rl.run_dir import RunDir, read_jsonl
-from ttc_rl.train.methods import METHODS
+from ttc_rl.train.methods import method_of
 
 SMALL = {
     "frac_reward_zero_std": ("groups without a difference", "share of groups"),
@@ -27,7 +27,7 @@ def training(material: Material) -> Markup:
     """Show the reward of all arms in one large chart, four signs of health in small ones."""
     run, recipe, arms = material.run, material.recipe, material.arms
     rows = {arm: list(read_jsonl(run.arm(arm, recipe).metrics, "step")) for arm in arms}
-    signals = {arm: METHODS[recipe.arm(arm).train.method].signal for arm in arms}
+    signals = {arm: method_of(recipe.arm(arm)).signal for arm in arms}
     rewards = {arm: column(steps, signals[arm]) for arm, steps in rows.items()}
     if not any(rewards.values()):
         return page.paragraph("Nothing was trained in this run folder yet.", "soft")
