@@ -61,7 +61,7 @@ MENDABLE = {
 
 
 def main() -> None:
-    """Entry point: an error the user can mend is one line on stderr and exit code 2."""
+    """Run the command line. An error that the user can mend is one line on stderr, exit code 2."""
     handlers = {number: signal.signal(number, _stopped) for number in (SIGINT, SIGTERM)}
     try:
         follow_launch()
