@@ -70,7 +70,8 @@ class Evaluation:
 
 
 def evaluate(job: Job, *, join: bool = False) -> dict[str, Results]:
-    """Every model on the target and the recipe's other benchmarks; model -> benchmark -> metrics.
+    """Evaluate every model on the target and on the recipe's other benchmarks. Return model ->
+    benchmark -> metrics.
 
     With `join`, the work is shared with other processes on the same run folder, on any machine.
     """
@@ -97,7 +98,8 @@ def evaluate(job: Job, *, join: bool = False) -> dict[str, Results]:
 
 
 def metric_names(recipe: Recipe) -> dict[str, list[str]]:
-    """Benchmark -> what is told first of it: the mean, and pass@k and maj@k of the largest k."""
+    """Return the metrics shown first, by benchmark: the mean, and pass@k and maj@k of the largest
+    k."""
     names: dict[str, list[str]] = {}
     for benchmark in eval_benchmarks(recipe):
         sampling = resolve_sampling(recipe.eval, benchmark.sampling)
@@ -208,7 +210,8 @@ def _queue(job: Job, drawing: Drawing) -> Queue:
 
 
 def _clear(planned: Sequence[Evaluation], *, keep: bool) -> None:
-    """Queues that nobody needs any more; one who joined cannot know whether others still look."""
+    """Remove queues that nobody needs any more. A process that joined cannot know whether others
+    still use them."""
     for drawing in (
         [] if keep else [drawing for evaluation in planned for drawing in evaluation.owed]
     ):
@@ -216,7 +219,8 @@ def _clear(planned: Sequence[Evaluation], *, keep: bool) -> None:
 
 
 def _with_engines(job: Job, planned: Sequence[Evaluation]) -> None:
-    """One process an engine, each on its own GPUs; one that dies leaves its units to the others."""
+    """Start one process for each engine, on its own GPUs. The others take over the units of one
+    that dies."""
     lacking = _lacking(planned)
     if not lacking:
         return
@@ -276,7 +280,7 @@ def _watch(
 
 
 def gpu_shares(recipe: Recipe) -> list[str | None]:
-    """CUDA_VISIBLE_DEVICES of each engine; None for all where there is no GPU."""
+    """Return CUDA_VISIBLE_DEVICES of each engine; None for all where there is no GPU."""
     import torch
 
     engine = recipe.engine
@@ -300,7 +304,8 @@ def gpu_shares(recipe: Recipe) -> list[str | None]:
 def dev_evaluation(
     job: Job, arm: str, steps: int
 ) -> Callable[[Callable[[Decoding], Completer], int], dict[str, float] | None] | None:
-    """What scores an arm's model on the dev tasks every so many steps; None without `train.dev`.
+    """Return what evaluates an arm's model on the dev tasks every `every` steps; None without
+    `train.dev`.
 
     The numbers go to dev.jsonl, the completions beside it, and to W&B where that is on.
     """
@@ -351,7 +356,8 @@ class Pace:
 
 
 def pace_line(done: int, total: int, tokens: int, seconds: float, before: int = 0) -> str:
-    """`320 of 960 completions, 1,240 tokens/s, 3 min left`; `before` were there at the start."""
+    """Return such as `320 of 960 completions, 1,240 tokens/s, 3 min left`. Of `done`, `before` were
+    there at the start."""
     line = f"{done:,} of {total:,} completions"
     if tokens:
         line += f", {tokens / seconds:,.0f} tokens/s"

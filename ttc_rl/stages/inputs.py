@@ -66,7 +66,7 @@ class Ask:
     graders: Graders = BUILT_IN
 
     def pool(self, size: int | None) -> list[int]:
-        """Rows of the corpus tasks nearest to the targets, in corpus order."""
+        """Return the rows of the corpus tasks nearest to the targets, in corpus order."""
         size = min(size or POOL * self.recipe.selection.size, len(self.corpus))
         if size < self.recipe.selection.size:
             raise UserError(
@@ -77,7 +77,8 @@ class Ask:
 
 
 def model_inputs(ask: Ask) -> Inputs:
-    """What the arm's method needs; nothing for a method that asks no model."""
+    """Return what the arm's selection method needs of the model; nothing where it needs no
+    model."""
     method = ask.recipe.selection.method
     if method not in NEEDS_MODEL:
         return Inputs()
@@ -88,7 +89,7 @@ def model_inputs(ask: Ask) -> Inputs:
 
 
 def _success(ask: Ask) -> Inputs:
-    """`success=`: for each corpus task how often the base model solves it, shape (N,)."""
+    """Return `success=`: the base model's solve rate for each corpus task, shape (N,)."""
     config = ask.recipe.selection.difficulty
     spent = None
     if config.key is not None:
@@ -167,7 +168,8 @@ class _Drawer:
 
 
 def _less(ask: Ask) -> Inputs:
-    """`features=`: an `Influence` between the pool and the targets, or what stands for them."""
+    """Return `features=`: an `Influence` between the pool and the targets, or what stands for
+    them."""
     from ttc_rl.selection.less.examples import blind
     from ttc_rl.selection.less.gradients import Sketch, load_differentiable
 
@@ -259,7 +261,8 @@ def _label_free_sides(
 def _features(
     ask: Ask, rows: list[int], sides: _Sides, model: Any, sketch: Any, spent: Spent
 ) -> Influence:
-    """Features at each warm-up checkpoint; of `policy` at the base model, plain on both sides.
+    """Return features at each warm-up checkpoint; for `policy`, at the base model and plain on both
+    sides.
 
     GRPO begins at the base model without moments, and so does `policy`.
     """
@@ -304,7 +307,7 @@ def _subtask(task: Task, config: LessConfig) -> str:
 
 
 def _dev_tasks(ask: Ask, subtasks: set[str]) -> list[Task]:
-    """The labelled examples; none may be a target or share its text, as `overlap` has it."""
+    """Return the labelled examples. Raises UserError where one is a target or overlaps one."""
     from ttc_rl.corpus.overlap import remove_overlap
     from ttc_rl.corpus.sources import load_source
 

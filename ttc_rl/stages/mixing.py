@@ -68,7 +68,7 @@ def mix(job: Job, name: str) -> None:
 
 
 def _measure(job: Job, name: str) -> Callable[[Completer], float]:
-    """What a mixture is weighed by, from 0 to 1."""
+    """Return what measures a mixture's weights, from 0 to 1."""
     recipe = job.recipe.arm(name)
     assert recipe.experts is not None
     if recipe.experts.mix == "dev":
@@ -85,7 +85,8 @@ def _measure(job: Job, name: str) -> Callable[[Completer], float]:
 def _right(
     tasks: Sequence[Task], groups: Sequence[Sequence[Any]], most: float, graders: Graders
 ) -> float:
-    """Share of right completions. Raises UserError where more than `most` could not be graded."""
+    """Return the share of right completions. Raises UserError where more than `most` could not be
+    graded."""
     repeated = [task for task, group in zip(tasks, groups, strict=True) for _ in group]
     verdicts = graders.verify_many(
         repeated, [completion.text for group in groups for completion in group]
@@ -96,7 +97,8 @@ def _right(
 
 
 def _agreed(tasks: Sequence[Task], groups: Sequence[Sequence[Any]], graders: Graders) -> float:
-    """Mean share of the winning answer; silent completions count, a gold is not read."""
+    """Return the mean share of the winning answer. Completions without an answer count; no gold is
+    read."""
     texts = [[completion.text for completion in group] for group in groups]
     votes = [majority(t, own, graders=graders) for t, own in zip(tasks, texts, strict=True)]
     return float(np.mean([vote.share for vote in votes]))
@@ -108,7 +110,8 @@ def cross_entropy(
     generations: int,
     seed: int,
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    """The best weights found, shape (E,), and how the search went.
+    """Search the weights of the experts by the cross-entropy method. Return the best ones, shape
+    (E,), and a record of the search.
 
     Candidates are normal around the mean of the last generation's elite, with its deviation; at
     first around 1 / E, with that deviation.

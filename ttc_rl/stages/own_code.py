@@ -67,7 +67,8 @@ def _judge(recipe: Recipe) -> Judge | None:
 
 
 def _local_judge(recipe: Recipe) -> Judge:
-    """The recipe's judge as a model in this process, loaded when there is something to judge."""
+    """Return the recipe's judge as a model in this process. It is loaded when the first verdict is
+    due."""
     config = recipe.judge
     assert config is not None
 

@@ -43,9 +43,10 @@ class Found:
 
 
 def preflight(job: Job) -> None:
-    """preflight.json: each arm's numbers and problems. Raises UserError where there is a problem.
+    """Write preflight.json: each arm's numbers and problems. Raises UserError where there is a
+    problem.
 
-    What was drawn stays in preflight.jsonl, so that the same look again costs nothing.
+    The completions stay in preflight.jsonl, so that a second preflight costs nothing.
     """
     config = job.recipe.preflight
     if config is None:
@@ -85,7 +86,7 @@ def judge(
     all_tasks: int,
     graders: Graders = BUILT_IN,
 ) -> Found:
-    """What a few groups, and the golds of all tasks, say about the training to come."""
+    """Return what a few groups, and the golds of all tasks, say about the training to come."""
     texts = sum(len(group.texts) for group in groups)
     decided = [c for group in groups for c in group.correct if c is not None]
     right = sum(decided) / len(decided) if decided else 0.0
@@ -127,9 +128,8 @@ def _with_targets(
     groups: Sequence[Group],
     size: tuple[int, int],
 ) -> Found:
-    """And what selection and evaluation say: whether the corpus teaches the targets, and whether
-    so many tasks and samples would show it.
-    """
+    """Add what selection and evaluation say: whether the corpus teaches the targets, and whether
+    this number of tasks and samples would show it."""
     from ttc_rl.selection.explain import uncovered
 
     share = len(uncovered(selection)) / len(selection["targets"])
@@ -152,7 +152,7 @@ def _with_targets(
 
 
 def _evaluation_size(job: Job) -> tuple[int, int]:
-    """Tasks and samples of the target, the first of several."""
+    """Return the number of tasks and of samples of the target, the first of several."""
     from ttc_eval.harness.results import resolve_sampling
 
     from ttc_rl.stages.same_tasks import read_targets
@@ -162,7 +162,8 @@ def _evaluation_size(job: Job) -> tuple[int, int]:
 
 
 def resolvable(groups: Sequence[Group], gain: float, tasks: int, samples: int) -> float:
-    """The smallest gain in avg@n that so many tasks and samples find with 80 % power."""
+    """Return the smallest gain in avg@n that `tasks` tasks with `samples` samples find with 80 %
+    power."""
     rates = [_rate(group) for group in groups]
     mean = sum(rates) / len(rates)
     within = sum(rate * (1 - rate) for rate in rates) / len(rates)
@@ -180,7 +181,8 @@ def majority_gap(
     band: tuple[float, float],
     graders: Graders = BUILT_IN,
 ) -> float | None:
-    """How much more often a group's vote is right than one completion of it; None without votes.
+    """Return how much more often a group's vote is right than one completion of it; None without
+    votes.
 
     Over the groups whose vote counts: no tie, and a share of the group inside `band`.
     """
@@ -198,7 +200,7 @@ def majority_gap(
 
 
 def spread(tasks: Sequence[Task], count: int) -> list[Task]:
-    """So many of them, evenly over their order: early and late picks differ."""
+    """Return `count` of the tasks, evenly over their order: early and late picks differ."""
     if len(tasks) <= count:
         return list(tasks)
     return [tasks[i * len(tasks) // count] for i in range(count)]
@@ -211,7 +213,8 @@ def _refused_golds(tasks: Sequence[Task], graders: Graders) -> int:
 
 
 def _draw(job: Job, config: PreflightConfig, tasks: Mapping[str, Task]) -> dict[str, Group]:
-    """A group for each task, as training will draw it: temperature 1, and its limit."""
+    """Draw a group for each task as training will: at temperature 1, with training's limit of
+    tokens."""
     from ttc_rl.sampling import Decoding, load_completer
 
     recipe, base = job.recipe, starting_model(job.recipe)

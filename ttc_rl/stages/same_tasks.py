@@ -54,7 +54,8 @@ def selected(job: Job, part: str) -> bool:
 
 
 def read_targets(job: Job) -> list[Benchmark]:
-    """The recipe's targets. Raises UserError where they are not those that were selected for."""
+    """Return the recipe's targets. Raises UserError where they are not those that were selected
+    for."""
     targets = resolve_targets(job.recipe)
     check_targets(job, targets)
     return targets
@@ -88,7 +89,8 @@ def check_dev(job: Job, tasks: Sequence[Task]) -> None:
 
 
 def read_dev_tasks(job: Job, arm: str) -> list[Task]:
-    """The dev tasks as selection wrote them. Raises UserError where there are none, or others."""
+    """Return the dev tasks as selection wrote them. Raises UserError where there are none, or
+    others."""
     path, selection = job.run.dev_tasks, job.arm(arm)[1].selection
     check_vouched(selection, SELECT_ANEW.format(selection), path)
     tasks = [Task(**row) for row in read_jsonl(path, "id")]

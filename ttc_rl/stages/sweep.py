@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 
 def cells(recipe: Recipe) -> Iterator[tuple[str, Recipe]]:
-    """Name and recipe of every combination of the sweep's values, in the order written.
+    """Yield name and recipe of every combination of the sweep's values, in the order written.
 
     Raises UserError where two would have one name, and so one folder.
     """
@@ -147,7 +147,8 @@ def _run_cell(root: Path, name: str, cell: Recipe, failures: _Failures) -> None:
 
 
 def _slug(value: Any) -> str:
-    """The value in a folder's name: a file by its stem, a part of a benchmark with a dash."""
+    """Return the value as part of a folder's name: a file by its stem, a part of a benchmark with a
+    dash."""
     name = Path(str(value)).name
     stem = name.removesuffix(".gz").removesuffix(".jsonl").removesuffix(".parquet")
     return stem if stem != name else str(value).replace("/", "-")
