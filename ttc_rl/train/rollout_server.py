@@ -30,7 +30,7 @@ EVERY, GRACE = 5.0, 90.0
 
 
 def server_url(recipe: Recipe) -> str | None:
-    """Of vLLM's server; None where rollouts are drawn by the processes that train."""
+    """Return the URL of vLLM's server; None where the processes that train draw the rollouts."""
     vllm = recipe.train.vllm
     if vllm is None or vllm.mode != "server":
         return None
@@ -39,7 +39,8 @@ def server_url(recipe: Recipe) -> str | None:
 
 @contextmanager
 def server_watched(url: str | None, step: Callable[[], int]):
-    """Raises UserError in place of a request's failure; `step` is that of the last checkpoint."""
+    """Raise UserError in place of a failed request to the server. `step` returns the last
+    checkpoint's step."""
     if url is None:
         yield
         return

@@ -60,7 +60,8 @@ class Signs:
     """Alarm -> the step at which it was last given: once a window is enough."""
 
     def read(self, step: int, logs: Mapping[str, Any], moved: bool | None) -> dict[str, str]:
-        """Alarm -> what is wrong, for what a step logged; `moved` is None where nobody looked."""
+        """Return alarm -> what is wrong, for what a step logged. `moved` is None where it was not
+        checked."""
         alarms = dict(self._now(logs, moved))
         for values, key in (
             (self.rewards, "reward"),

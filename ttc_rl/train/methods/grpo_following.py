@@ -55,7 +55,7 @@ class Director:
     steps: int = 0
 
     def step(self, number: int) -> tuple[str, ...]:
-        """The tasks that step `number`, counted from 1, has to roll out."""
+        """Return the tasks that step `number`, counted from 1, has to roll out."""
         return tuple(self.tasks) if number == self.steps else ()
 
     def begin(self, *, main: bool) -> None:
@@ -65,7 +65,7 @@ class Director:
         self.steps += 1
 
     def end(self, rewards: np.ndarray, *, main: bool) -> None:
-        """The rewards of all completions of the step, in the order of its tasks."""
+        """End a step with the rewards of all its completions, in the order of its tasks."""
         groups = Groups(rewards.reshape(self.tasks_per_step, -1))
         if main:
             for task_id, right, trials in zip(
@@ -118,13 +118,14 @@ class FollowingTrainer(GRPOTrainer):
         return output
 
     def _groups(self, count: int) -> list[int]:
-        """Of each of this process's `count` completions, which of the step's tasks it is of."""
+        """Return, for each of this process's `count` completions, the position of its task in the
+        step."""
         first = self.accelerator.process_index * count
         group = self.accelerator.num_processes * count // self.director.tasks_per_step
         return [(first + i) // group for i in range(count)]
 
     def _filled(self, inputs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        """This process's share of the slots with the step's tasks in them."""
+        """Return this process's share of the slots with the step's tasks in them."""
         ids = [self.director.tasks[i] for i in self._groups(len(inputs))]
         prompts = {task_id: self.director.prompt(task_id) for task_id in set(ids)}
         return [
