@@ -40,7 +40,8 @@ class Shown:
 
 
 def shown(recipe: Recipe, results: Mapping[str, Sequence[str]]) -> dict[str, list[Shown]]:
-    """Section -> its panels, over all arms; `results` says which benchmark has which metrics."""
+    """Return section -> its panels, over all arms. `results` says which benchmark has which
+    metrics."""
     panels_of: dict[str, dict[Shown, None]] = {}
     for name in recipe.arm_names:
         for section, panels in _of_arm(recipe.arm(name)).items():
@@ -89,7 +90,7 @@ def _train(title: str, *names: str, x: str = STEPS) -> Shown:
 
 
 def _votes(recipe: Recipe) -> list[Shown]:
-    """Groups that got a label by vote, where rewards come from agreement."""
+    """Return panels of the groups that got a label by vote, where rewards come from agreement."""
     votes = {"majority": recipe.train.majority, "ttrl": recipe.train.ttrl}
     return [
         _train(f"{name}: groups with a label", f"{name}/groups", f"{name}/labelled")
@@ -150,7 +151,8 @@ def _health(recipe: Recipe) -> list[Shown]:
 
 
 def save_workspace(recipe: Recipe, entity: str, results: Mapping[str, Sequence[str]]) -> str:
-    """A new view of project `track.project`; its address. Raises UserError without a login."""
+    """Save a new view of project `track.project`; return its address. Raises UserError without a
+    login."""
     try:
         import wandb
         import wandb_workspaces.reports.v2 as reports
