@@ -64,7 +64,7 @@ def select(
     ids: Sequence[str] | None = None,
     **known: Any,
 ) -> list[Pick]:
-    """`size` corpus tasks in training order, fewer where `stop` says so.
+    """Return the picks: `size` corpus tasks in training order, fewer where `stop` says so.
 
     `sift`: the exact greedy on the posterior variance of all targets (arXiv 2410.08020), ties to
     the lowest index; `difficulty`: the same with noise from `success`; `band`: the same among tasks
@@ -134,9 +134,10 @@ def select_each(
     noise: float | np.ndarray = 0.1,
     device: str | None = None,
 ) -> Iterator[list[int]]:
-    """SIFT for every target by itself: the rows picked for each, in order, one list a target.
+    """Yield SIFT's picks for each target alone, in order: one list of rows a target.
 
-    The curricula of per-task training; exact over the whole corpus, a pass or two of it a target.
+    These are the curricula of per-task training. They are exact over the whole corpus, and
+    take a pass or two over it for each target.
     """
     for row_D in _floats(target_MD):
         yield greedy(
@@ -180,7 +181,7 @@ def _floats(rows: Any) -> np.ndarray:
 def weighted(
     target_MD: np.ndarray, weights: Sequence[float] | np.ndarray | None, objective: Objective
 ) -> np.ndarray:
-    """Targets scaled so that their summed variance is the objective: sqrt(w_t) t."""
+    """Return the targets scaled so that their summed variance is the objective: sqrt(w_t) t."""
     target_MD = np.asarray(target_MD, np.float64)
     count = len(target_MD)
     weight_M = np.ones(count) if weights is None else np.asarray(weights, np.float64)

@@ -25,8 +25,8 @@ def noise_of(success_N: np.ndarray, noise: float) -> np.ndarray:
 
 
 def in_band(success_N: np.ndarray, size: int) -> np.ndarray:
-    """Rows whose success lies in the band; where fewer than `size`, also those nearest to its
-    midpoint, ties to the lowest row. Ascending."""
+    """Return the rows whose solve rate lies in the band, ascending. Where they are fewer than
+    `size`, the rows nearest to its midpoint join them, ties to the lowest row."""
     low, high = BAND
     inside = np.flatnonzero((success_N >= low) & (success_N <= high))
     if len(inside) >= size:

@@ -58,7 +58,7 @@ def greedy(
     noise: float | np.ndarray,
     **options: Any,
 ) -> list[int]:
-    """Indices of the first `size` picks in order, ties to the lowest index; see `observations`."""
+    """Return the first `size` picks in order, ties to the lowest index; see `observations`."""
     picks = observations(corpus_ND, target_MD, noise, size=size, **options)
     return [seen.index for seen in itertools.islice(picks, size)]
 
@@ -76,7 +76,8 @@ def observations(
     pools: Sequence[int] = POOLS,
     blocks: Sequence[int] = BLOCKS,
 ) -> Iterator[Observation]:
-    """The greedy's picks, one after the other, for as long as the reader asks: at most `size`.
+    """Yield the greedy's picks, one after the other, for as long as the reader asks: at most
+    `size`.
 
     Each task at most once, or with `repeat` as often as it wins. `noise` is one lambda, or one for
     each task (N,). `before` holds picks made earlier: the greedy goes on after them.
@@ -140,7 +141,7 @@ class _TileWorkers:
         return self.blas.limit(limits=1) if self.workers > 1 else contextlib.nullcontext()
 
     def __call__(self, work: Callable[[slice], Any], count: int) -> list[Any]:
-        """What `work` gives for each tile of `count` rows, in their order."""
+        """Return the results of `work` for each tile of `count` rows, in their order."""
         if self.workers == 1 or count <= 4 * TILE:
             return [work(tile) for tile in tiles(count)]
         with ThreadPoolExecutor(self.workers) as pool:
@@ -169,7 +170,8 @@ class _Rows:
 
 
 def _on_device(xp: Numpy | Torch, corpus_ND: np.ndarray | Vectors) -> Any:
-    """The corpus on the device where half its free memory holds it; else as it is, in tiles."""
+    """Return the corpus on the device where half its free memory holds it; else as it is, in
+    tiles."""
     assert isinstance(xp, Torch)
     needed = len(corpus_ND) * corpus_ND.shape[1] * corpus_ND.dtype.itemsize
     if xp.device.type == "cuda" and 2 * needed > xp.torch.cuda.mem_get_info(xp.device)[0]:
@@ -208,7 +210,7 @@ class _Block:
     def drops(
         self, x_rD: Array, cross_rM: Array | None, *, back: bool = False
     ) -> tuple[Array, Array]:
-        """By how much each pick lowers q of each row, and y; two arrays (k, r).
+        """Return by how much each pick lowers q of each row, and y; two arrays (k, r).
 
         With `back`, C is what it is after the block instead of before it.
         """
@@ -238,7 +240,7 @@ class _Setting:
     """What float64 leaves uncertain of the square root of a gain."""
 
     def tie(self, gain: float) -> float:
-        """The share by which gains near this one may differ and still be equal."""
+        """Return the share by which gains near this one may differ and still be equal."""
         return min(TIE + self.rounding / math.sqrt(max(gain, 1e-300)), 1e-9)
 
 
@@ -314,7 +316,7 @@ class _Level:
             self._refresh()
 
     def _make_room(self) -> None:
-        """C is kept where targets are few and memory is there."""
+        """Allocate C where targets are few and memory allows."""
         count, (targets, dimensions) = len(self.rows), self.posterior.t_MD.shape
         fits = 4 * count * targets <= self.setting.memory
         if not self.plain and self.dtype == self.xp.float32 and 2 * targets <= dimensions and fits:
@@ -325,7 +327,7 @@ class _Level:
         return self.xp.where(self.open_N, gain_N, -np.inf)
 
     def advance(self, count: int) -> list[Observation]:
-        """The next picks, at least one; the posterior has observed them afterwards."""
+        """Return the next picks, at least one. The posterior has observed them afterwards."""
         self._refresh_if_small()
         if float(self.gains().max()) < self.posterior.zero:
             return [self._observed(int(self.xp.nonzero(self.open_N)[0]))]
@@ -342,7 +344,7 @@ class _Level:
             self.open_N[[one.index for one in seen]] = False
 
     def _one_by_one(self, count: int) -> list[Observation]:
-        """The plain greedy: one product with the candidates a pick."""
+        """Return the plain greedy's picks: one product with the candidates a pick."""
         x_ND = self.rows.tile(slice(0, len(self.rows)), self.xp.float64)
         picks: list[Observation] = []
         for _ in range(count):
@@ -358,7 +360,7 @@ class _Level:
         return picks
 
     def _best(self, x_ND: Array) -> int:
-        """The candidate with the largest gain; those near it are compared exactly."""
+        """Return the candidate with the largest gain; those near it are compared exactly."""
         best = float(self.gains().max())
         if best < self.posterior.zero:
             return int(self.xp.nonzero(self.open_N)[0])
@@ -374,7 +376,7 @@ class _Level:
         return int(near[self._first_best(exact_r, free)])
 
     def _drafted(self, count: int) -> list[Observation]:
-        """A block of picks made on a pool, as far as the other candidates bear it out."""
+        """Return a block of picks made on a pool, as far as the other candidates confirm it."""
         (pool, largest), inner = self.inner[0], self.inner[1:]
         members = self.xp.largest(self.gains(), pool)
         members = members[self.open_N[members]]
@@ -401,7 +403,8 @@ class _Level:
         return certified
 
     def _worth(self, draft: list[Observation], saved: Any) -> list[Observation]:
-        """The draft up to its first pick that gains nothing: there the lowest index is next."""
+        """Return the draft up to its first pick that gains nothing: there the lowest index is
+        next."""
         for step, one in enumerate(draft):
             if one.gain < self.posterior.zero:
                 return self._rewound(draft[:step], saved)
@@ -416,7 +419,8 @@ class _Level:
     # ----------------------------------------------------------------------- certification
 
     def _certified(self, draft: list[Observation], members: Array, saved: Any) -> list[Observation]:
-        """The drafted picks that are the greedy's, or its next pick; the state after them."""
+        """Return the drafted picks that are the greedy's, or its next pick. The state is the one
+        after them."""
         rival_N = self.xp.copy(self.open_N)
         rival_N[members] = False
         close = self._pass(draft, rival_N)
@@ -458,7 +462,8 @@ class _Level:
         return np.concatenate(self.setting.each_tile(one_tile, len(self.rows)))
 
     def _near(self, block: _Block, tile: slice, dq_kr: Array, dv_kr: Array) -> Array:
-        """Whether a row's gain comes near a pick's before it: q >= tau (lambda + v), nearly."""
+        """Return whether a row's gain comes near that of a pick before it: q >= tau (lambda + v),
+        nearly."""
         xp, before = self.xp, self.state
         q_r = xp.array(before.q_N[tile], self.dtype)
         level_r = xp.array(before.noise_N[tile] + before.v_N[tile], self.dtype)
@@ -472,7 +477,8 @@ class _Level:
         return beats_r
 
     def _decided(self, draft: list[Observation], close: np.ndarray, saved: Any) -> tuple[int, int]:
-        """How many steps of the draft no close candidate wins, in float64, and who wins next."""
+        """Return how many steps of the draft no close candidate wins, in float64, and who wins
+        next."""
         picked = [one.index for one in draft]
         candidates = np.unique(np.concatenate([close, picked]))
         rows, same = _distinct(self.xp, self.rows.exact(candidates))
@@ -490,7 +496,7 @@ class _Level:
         return len(draft), -1
 
     def _first_best(self, gains: np.ndarray, free: np.ndarray) -> int:
-        """The lowest position whose gain is the largest among the free, up to rounding."""
+        """Return the lowest position whose gain is the largest among the free, up to rounding."""
         gains = np.where(free, np.where(gains < self.posterior.zero, 0.0, gains), -np.inf)
         best = float(gains.max())
         return int((gains >= best * (1 - self.setting.tie(best))).argmax())
@@ -517,7 +523,8 @@ class _Level:
 
 
 def _distinct(xp: Numpy | Torch, rows: Array) -> tuple[Array, np.ndarray]:
-    """The different rows, and for each row which of them it is: equal rows get equal gains."""
+    """Return the different rows, and for each row its position among them: equal rows get equal
+    gains."""
     first: dict[bytes, int] = {}
     keys = ((row + 0.0).tobytes() for row in xp.host(rows))  # + 0.0: -0.0 equals 0.0
     same = np.array([first.setdefault(key, len(first)) for key in keys])

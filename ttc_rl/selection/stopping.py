@@ -37,7 +37,7 @@ def until(
     variances: list[float],
     bound: Callable[[list[int]], float],
 ) -> Iterator[Observation]:
-    """The observations until the rule is met.
+    """Yield the observations until the rule is met.
 
     `picks` were made before, and `variances` are the targets' before and after each of them.
     `bound(picks)` is what no curriculum of the size asked for comes below.
