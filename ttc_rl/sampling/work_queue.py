@@ -78,7 +78,8 @@ class Queue:
         self._same_plan({"asked": asked, "units": list(self.units)})
 
     def _same_plan(self, plan: dict[str, Any]) -> None:
-        """The first one writes the plan; a link is made by one process only."""
+        """Write the plan, or compare it with the one that is there. A link is made by one process
+        only."""
         path, mine = self.folder / "plan.json", self.folder / f"plan.{self.me}.json"
         write_json(mine, plan)
         try:
@@ -95,7 +96,7 @@ class Queue:
     # ----------------------------------------------------------------------- claiming
 
     def left(self) -> list[Unit]:
-        """Units without rows, in order."""
+        """Return the units without rows, in order."""
         done = {path.stem for path in (self.folder / "done").glob("*.jsonl")}
         return [unit for name, unit in self.units.items() if name not in done]
 
@@ -163,7 +164,8 @@ class Queue:
     # ----------------------------------------------------------------------- working
 
     def keep_alive(self, mine: Sequence[Unit]) -> _Heart:
-        """`with queue.keep_alive(units):` touches their leases until it ends, then frees them."""
+        """Keep leases alive: `with queue.keep_alive(units):` touches them until it ends, then frees
+        them."""
         return _Heart(self, [self.folder / "leases" / unit.name for unit in mine])
 
     def finish(self, unit: Unit, rows: Sequence[dict[str, Any]]) -> bool:
@@ -180,7 +182,7 @@ class Queue:
         return True
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """The rows of all finished units, by unit."""
+        """Yield the rows of all finished units, by unit."""
         for name in self.units:
             path = self.folder / "done" / f"{name}.jsonl"
             if path.exists():
