@@ -24,12 +24,13 @@ POLL = 5
 
 
 def logs(launch: Launch) -> Path:
-    """Beside the run folder, which is made by the first stage."""
+    """Return the folder of the logs, beside the run folder, which the first stage makes."""
     return launch.run_dir.absolute().with_name(f"{launch.run_dir.name}.launch")
 
 
 def options(given: Sequence[str]) -> dict[str, str]:
-    """`partition=gpu` -> what #SBATCH takes; a site needs what it needs, so any key is let by."""
+    """Return `partition=gpu` ... as options of #SBATCH. A site needs what it needs, so any key
+    passes."""
     pairs = [text.partition("=") for text in given]
     for key, _, value in pairs:
         if not key.replace("-", "").isalnum() or "\n" in value:
@@ -38,7 +39,7 @@ def options(given: Sequence[str]) -> dict[str, str]:
 
 
 def slurm_script(launch: Launch, recipe: Recipe, extra: Mapping[str, str]) -> str:
-    """The batch script; with `train.vllm.mode: server` it asks for one more node."""
+    """Return the batch script; with `train.vllm.mode: server` it asks for one more node."""
     server = serves(recipe)
     machine = _machine(launch, "$SLURM_PROCID", "$MASTER", "$PORT")
     training = _quoted(accelerate(launch, sys.executable, config_file(launch.config), machine))
@@ -92,7 +93,8 @@ def submit(launch: Launch, recipe: Recipe, extra: Mapping[str, str]) -> str:
 
 
 def sky_task(launch: Launch, recipe: Recipe, accelerators: str) -> str:
-    """A task of SkyPilot, for a checkout. Its nodes see one run folder, in a mounted bucket."""
+    """Return a task of SkyPilot, for a checkout. Its nodes see one run folder, in a mounted
+    bucket."""
     if serves(recipe):
         raise UserError("train.vllm.mode: server is rendered for SLURM; use colocate on SkyPilot")
     launch = replace(launch, run_dir=BUCKET / launch.run_dir.name)
@@ -140,7 +142,7 @@ def _yaml(task: Mapping[str, object]) -> str:
 
 
 def _machine(launch: Launch, rank: str, head: str, port: str) -> list[str]:
-    """Where accelerate's processes meet: on the first node, at a port of the job's own."""
+    """Return where accelerate's processes meet: on the first node, at a port of the job's own."""
     options = ["--main_process_port", port] if launch.processes > 1 else []
     if launch.nodes == 1:
         return options
@@ -159,5 +161,5 @@ def _module(python: str, arguments: Sequence[str]) -> str:
 
 
 def _quoted(command: Sequence[str]) -> str:
-    """Words for a shell; those that are a variable stay one."""
+    """Return words quoted for a shell; a word that is a variable stays one."""
     return " ".join(f'"{word}"' if word.startswith("$") else shlex.quote(word) for word in command)

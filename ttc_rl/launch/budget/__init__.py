@@ -68,7 +68,7 @@ class Budget:
 
 
 def budget(recipe: Recipe, assumed: Assumed) -> Budget:
-    """Of one arm's training; nothing is loaded, and nothing of the corpus is read.
+    """Return the budget of one arm's training. Loads nothing, and reads nothing of the corpus.
 
     Raises UserError for a model or GPU whose size is not known, and for a batch that does not
     divide over the GPUs.
@@ -127,7 +127,7 @@ def budget(recipe: Recipe, assumed: Assumed) -> Budget:
 
 
 def _experts(recipe: Recipe, assumed: Assumed) -> int | None:
-    """Models that an arm trains."""
+    """Return the number of models that an arm trains."""
     if recipe.experts is None:
         return 1
     if recipe.experts.groups is None:

@@ -45,7 +45,8 @@ class Cost:
 
 
 def scorings(train: TrainConfig) -> int:
-    """Forward passes of TRL besides the update's own: old log-probabilities, a reference model's.
+    """Return TRL's forward passes besides the update's own: old log-probabilities, a reference
+    model's.
 
     TRL takes old log-probabilities where vLLM drew (unless its correction is off), or where a
     generation lasts longer than one update.
@@ -86,5 +87,6 @@ def cost(
 
 
 def equal_votes(shape: ModelShape, flops: float, target_tasks: int, vote_tokens: int) -> int:
-    """Votes a target task that the base model could cast for the same FLOPs: F / (2 P t tasks)."""
+    """Return the votes a target task that the base model could cast for the same FLOPs: F / (2 P t
+    tasks)."""
     return int(flops / (FORWARD * shape.parameters * vote_tokens * target_tasks))

@@ -19,7 +19,8 @@ GB = 1e9
 
 
 def arm_rows(recipe: Recipe, assumed: Assumed) -> list[tuple[str, list[Row]]]:
-    """Names of arms that cost the same, and what; `charge_selection` is not foreseen."""
+    """Return names of arms that cost the same, with their rows; `charge_selection` is not
+    foreseen."""
     groups: dict[tuple[Row, ...], list[str]] = {}
     for name in recipe.arm_names:
         arm = recipe.arm(name)
