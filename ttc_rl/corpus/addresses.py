@@ -60,7 +60,8 @@ def address(text: str) -> Address:
 
 
 def narrowed(tasks: Sequence[Task], where: Address, config: BenchmarkConfig) -> list[Task]:
-    """The part of the tasks that is addressed, in their order; releases are chosen before."""
+    """Return the part of the tasks that is addressed, in their order. Releases are chosen
+    before."""
     for piece in where.pieces:
         window = _WINDOW.fullmatch(piece)
         if piece in config.releases:
@@ -77,7 +78,8 @@ def narrowed(tasks: Sequence[Task], where: Address, config: BenchmarkConfig) -> 
 def _within(
     tasks: Sequence[Task], where: Address, key: str, first: str, last: str
 ) -> Sequence[Task]:
-    """ISO days compare as text: `2024-08` <= `2024-08-03`; the last month counts to its end."""
+    """Return the tasks of a window of days. ISO days compare as text: `2024-08` <= `2024-08-03`;
+    the last month counts to its end."""
     days = [str(task.meta.get(key, "")) for task in tasks]
     chosen = [
         task
@@ -107,12 +109,13 @@ def _of_subset(
 
 
 def slug(value: Any) -> str:
-    """`Counting & Probability` is addressed as `counting-probability`."""
+    """Return a value as addresses write it: `Counting & Probability` is `counting-probability`."""
     return re.sub(r"[^a-z0-9_]+", "-", str(value).lower()).strip("-")
 
 
 def drawn(tasks: Sequence[Task], count: int, name: str) -> list[Task]:
-    """The `count` tasks whose hashes with the seed are smallest: random, the same everywhere."""
+    """Return the `count` tasks whose hashes with the seed are smallest: random, the same
+    everywhere."""
     if not 0 < count <= len(tasks):
         raise UserError(f"{name}: {count} tasks are asked for; there are {len(tasks)}")
     order = sorted(range(len(tasks)), key=lambda i: content_hash([DRAW_SEED, tasks[i].id]))
@@ -123,14 +126,16 @@ def drawn(tasks: Sequence[Task], count: int, name: str) -> list[Task]:
 
 
 def worded(tasks: Sequence[Task], template: str) -> list[Task]:
-    """Tasks with `meta.shown`; task ids, overlap and embeddings see the problem alone."""
+    """Return the tasks with `meta.shown`. Task ids, overlap and embeddings see the problem
+    alone."""
     if not template:
         return list(tasks)
     return [replace(task, meta={**task.meta, "shown": shown(task, template)}) for task in tasks]
 
 
 def shown(task: Task, template: str) -> str:
-    """The template with its places filled: `{prompt}`, `{tests.0.code}`, `{meta.starter_code}`.
+    """Return the template with its places filled: `{prompt}`, `{tests.0.code}`,
+    `{meta.starter_code}`.
 
     A paragraph with a place for which this task has nothing is left out.
     """

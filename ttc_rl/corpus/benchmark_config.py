@@ -92,12 +92,13 @@ def benchmark_names() -> list[str]:
 
 
 def is_yaml(base: str) -> bool:
-    """Whether a benchmark is named by a YAML file of the user's."""
+    """Return whether a benchmark is named by a YAML file of the user's."""
     return base.endswith(".yaml")
 
 
 def is_benchmark(target: str) -> bool:
-    """Whether a target names a whole benchmark: one of the tool's, or a YAML file that exists."""
+    """Return whether a target names a whole benchmark: one of the tool's, or a YAML file that
+    exists."""
     return target in benchmark_names() or (is_yaml(target) and Path(target).is_file())
 
 

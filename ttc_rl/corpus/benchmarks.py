@@ -56,10 +56,10 @@ class Benchmark:
 
 
 def load_benchmark(name: str, data: str | None = None, kinds: Collection[str] = ()) -> Benchmark:
-    """The benchmark, or the part of one, that `name` addresses.
+    """Return the benchmark, or the part of one, that `name` addresses.
 
-    With `data`, a folder of task files, nothing is asked of the hub: the file must be there.
-    `kinds` names a recipe's own kinds.
+    With `data`, a folder of task files, the hub is not used: the file must be there. `kinds` names
+    a recipe's own kinds.
     """
     where = address(name)
     config = load_config(where.base)
@@ -88,7 +88,7 @@ def load_benchmark(name: str, data: str | None = None, kinds: Collection[str] = 
 def _origin(
     where: Address, config: BenchmarkConfig, data: str | None
 ) -> tuple[SourceConfig, int | None]:
-    """Where the addressed release is read from, and how many tasks were published of it."""
+    """Return where the addressed release is read from, and how many tasks of it were published."""
     named = [piece for piece in where.pieces if piece in config.releases]
     release = named[0] if named else config.release
     size = config.releases[release].size if release else config.size
@@ -112,7 +112,8 @@ def _origin(
 
 
 def _from_file(path: str, source: SourceConfig | None) -> SourceConfig:
-    """A file of our rows, which say their kind, or of rows as the hub has them."""
+    """Return the source of a file: of our rows, which say their kind, or of rows as the hub has
+    them."""
     first = next(read_files(path), None)
     row = first.value if first is not None else None
     if source is None or (isinstance(row, Mapping) and "kind" in row):
@@ -138,7 +139,8 @@ def _stand_in(where: Address, file: str, data: str) -> Path:
 def corrected(
     tasks: Sequence[Task], errata: Mapping[str, Erratum]
 ) -> tuple[list[Task], dict[str, Erratum]]:
-    """The tasks, with golds put right where an erratum gives one, and what is wrong with which."""
+    """Return the tasks with golds corrected where an erratum gives one, and the errata by task
+    id."""
     errata_of: dict[str, Erratum] = {}
     tasks_now = [_corrected(task, errata, errata_of) for task in tasks]
     return tasks_now, errata_of
@@ -168,7 +170,7 @@ def _known_errors(tasks: Sequence[Task], errata: Mapping[str, Erratum]) -> Itera
 
 
 def named_benchmark(name: str, data: str | None = None, kinds: Collection[str] = ()) -> Benchmark:
-    """A benchmark by its address, or the tasks of a file."""
+    """Return a benchmark by its address, or the tasks of a file as one."""
     if _is_file(name):
         source = SourceConfig(path=name)
         return benchmark_from_source(_source_name(source), source, kinds)
@@ -176,7 +178,7 @@ def named_benchmark(name: str, data: str | None = None, kinds: Collection[str] =
 
 
 def _is_file(text: str) -> bool:
-    """A file of tasks, and not one that is given to a benchmark: `NAME=FILE`."""
+    """Return whether a file of tasks is named, not one given to a benchmark: `NAME=FILE`."""
     if not text.endswith(_FILE_ENDINGS):
         return False
     benchmark, equals, _ = text.partition("=")
@@ -187,7 +189,7 @@ def _is_file(text: str) -> bool:
 def benchmark_from_source(
     name: str, source: SourceConfig, kinds: Collection[str] = ()
 ) -> Benchmark:
-    """Every task of a source once; a repeated task is left out and told in `problems`."""
+    """Return every task of a source once. A repeated task is left out and named in `problems`."""
     return benchmark_from_loaded(name, load_source(source, kinds=kinds))
 
 
@@ -200,7 +202,8 @@ def benchmark_from_loaded(name: str, loaded: Loaded, *, keeps_repeats: bool = Fa
 
 
 def target_name(recipe: Recipe) -> str:
-    """The name under which a recipe's target, the first of several, is evaluated; reads no task."""
+    """Return the name under which a recipe's target, the first of several, is evaluated. Reads no
+    task."""
     return _name(recipe.targets[0])
 
 
@@ -217,7 +220,7 @@ def _name(target: str | SourceConfig) -> str:
 
 
 def is_prompt(target: str | SourceConfig) -> bool:
-    """Whether a target is itself the one prompt to train for."""
+    """Return whether a target is itself the one prompt to train for."""
     if isinstance(target, SourceConfig) or _is_file(target):
         return False
     return bool(re.search(r"\s", target.strip()))
@@ -230,12 +233,12 @@ def _source_name(source: SourceConfig) -> str:
 
 
 def resolve_target(recipe: Recipe) -> Benchmark:
-    """What a curriculum is for: the target, or the tasks of several as one."""
+    """Return what a curriculum is for: the target, or the tasks of several as one."""
     return together(resolve_targets(recipe))
 
 
 def together(benchmarks: Sequence[Benchmark]) -> Benchmark:
-    """The tasks of all, each once, under the settings of the first."""
+    """Return the tasks of all, each once, under the settings of the first."""
     tasks = {task.id: task for benchmark in benchmarks for task in benchmark.tasks}
     problems = tuple(problem for benchmark in benchmarks for problem in benchmark.problems)
     name = "+".join(benchmark.name for benchmark in benchmarks)
@@ -243,7 +246,7 @@ def together(benchmarks: Sequence[Benchmark]) -> Benchmark:
 
 
 def resolve_targets(recipe: Recipe) -> list[Benchmark]:
-    """Benchmarks, files of tasks, sources, or prompts: whatever `target:` holds.
+    """Return the recipe's targets: benchmarks, files of tasks, sources, or prompts.
 
     A prompt has no gold: tasks can be selected and trained on for it, but nothing can be graded.
     Raises UserError where two have one name.
@@ -272,7 +275,8 @@ def marked(benchmark: Benchmark, marks: Sequence[Mark]) -> Benchmark:
 
 
 def target_shares(recipe: Recipe, targets: Sequence[Benchmark]) -> dict[str, float]:
-    """What each task counts for, by id: its target's share over its number of tasks, 1 on average.
+    """Return the weight of each task by id: its target's share over its number of tasks, 1 on
+    average.
 
     A task of two targets has both. Raises UserError for a share of what is no target.
     """
@@ -290,7 +294,8 @@ def target_shares(recipe: Recipe, targets: Sequence[Benchmark]) -> dict[str, flo
 
 
 def retention(recipe: Recipe, target: Benchmark) -> list[str]:
-    """Names of benchmarks unlike the target: what the recipe says, else by what the target is."""
+    """Return the names of benchmarks unlike the target: those of the recipe, else by what the
+    target is."""
     if recipe.eval.retention is not None:
         return recipe.eval.retention
     families = {str(task.meta["family"]) for task in target.tasks if "family" in task.meta}
@@ -307,5 +312,5 @@ def retention(recipe: Recipe, target: Benchmark) -> list[str]:
 
 
 def gradable(tasks: Iterable[Task]) -> bool:
-    """Whether every task has something to be graded against."""
+    """Return whether every task has something to be graded against."""
     return all(task.gold is not None or task.tests for task in tasks)

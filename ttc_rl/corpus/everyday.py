@@ -199,7 +199,7 @@ def _arithmetic(rng: random.Random) -> Question:
 
 
 def _growing(rng: random.Random) -> Question:
-    """Steps that grow by one: 3, 5, 8, 12, 17."""
+    """Return a question whose steps grow by one: 3, 5, 8, 12, 17."""
     start, step = rng.randint(1, 60), rng.randint(1, 9)
     items = [start + step * i + i * (i - 1) // 2 for i in range(5)]
     return Question(f"{start} by {step} growing", str(items[-1]), _shown(items[:4]))
