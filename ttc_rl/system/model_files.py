@@ -36,7 +36,7 @@ def check_place(path: Path | str) -> None:
 
 
 def _is_folder_name(path: str) -> bool:
-    """Ids of the hub are NAME or OWNER/NAME."""
+    """Return whether a path names a folder. Ids of the hub are NAME or OWNER/NAME."""
     return path.startswith(("/", ".", "~")) or path.count("/") > 1 or path.endswith("/")
 
 
@@ -75,7 +75,8 @@ def check_weights(folder: Path) -> None:
 
 
 def _whole_size(file: Path) -> int | None:
-    """Bytes that the header of a safetensors file announces; None where there is no header.
+    """Return the bytes that the header of a safetensors file announces; None where there is no
+    header.
 
     Eight bytes say how long the header is; it says where in the rest each tensor ends.
     """

@@ -53,13 +53,13 @@ def tried(root: Path, recipe: Recipe) -> str:
 
 
 def _keys(recipe: Recipe) -> dict[str, str]:
-    """Hashes of the target, and of all that can make a result another but the seed."""
+    """Return hashes of the target, and of all but the seed that can change a result."""
     whole = recipe.model_dump(exclude={"seed", "target", "sweep", "track", "data"})
     return {"target": content_hash(recipe.model_dump()["target"]), "recipe": content_hash(whole)}
 
 
 def _rows(path: Path) -> list[Mapping[str, Any]]:
-    """Lines that somebody damaged are left out: they are not worth a run."""
+    """Return the rows. Damaged lines are left out: they are not worth a run."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
