@@ -112,7 +112,7 @@ class Sized:
 
     @property
     def avg_name(self) -> str:
-        """The name of the mean correctness, e.g. `avg@16`."""
+        """Return the name of the mean correctness, e.g. `avg@16`."""
         return f"avg@{self.samples}"
 
 

@@ -17,7 +17,7 @@ Tasks = Sequence[Mapping[str, Any]]
 
 
 def is_counted(models: Mapping[str, Tasks]) -> bool:
-    """Whether the counts are there; results of an older version lack them."""
+    """Return whether the counts are there, which results of an older version lack."""
     return all("votes" in row for rows in models.values() for row in rows)
 
 
@@ -92,7 +92,7 @@ def _filtered(filtered: np.ndarray, plain: np.ndarray) -> Filtered:
 
 
 def _largest(votes: Sequence[tuple[int, bool]]) -> float:
-    """maj@n of [size, correct] classes."""
+    """Return maj@n of [size, correct] classes."""
     most = max((size for size, _ in votes), default=0)
     top = [right for size, right in votes if size == most]
     return sum(top) / len(top) if top else 0.0

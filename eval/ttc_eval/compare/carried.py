@@ -55,7 +55,8 @@ def _paired(
 def _transfer(
     after: tuple[np.ndarray, np.ndarray], before: tuple[np.ndarray, np.ndarray]
 ) -> Transfer:
-    """The ratio has an interval where the gain on the tasks as they are is told from 0."""
+    """Return the transfer of a gain. The ratio has an interval where the gain on the tasks as they
+    are is resolved."""
     as_is = paired_difference(after[0], before[0])
     under_change = paired_difference(after[1], before[1])
     ratio = None

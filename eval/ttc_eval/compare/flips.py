@@ -38,7 +38,8 @@ def flips(after: np.ndarray, before: np.ndarray, prompts: Sequence[str]) -> Flip
 
 
 def mcnemar(gained: int, lost: int) -> float | None:
-    """Exact two-sided p of so many flips each way if both ways were as likely; None without any."""
+    """Return the exact two-sided p of these flips each way if both ways were as likely; None
+    without flips."""
     total = gained + lost
     if not total:
         return None

@@ -35,7 +35,8 @@ Compared = TypeVar("Compared", bound=Difference)
 
 
 def in_order(arms: Iterable[str]) -> list[str]:
-    """base, random, nearest, sift, oracle, then others by name; `sift [size=9]` stays with sift."""
+    """Return the arms in order: base, random, nearest, sift, oracle, then others by name; `sift
+    [size=9]` stays with sift."""
     rank = {name: f"{i}" for i, name in enumerate(ARM_ORDER)}
 
     def place(name: str) -> tuple[str, str]:
@@ -55,7 +56,7 @@ class Result:
 
     @functools.cached_property
     def values(self) -> dict[str, np.ndarray]:
-        """Metric -> its value on each task."""
+        """Return metric -> its value on each task."""
         return {m: np.array([row[m] for row in self.tasks]) for m in self.numbers.metrics}
 
     @property
@@ -68,7 +69,7 @@ class Result:
 
 
 def load_results(run: RunDir) -> dict[str, dict[str, Result]]:
-    """Benchmark -> model -> result, arms in order."""
+    """Return benchmark -> model -> result, arms in order."""
     return {
         name: {model: _load(run.result(name, model)) for model in in_order(run.models(name))}
         for name in run.benchmarks()

@@ -24,7 +24,7 @@ SHORT = 2
 def gold_not_read(
     task: Task, completion: str, answer: str | None, graders: Graders = BUILT_IN
 ) -> bool:
-    r"""Whether the gold is the content of any box, or stands in the last 200 characters.
+    r"""Return whether the gold is the content of any box, or is in the last 200 characters.
 
     Where the verifier read an answer, only after it: a gold inside what was read, or given up
     before it, was not overlooked.

@@ -50,7 +50,7 @@ class Frame:
 
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
-    """About `count` round numbers that lie in [low, high]."""
+    """Return about `count` round numbers in [low, high]."""
     span = (high - low) or abs(high) or 1.0
     step = 10 ** math.floor(math.log10(span / count))
     step *= next(m for m in (1, 2, 5, 10) if span / (step * m) <= count)
@@ -80,7 +80,7 @@ def line_chart(
     width: int = FULL,
     height: int = 260,
 ) -> Markup:
-    """Lines over faint dots, with a band where there are intervals."""
+    """Return a chart of lines over faint dots, with a band where there are intervals."""
     xs = [x for s in series for x, _ in (*s.line, *s.dots)]
     ys = [y for s in series for _, y in (*s.line, *s.dots)]
     ys += [end for s in series for _, *ends in s.band for end in ends]
@@ -156,7 +156,8 @@ def interval_chart(
 def change_chart(
     pairs: Sequence[tuple[str, float, float]], *, title: str, y_label: str, css: tuple[str, str]
 ) -> Markup:
-    """Before and after for each task, (name, before, after), sorted by how much it changed."""
+    """Return a chart of before and after for each task, (name, before, after), sorted by the
+    change."""
     ordered = sorted(pairs, key=lambda pair: (pair[2] - pair[1], pair[1]))
     height = 260
     frame = Frame((-0.7, len(ordered) - 0.3), (-0.03, 1.03), FULL, height)
@@ -187,7 +188,7 @@ def heat_chart(
     values: Sequence[Sequence[float | None]],
     title: str,
 ) -> Markup:
-    """Signed values as coloured squares: one colour up, another down, the number inside."""
+    """Return signed values as coloured squares: one colour up, another down, the number inside."""
     cell, left = 74, 24 + 7 * max(map(len, rows))
     most = max((abs(v) for line in values for v in line if v is not None), default=0.0) or 1.0
     top = 30 + 7 * max(map(len, columns)) // 2

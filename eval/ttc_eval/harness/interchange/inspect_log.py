@@ -95,14 +95,14 @@ def _foreign(where: str, sample: Mapping[str, Any]) -> Foreign:
 
 
 def _text(content: Any) -> str:
-    """Of a message: its text parts, without the reasoning."""
+    """Return the text parts of a message, without the reasoning."""
     if isinstance(content, str):
         return content
     return "".join(str(p["text"]) for p in content or () if p.get("type") == "text")
 
 
 def _asked(given: Any, attached: Mapping[str, str]) -> str:
-    """The last user turn."""
+    """Return the last user turn."""
     if isinstance(given, list):
         turns = [_text(turn.get("content")) for turn in given if turn.get("role") == "user"]
         given = turns[-1] if turns else ""

@@ -22,7 +22,8 @@ Row = tuple[str, str, str]
 
 
 def target_size(recipe: Recipe) -> int | None:
-    """Tasks of the recipe's target, where a benchmark's YAML says it; nothing is read for it."""
+    """Return the number of tasks of the recipe's target where a benchmark's YAML says it. Reads no
+    task."""
     sizes = [
         load_config(target).size if isinstance(target, str) and is_benchmark(target) else None
         for target in recipe.targets
@@ -32,10 +33,10 @@ def target_size(recipe: Recipe) -> int | None:
 
 
 def foreseen(recipe: Recipe) -> str:
-    """What the coming comparison can resolve, as a sentence; before anything is drawn.
+    """Say in a sentence what the coming comparison can resolve, before anything is drawn.
 
-    Assumed are 40 % right with a standard deviation of 30 points over tasks, and gains that differ
-    by 15 points between tasks. Targets of the hub are not asked for.
+    Assumes 40 % right with a standard deviation of 30 points over tasks, and gains that differ by
+    15 points between tasks. Targets of the hub are not read.
     """
     unread = [t for t in recipe.targets if not isinstance(t, str) and t.hub]
     try:
@@ -81,7 +82,7 @@ def plan(material: Material) -> Markup:
 
 
 def plan_rows(run: RunDir, recipe: Recipe, name: str) -> list[Row]:
-    """What the arm's own files tell of what was planned; nothing that is not in them."""
+    """Return planned and measured numbers of an arm, from its own files alone."""
     arm, folder = recipe.arm(name), run.arm(name, recipe)
     rows = list(read_jsonl(folder.metrics, "step"))
     if not rows:

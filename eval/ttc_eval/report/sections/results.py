@@ -65,7 +65,8 @@ def _averages(target: str, part: BenchmarkSummary) -> Markup:
 
 
 def _pass_curve(material: Material) -> Markup:
-    """pass@k at every power of two, from the counts of each task, with its interval as a band."""
+    """Show pass@k at every power of two, from the counts of each task, with its interval as a
+    band."""
     series: list[charts.Series] = []
     for arm, result in material.on_target.items():
         samples = result.numbers.samples

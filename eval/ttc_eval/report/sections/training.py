@@ -62,7 +62,7 @@ def _alarms(run: RunDir, recipe: Recipe, arms: Sequence[str]) -> Markup:
 
 
 def _dev(run: RunDir, recipe: Recipe, arms: Sequence[str]) -> Markup:
-    """The score on the dev tasks by step; says so where those are the test's own."""
+    """Show the score on the dev tasks by step; say so where those are the test's own."""
     config = recipe.train.dev
     rows = {arm: list(read_jsonl(run.arm(arm, recipe).dev, "step")) for arm in arms}
     if config is None or not any(rows.values()):
@@ -91,7 +91,7 @@ def _dev(run: RunDir, recipe: Recipe, arms: Sequence[str]) -> Markup:
 
 
 def column(rows: Sequence[Mapping[str, Any]], key: str) -> list[charts.Point]:
-    """(step, value) of every row that has a finite value."""
+    """Return (step, value) of every row that has a finite value."""
     values = [(row["step"], row.get(key)) for row in rows]
     return [
         (float(step), float(value))
@@ -101,7 +101,8 @@ def column(rows: Sequence[Mapping[str, Any]], key: str) -> list[charts.Point]:
 
 
 def running_mean(points: Sequence[charts.Point]) -> list[charts.Point]:
-    """Mean over a window of an eighth of the run around each point; shorter at both ends."""
+    """Return the mean over a window of an eighth of the run around each point; shorter at both
+    ends."""
     reach = len(points) // 16
     means: list[charts.Point] = []
     for i, (x, _) in enumerate(points):
