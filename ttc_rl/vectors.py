@@ -51,16 +51,16 @@ class Vectors:
         """Return the rows with these numbers, in this order; nothing is read."""
         return Vectors(self.shards, rows if self.rows is None else self.rows[rows])
 
-    def __getitem__(self, wanted: slice | np.ndarray) -> np.ndarray:
+    def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
         """Return a copy of the rows wanted; shape (r, D)."""
-        if isinstance(wanted, slice) and self.rows is None:
-            start, stop, step = wanted.indices(len(self))
+        if isinstance(rows, slice) and self.rows is None:
+            start, stop, step = rows.indices(len(self))
             if step != 1:
                 raise ValueError("rows are read forwards, one by one: a slice needs step 1")
             return self._range(start, max(start, stop))
         if self.rows is not None:
-            return self._gather(np.asarray(self.rows[wanted]))
-        return self._gather(np.asarray(wanted))
+            return self._gather(np.asarray(self.rows[rows]))
+        return self._gather(np.asarray(rows))
 
     def _range(self, start: int, stop: int) -> np.ndarray:
         out = np.empty((stop - start, self.shape[1]), self.dtype)

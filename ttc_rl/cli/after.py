@@ -109,8 +109,8 @@ def compare(
             comparison_markdown(comparison, every_benchmark=every), markup=False, soft_wrap=True
         )
     else:
-        shown = comparison_tables(comparison, every_benchmark=every)
-        for table in [*shown, *(changed_tasks_tables(comparison) if tasks else [])]:
+        tables = comparison_tables(comparison, every_benchmark=every)
+        for table in [*tables, *(changed_tasks_tables(comparison) if tasks else [])]:
             console.print(table)
 
 
@@ -158,9 +158,9 @@ def patch(
         apply_patch(base, model, out)
         show(f"{out}: {base} with {model} applied")
         return
-    made = make_patch(base, model, out)
+    change = make_patch(base, model, out)
     show(
-        f"{out}: {made.changed:,} of {made.weights:,} weights changed "
-        f"({made.changed / made.weights:.1%}); {made.bytes / (2 * made.weights):.1%} of the "
-        "model's size"
+        f"{out}: {change.changed:,} of {change.weights:,} weights changed "
+        f"({change.changed / change.weights:.1%}); "
+        f"{change.bytes / (2 * change.weights):.1%} of the model's size"
     )

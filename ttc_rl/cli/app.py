@@ -85,8 +85,8 @@ def main() -> None:
 
 def _stopped(number: int, _: object) -> None:
     """Say how to go on, and end as the signal asks: what was written down stays whole."""
-    kept = f"{opened[-1]}: what is finished is kept; " if opened else ""
-    message = f"ttc-rl: stopped by {signal.Signals(number).name}; {kept}{GOES_ON}\n"
+    progress = f"{opened[-1]}: what is finished is kept; " if opened else ""
+    message = f"ttc-rl: stopped by {signal.Signals(number).name}; {progress}{GOES_ON}\n"
     os.write(2, message.encode(errors="replace"))
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)

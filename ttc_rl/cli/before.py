@@ -86,12 +86,12 @@ def launch(
     from ttc_rl.launch.start import start
 
     resolved = load_recipe(recipe, overrides or [])
-    asked = Launch(
+    request = Launch(
         recipe, overrides or [], run_dir or default_folder(recipe), parallel, gpus, nodes,
         unsafe_local,
     )  # fmt: skip
-    shown = start(asked, resolved, on, slurm or [], accelerators, dry_run=dry_run)
-    console.print(shown, markup=False, soft_wrap=True)
+    lines = start(request, resolved, on, slurm or [], accelerators, dry_run=dry_run)
+    console.print(lines, markup=False, soft_wrap=True)
 
 
 def config(
@@ -197,10 +197,10 @@ def embed(
     elif cluster is None:
         ahead.into_folder(out)
     else:
-        shown = ahead.on_cluster(
+        outcome = ahead.on_cluster(
             cluster, out, tasks=tasks, workers=workers, slurm=slurm or [], dry_run=dry_run
         )
-        console.print(shown, markup=False, soft_wrap=True)
+        console.print(outcome, markup=False, soft_wrap=True)
 
 
 def doctor(

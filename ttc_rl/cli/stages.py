@@ -156,9 +156,9 @@ def _open(recipe: Recipe, root: Path, resume: bool, overwrite: bool = False) -> 
     from ttc_rl.run_dir import RunDir
     from ttc_rl.stages.job import Job
 
-    made = RunDir.open(root, recipe, resume=resume, overwrite=overwrite)
+    run = RunDir.open(root, recipe, resume=resume, overwrite=overwrite)
     opened.append(root)
-    return Job(recipe, made)
+    return Job(recipe, run)
 
 
 def _sweep(recipe: Recipe, root: Path, jobs: int, resume: bool, overwrite: bool) -> None:

@@ -137,7 +137,7 @@ def _first_problem(error: ValidationError) -> str:
 _IF_A_FILE = "; a file of tasks ends in .jsonl, .jsonl.gz or .parquet, a prompt holds a space"
 
 
-def unknown(what: str, name: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
+def unknown(what: str, name: str, names: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, names, n=1)
     hint = f"did you mean {close[0]}? " if close else ""
-    return f"unknown {what}: {name!r}; {hint}known: {', '.join(known)}"
+    return f"unknown {what}: {name!r}; {hint}known: {', '.join(names)}"

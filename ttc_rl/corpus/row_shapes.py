@@ -188,8 +188,8 @@ def taco(row: Row) -> Row:
     """
     pairs = _object(row["input_output"])
     tests = [
-        _called_or_piped(pairs.get("fn_name"), given, expected)
-        for given, expected in zip(pairs["inputs"], pairs["outputs"], strict=True)
+        _called_or_piped(pairs.get("fn_name"), argument, expected)
+        for argument, expected in zip(pairs["inputs"], pairs["outputs"], strict=True)
     ]
     question = row["question"]
     limit = re.search(r"[\d.]+", str(row.get("time_limit") or ""))
@@ -209,28 +209,28 @@ def primeintellect(row: Row) -> Row:
     Python's notation."""
     packed = row["verification_info"]
     try:
-        info = json.loads(packed) if isinstance(packed, str) else packed
+        fields = json.loads(packed) if isinstance(packed, str) else packed
     except ValueError:
-        info = ast.literal_eval(packed)
+        fields = ast.literal_eval(packed)
     tests = [
         _called_or_piped(
             test.get("fn_name") if test["type"] == "function_call" else None,
             test["input"],
             test["output"],
         )
-        for test in info["test_cases"]
+        for test in fields["test_cases"]
     ]
     return _code(
         f"primeintellect/{row['problem_id']}", row["prompt"], tests, platform=row.get("source")
     )
 
 
-def _called_or_piped(function: str | None, given: Any, expected: Any) -> Row:
+def _called_or_piped(function: str | None, argument: Any, expected: Any) -> Row:
     if not function:
-        return _stdin(_lines(given), _lines(expected))
+        return _stdin(_lines(argument), _lines(expected))
     is_single = isinstance(expected, list) and len(expected) == 1
     value = expected[0] if is_single else expected
-    return {"type": "functional", "fn_name": function, "input": given, "output": value}
+    return {"type": "functional", "fn_name": function, "input": argument, "output": value}
 
 
 def _lines(text: Any) -> str:
@@ -259,8 +259,8 @@ def _examples(pairs: Sequence[tuple[str, str]]) -> str:
     return "".join(lines)
 
 
-def _stdin(given: str, expected: str) -> Row:
-    return {"type": "stdin", "input": given, "output": expected}
+def _stdin(text: str, expected: str) -> Row:
+    return {"type": "stdin", "input": text, "output": expected}
 
 
 def _seconds(limit: float | None) -> float | None:

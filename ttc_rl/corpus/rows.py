@@ -143,9 +143,9 @@ class RowReader:
         if meta is not None and not isinstance(meta, Mapping):
             raise BadRow(f"meta: should be an object, got {_type(meta)}")
         merged = {**self.meta, **cast(Mapping[str, Any], meta or {})}
-        wanted = {f: f for f in ("id", "split")}
-        wanted |= {f: f.removeprefix("meta.") for f in self.columns if f.startswith("meta.")}
-        for field, key in wanted.items():
+        columns = {f: f for f in ("id", "split")}
+        columns |= {f: f.removeprefix("meta.") for f in self.columns if f.startswith("meta.")}
+        for field, key in columns.items():
             value = self._get(row, field)
             if value is not None:
                 merged[key] = value

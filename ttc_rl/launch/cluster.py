@@ -28,10 +28,10 @@ def logs(launch: Launch) -> Path:
     return launch.run_dir.absolute().with_name(f"{launch.run_dir.name}.launch")
 
 
-def options(given: Sequence[str]) -> dict[str, str]:
+def options(words: Sequence[str]) -> dict[str, str]:
     """Return `partition=gpu` ... as options of #SBATCH. A site needs what it needs, so any key
     passes."""
-    pairs = [text.partition("=") for text in given]
+    pairs = [text.partition("=") for text in words]
     for key, _, value in pairs:
         if not key.replace("-", "").isalnum() or "\n" in value:
             raise UserError(f"--slurm {key!r}: write key=value, e.g. --slurm partition=gpu")
@@ -43,7 +43,9 @@ def slurm_script(launch: Launch, recipe: Recipe, extra: Mapping[str, str]) -> st
     server = serves(recipe)
     machine = _machine(launch, "$SLURM_PROCID", "$MASTER", "$PORT")
     training = _quoted(accelerate(launch, sys.executable, config_file(launch.config), machine))
-    given = "".join(f"#SBATCH --{k}={v}\n" if v else f"#SBATCH --{k}\n" for k, v in extra.items())
+    directives = "".join(
+        f"#SBATCH --{k}={v}\n" if v else f"#SBATCH --{k}\n" for k, v in extra.items()
+    )
     ends = "kill $serving  # its GPUs are free now\nwait $serving || true"
     return _filled(
         "slurm.sh",
@@ -52,7 +54,7 @@ def slurm_script(launch: Launch, recipe: Recipe, extra: Mapping[str, str]) -> st
         TRAINERS=str(launch.nodes),
         GPUS=str(launch.gpus),
         LOGS=str(logs(launch)),
-        EXTRA=given.rstrip("\n"),
+        EXTRA=directives.rstrip("\n"),
         CWD=shlex.quote(str(Path.cwd())),
         BIN=shlex.quote(str(Path(sys.executable).parent)),
         SELECT=_module(sys.executable, stage(launch, "select")),

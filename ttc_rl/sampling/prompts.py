@@ -27,8 +27,8 @@ def render(task: Task, templates: Mapping[str, str]) -> str:
         raise UserError(
             f"prompts.{task.kind}: the template has no {PLACE}, so no task would be shown"
         )
-    shown = template.replace(PLACE, str(task.meta.get("shown") or task.prompt))
-    return shown + templates.get(AFTER, "")
+    prompt = template.replace(PLACE, str(task.meta.get("shown") or task.prompt))
+    return prompt + templates.get(AFTER, "")
 
 
 def as_messages(text: str) -> list[dict[str, str]]:

@@ -59,13 +59,13 @@ def units(num_tasks: int, samples: int, size: int) -> list[Unit]:
 
 
 class Queue:
-    """One evaluation's units. `asked` is compared with what the folder was begun for."""
+    """One evaluation's units. `question` is what the folder was begun for."""
 
     def __init__(
         self,
         folder: Path,
         cut: Sequence[Unit],
-        asked: dict[str, Any],
+        question: dict[str, Any],
         *,
         patience: float = PATIENCE,
         workers: int = 1,
@@ -75,7 +75,7 @@ class Queue:
         self.me = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:6]}"
         for part in ("leases", "done", "clocks"):
             (folder / part).mkdir(parents=True, exist_ok=True)
-        self._same_plan({"asked": asked, "units": list(self.units)})
+        self._same_plan({"asked": question, "units": list(self.units)})
 
     def _same_plan(self, plan: dict[str, Any]) -> None:
         """Write the plan, or compare it with the one that is there. A link is made by one process
@@ -95,7 +95,7 @@ class Queue:
 
     # ----------------------------------------------------------------------- claiming
 
-    def left(self) -> list[Unit]:
+    def open_units(self) -> list[Unit]:
         """Return the units without rows, in order."""
         done = {path.stem for path in (self.folder / "done").glob("*.jsonl")}
         return [unit for name, unit in self.units.items() if name not in done]
@@ -106,7 +106,7 @@ class Queue:
 
         A worker takes half of its fair share of what is left, so that all end at about one time.
         """
-        units_left, now = self.left(), self._now()
+        units_left, now = self.open_units(), self._now()
         held = {path.name: path for path in (self.folder / "leases").iterdir()}
         owners = {name: self.owner(path) for name, path in held.items()}
         fair = len(units_left) / (2 * max(self.workers, len(set(owners.values()) | {self.me})))

@@ -83,7 +83,7 @@ def select(
     if not isinstance(method, str) or method in RIVALS:
         name = method if isinstance(method, str) else method.__name__
         sifts = {"stop": stop is not None, "repeat": repeat, "objective max": objective == "max"}
-        for option in (option for option, wanted in sifts.items() if wanted):
+        for option in (option for option, is_set in sifts.items() if is_set):
             raise UserError(
                 f"selection.{option}: {name} cannot do that, SIFT alone; leave it out, or, where "
                 "a recipe has several arms, set it in SIFT's"

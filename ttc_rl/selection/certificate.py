@@ -164,9 +164,9 @@ def _line_search(t_MD: np.ndarray, gram_DD: np.ndarray, other_DD: np.ndarray) ->
         return _variance(t_MD, (1 - move) * gram_DD + move * other_DD)
 
     while high - low > 0.01:
-        left, right = low + (high - low) / 3, high - (high - low) / 3
-        if value(left) < value(right):
-            high = right
+        lower, upper = low + (high - low) / 3, high - (high - low) / 3
+        if value(lower) < value(upper):
+            high = upper
         else:
-            low = left
+            low = lower
     return (low + high) / 2

@@ -47,11 +47,11 @@ def _in_turn(
     targets: Sequence[str | None],
     method: str,
 ) -> list[int]:
-    wanted = sorted({group for group in targets if group is not None})
+    groups = sorted({group for group in targets if group is not None})
     rng = problem.rng
     queues = [
         rng.permutation([i for i, group in enumerate(corpus) if group == name]).tolist()
-        for name in wanted
+        for name in groups
     ]
     order = [
         int(queue[turn])
@@ -62,7 +62,7 @@ def _in_turn(
     if len(order) < problem.size:
         raise UserError(
             f"selection.method {method}: the corpus holds {len(order)} tasks of the targets' "
-            f"groups ({', '.join(wanted) or 'none'}), fewer than selection.size {problem.size}"
+            f"groups ({', '.join(groups) or 'none'}), fewer than selection.size {problem.size}"
         )
     return order
 

@@ -52,8 +52,8 @@ def cluster_shares(clusters: list[np.ndarray], target_MD: np.ndarray) -> np.ndar
         (inverse_RR @ _moment(rows @ directions_RD[:num_directions].T)).ravel() for rows in clusters
     ]
     system = np.vstack([np.stack(columns, axis=1), np.full(len(clusters), SUM_WEIGHT)])
-    wanted = np.concatenate([np.eye(num_directions).ravel(), [SUM_WEIGHT]])
-    share_L, _ = nnls()(system, wanted)
+    goal = np.concatenate([np.eye(num_directions).ravel(), [SUM_WEIGHT]])
+    share_L, _ = nnls()(system, goal)
     return share_L / share_L.sum()
 
 

@@ -134,7 +134,7 @@ class _TileWorkers:
 
     def __init__(self, xp: Numpy | Torch) -> None:
         self.blas = ThreadpoolController().select(user_api="blas")
-        most = max((one.num_threads for one in self.blas.lib_controllers), default=1)
+        most = max((pool.num_threads for pool in self.blas.lib_controllers), default=1)
         self.workers = most if xp.threads else 1
 
     def one_thread_each(self) -> Any:
@@ -194,17 +194,17 @@ class _Block:
         self, xp: Numpy | Torch, seen: Sequence[Observation], dtype: Any, *, cross: bool
     ) -> None:
         self.seen = seen
-        root_k1 = xp.array(np.array([[math.sqrt(one.s)] for one in seen]))
-        gain_k1 = xp.array(np.array([[one.gain] for one in seen]))
-        w_kD = xp.stack([one.w_D for one in seen]) / root_k1
-        c_kM = xp.stack([one.c_M for one in seen]) / root_k1
+        root_k1 = xp.array(np.array([[math.sqrt(pick.s)] for pick in seen]))
+        gain_k1 = xp.array(np.array([[pick.gain] for pick in seen]))
+        w_kD = xp.stack([pick.w_D for pick in seen]) / root_k1
+        c_kM = xp.stack([pick.c_M for pick in seen]) / root_k1
         self.w_kD, self.c_kM = xp.array(w_kD, dtype), xp.array(c_kM, dtype)
         if cross:
             earlier_kk = xp.array(np.tril(np.full((len(seen), len(seen)), 2.0), -1))
             itself_kk = xp.array(np.eye(len(seen))) * gain_k1
             self.before_kk = xp.array((c_kM @ c_kM.T) * earlier_kk + itself_kk, dtype)
         else:
-            z_kD = xp.stack([one.z_D for one in seen]) / root_k1
+            z_kD = xp.stack([pick.z_D for pick in seen]) / root_k1
             self.z_kD = xp.array(2 * z_kD - gain_k1 * w_kD, dtype)
 
     def drops(
@@ -341,7 +341,7 @@ class _Level:
 
     def _close(self, seen: Sequence[Observation]) -> None:
         if not self.setting.repeat:
-            self.open_N[[one.index for one in seen]] = False
+            self.open_N[[pick.index for pick in seen]] = False
 
     def _one_by_one(self, count: int) -> list[Observation]:
         """Return the plain greedy's picks: one product with the candidates a pick."""
@@ -391,7 +391,7 @@ class _Level:
         draft: list[Observation] = []
         while len(draft) < size:
             draft += within.advance(size - len(draft))
-        draft = [replace(one, index=int(names[one.index])) for one in draft]
+        draft = [replace(pick, index=int(names[pick.index])) for pick in draft]
         worth = self._worth(draft, saved)
         if not worth:
             return [self._observed(int(self.xp.nonzero(self.open_N)[0]))]
@@ -412,8 +412,8 @@ class _Level:
 
     def _rewound(self, certified: list[Observation], saved: Any) -> list[Observation]:
         self.posterior.restore(saved)
-        for one in certified:
-            self.posterior.repeat(one)
+        for pick in certified:
+            self.posterior.repeat(pick)
         return certified
 
     # ----------------------------------------------------------------------- certification
@@ -468,9 +468,9 @@ class _Level:
         q_r = xp.array(before.q_N[tile], self.dtype)
         level_r = xp.array(before.noise_N[tile] + before.v_N[tile], self.dtype)
         beats_r = xp.full(len(q_r), False, xp.bool)
-        for step, one in enumerate(block.seen):
-            bar_r = level_r * (one.gain * (1 - NEAR))
-            bar_r -= ROUNDING * (before.largest_q + one.gain)
+        for step, pick in enumerate(block.seen):
+            bar_r = level_r * (pick.gain * (1 - NEAR))
+            bar_r -= ROUNDING * (before.largest_q + pick.gain)
             beats_r |= q_r >= bar_r
             q_r = q_r - dq_kr[step]
             level_r -= dv_kr[step]
@@ -479,7 +479,7 @@ class _Level:
     def _decided(self, draft: list[Observation], close: np.ndarray, saved: Any) -> tuple[int, int]:
         """Return how many steps of the draft no close candidate wins, in float64, and who wins
         next."""
-        picked = [one.index for one in draft]
+        picked = [pick.index for pick in draft]
         candidates = np.unique(np.concatenate([close, picked]))
         rows, same = _distinct(self.xp, self.rows.exact(candidates))
         noise_r = self.xp.host(self.state.noise_N[self.xp.array(candidates)])
@@ -487,9 +487,9 @@ class _Level:
         block = _Block(self.xp, draft, self.xp.float64, cross=False)
         dq_kr, y_kr = (self.xp.host(drop) for drop in block.drops(rows, None))
         free = self.xp.host(self.open_N)[candidates]
-        for step, one in enumerate(draft):
+        for step, pick in enumerate(draft):
             winner = self._first_best(q_r[same] / (noise_r + v_r[same]), free)
-            if candidates[winner] != one.index:
+            if candidates[winner] != pick.index:
                 return step, int(candidates[winner])
             free[winner] = self.setting.repeat
             q_r, v_r = q_r - dq_kr[step], v_r - y_kr[step] ** 2

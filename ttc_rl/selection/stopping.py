@@ -25,8 +25,8 @@ class Stop:
     """alpha; the paper has 0.15 to 0.5."""
 
     def __post_init__(self) -> None:
-        given = [value for value in (self.remaining, self.adaptive) if value is not None]
-        if len(given) != 1 or given[0] <= 0:
+        rules = [value for value in (self.remaining, self.adaptive) if value is not None]
+        if len(rules) != 1 or rules[0] <= 0:
             raise UserError("selection.stop needs one of remaining and adaptive, above 0")
 
 

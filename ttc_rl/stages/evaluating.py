@@ -195,7 +195,7 @@ def work(job: Job, planned: Sequence[Evaluation], models: Models) -> None:
                     batch=_batch(job.recipe),
                     progress=pace,
                 )
-                units_left += len(queue.left())
+                units_left += len(queue.open_units())
         if not units_left:
             return
         time.sleep(POLL)
@@ -267,7 +267,7 @@ def _watch(
             reported.add(i)
             if ended[i]:
                 logger.info(f"engine {i} ended with code {ended[i]}; its output is in {logs[i]}")
-        completions_left = sum(unit.size for queue in queues for unit in queue.left())
+        completions_left = sum(unit.size for queue in queues for unit in queue.open_units())
         pace(total - completions_left, total, 0)
         if len(ended) == len(running):
             if completions_left:

@@ -120,11 +120,11 @@ def evaluated(recipe: Recipe) -> list[str]:
             raise UserError(
                 f"eval.models: no model {name!r} in this run{did_you_mean(name, names)}"
             )
-    wanted = recipe.eval.models or list(recipe.engine.served) or names
-    missing = [name for name in wanted if recipe.engine.served and name not in recipe.engine.served]
+    models = recipe.eval.models or list(recipe.engine.served) or names
+    missing = [name for name in models if recipe.engine.served and name not in recipe.engine.served]
     if missing:
         raise UserError(f"eval.engine.served: does not say what {missing[0]} is called there")
-    return [name for name in names if name in wanted]
+    return [name for name in names if name in models]
 
 
 # --------------------------------------------------------------------------- several experts

@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Found:
+class Findings:
     numbers: dict[str, float | None]
     problems: list[str]
 
@@ -53,20 +53,20 @@ def preflight(job: Job) -> None:
         return
     arms = {name: job.arm(name) for name in job.parts}
     tasks = {name: list(read_curriculum(folder)[1].values()) for name, (_, folder) in arms.items()}
-    seen = {name: spread(found, config.tasks) for name, found in tasks.items()}
-    drawn = _draw(job, config, {t.id: t for found in seen.values() for t in found})
-    told: dict[str, Any] = {}
+    seen = {name: spread(whole, config.tasks) for name, whole in tasks.items()}
+    drawn = _draw(job, config, {t.id: t for part in seen.values() for t in part})
+    report: dict[str, Any] = {}
     size = _evaluation_size(job) if config.gain is not None else (0, 0)
     for name, (recipe, folder) in arms.items():
         groups = [drawn[task.id] for task in seen[name]]
         refused = _refused_golds(tasks[name], job.graders)
-        found = judge(recipe, config, seen[name], groups, refused, len(tasks[name]), job.graders)
-        found = _with_targets(found, config, read_json(folder.selection), groups, size)
-        told[name] = vars(found)
-        shown = ", ".join(f"{k} {v:.3f}" for k, v in found.numbers.items() if v is not None)
-        logger.info(f"preflight of arm {name}: {shown}")
-    write_json(job.run.root / "preflight.json", told)
-    problems = [f"{name}: {problem}" for name, one in told.items() for problem in one["problems"]]
+        findings = judge(recipe, config, seen[name], groups, refused, len(tasks[name]), job.graders)
+        findings = _with_targets(findings, config, read_json(folder.selection), groups, size)
+        report[name] = vars(findings)
+        numbers = ", ".join(f"{k} {v:.3f}" for k, v in findings.numbers.items() if v is not None)
+        logger.info(f"preflight of arm {name}: {numbers}")
+    write_json(job.run.root / "preflight.json", report)
+    problems = [f"{name}: {problem}" for name, row in report.items() for problem in row["problems"]]
     for problem in problems:
         logger.info(f"preflight: {problem}")
     if problems and config.refuse:
@@ -85,7 +85,7 @@ def judge(
     refused_golds: int,
     all_tasks: int,
     graders: Graders = BUILT_IN,
-) -> Found:
+) -> Findings:
     """Return what a few groups, and the golds of all tasks, say about the training to come."""
     texts = sum(len(group.texts) for group in groups)
     decided = [c for group in groups for c in group.correct if c is not None]
@@ -118,16 +118,16 @@ def judge(
                 "no group agreed" if gap is None else f"vote minus one completion is {gap:.3f}"
             )
             problems.append(f"train.majority has nothing to teach: {difference}")
-    return Found(numbers, problems)
+    return Findings(numbers, problems)
 
 
 def _with_targets(
-    result: Found,
+    result: Findings,
     config: PreflightConfig,
     selection: Mapping[str, Any],
     groups: Sequence[Group],
     size: tuple[int, int],
-) -> Found:
+) -> Findings:
     """Add what selection and evaluation say: whether the corpus teaches the targets, and whether
     this number of tasks and samples would show it."""
     from ttc_rl.selection.explain import uncovered
@@ -148,7 +148,7 @@ def _with_targets(
                 f"{count} targets x {samples} samples resolve {100 * finds:.1f} points, not the "
                 f"{100 * config.gain:.1f} expected: more samples, or another test"
             )
-    return Found(numbers, problems)
+    return Findings(numbers, problems)
 
 
 def _evaluation_size(job: Job) -> tuple[int, int]:

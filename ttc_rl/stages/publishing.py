@@ -29,7 +29,7 @@ def push(
     """
     recipe = run.load_recipe()
     name = _chosen(run, recipe, arm)
-    folder = _made(run.arm(name, recipe), name, adapter)
+    folder = _folder_to_send(run.arm(name, recipe), name, adapter)
     if not (folder / RECIPE).exists():  # of a run made before there were cards
         write_cards(run, recipe, name, read_summary(run.summary) if run.summary.exists() else None)
     from huggingface_hub import HfApi, get_token
@@ -71,7 +71,7 @@ def _chosen(run: RunDir, recipe: Recipe, arm: str | None) -> str:
     return arm
 
 
-def _made(folder: ArmDir, name: str, adapter: bool) -> Path:
+def _folder_to_send(folder: ArmDir, name: str, adapter: bool) -> Path:
     if "/" in name and not adapter:
         raise UserError(f"push: {name} is an expert; --adapter sends what it trained")
     if "/" not in name and not folder.model.exists():

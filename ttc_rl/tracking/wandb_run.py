@@ -53,8 +53,8 @@ def tracked(recipe: Recipe, folder: Path) -> Iterator[bool]:
     id_file = folder / "wandb_id"
     if not id_file.exists():
         # The agent of a sweep names the run before it starts it.
-        given = os.environ.get("WANDB_RUN_ID") if "WANDB_SWEEP_ID" in os.environ else None
-        write_text(id_file, given or uuid.uuid4().hex[:12])
+        sweep_id = os.environ.get("WANDB_RUN_ID") if "WANDB_SWEEP_ID" in os.environ else None
+        write_text(id_file, sweep_id or uuid.uuid4().hex[:12])
     mode = os.environ.get("WANDB_MODE") or ("online" if wandb.login(prompt=False) else "offline")
     run = wandb.init(
         project=recipe.track.project,

@@ -75,7 +75,7 @@ def forget_after(arm: ArmDir, checkpoint: Path | None, step: int) -> None:
     for path in arm.rollouts.glob("step-*.parquet"):
         if int(path.name.split("-")[1]) > step:
             path.unlink()
-    kept = _update(checkpoint / COMPLETE) if checkpoint else -1
+    newest = _update(checkpoint / COMPLETE) if checkpoint else -1
     for path in arm.checkpoints.glob("checkpoint-*"):
-        if not (path / COMPLETE).exists() or _update(path / COMPLETE) > kept:
+        if not (path / COMPLETE).exists() or _update(path / COMPLETE) > newest:
             shutil.rmtree(path)

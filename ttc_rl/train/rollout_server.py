@@ -45,21 +45,21 @@ def server_watched(url: str | None, step: Callable[[], int]):
         yield
         return
 
-    def told() -> str:
+    def message() -> str:
         return (
             f"train.vllm: the server at {url} is gone; the last checkpoint is that of step "
             f"{step()}; start it again, then the same command (`run` with --resume)"
         )
 
     def end() -> None:
-        logger.info(told())
+        logger.info(message())
         os._exit(2)  # the main thread may wait in C for good
 
     try:
         with _knocking(url, end):
             yield
     except RequestException as error:
-        raise UserError(f"{told()} ({type(error).__name__})") from None
+        raise UserError(f"{message()} ({type(error).__name__})") from None
 
 
 @contextmanager

@@ -152,7 +152,7 @@ def _benchmark(models: Mapping[str, Result]) -> BenchmarkSummary:
 
 def _differences(models: Mapping[str, Result], pairs: Sequence[tuple[str, str]]) -> Differences:
     """Return every difference, with `p_holm` over all pairs in its metric."""
-    found: Differences = {}
+    differences: Differences = {}
     for arm, other in pairs:
         cells = {
             metric: paired_difference(values, models[other].values[metric])
@@ -160,8 +160,8 @@ def _differences(models: Mapping[str, Result], pairs: Sequence[tuple[str, str]])
             if metric in models[other].values
         }
         if cells:
-            found[f"{arm} - {other}"] = cells
-    return adjusted_for_family(found)
+            differences[f"{arm} - {other}"] = cells
+    return adjusted_for_family(differences)
 
 
 def adjusted_for_family(

@@ -131,10 +131,10 @@ def interval_chart(
     ends = [(e.value, e.lo, e.hi) for _, _, e in rows]
     values = [number for numbers in ends for number in numbers if number is not None]
     low, high = min([0.0, *values]), max([*values, 0.01])
-    left = 24 + 8 * max(len(name) for name, *_ in rows)
+    margin = 24 + 8 * max(len(name) for name, *_ in rows)
 
     def at(value: float) -> float:
-        return left + (value - low) / (high - low) * (width - left - 56)
+        return margin + (value - low) / (high - low) * (width - margin - 56)
 
     body = "".join(
         f'<path class="grid" d="M{at(t):.1f} {TOP}V{height - BOTTOM}"/>'
@@ -145,7 +145,7 @@ def interval_chart(
         y, span, value = TOP + 28 * i + 14, "", estimate.value
         if estimate.lo is not None and estimate.hi is not None:
             span = f'<path class="bar" d="M{at(estimate.lo):.1f} {y}H{at(estimate.hi):.1f}"/>'
-        body += _text("name", left - 14, y + 4, name, "end")
+        body += _text("name", margin - 14, y + 4, name, "end")
         body += f'<g class="{css}">{span}<circle cx="{at(value):.1f}" cy="{y}" r="5"/></g>'
         body += _text("value", width - 4, y + 4, f"{100 * value:.1f}", "end")
     return _svg(
@@ -189,21 +189,21 @@ def heat_chart(
     title: str,
 ) -> Markup:
     """Return signed values as coloured squares: one colour up, another down, the number inside."""
-    cell, left = 74, 24 + 7 * max(map(len, rows))
+    cell, margin = 74, 24 + 7 * max(map(len, rows))
     most = max((abs(v) for line in values for v in line if v is not None), default=0.0) or 1.0
     top = 30 + 7 * max(map(len, columns)) // 2
-    width, height = max(FULL, left + cell * len(columns) + 60), top + 34 * len(rows) + 10
+    width, height = max(FULL, margin + cell * len(columns) + 60), top + 34 * len(rows) + 10
     body = "".join(
-        f'<g transform="translate({left + cell * (j + 0.4):.0f} {top - 8}) rotate(-24)">'
+        f'<g transform="translate({margin + cell * (j + 0.4):.0f} {top - 8}) rotate(-24)">'
         + _text("tick", 0, 0, name, "start")
         + "</g>"
         for j, name in enumerate(columns)
     )
     for i, (row, line) in enumerate(zip(rows, values, strict=True)):
         y = top + 34 * i
-        body += _text("name", left - 12, y + 21, row, "end")
+        body += _text("name", margin - 12, y + 21, row, "end")
         for j, value in enumerate(line):
-            x, own = left + cell * j, " own" if columns[j] == row else ""
+            x, own = margin + cell * j, " own" if columns[j] == row else ""
             if value is None:
                 body += _text("tick", x + cell / 2, y + 21, "-")
                 continue

@@ -92,8 +92,8 @@ class _Entries:
         w."""
         return self[self.rest >= threshold * self.total * SLACK]
 
-    def __getitem__(self, wanted: np.ndarray) -> _Entries:
-        return _Entries(self.row[wanted], self.item[wanted], self.rest[wanted], self.total[wanted])
+    def __getitem__(self, rows: np.ndarray) -> _Entries:
+        return _Entries(self.row[rows], self.item[rows], self.rest[rows], self.total[rows])
 
 
 def _jaccard_candidates(left: Shingles, right: Shingles, threshold: float) -> Iterator[np.ndarray]:

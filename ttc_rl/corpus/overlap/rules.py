@@ -41,10 +41,10 @@ def remove_overlap(
                 row for row, task in enumerate(corpus) if row not in overlaps and task.kind in kinds
             ]
             overlaps |= _by_shingles(corpus, rest, targets, config.fuzzy, kinds)
-    kept = [row for row in range(len(corpus)) if row not in overlaps]
-    remaining = remaining_overlap([corpus[row] for row in kept], targets)
+    rows = [row for row in range(len(corpus)) if row not in overlaps]
+    remaining = remaining_overlap([corpus[row] for row in rows], targets)
     removed = [overlaps[row] for row in sorted(overlaps)]
-    return OverlapResult(kept, removed, len(corpus), len(targets), config, remaining)
+    return OverlapResult(rows, removed, len(corpus), len(targets), config, remaining)
 
 
 def _by_index(

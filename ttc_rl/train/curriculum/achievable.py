@@ -29,8 +29,8 @@ from ttc_rl.train.curriculum.logits import OFFSET, logit, sigmoid
 
 
 class Achievable(Following):
-    def __init__(self, *given: Any, **options: Any) -> None:
-        super().__init__(*given, **options)
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
         self.estimate_N = self.prior_N.copy()
         self.window: list[Seen] = []
         self.shift = 0.0

@@ -23,8 +23,8 @@ TINY = 1e-12
 
 
 class Believing(Following):
-    def __init__(self, *given: Any, **options: Any) -> None:
-        super().__init__(*given, **options)
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
         config = self.config
         self.belief = Belief(self.pool.corpus_ND, self.prior_N, config.decay, config.reach)
 
@@ -83,8 +83,8 @@ class Discover(Believing):
     hopeless ones, over those between. After each step a <- clip(a + rate (success - 1/2), 0, 1).
     """
 
-    def __init__(self, *given: Any, **options: Any) -> None:
-        super().__init__(*given, **options)
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
         self.relevance = HALF
 
     def learn(self, seen: Sequence[Seen]) -> None:

@@ -94,8 +94,8 @@ class Director:
 
 
 class FollowingTrainer(GRPOTrainer):
-    def __init__(self, *given: Any, director: Director, **options: Any) -> None:
-        super().__init__(*given, **options)
+    def __init__(self, *arguments: Any, director: Director, **options: Any) -> None:
+        super().__init__(*arguments, **options)
         if director.guard and self.is_deepspeed_enabled:
             raise UserError("train.guard: DeepSpeed steps by itself, out of reach; leave it out")
         self.director = director
@@ -132,8 +132,8 @@ class FollowingTrainer(GRPOTrainer):
             slot | {"prompt": prompts[i], "task_id": i} for slot, i in zip(inputs, ids, strict=True)
         ]
 
-    def _calculate_rewards(self, *given: Any, **options: Any) -> torch.Tensor:
-        rewards = super()._calculate_rewards(*given, **options)  # of all processes
+    def _calculate_rewards(self, *arguments: Any, **options: Any) -> torch.Tensor:
+        rewards = super()._calculate_rewards(*arguments, **options)  # of all processes
         values = rewards[:, 0].double().cpu().numpy()
         self.director.end(values, main=self.accelerator.is_main_process)
         return rewards
@@ -183,12 +183,12 @@ class _ShrunkStep(TrainerCallback):
         self.director = director
         self.rates: list[Any] = []
 
-    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **given: Any) -> None:
-        groups = given["optimizer"].param_groups
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **others: Any) -> None:
+        groups = others["optimizer"].param_groups
         self.rates = [group["lr"] for group in groups]
         for group, rate in zip(groups, self.rates, strict=True):
             group["lr"] = rate * self.director.shrink
 
-    def on_optimizer_step(self, args: Any, state: Any, control: Any, **given: Any) -> None:
-        for group, rate in zip(given["optimizer"].param_groups, self.rates, strict=True):
+    def on_optimizer_step(self, args: Any, state: Any, control: Any, **others: Any) -> None:
+        for group, rate in zip(others["optimizer"].param_groups, self.rates, strict=True):
             group["lr"] = rate

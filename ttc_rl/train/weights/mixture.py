@@ -91,9 +91,9 @@ class Mixture:
             if not any(change is not None for change in values_of):
                 continue
             self._keep(name, weight, [])
-            kept = self.kept[name]
+            base_weight = self.kept[name]
             self.changes[name] = [
-                None if change is None else partial(_difference, kept, *change)
+                None if change is None else partial(_difference, base_weight, *change)
                 for change in values_of
             ]
 

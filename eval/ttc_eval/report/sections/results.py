@@ -51,8 +51,8 @@ def _published(material: Material) -> Markup:
     return page.text_table(columns, rows, []) if rows else Markup()
 
 
-def _tables(summary: Summary, wanted: Callable[[str], bool], *, every_k: bool = True) -> Markup:
-    benchmarks = {name: part for name, part in summary.benchmarks.items() if wanted(name)}
+def _tables(summary: Summary, belongs: Callable[[str], bool], *, every_k: bool = True) -> Markup:
+    benchmarks = {name: part for name, part in summary.benchmarks.items() if belongs(name)}
     tables = summary_tables(replace(summary, benchmarks=benchmarks), every_k=every_k)
     return Markup().join(page.number_table(table) for table in tables)
 
