@@ -293,7 +293,7 @@ class RunDir:
                 shutil.rmtree(root)
             elif not resume:
                 raise UserError(
-                    f"{root}: this run exists; --resume goes on with it, --overwrite starts anew, "
+                    f"{root}: this run exists; --resume goes on with it, --overwrite starts again, "
                     "--run-dir names another folder"
                 )
             else:
@@ -335,7 +335,7 @@ def _check_resumed(root: Path, before: Recipe, recipe: Recipe) -> None:
         raise UserError(
             f"{root}: this run's recipe differs in {', '.join(changed[:NAMED])}{more}; resume "
             "with the same recipe, or --run-dir names another folder; --overwrite of `ttc-rl run` "
-            "and `ttc-rl select` starts anew"
+            "and `ttc-rl select` starts again"
         )
 
 

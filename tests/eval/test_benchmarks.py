@@ -159,7 +159,7 @@ def test_several_targets_are_one_for_selection_and_apart_for_evaluation(folder: 
     both = resolve_target(made)
     assert (both.name, len(both.tasks), target_name(made)) == ("sums/big+sums", 4, "sums/big")
     assert [one.name for one in eval_benchmarks(made)] == ["sums/big", "sums"]
-    with pytest.raises(UserError, match="target: sums stands there twice"):
+    with pytest.raises(UserError, match="target: sums is named twice; name each target once"):
         resolve_targets(recipe(target=["sums", "sums"], data=str(folder)))
 
 

@@ -112,7 +112,7 @@ def evaluate(
 
 
 def report(run_dir: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder")]) -> None:
-    """Write summary.json and report.html of a run anew."""
+    """Write summary.json and report.html of a run again."""
     from ttc_rl.run_dir import RunDir
     from ttc_rl.stages import run as pipeline
     from ttc_rl.stages.job import Job

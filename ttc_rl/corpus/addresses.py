@@ -117,7 +117,7 @@ def drawn(tasks: Sequence[Task], count: int, name: str) -> list[Task]:
     """Return the `count` tasks whose hashes with the seed are smallest: random, the same
     everywhere."""
     if not 0 < count <= len(tasks):
-        raise UserError(f"{name}: {count} tasks are asked for; there are {len(tasks)}")
+        raise UserError(f"{name}: {count} tasks requested; there are {len(tasks)}")
     order = sorted(range(len(tasks)), key=lambda i: content_hash([DRAW_SEED, tasks[i].id]))
     return [tasks[i] for i in sorted(order[:count])]
 

@@ -257,7 +257,7 @@ def resolve_targets(recipe: Recipe) -> list[Benchmark]:
     ]
     names = [benchmark.name for benchmark in benchmarks]
     if twice := next((name for name in names if names.count(name) > 1), None):
-        raise UserError(f"target: {twice} stands there twice, or two are called that")
+        raise UserError(f"target: {twice} is named twice; name each target once")
     return benchmarks
 
 

@@ -134,7 +134,7 @@ def run_local(launch: Launch, recipe: Recipe) -> None:
     named = recipe.train.vllm and recipe.train.vllm.server_base_url
     if serves(recipe) and not (named or os.environ.get(SERVER_URL)):
         raise UserError(
-            "train.vllm.mode: server needs server_base_url; start one on GPUs of its own: "
+            "train.vllm.mode: server needs server_base_url; start one on its own GPUs: "
             f"VLLM_SERVER_DEV_MODE=1 {shlex.join(serve(recipe))}"
         )
     wait_until_free(launch.run_dir)

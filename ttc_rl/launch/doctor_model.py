@@ -115,7 +115,7 @@ def _drawn(path: str) -> Finding:
         seconds = time.perf_counter() - loaded
     except (OSError, ValueError, RuntimeError, TypeError, KeyError, AttributeError) as error:
         reason = f"{type(error).__name__}: {first_line(error)}"
-        return Finding(what, False, reason, "copy the model's folder anew, or name another one")
+        return Finding(what, False, reason, "copy the model's folder again, or name another one")
     return Finding(
         what,
         True,

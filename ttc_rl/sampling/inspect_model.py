@@ -136,7 +136,7 @@ def read_config(path: Path | str) -> Any:
 
 def _unread(path: Path | str, error: Exception) -> Unusable:
     if Path(path).is_dir():
-        return Unusable(f"{path}: {first_line(error)}", "copy config.json anew")
+        return Unusable(f"{path}: {first_line(error)}", "copy config.json again")
     cause = error.__cause__
     if isinstance(cause, GatedRepoError):
         return Unusable(f"{path}: the hub asks who you are", "`hf auth login`, accept its terms")
@@ -167,7 +167,7 @@ def read_tokenizer(path: Path | str) -> Any:
     except (OSError, ValueError, ImportError, KeyError, TypeError) as error:
         raise Unusable(
             f"{path}: its tokenizer cannot be read ({first_line(error)})",
-            "copy tokenizer.json and tokenizer_config.json anew",
+            "copy tokenizer.json and tokenizer_config.json again",
         ) from None
 
 

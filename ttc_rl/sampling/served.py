@@ -102,9 +102,9 @@ class ServedCompleter:
             raise BadReply(f"finish_reason {finish!r}, not stop or length")
         tokens = usage.get("completion_tokens") if isinstance(usage, dict) else None
         if not isinstance(tokens, int) or not 0 <= tokens <= self.decoding.max_tokens:
-            raise BadReply(f"{tokens!r} tokens told, {self.decoding.max_tokens} asked at most")
+            raise BadReply(f"{tokens!r} tokens reported, {self.decoding.max_tokens} allowed")
         if not _same_model(reply.get("model"), self.model):
-            raise BadReply(f"model {reply.get('model')!r} answered, {self.model!r} was asked")
+            raise BadReply(f"model {reply.get('model')!r} answered, {self.model!r} was requested")
         text = _chat_text(message_of(reply)) if self.chat else text_of(choice.get("text"))
         prompt_tokens = usage.get("prompt_tokens") if isinstance(usage, dict) else None
         return Completion(

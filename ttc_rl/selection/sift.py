@@ -93,7 +93,7 @@ def observations(
     if not np.min(noise) > 0:
         raise UserError(f"selection noise must be above 0, got {np.min(noise)}")
     if size > len(corpus_ND) and not repeat:
-        raise UserError(f"{size} different tasks asked of a corpus of {len(corpus_ND)}")
+        raise UserError(f"{size} different tasks requested of a corpus of {len(corpus_ND)}")
     if not np.isfinite(target_MD).all():
         raise UserError("the targets' embeddings hold a value that is not finite")
     xp = arrays_on(device)

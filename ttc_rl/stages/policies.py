@@ -123,7 +123,7 @@ def evaluated(recipe: Recipe) -> list[str]:
     models = recipe.eval.models or list(recipe.engine.served) or names
     missing = [name for name in models if recipe.engine.served and name not in recipe.engine.served]
     if missing:
-        raise UserError(f"eval.engine.served: does not say what {missing[0]} is called there")
+        raise UserError(f"eval.engine.served: no name for {missing[0]}; say which it has there")
     return [name for name in names if name in models]
 
 

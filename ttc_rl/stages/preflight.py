@@ -72,7 +72,7 @@ def preflight(job: Job) -> None:
     if problems and config.refuse:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         raise UserError(
-            f"preflight: {problems[0]}{more}; mend it, or go on in spite of it: "
+            f"preflight: {problems[0]}{more}; mend it, or continue anyway: "
             "preflight.refuse: false, or `ttc-rl train`"
         )
 

@@ -45,7 +45,7 @@ def push(
         full = api.create_repo(repo, private=private or None, exist_ok=True).repo_id
         if private and not api.model_info(full).private:
             raise UserError(
-                f"push: {full} is there and public, which --private does not change; make it "
+                f"push: {full} exists and is public, which --private does not change; make it "
                 "private in its settings, or name another"
             )
         sent = api.upload_folder(

@@ -27,7 +27,7 @@ from ttc_rl.schema import Task, UserError, content_hash
 from ttc_rl.stages.job import Job
 from ttc_rl.system.versions import versions
 
-FIX = "restore it, or begin anew with `ttc-rl run --overwrite`"
+FIX = "restore it, or start again with `ttc-rl run --overwrite`"
 
 
 def record(job: Job, loaded: Loaded, targets: Sequence[Benchmark]) -> None:
@@ -74,7 +74,7 @@ def check_corpus(job: Job, loaded: Loaded) -> None:
     """Raise UserError where a source holds other tasks than when the first arm was selected."""
     if not job.run.corpus.exists() or not any(selected(job, part) for part in job.parts):
         return
-    check_vouched(job.run.versions, "begin anew with `ttc-rl run --overwrite`", job.run.corpus)
+    check_vouched(job.run.versions, "start again with `ttc-rl run --overwrite`", job.run.corpus)
     now = manifest(job.recipe.corpus, job.recipe.data, loaded)
     for i, (old, new) in enumerate(zip(read_json(job.run.corpus, list), now, strict=True)):
         name = new["name"] or new.get("path") or new.get("hub") or f"entry {i + 1}"

@@ -155,7 +155,7 @@ def choice_of(reply: Json) -> Json:
     """Return the one choice of a reply. Raises BadReply."""
     choices = reply.get("choices")
     if not isinstance(choices, list) or len(choices) != 1 or not isinstance(choices[0], dict):
-        raise BadReply("not one choice, as was asked for")
+        raise BadReply("the reply should hold one choice")
     return choices[0]
 
 

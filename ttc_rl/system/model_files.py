@@ -71,7 +71,7 @@ def check_weights(folder: Path) -> None:
         if head == POINTER:
             raise Unusable(f"{file}: is git's stand-in for the file", "`git lfs pull` there")
         if file.suffix == ".safetensors" and file.stat().st_size != _whole_size(file):
-            raise Unusable(f"{file}: is cut short or damaged", "copy it anew")
+            raise Unusable(f"{file}: is cut short or damaged", "copy it again")
 
 
 def _whole_size(file: Path) -> int | None:

@@ -29,7 +29,7 @@ def analyse(
     `controls` are arms rewarded for form alone, or for another task's answer.
     """
     if not is_counted(models):
-        return Refused(refused="results of an older version; `ttc-rl eval` counts them anew")
+        return Refused(refused="results of an older version; `ttc-rl eval` counts them again")
     trained = [name for name in models if name != "base"]
     latents = control = None
     if "base" in models:

@@ -125,7 +125,7 @@ def _change(arm: str, part: BenchmarkSummary, metric: str, target: str) -> str:
 def _rival(pair: str, difference: Estimate) -> str:
     arm, other = pair.split(" - ")
     if not _direction(difference):
-        return f"{arm} and {other} are not told apart ({points(difference)} points)."
+        return f"{arm} and {other} cannot be told apart ({points(difference)} points)."
     better, worse = (arm, other) if difference.value > 0 else (other, arm)
     return f"{better} beats {worse}: {pair} is {points(difference)} points."
 

@@ -8,7 +8,7 @@ from ttc_rl.launch.budget.cost import DRAWING_SHARE, TRAINING_SHARE, scorings
 
 Row = tuple[str, str, str]
 HOW = {
-    "weights": "bytes of the dtype a parameter; TRL loads float32 unless told",
+    "weights": "bytes of the dtype a parameter; TRL loads float32 by default",
     "gradients": "the same again, of trained parameters",
     "optimiser": "two states of AdamW",
     "activations": "(2 L + 34) b T h: checkpoints, and one layer recomputed",

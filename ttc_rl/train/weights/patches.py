@@ -52,7 +52,7 @@ def make_patch(base: Path, model: Path, out: Path) -> Change:
     before, after = dict(_tensors(base)), dict(_tensors(model))
     if before.keys() != after.keys():
         odd = sorted(before.keys() ^ after.keys())[0]
-        raise UserError(f"{model}: is no change of {base}: {odd} stands in one of them only")
+        raise UserError(f"{model}: was not trained from {base}: only one of them has {odd}")
     for name, old_file in before.items():
         old, new = _load(old_file, name), _load(after[name], name)
         if old.shape != new.shape:

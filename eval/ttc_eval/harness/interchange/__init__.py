@@ -59,7 +59,7 @@ def read_samples(path: Path, benchmark: Benchmark) -> Cells:
         task = finder.find(row)
         sample = row.sample if row.sample is not None else seen[task.id]
         if (task.id, sample) in cells:
-            raise UserError(f"{row.where}: task {row.name} sample {sample} stands here twice")
+            raise UserError(f"{row.where}: task {row.name} sample {sample} occurs twice")
         seen[task.id] += 1
         cells[task.id, sample] = row.values
     if not cells:

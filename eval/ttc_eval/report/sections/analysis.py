@@ -143,7 +143,7 @@ def _number(estimate: Estimate | None, measure: str, signed: bool) -> str:
 
 def _compute(compute: Compute | Refused) -> Markup:
     if isinstance(compute, Refused):
-        return page.subsection("Equal compute", f"Not told: {compute.refused}.", Markup())
+        return page.subsection("Equal compute", f"Not shown: {compute.refused}.", Markup())
     series = [_series("base", compute.base.curve)]
     sentences = []
     for arm, spent in compute.arms.items():

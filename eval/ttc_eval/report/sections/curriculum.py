@@ -258,7 +258,7 @@ def _near_rules(report: Json) -> str:
     if report.get("cosine") is not None:
         rules.append(f"cosine: embeddings with a cosine of at least {report['cosine']}.")
     else:
-        rules.append("A problem told in other words is not seen.")
+        rules.append("A reworded problem is not detected.")
     if report.get("leave_nearest"):
         rules.append(f"nearest: each target's {report['leave_nearest']} nearest tasks, on purpose.")
     repeats = report.get("duplicates", {}).get("removed", 0)
