@@ -12,7 +12,6 @@ from pathlib import Path
 
 from ttc_eval.records import read_summary
 from ttc_eval.report import charts, page
-
 from ttc_rl.run_dir import RunDir
 
 STYLE = """

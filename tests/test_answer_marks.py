@@ -6,18 +6,18 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ttc_eval.harness.evaluate import Drawing, evaluate
-from ttc_eval.harness.results import read_cells
-from ttc_eval.harness.score import score
-from ttc_eval.harness.variants import eval_benchmarks
 from whole_replies import END, WholeReplies
 
+from ttc_eval.harness.score import score
+from ttc_eval.harness.variants import eval_benchmarks
 from ttc_rl import verify
 from ttc_rl.config import Recipe, dump_recipe, load_recipe
 from ttc_rl.config.marks import KEY
 from ttc_rl.corpus.benchmarks import load_benchmark, marked, named_benchmark, resolve_targets
 from ttc_rl.run_dir import ArmDir, RunDir, read_jsonl
+from ttc_rl.sampling.drawing import Drawing, draw
 from ttc_rl.sampling.prompts import render
+from ttc_rl.sampling.samples import read_cells
 from ttc_rl.schema import Completion, Task, UserError
 from ttc_rl.selection.less.examples import blind, gold_reply
 from ttc_rl.stages.job import Job, _warmup_replies
@@ -220,7 +220,7 @@ def test_training_and_evaluation_read_the_same_marks(made: Recipe, cache: Path, 
     dev = [Task(**row) for row in read_jsonl(job.run.dev_tasks)]
     for name, tested in [("dev", dev), *((one.name, one.tasks) for one in found.values())]:
         path = job.run.samples(name, "base")
-        evaluate(completer, Drawing(name, tested, len(TEXTS), path))
+        draw(completer, Drawing(name, tested, len(TEXTS), path))
         cells = read_cells(path, tested, len(TEXTS))
         assert [row["correct"] for row in cells.values()] == verdicts * len(tested), name
 

@@ -15,6 +15,7 @@ from ttc_rl.schema import UserError
 from ttc_rl.stages import run as pipeline
 from ttc_rl.stages.checks import check_files, check_run
 from ttc_rl.stages.job import Job
+from ttc_rl.stages.sweep import check_cells
 from ttc_rl.train.tiny_model import base_model
 
 SMALL = PretrainConfig(hidden=16, layers=1, heads=2, mlp=16, skills=None, max_steps=0)
@@ -135,6 +136,30 @@ def test_a_model_that_cannot_be_used_is_one_line_at_its_key(
     line = refused(load_recipe(path), tmp_path / "run")
     assert line.startswith(f"{path}:1: model.path: {model}")
     assert says in line
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("corpus=[gone.jsonl]", "corpus: gone.jsonl: no such file"),
+        ("corpus=[{path: 'gone/*.jsonl'}]", "corpus: gone/*.jsonl: no file matches"),
+        ("corpus=[gsm8k-tran]", "did you mean gsm8k-train?"),
+        ("target=gone.jsonl", "target: gone.jsonl: no such file"),
+        ("target=aime1925", "target: "),
+        ("target=aime25=gone.jsonl", "target: gone.jsonl: no such file"),
+        ("eval.benchmarks=[gone.jsonl]", "eval.benchmarks: gone.jsonl: no such file"),
+        ("eval.retention=[skils]", "eval.retention: "),
+        ("train.dev={source: {path: gone.jsonl}}", "train.dev.source: gone.jsonl: no such file"),
+        ("sweep={target: [gone.jsonl]}", "target: gone.jsonl: no such file"),
+    ],
+)
+def test_a_dry_run_names_sources_that_are_not_there(tmp_path: Path, override: str, says: str):
+    path = recipe_file(tmp_path, "nobody/nothing")
+    check_cells(load_recipe(path), sources=True)
+    with pytest.raises(UserError) as caught:
+        check_cells(load_recipe(path, [override]), sources=True)
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_an_id_that_is_nowhere_is_told_with_what_to_do(tmp_path: Path):

@@ -2,15 +2,17 @@
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from ttc_eval.compare.spending import arm_spending
 
+from ttc_eval.compare.spending import arm_spending
 from ttc_rl.config import Recipe, load_recipe
 from ttc_rl.corpus.benchmarks import resolve_target
 from ttc_rl.corpus.sources import load_corpus
@@ -22,9 +24,8 @@ from ttc_rl.sampling.generate import GenerateCompleter
 from ttc_rl.schema import Completion, Task, UserError, Verdict
 from ttc_rl.selection import select as sift
 from ttc_rl.selection.groups import target_groups
-from ttc_rl.stages import mixing
 from ttc_rl.stages.job import Job, starting_model
-from ttc_rl.stages.mixing import POPULATION, check_mix, cross_entropy
+from ttc_rl.stages.mixing import POPULATION, Measure, check_mix, cross_entropy
 from ttc_rl.stages.policies import folders, route, routed_fingerprint
 from ttc_rl.stages.run import evaluate, report, select, train
 from ttc_rl.train.weights.mixture import Mixture, whole_model
@@ -255,8 +256,43 @@ def test_targets_that_cannot_vote_are_told_of_before_anything_is_trained(tmp_pat
         check_mix(made)
 
 
-def test_a_mixture_is_not_weighed_by_answers_that_could_not_be_graded():
+def test_a_mixture_is_not_weighed_by_answers_that_could_not_be_graded(tmp_path: Path):
     failed = Verdict(None, status="infra_error")
     graders = Graders({"broken": Kind("broken", lambda task, text: failed)})
+    measure = Measure("dev", [Task("broken", "1", "1")], 1, tmp_path, 0, 8, graders)
     with pytest.raises(UserError, match=r"experts\.mix"):
-        mixing._right([Task("broken", "1", "1")], [[Completion("1", "stop", 1)]], 0.1, graders)
+        measure(lambda tasks, num, *, seed, first=0: [[Completion("1", "stop", 1)]], [1.0])
+
+
+def test_a_killed_search_draws_nothing_twice(tmp_path: Path):
+    """Votes agree the more, the nearer the first weight is to 2."""
+    tasks, calls = [Task("math", str(i)) for i in range(6)], list[float]()
+
+    def search(folder: Path, kill_at: int = -1) -> dict[str, Any]:
+        measure = Measure("votes", tasks, 4, folder, seed=0, batch=8)
+
+        def score(alphas_E: np.ndarray) -> float:
+            agreed = round(4 * max(0.0, 1 - abs(float(alphas_E[0]) - 2)))
+
+            def completer(
+                tasks: Sequence[Task], num: int, *, seed: int, first: int = 0
+            ) -> list[list[Completion]]:
+                calls.append(seed)
+                if len(calls) == kill_at:
+                    raise InterruptedError
+                answers = [9 if i < agreed else i for i in range(first, first + num)]
+                return [[Completion(rf"\boxed{{{a}}}", "stop", 1) for a in answers] for _ in tasks]
+
+            return measure(completer, alphas_E.tolist())
+
+        return cross_entropy(score, 2, 3, 0)[1]
+
+    whole = search(tmp_path / "whole")
+    assert whole["score"] > max(whole["alone"])
+    needed = len(calls)
+    assert needed == 3 * (4 + 3 * POPULATION)  # three batches a mixture
+    calls.clear()
+    with pytest.raises(InterruptedError):
+        search(tmp_path / "killed", kill_at=32)  # within the eleventh mixture
+    assert search(tmp_path / "killed") == whole
+    assert len(calls) == needed + 1

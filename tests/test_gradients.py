@@ -9,7 +9,7 @@ from logged import logged
 
 from ttc_rl.config import LessConfig, load_recipe
 from ttc_rl.corpus.skills import make_skills
-from ttc_rl.sampling.groups import Group
+from ttc_rl.sampling.drawing import Group
 from ttc_rl.schema import Task, UserError
 from ttc_rl.selection.influence import Influence, scores
 from ttc_rl.selection.less.examples import blind, gold_reply, policy, supervised, voted, voted_reply

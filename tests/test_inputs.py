@@ -11,11 +11,13 @@ import pytest
 from ttc_rl.config import DifficultyConfig, Recipe, load_recipe, merge
 from ttc_rl.corpus.skills import make_skills
 from ttc_rl.run_dir import RunDir, read_jsonl
-from ttc_rl.sampling import groups
-from ttc_rl.sampling.groups import fill, posterior_mean, rates_from_meta
+from ttc_rl.sampling import drawing
 from ttc_rl.schema import Task, UserError
+from ttc_rl.selection.difficulty import fill, posterior_mean, rates_from_meta
 from ttc_rl.selection.influence import order
 from ttc_rl.selection.less import gradients
+from ttc_rl.stages import base_model as base_model_stage
+from ttc_rl.stages.base_model import BaseModel
 from ttc_rl.stages.inputs import Ask, Inputs, model_inputs
 from ttc_rl.train.tiny_model import base_model
 
@@ -68,6 +70,10 @@ def killing(write: Callable[..., None]) -> Callable[..., None]:
     return written
 
 
+def base_rows(run: Path) -> list[dict[str, Any]]:
+    return [row for path in (run / "base").glob("*.samples.jsonl") for row in read_jsonl(path)]
+
+
 def picks(found: Inputs) -> list[Any]:
     if "success" in found.keywords:
         return found.keywords["success"].tolist()
@@ -91,7 +97,7 @@ def test_killed_after_every_write_it_goes_on_and_ends_the_same(
 ):
     whole = model_inputs(ask(name))
     monkeypatch.setattr(gradients, "CHUNK", 10)
-    for module, write in ((groups, "append_jsonl"), (gradients, "_save")):
+    for module, write in ((drawing, "append_jsonl"), (gradients, "_save")):
         monkeypatch.setattr(module, write, killing(getattr(module, write)))
     found, kills = None, 0
     while found is None:
@@ -99,8 +105,9 @@ def test_killed_after_every_write_it_goes_on_and_ends_the_same(
             found = model_inputs(ask(name, run=tmp_path))
         except InterruptedError:
             kills += 1
-            with (tmp_path / "difficulty.jsonl").open("a") as file:
-                file.write('{"chunk": "cut by a kil')
+            for path in (tmp_path / "base").glob("*"):
+                with path.open("a") as file:
+                    file.write('{"task_id": "cut by a kil')
         assert kills < 50
     assert kills > 2
     assert found.compute == whole.compute
@@ -113,10 +120,12 @@ def test_success_is_the_posterior_mean_of_the_drawn_verdicts(
     asked = ask("difficulty", run=tmp_path)
     found = model_inputs(asked)
     success_N = found.keywords["success"]
-    rows = {row["task_id"]: row["correct"] for row in read_jsonl(tmp_path / "difficulty.jsonl")}
-    assert len(rows) == found.notes["estimated"] == 24
-    known = [i for i, task in enumerate(asked.corpus) if task.id in rows]
-    expected = [(1 + sum(rows[asked.corpus[i].id])) / 5 for i in known]
+    correct: dict[str, list[bool]] = {}
+    for row in base_rows(tmp_path):
+        correct.setdefault(row["task_id"], []).append(row["correct"])
+    assert len(correct) == found.notes["estimated"] == 24
+    known = [i for i, task in enumerate(asked.corpus) if task.id in correct]
+    expected = [(1 + sum(correct[asked.corpus[i].id])) / 5 for i in known]
     assert success_N[known].tolist() == pytest.approx(expected)
     assert len(set(expected)) > 1
     others = np.setdiff1d(np.arange(len(asked.corpus)), known)
@@ -124,13 +133,31 @@ def test_success_is_the_posterior_mean_of_the_drawn_verdicts(
     assert found.notes["without_estimate"] == len(others)
 
 
+def test_what_one_stage_drew_no_other_draws_again(
+    ask: Callable[..., Ask], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    asked = ask("majority", run=tmp_path)
+    base = BaseModel(asked.base(), asked.recipe, asked.run, asked.graders)
+    plain = base.groups("targets", asked.corpus[:6], 2, grade=False)
+    assert [group.correct for group in plain] == [[]] * 6
+    assert not any("correct" in row for row in base_rows(tmp_path))
+    base.close()
+    monkeypatch.setattr(base_model_stage, "load_completer", None)  # nothing is left to draw
+    graded = base.groups("preflight", asked.corpus[:6], 2, grade=True)
+    assert [group.texts for group in graded] == [group.texts for group in plain]
+    assert all(len(group.correct) == 2 for group in graded)
+    fewer = base.groups("preflight", asked.corpus[2:4], 1, grade=True)
+    assert [group.texts for group in fewer] == [group.texts[:1] for group in plain[2:4]]
+    assert len(base_rows(tmp_path)) == 12
+
+
 def test_the_bill_counts_every_token(ask: Callable[..., Ask], tmp_path: Path):
     asked = ask("policy", run=tmp_path)
     found = model_inputs(asked)
     assert found.compute is not None
-    rows = list(read_jsonl(tmp_path / "difficulty.jsonl"))
-    assert found.compute["generated_tokens"] == sum(sum(row["tokens"]) for row in rows)
-    assert found.compute["completions"] == 4 * (24 + len(asked.targets)) == 4 * len(rows)
+    rows = base_rows(tmp_path)
+    assert found.compute["generated_tokens"] == sum(row["tokens"] for row in rows)
+    assert found.compute["completions"] == 4 * (24 + len(asked.targets)) == len(rows)
     forward, back = (found.compute[f"{name}ed_tokens"] for name in ("forward", "backpropagat"))
     assert 0 < back < forward
     assert found.compute["flops"] == found.compute["parameters"] * (2 * forward + 4 * back)

@@ -10,7 +10,7 @@ import pytest
 from ttc_rl.config import PreflightConfig, Recipe
 from ttc_rl.metrics.power import Spread
 from ttc_rl.run_dir import read_json
-from ttc_rl.sampling.groups import Group
+from ttc_rl.sampling.drawing import Group
 from ttc_rl.schema import Task
 from ttc_rl.stages.preflight import judge, majority_gap, resolvable, spread
 

@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
-from ttc_eval.report.sections.plan import target_size
 
+from ttc_eval.report.sections.plan import target_size
 from ttc_rl.config import load_recipe
 from ttc_rl.corpus.benchmark_config import load_config
 from ttc_rl.corpus.benchmarks import address

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 from chat_server import ChatServer
-from ttc_eval.harness.evaluate import Drawing, evaluate
 
 from ttc_rl.config import EngineConfig
 from ttc_rl.run_dir import read_jsonl
 from ttc_rl.sampling import Decoding, load_completer
+from ttc_rl.sampling.drawing import Drawing, draw
 from ttc_rl.sampling.served import ServedCompleter
 from ttc_rl.schema import Task, Undrawn, UserError, sample_seed
 
@@ -165,14 +165,14 @@ def test_an_evaluation_survives_a_bad_hour_and_ends_as_without_it(server: Server
 
     server.reply = moody
     with pytest.raises(UserError, match=r"completions are lacking; evaluate again to draw them"):
-        evaluate(completer(server), bad, batch=16)
+        draw(completer(server), bad, batch=16)
     kept = list(read_jsonl(bad.path))
     assert 0 < len(kept) < 48
     assert all(row["seed"] % 3 for row in kept)
     server.reply = honest
     server.requests.clear()
-    evaluate(completer(server), bad, batch=16)
+    draw(completer(server), bad, batch=16)
     assert len(server.bodies) == 48 - len(kept)
     good = Drawing("sums", TASKS, 8, tmp_path / "good.jsonl", seed=1)
-    evaluate(completer(server), good, batch=16)
+    draw(completer(server), good, batch=16)
     assert sorted(bad.path.read_text().splitlines()) == sorted(good.path.read_text().splitlines())

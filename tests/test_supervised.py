@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
-from ttc_eval.report.base_model import base_facts
 
+from ttc_eval.report.base_model import base_facts
 from ttc_rl.config import EverydayConfig, Recipe, WarmupConfig
 from ttc_rl.corpus.everyday import make_everyday
 from ttc_rl.run_dir import read_json

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ttc_eval.records import Summary
 from ttc_eval.report.run_page import opening
-
 from ttc_rl.config import Recipe
 from ttc_rl.run_dir import RunDir
 from ttc_rl.system.tried import NAME, tried

@@ -69,16 +69,16 @@ def test_a_prompt_that_fills_the_context_is_told(completer: ModelCompleter):
 
 
 def test_the_harness_draws_grades_and_resumes(completer: ModelCompleter, tmp_path: Path):
-    from ttc_eval.harness.evaluate import Drawing, evaluate
+    from ttc_rl.sampling.drawing import Drawing, draw
 
     whole = Drawing("skills", TASKS, 4, tmp_path / "whole.jsonl", seed=1)
-    evaluate(completer, whole, batch=8)
+    draw(completer, whole, batch=8)
     rows = list(read_jsonl(whole.path))
     assert len(rows) == 24
     cut = Drawing("skills", TASKS, 4, tmp_path / "cut.jsonl", seed=1)
     lines = whole.path.read_text().splitlines(keepends=True)
     cut.path.write_text("".join(lines[:9]) + lines[9][:20])
-    evaluate(completer, cut, batch=8)
+    draw(completer, cut, batch=8)
     assert list(read_jsonl(cut.path)) == rows
 
 

@@ -1,8 +1,8 @@
 """The run folder: which file holds what, and how files are written so that a kill leaves no half.
 
     NAME/recipe.yaml  versions.json  overlap.jsonl  overlap.json  summary.json  report.html
-         corpus.json  preflight.json  preflight.jsonl
-         duplicates.jsonl  difficulty.jsonl  features/
+         corpus.json  preflight.json  base/HOW.samples.jsonl
+         duplicates.jsonl  features/
          curriculum.jsonl  selection.json  selection.md  contamination.jsonl
          dev.tasks.jsonl
          pool.jsonl  pool.npz
@@ -159,6 +159,11 @@ class ArmDir:
     def mix(self) -> Path:
         return self.root / "mix.json"
 
+    @property
+    def mixing(self) -> Path:
+        """What each mixture wrote, while the best one is searched for."""
+        return self.root / "mixing"
+
     def expert(self, name: str) -> ArmDir:
         return ArmDir(self.root / "experts" / name)
 
@@ -203,11 +208,9 @@ class RunDir:
         """Return the tasks of the dev evaluations: neither trained on nor tested on."""
         return self.root / "dev.tasks.jsonl"
 
-    @property
-    def difficulty(self) -> Path:
-        """Return the completions drawn from the base model for selection, graded where golds may be
-        read."""
-        return self.root / "difficulty.jsonl"
+    def base_samples(self, setting: str) -> Path:
+        """Return the base model's completions, drawn before training; `setting` names how."""
+        return self.root / "base" / f"{setting}.samples.jsonl"
 
     @property
     def features(self) -> Path:

@@ -37,7 +37,6 @@ from typing import Any
 from ttc_eval.harness.interchange.foreign import Finder, Foreign
 from ttc_eval.harness.interchange.human_eval import read as read_human_eval
 from ttc_eval.report.tables import Table
-
 from ttc_rl.config import SourceConfig
 from ttc_rl.corpus.benchmark_config import load_config
 from ttc_rl.corpus.benchmarks import Benchmark, load_benchmark

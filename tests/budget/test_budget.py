@@ -17,12 +17,12 @@ from ttc_rl.config import (
     TrainConfig,
 )
 from ttc_rl.launch.budget import Assumed, budget, shape_of
-from ttc_rl.launch.budget.cost import scorings
 from ttc_rl.launch.budget.memory import trained_parameters
 from ttc_rl.launch.budget.models import known_gpus, known_models
 from ttc_rl.launch.budget.show import arm_rows
 from ttc_rl.schema import UserError
 from ttc_rl.train.curriculum import plan
+from ttc_rl.train.methods.grpo import step_cost
 
 
 def recipe(model: str = "Qwen/Qwen3-8B", size: int = 10, **train: object) -> Recipe:
@@ -119,7 +119,7 @@ def test_scorings_follow_trl():
         )
         accumulation = 128 // updates
         generate_every = 128 * iterations
-        assert scorings(train) == int(accumulation % generate_every != 0 or vllm)
+        assert step_cost(train).scorings == int(accumulation % generate_every != 0 or vllm)
 
 
 def test_sharding_divides_what_it_says_and_the_rest_stays():

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ttc_eval.harness.evaluate import evaluate_model
 from ttc_eval.records import Sampling
-
 from ttc_rl.config import Recipe, SourceConfig
 from ttc_rl.corpus.benchmarks import Benchmark, benchmark_from_source
 from ttc_rl.run_dir import RunDir

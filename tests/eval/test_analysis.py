@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from unsealed import unseal
+
 from ttc_eval.compare import Spending, analyse, equal_compute
 from ttc_eval.compare.behind import over_control, verification_gap
 from ttc_eval.compare.diversity import distinct_at_k, entropy
@@ -28,8 +30,6 @@ from ttc_eval.records import (
 from ttc_eval.report.material import Material, read_material
 from ttc_eval.report.run_page import write_page
 from ttc_eval.report.sections.analysis import analysis
-from unsealed import unseal
-
 from ttc_rl.run_dir import read_json, read_jsonl, write_jsonl
 
 N = 8

@@ -3,8 +3,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ttc_eval.harness.variants import eval_benchmarks
 
+from ttc_eval.harness.variants import eval_benchmarks
 from ttc_rl.config import Recipe
 from ttc_rl.corpus import benchmark_config
 from ttc_rl.corpus.benchmarks import (

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ttc_eval.compare.runs import compare
 from ttc_eval.report.compare_page import write_comparison
-
 from ttc_rl.run_dir import RunDir
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")

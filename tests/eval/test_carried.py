@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from ttc_eval.compare.carried import changed, retained
 from ttc_eval.compare.flips import flips, mcnemar
 

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 from rich.console import Console
+from unsealed import unseal
+
 from ttc_eval.compare.matrix import diagonal_test
 from ttc_eval.compare.runs import compare, summary
 from ttc_eval.compare.summary import in_order
 from ttc_eval.harness.results import read_tasks
 from ttc_eval.report.tables import comparison_markdown, points, share, summary_tables
-from unsealed import unseal
-
 from ttc_rl.metrics import Estimate, paired_difference, t_interval
 from ttc_rl.schema import UserError
 

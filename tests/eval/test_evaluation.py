@@ -12,8 +12,9 @@ import pytest
 from ttc_rl.config import Recipe, dump_recipe
 from ttc_rl.run_dir import RunDir, read_json
 from ttc_rl.schema import UserError
-from ttc_rl.stages.evaluating import gpu_shares, pace_line
+from ttc_rl.stages.evaluating import gpu_shares
 from ttc_rl.stages.job import Job
+from ttc_rl.stages.pace import pace_line
 from ttc_rl.stages.policies import evaluated
 from ttc_rl.stages.run import evaluate
 

@@ -6,45 +6,40 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ttc_eval.harness.evaluate import Drawing, drawings, drop_repeats, evaluate, evaluate_model
-from ttc_eval.harness.measures import columns
-from ttc_eval.harness.results import (
-    complete_rows,
-    measure_all,
-    read_cells,
-    read_tasks,
-    resolve_sampling,
-    summarise,
-)
-from ttc_eval.records import Sampling, read_result
 
+from ttc_eval.harness.evaluate import drawings, evaluate_model
+from ttc_eval.harness.measures import columns
+from ttc_eval.harness.results import measure_all, read_tasks, resolve_sampling, summarise
+from ttc_eval.records import Sampling, read_result
 from ttc_rl.config import EvalConfig, SamplingConfig
 from ttc_rl.corpus.benchmarks import Benchmark
 from ttc_rl.run_dir import RunDir, read_jsonl
+from ttc_rl.sampling.drawing import Drawing, draw, drop_repeats
+from ttc_rl.sampling.samples import complete_rows, read_cells
 from ttc_rl.schema import Task, Undrawn, UserError
 
 FOUR = Sampling(samples=4, k=[1, 2, 4])
 
 
-def draw(
+def drawn_bytes(
     completer: Any, benchmark: Benchmark, path: Path, samples: int = 4, seed: int = 0, **kwargs: Any
 ):
     drawing = Drawing(benchmark.name, benchmark.tasks, samples, path, seed)
-    evaluate(completer, drawing, **({"batch": 8} | kwargs))
+    draw(completer, drawing, **({"batch": 8} | kwargs))
     return path.read_bytes()
 
 
 def test_every_task_gets_its_samples_in_order(sums: Benchmark, guesser: Any, tmp_path: Path):
-    draw(guesser, sums, tmp_path / "s.jsonl")
+    drawn_bytes(guesser, sums, tmp_path / "s.jsonl")
     keys = [(row["task_id"], row["sample"]) for row in read_jsonl(tmp_path / "s.jsonl")]
     assert keys == list(itertools.product([task.id for task in sums.tasks], range(4)))
     assert [len(tasks) for tasks, _, _ in guesser.asked] == [2, 2]
 
 
 def test_a_finished_file_is_left_alone(sums: Benchmark, guesser: Any, tmp_path: Path):
-    whole = draw(guesser, sums, tmp_path / "s.jsonl")
+    whole = drawn_bytes(guesser, sums, tmp_path / "s.jsonl")
     guesser.asked.clear()
-    assert draw(guesser, sums, tmp_path / "s.jsonl") == whole
+    assert drawn_bytes(guesser, sums, tmp_path / "s.jsonl") == whole
     assert guesser.asked == []
 
 
@@ -52,37 +47,37 @@ def test_a_run_killed_anywhere_ends_with_the_same_bytes(
     sums: Benchmark, guesser: Any, tmp_path: Path
 ):
     path = tmp_path / "s.jsonl"
-    whole = draw(guesser, sums, path, seed=7)
+    whole = drawn_bytes(guesser, sums, path, seed=7)
     for cut in range(0, len(whole), 97):
         path.write_bytes(whole[:cut])
-        assert draw(guesser, sums, path, seed=7) == whole
+        assert drawn_bytes(guesser, sums, path, seed=7) == whole
 
 
 def test_another_seed_draws_other_samples(sums: Benchmark, guesser: Any, tmp_path: Path):
-    one = draw(guesser, sums, tmp_path / "1.jsonl", seed=1)
-    assert draw(guesser, sums, tmp_path / "2.jsonl", seed=2) != one
+    one = drawn_bytes(guesser, sums, tmp_path / "1.jsonl", seed=1)
+    assert drawn_bytes(guesser, sums, tmp_path / "2.jsonl", seed=2) != one
 
 
 def test_the_batch_changes_the_order_of_rows_at_most(sums: Benchmark, guesser: Any, tmp_path: Path):
-    one = draw(guesser, sums, tmp_path / "1.jsonl", samples=7, batch=100)
-    two = draw(guesser, sums, tmp_path / "2.jsonl", samples=7, batch=3)
+    one = drawn_bytes(guesser, sums, tmp_path / "1.jsonl", samples=7, batch=100)
+    two = drawn_bytes(guesser, sums, tmp_path / "2.jsonl", samples=7, batch=3)
     assert sorted(one.splitlines()) == sorted(two.splitlines())
     assert {(first, count) for _, first, count in guesser.asked[1:]} == {(0, 3), (3, 3), (6, 1)}
 
 
 def test_only_what_lacks_is_drawn(sums: Benchmark, guesser: Any, tmp_path: Path):
     path = tmp_path / "s.jsonl"
-    whole = draw(guesser, sums, path).splitlines(keepends=True)
+    whole = drawn_bytes(guesser, sums, path).splitlines(keepends=True)
     path.write_bytes(b"".join(line for i, line in enumerate(whole) if i not in (2, 5, 7)))
     guesser.asked.clear()
-    assert sorted(draw(guesser, sums, path).splitlines(keepends=True)) == sorted(whole)
+    assert sorted(drawn_bytes(guesser, sums, path).splitlines(keepends=True)) == sorted(whole)
     first, second = (task.id for task in sums.tasks[:2])
     assert guesser.asked == [([first], 2, 1), ([second], 1, 1), ([second], 3, 1)]
 
 
 def test_progress_counts_samples_and_tokens(sums: Benchmark, guesser: Any, tmp_path: Path):
     seen: list[tuple[int, int, int]] = []
-    draw(guesser, sums, tmp_path / "s.jsonl", progress=lambda *told: seen.append(told))
+    drawn_bytes(guesser, sums, tmp_path / "s.jsonl", progress=lambda *told: seen.append(told))
     assert [told[:2] for told in seen] == [(0, 16), (8, 16), (16, 16)]
     assert seen[-1][2] == sum(row["tokens"] for row in read_jsonl(tmp_path / "s.jsonl"))
 
@@ -96,10 +91,10 @@ def test_what_could_be_had_is_kept_and_the_rest_is_told(
 
     path = tmp_path / "s.jsonl"
     with pytest.raises(UserError, match=r"sums: 4 of 16 completions are lacking; .* server gone"):
-        draw(half, sums, path)
+        drawn_bytes(half, sums, path)
     assert len(list(read_jsonl(path))) == 12
-    whole = draw(guesser, sums, tmp_path / "whole.jsonl")
-    assert sorted(draw(guesser, sums, path).splitlines()) == sorted(whole.splitlines())
+    whole = drawn_bytes(guesser, sums, tmp_path / "whole.jsonl")
+    assert sorted(drawn_bytes(guesser, sums, path).splitlines()) == sorted(whole.splitlines())
 
 
 def test_an_endpoint_that_gives_nothing_is_not_asked_for_the_rest(sums: Benchmark, tmp_path: Path):
@@ -110,41 +105,41 @@ def test_an_endpoint_that_gives_nothing_is_not_asked_for_the_rest(sums: Benchmar
         raise Undrawn("connection refused", [[None] * num_samples for _ in tasks])
 
     with pytest.raises(UserError, match=r"16 of 16 .* connection refused"):
-        draw(gone, sums, tmp_path / "s.jsonl")
+        drawn_bytes(gone, sums, tmp_path / "s.jsonl")
     assert asked == [2]
 
 
 def test_another_model_does_not_go_on_with_a_file(sums: Benchmark, guesser: Any, tmp_path: Path):
     path = tmp_path / "s.jsonl"
-    evaluate(guesser, Drawing("sums", sums.tasks, 4, path, model="first"))
+    draw(guesser, Drawing("sums", sums.tasks, 4, path, model="first"))
     with pytest.raises(UserError, match="holds completions of weights first, now second"):
-        evaluate(guesser, Drawing("sums", sums.tasks, 8, path, model="second"))
+        draw(guesser, Drawing("sums", sums.tasks, 8, path, model="second"))
 
 
 def test_tasks_without_gold_are_refused(guesser: Any, tmp_path: Path):
     prompt = Benchmark("prompt", [Task(kind="math", prompt="What is love?")])
     with pytest.raises(UserError, match="1 of 1 tasks have neither gold nor tests"):
-        draw(guesser, prompt, tmp_path / "s.jsonl")
+        drawn_bytes(guesser, prompt, tmp_path / "s.jsonl")
 
 
 def test_a_file_of_more_samples_says_what_to_do(sums: Benchmark, guesser: Any, tmp_path: Path):
-    draw(guesser, sums, tmp_path / "s.jsonl")
+    drawn_bytes(guesser, sums, tmp_path / "s.jsonl")
     with pytest.raises(UserError, match="sample 2, but 2 samples per task were asked; delete"):
-        draw(guesser, sums, tmp_path / "s.jsonl", samples=2)
+        drawn_bytes(guesser, sums, tmp_path / "s.jsonl", samples=2)
 
 
 def test_rows_of_another_benchmark_say_what_to_do(sums: Benchmark, guesser: Any, tmp_path: Path):
-    draw(guesser, sums, tmp_path / "s.jsonl")
+    drawn_bytes(guesser, sums, tmp_path / "s.jsonl")
     fewer = replace(sums, tasks=sums.tasks[:3])
     with pytest.raises(UserError, match=r"s\.jsonl:13: task .* is not in this benchmark; delete"):
-        draw(guesser, fewer, tmp_path / "s.jsonl")
+        drawn_bytes(guesser, fewer, tmp_path / "s.jsonl")
 
 
 def test_a_row_twice_counts_once_and_two_for_one_sample_are_refused(
     sums: Benchmark, guesser: Any, tmp_path: Path
 ):
     path = tmp_path / "s.jsonl"
-    whole = draw(guesser, sums, path)
+    whole = drawn_bytes(guesser, sums, path)
     first = whole.splitlines(keepends=True)[0]
     path.write_bytes(whole + first)
     drawing = Drawing("sums", sums.tasks, 4, path)
@@ -153,19 +148,19 @@ def test_a_row_twice_counts_once_and_two_for_one_sample_are_refused(
     assert path.read_bytes() == whole
     path.write_bytes(whole + first.replace(b'"tokens": ', b'"tokens": 1'))
     with pytest.raises(UserError, match=r"s\.jsonl:17: .* sample 0 stands here twice"):
-        draw(guesser, sums, path)
+        drawn_bytes(guesser, sums, path)
 
 
 def test_a_spoilt_line_is_named(sums: Benchmark, guesser: Any, tmp_path: Path):
     path = tmp_path / "s.jsonl"
     path.write_text("{oops\n")
     with pytest.raises(UserError, match=r"s\.jsonl:1: not JSON"):
-        draw(guesser, sums, path)
+        drawn_bytes(guesser, sums, path)
 
 
 def test_missing_samples_are_an_error_not_fewer(sums: Benchmark, guesser: Any, tmp_path: Path):
     path = tmp_path / "s.jsonl"
-    whole = draw(guesser, sums, path).splitlines(keepends=True)
+    whole = drawn_bytes(guesser, sums, path).splitlines(keepends=True)
     path.write_bytes(b"".join(whole[:9]))
     with pytest.raises(UserError, match=r"2 of 4 tasks .* \(1 tasks lack 3, 1 tasks lack 4\)"):
         complete_rows(read_cells(path, sums.tasks, 4), sums.tasks, 4)
@@ -265,7 +260,7 @@ def test_a_k_that_was_asked_is_refused_above_the_samples():
 
 
 def test_rows_are_json_with_the_promised_fields(sums: Benchmark, guesser: Any, tmp_path: Path):
-    row = json.loads(draw(guesser, sums, tmp_path / "s.jsonl").splitlines()[0])
+    row = json.loads(drawn_bytes(guesser, sums, tmp_path / "s.jsonl").splitlines()[0])
     assert list(row) == [
         *("task_id", "sample", "completion", "answer", "correct", "status", "reason"),
         *("verifier", "finish_reason", "tokens", "prompt_tokens", "confidence", "seed", "model"),

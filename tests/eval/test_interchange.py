@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ttc_eval.harness.evaluate import evaluate_model
 from ttc_eval.harness.interchange import WRITERS, export, read_samples, sniff
 from ttc_eval.harness.interchange.foreign import Finder, Foreign
 from ttc_eval.harness.score import score
 from ttc_eval.records import Sampling, read_result
-
 from ttc_rl.config import Recipe
 from ttc_rl.corpus.benchmarks import Benchmark
 from ttc_rl.run_dir import RunDir, read_jsonl, write_jsonl

@@ -2,11 +2,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ttc_eval.compare.summary import summary
 from ttc_eval.harness.measures import measure, overall, rates
 from ttc_eval.harness.unanswered import gold_not_read
 from ttc_eval.report.tables import elo, summary_tables
-
 from ttc_rl.metrics import Elo
 from ttc_rl.run_dir import read_json, read_jsonl, write_json
 from ttc_rl.schema import Task

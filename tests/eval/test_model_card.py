@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from huggingface_hub import ModelCard, ModelCardData
 from huggingface_hub.repocard_data import eval_results_to_model_index
+
 from ttc_eval.records import read_summary
 from ttc_eval.report.card_facts import read_facts
 from ttc_eval.report.model_card import base_id, card, write_cards
-
 from ttc_rl.config import Recipe
 from ttc_rl.run_dir import RunDir, read_json, write_json
 

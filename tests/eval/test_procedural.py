@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from ttc_eval.records import Summary
 
+from ttc_eval.records import Summary
 from ttc_rl.config import Recipe
 from ttc_rl.corpus.benchmark_config import benchmark_names, load_config
 from ttc_rl.corpus.benchmarks import load_benchmark

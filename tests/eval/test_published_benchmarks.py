@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from ttc_eval.report.benchmark_text import benchmark_table, describe, kind
 
+from ttc_eval.report.benchmark_text import benchmark_table, describe, kind
 from ttc_rl.corpus.benchmark_config import FOLDER, benchmark_names, load_config
 from ttc_rl.corpus.benchmarks import load_benchmark
 from ttc_rl.corpus.rows import RowReader

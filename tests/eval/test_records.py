@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from unsealed import unseal
+
 from ttc_eval.compare.runs import compare
 from ttc_eval.compare.summary import summary
 from ttc_eval.records import VERSION, as_json, read_result, read_summary, write_record
 from ttc_eval.report.material import read_material
 from ttc_eval.report.run_page import write_page
-from unsealed import unseal
-
 from ttc_rl.run_dir import RunDir, read_json, write_json
 from ttc_rl.schema import UserError
 

@@ -7,21 +7,21 @@ from typing import Any
 
 import pytest
 from markupsafe import escape
+from unsealed import unseal
+
 from ttc_eval.compare.runs import compare
 from ttc_eval.harness.evaluate import evaluate_model
-from ttc_eval.harness.results import numbered_rows
 from ttc_eval.records import BenchmarkSummary, Rates, Sampling, Scores, Summary
 from ttc_eval.report import charts, page
 from ttc_eval.report.compare_page import write_comparison
 from ttc_eval.report.material import read_material
 from ttc_eval.report.run_page import headline, write_page
 from ttc_eval.report.sections.training import running_mean
-from unsealed import unseal
-
 from ttc_rl.config import Recipe, SourceConfig
 from ttc_rl.corpus.benchmarks import benchmark_from_source
 from ttc_rl.metrics import Difference, Estimate
 from ttc_rl.run_dir import RunDir, read_json, write_json, write_jsonl
+from ttc_rl.sampling.samples import numbered_rows
 
 ARMS = {"base": {"sums": 0.1}, "sift": {"sums": 0.9}}
 HOSTILE = '<script>"&'

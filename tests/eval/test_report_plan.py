@@ -5,9 +5,9 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+
 from ttc_eval.report.material import read_material
 from ttc_eval.report.sections.plan import foreseen, plan, plan_rows, target_size
-
 from ttc_rl.config import Recipe, load_recipe
 from ttc_rl.run_dir import RunDir, read_jsonl
 

@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ttc_eval.harness.results import numbered_rows
+from typer.testing import CliRunner
+from unsealed import unseal
+
 from ttc_eval.records import GradedBefore
 from ttc_eval.report.material import read_material
 from ttc_eval.report.run_page import write_page
 from ttc_eval.report.sections.verdicts import moved
-from typer.testing import CliRunner
-from unsealed import unseal
-
 from ttc_rl.cli.app import app
 from ttc_rl.run_dir import RunDir, write_jsonl
+from ttc_rl.sampling.samples import numbered_rows
 from ttc_rl.schema import UserError
 from ttc_rl.stages.checks import check_files
 from ttc_rl.verifiers import BUILT_IN

@@ -4,20 +4,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ttc_eval.harness.evaluate import Drawing, evaluate
+
 from ttc_eval.harness.results import summarise
 from ttc_eval.harness.score import score
 from ttc_eval.records import GradedBefore, read_result
 from ttc_eval.report.tables import result_table
-
 from ttc_rl.corpus.benchmarks import Benchmark
 from ttc_rl.run_dir import read_jsonl, write_jsonl
+from ttc_rl.sampling.drawing import Drawing, draw
 from ttc_rl.schema import UserError
 
 
 def test_our_own_samples_keep_their_verdicts(sums: Benchmark, guesser: Any, tmp_path: Path):
     path = tmp_path / "base.samples.jsonl"
-    evaluate(guesser, Drawing("sums", sums.tasks, 4, path))
+    draw(guesser, Drawing("sums", sums.tasks, 4, path))
     scored = score(path, sums, k=[1, 4])
     assert (scored.graded_before, scored.changed) == (16, [])
     assert scored.samples_path.read_bytes() == path.read_bytes()
@@ -27,7 +27,7 @@ def test_our_own_samples_keep_their_verdicts(sums: Benchmark, guesser: Any, tmp_
 
 def test_a_verdict_that_changed_is_listed(sums: Benchmark, guesser: Any, tmp_path: Path):
     path = tmp_path / "base.samples.jsonl"
-    evaluate(guesser, Drawing("sums", sums.tasks, 2, path))
+    draw(guesser, Drawing("sums", sums.tasks, 2, path))
     rows = list(read_jsonl(path))
     rows[3]["correct"] = not rows[3]["correct"]
     write_jsonl(path, rows)
@@ -39,7 +39,7 @@ def test_verdicts_of_another_verifier_are_counted_in_the_result(
     sums: Benchmark, guesser: Any, tmp_path: Path
 ):
     path = tmp_path / "base.samples.jsonl"
-    evaluate(guesser, Drawing("sums", sums.tasks, 2, path))
+    draw(guesser, Drawing("sums", sums.tasks, 2, path))
     rows = list(read_jsonl(path))
     for row in rows[:3]:
         row["verifier"] = "math-00000000"
@@ -130,7 +130,7 @@ def test_many_chunks_give_what_one_gives(
     sums: Benchmark, guesser: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     path = tmp_path / "base.samples.jsonl"
-    evaluate(guesser, Drawing("sums", sums.tasks, 4, path))
+    draw(guesser, Drawing("sums", sums.tasks, 4, path))
     once = score(path, sums, k=[1, 4], out=tmp_path / "once")
     monkeypatch.setattr("ttc_eval.harness.score.AT_ONCE", 4)
     often = score(path, sums, k=[1, 4], out=tmp_path / "often")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from scipy import stats
+
 from ttc_eval.compare.runs import compare
 from ttc_eval.report.tables import comparison_markdown
 

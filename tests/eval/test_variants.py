@@ -1,6 +1,6 @@
 import pytest
-from ttc_eval.harness.variants import distracted, eval_benchmarks, perturbed, reordered, reworded
 
+from ttc_eval.harness.variants import distracted, eval_benchmarks, perturbed, reordered, reworded
 from ttc_rl.config import Recipe, SkillsConfig
 from ttc_rl.corpus.benchmarks import Benchmark, resolve_target, retention
 from ttc_rl.corpus.skills import SKILLS, make_skills, one_fewer

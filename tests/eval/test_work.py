@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ttc_eval.harness.evaluate import Drawing, evaluate, gather, share
 
 from ttc_rl.corpus.benchmarks import Benchmark
+from ttc_rl.sampling.drawing import Drawing, draw, gather, share
 from ttc_rl.sampling.work_queue import Queue, units
 from ttc_rl.schema import UserError
 
@@ -85,7 +85,7 @@ def test_threads_that_share_end_with_what_one_would_have_drawn(
     sums: Benchmark, guesser: Any, tmp_path: Path
 ):
     alone = Drawing("sums", sums.tasks, 20, tmp_path / "alone.samples.jsonl", seed=3)
-    evaluate(guesser, alone, batch=100)
+    draw(guesser, alone, batch=100)
     shared = Drawing("sums", sums.tasks, 20, tmp_path / "shared.samples.jsonl", seed=3)
     guesser.asked.clear()
 

@@ -5,11 +5,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from ttc_eval.harness.evaluate import Drawing, evaluate
 from whole_replies import END, WholeReplies
 
 from ttc_rl.config import Recipe
 from ttc_rl.run_dir import ArmDir, read_jsonl
+from ttc_rl.sampling.drawing import Drawing, draw
 from ttc_rl.schema import Completion, Task, UserError, Verdict
 from ttc_rl.train.rewards import reward
 from ttc_rl.verifiers import KINDS, Graders, Kind, check_infra_errors
@@ -42,7 +42,7 @@ def answers(tasks, num_samples, *, seed, first=0):
 
 def evaluated(path: Path) -> list[str]:
     answers.calls = 0
-    evaluate(answers, Drawing("b", TASKS, 2, path, graders=GRADERS), batch=8)
+    draw(answers, Drawing("b", TASKS, 2, path, graders=GRADERS), batch=8)
     return [row["status"] for row in read_jsonl(path)]
 
 

@@ -13,7 +13,7 @@ from chat_server import ChatServer
 import ttc_rl
 from ttc_rl.config import JudgeConfig, Recipe
 from ttc_rl.schema import Completion, Task, UserError, Verdict
-from ttc_rl.stages.own_code import graders_of
+from ttc_rl.stages.own_code import graders_for, graders_of
 from ttc_rl.verifiers.judge import Judge, decision, fenced, from_completer
 from ttc_rl.verifiers.judge_endpoint import JudgeEndpoint
 
@@ -234,3 +234,12 @@ def test_a_recipe_names_its_judge_and_no_other_recipe_has_it(
     for verify in (others.verify, ttc_rl.verify):
         with pytest.raises(UserError, match="need a judge: add `judge:"):
             verify(TASK, "Goethe")
+
+
+def test_a_judges_key_is_asked_for_only_where_something_is_judged(server: Server):
+    judge = {"endpoint": server.url, "model": "m", "api_key_env": "NO_SUCH_KEY"}
+    recipe = Recipe.model_validate({"model": "m", "corpus": "c", "target": "t", "judge": judge})
+    maths = Task("math", "1 + 1", "2")
+    assert graders_for(recipe, [maths]).verify(maths, r"\boxed{2}").correct is True
+    with pytest.raises(UserError, match=r"judge: the variable NO_SUCH_KEY .* is not set"):
+        graders_for(recipe, [maths, TASK])

@@ -32,20 +32,20 @@ def score(
     from ttc_eval.harness.score import recipe_of
     from ttc_eval.harness.score import score as score_samples
     from ttc_eval.report.tables import result_table
-
     from ttc_rl.config.marks import written
     from ttc_rl.corpus.benchmarks import named_benchmark
-    from ttc_rl.stages.own_code import graders_of
+    from ttc_rl.stages.own_code import graders_for
     from ttc_rl.verifiers import BUILT_IN
 
     recipe = recipe_of(samples)
+    tested = named_benchmark(benchmark, data, recipe.verifiers if recipe else ())
     scored = score_samples(
         samples,
-        named_benchmark(benchmark, data, recipe.verifiers if recipe else ()),
+        tested,
         k=k or [],
         out=out,
         fallback=fallback,
-        graders=graders_of(recipe) if recipe else BUILT_IN,
+        graders=graders_for(recipe, tested.tasks) if recipe else BUILT_IN,
     )
     console.print(result_table(scored.result))
     if before := scored.result.graded_before:
@@ -69,7 +69,6 @@ def export(
 ) -> None:
     """Write a model's samples, with their verdicts, in the format of another tool."""
     from ttc_eval.harness.interchange import export as export_samples
-
     from ttc_rl.corpus.benchmarks import marked, named_benchmark
     from ttc_rl.run_dir import RunDir
 
@@ -97,7 +96,6 @@ def compare(
     from ttc_eval.compare.runs import compare as compare_runs
     from ttc_eval.report.compare_page import write_comparison
     from ttc_eval.report.tables import changed_tasks_tables, comparison_markdown, comparison_tables
-
     from ttc_rl.run_dir import RunDir
 
     comparison = compare_runs([RunDir(path) for path in runs])

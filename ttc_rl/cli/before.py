@@ -42,8 +42,8 @@ def plan(
 ) -> None:
     """Show steps, tokens, memory, GPU hours and price of a recipe, before anything is loaded."""
     from rich.table import Table
-    from ttc_eval.report.sections.plan import foreseen, target_size
 
+    from ttc_eval.report.sections.plan import foreseen, target_size
     from ttc_rl.config import load_recipe
     from ttc_rl.launch.budget import Assumed
     from ttc_rl.launch.budget.show import arm_rows

@@ -133,14 +133,13 @@ def _resolved(recipe: Path, overrides: list[str] | None, dry_run: bool) -> Recip
     resolved = load_recipe(recipe, overrides or [])
     if dry_run:
         from ttc_eval.report.sections.plan import foreseen
-
         from ttc_rl.stages.sweep import check_cells
 
         console.print(dump_recipe(resolved), markup=False, soft_wrap=True)
         for name in resolved.arm_names:
             line = f"{name}: {arithmetic(resolved.arm(name))}"
             console.print(line, markup=False, soft_wrap=True)
-        check_cells(resolved)
+        check_cells(resolved, sources=True)
         console.print(foreseen(resolved), markup=False, soft_wrap=True)
         raise typer.Exit
     return resolved
@@ -163,7 +162,6 @@ def _open(recipe: Recipe, root: Path, resume: bool, overwrite: bool = False) -> 
 
 def _sweep(recipe: Recipe, root: Path, jobs: int, resume: bool, overwrite: bool) -> None:
     from ttc_eval.report.tables import comparison_tables
-
     from ttc_rl.run_dir import RunDir
     from ttc_rl.stages.job import check_extras
     from ttc_rl.stages.sweep import compare_cells
@@ -206,7 +204,6 @@ def _select_sweep(recipe: Recipe, root: Path, resume: bool, overwrite: bool, exp
 
 def _print_summary(job: Job) -> None:
     from ttc_eval.report.tables import summary_tables
-
     from ttc_rl.stages.run import read_summary
 
     for table in summary_tables(read_summary(job.run)):

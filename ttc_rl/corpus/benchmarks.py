@@ -26,7 +26,7 @@ from ttc_rl.corpus.benchmark_config import (
 from ttc_rl.corpus.everyday import FAMILIES
 from ttc_rl.corpus.files import read_files
 from ttc_rl.corpus.skills import SKILLS
-from ttc_rl.corpus.sources import Loaded, load_source
+from ttc_rl.corpus.sources import Loaded, check_source, load_source
 from ttc_rl.schema import Task, UserError, content_hash
 from ttc_rl.verifiers.kinds import KINDS
 
@@ -131,6 +131,20 @@ def _stand_in(where: Address, file: str, data: str) -> Path:
         f"`data:` is set (leave it out to ask the Hugging Face hub, or give a file: "
         f"{where.name}=FILE)"
     )
+
+
+def check_target(target: str | SourceConfig, data: str | None = None) -> None:
+    """Raise UserError where no benchmark has that name, or its files are missing.
+
+    The hub is not asked, and of a file given to a benchmark one row is read.
+    """
+    if is_prompt(target):
+        return
+    if isinstance(target, SourceConfig) or _is_file(target):
+        check_source(target, data)
+        return
+    where = address(target)
+    check_source(_origin(where, load_config(where.base), data)[0])
 
 
 # --------------------------------------------------------------------------- errata
@@ -314,3 +328,13 @@ def retention(recipe: Recipe, target: Benchmark) -> list[str]:
 def gradable(tasks: Iterable[Task]) -> bool:
     """Return whether every task has something to be graded against."""
     return all(task.gold is not None or task.tests for task in tasks)
+
+
+def check_gradable(name: str, tasks: Sequence[Task]) -> None:
+    """Raise UserError where some tasks have nothing to be graded against."""
+    if not gradable(tasks):
+        lacking = sum(task.gold is None and not task.tests for task in tasks)
+        raise UserError(
+            f"{name}: {lacking} of {len(tasks)} tasks have neither gold nor tests: they cannot be "
+            "graded; a prompt without gold can be selected and trained for, not evaluated"
+        )

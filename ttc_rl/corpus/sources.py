@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ttc_rl.config import ConditionConfig, Shape, SourceConfig
-from ttc_rl.corpus.files import is_path, read_files
+from ttc_rl.corpus.files import find_files, is_path, read_files
 from ttc_rl.corpus.filters import tested, wanted
 from ttc_rl.corpus.row_shapes import shaped
 from ttc_rl.corpus.rows import BadRow, Row, RowReader
@@ -236,6 +236,13 @@ def resolve_source(entry: str | SourceConfig, data: str | None = None) -> Source
     close = difflib.get_close_matches(entry, catalog(), n=1)
     hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(catalog())}"
     raise UserError(f"corpus: no source named {entry!r}; {hint}")
+
+
+def check_source(entry: str | SourceConfig, data: str | None = None) -> None:
+    """Raise UserError where no source has that name, or its files are missing; reads no row."""
+    path = resolve_source(entry, data).path
+    if path is not None:
+        find_files(path)
 
 
 def _local(name: str, entry: CatalogEntry, data: str) -> SourceConfig:

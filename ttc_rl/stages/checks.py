@@ -15,9 +15,12 @@ from typing import TYPE_CHECKING, Literal
 
 from ttc_rl.config import Recipe
 from ttc_rl.config.places import did_you_mean
+from ttc_rl.corpus.benchmarks import check_target
+from ttc_rl.corpus.sources import check_source
 from ttc_rl.embed.encoders import POLICY, check_encoder
 from ttc_rl.run_dir import RunDir
 from ttc_rl.schema import UserError
+from ttc_rl.stages.holdout import TARGET
 from ttc_rl.stages.inputs import NEEDS_MODEL
 from ttc_rl.stages.own_code import check_own_code, graders_of
 from ttc_rl.system.model_files import check_folder, check_place
@@ -53,6 +56,33 @@ def check_files(recipe: Recipe) -> None:
     if recipe.judge and recipe.judge.endpoint is None:
         with _at(recipe, "judge.model"):
             _check_local(recipe.judge.model)
+
+
+def check_sources(recipe: Recipe) -> None:
+    """Raise UserError where a source or benchmark of the recipe has no such name or file.
+
+    The hub is not asked. A stage finds the same, where it reads them; a finished one does without.
+    """
+    sources = {"corpus": recipe.corpus}
+    if recipe.model.warmup and recipe.model.warmup.source:
+        sources["model.warmup.source"] = [recipe.model.warmup.source]
+    for arm in _arms(recipe):
+        dev = arm.train.dev.source if arm.train.dev else None
+        sources["train.dev.source"] = [dev] if dev and dev != TARGET else []
+        sources["selection.less.dev"] = [arm.selection.less.dev] if arm.selection.less.dev else []
+        for key, entries in sources.items():
+            for entry in entries:
+                with _at(arm, key):
+                    check_source(entry, recipe.data)
+    targets = {
+        "target": recipe.targets,
+        "eval.benchmarks": recipe.eval.benchmarks,
+        "eval.retention": recipe.eval.retention or [],
+    }
+    for key, names in targets.items():
+        for name in names:
+            with _at(recipe, key):
+                check_target(name, recipe.data)
 
 
 def check_run(recipe: Recipe, run: RunDir, stages: Iterable[Stage] = EVERY) -> None:

@@ -18,20 +18,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
-from ttc_eval.harness import evaluate as harness
-from ttc_eval.harness.evaluate import Drawing, drawings, drop_repeats, evaluate_model, gather, share
-from ttc_eval.harness.results import complete_rows, resolve_sampling, summarise
+from ttc_eval.harness.evaluate import drawings, evaluate_model
+from ttc_eval.harness.results import resolve_sampling, summarise
 from ttc_eval.harness.variants import eval_benchmarks
 from ttc_eval.records import Sampling
-
 from ttc_rl.config import Recipe
 from ttc_rl.corpus.benchmarks import Benchmark, resolve_target
 from ttc_rl.metrics import Estimate
 from ttc_rl.sampling import Decoding
+from ttc_rl.sampling.drawing import Drawing, draw, drop_repeats, gather, share
+from ttc_rl.sampling.samples import complete_rows
 from ttc_rl.sampling.work_queue import Queue
 from ttc_rl.schema import Completer, UserError
 from ttc_rl.stages.checks import check_run
 from ttc_rl.stages.job import Job
+from ttc_rl.stages.pace import Pace
 from ttc_rl.stages.policies import Models
 from ttc_rl.stages.same_tasks import check_evaluated, check_targets, read_dev_tasks
 from ttc_rl.system.tether import environment
@@ -322,7 +323,7 @@ def dev_evaluation(
             return None
         path = folder.dev_samples(step)
         drawing = Drawing("dev", tasks, config.samples, path, recipe.seed, graders=job.graders)
-        harness.evaluate(completer(decoding), drawing, batch=_batch(recipe))
+        draw(completer(decoding), drawing, batch=_batch(recipe))
         rows = complete_rows(drawing.cells(), tasks, config.samples)
         scores = summarise(tasks, rows, [], graders=job.graders)
         numbers = {name: estimate.value for name, estimate in scores.metrics.items()}
@@ -332,40 +333,3 @@ def dev_evaluation(
         return numbers
 
     return score
-
-
-# --------------------------------------------------------------------------- who watches
-
-
-class Pace:
-    """A line every few seconds: how far, how fast, how long still."""
-
-    def __init__(self, what: str, every: float = 5.0) -> None:
-        self.what, self.every = what, every
-        self.began = self.last = time.monotonic()
-        self.before: int | None = None
-
-    def __call__(self, done: int, total: int, tokens: int) -> None:
-        now = time.monotonic()
-        if self.before is None:
-            self.before = done
-        if now - self.last < self.every:
-            return
-        self.last = now
-        logger.info(f"{self.what}: {pace_line(done, total, tokens, now - self.began, self.before)}")
-
-
-def pace_line(done: int, total: int, tokens: int, seconds: float, before: int = 0) -> str:
-    """Return such as `320 of 960 completions, 1,240 tokens/s, 3 min left`. Of `done`, `before` were
-    there at the start."""
-    line = f"{done:,} of {total:,} completions"
-    if tokens:
-        line += f", {tokens / seconds:,.0f} tokens/s"
-    if done > before and done < total:
-        seconds_left = (total - done) * seconds / (done - before)
-        line += (
-            f", {seconds_left:.0f} s left"
-            if seconds_left < 120
-            else f", {seconds_left / 60:.0f} min left"
-        )
-    return line

@@ -5,7 +5,6 @@ Nothing here sees a target's gold: targets are stripped to prompt and kind befor
 
 from __future__ import annotations
 
-import functools
 import logging
 import random
 from collections.abc import Callable, Sequence
@@ -19,18 +18,13 @@ from ttc_rl.config import LessConfig, Recipe
 from ttc_rl.config.marks import with_marks
 from ttc_rl.metrics.flops import Spent
 from ttc_rl.run_dir import RunDir
-from ttc_rl.sampling.groups import (
-    Drawing,
-    Group,
-    draw_groups,
-    fill,
-    posterior_mean,
-    rates_from_meta,
-)
-from ttc_rl.schema import Completion, Task, UserError, content_hash
+from ttc_rl.sampling.drawing import Group
+from ttc_rl.schema import Task, UserError, content_hash
+from ttc_rl.selection.difficulty import fill, posterior_mean, rates_from_meta
 from ttc_rl.selection.influence import Influence
 from ttc_rl.selection.problem import Problem
 from ttc_rl.selection.rivals import nearest
+from ttc_rl.stages.base_model import BaseModel
 from ttc_rl.verifiers import BUILT_IN, Graders
 
 logger = logging.getLogger(__name__)
@@ -117,50 +111,20 @@ def _success(ask: Ask) -> Inputs:
 
 
 class _Drawer:
-    """Groups of completions from the base model, kept in difficulty.jsonl of the run folder."""
+    """Groups of completions from the base model, and what they cost."""
 
     def __init__(self, ask: Ask) -> None:
-        from ttc_rl.sampling import Decoding, ModelCompleter, load_completer
-        from ttc_rl.selection.less.gradients import load_tokenizer, num_parameters
+        from ttc_rl.selection.less.gradients import num_parameters
 
-        self.ask, self.base, train = ask, ask.base(), ask.recipe.train
-        self.templates = ask.recipe.prompts
-        self.batch = train.engine.batch(ask.recipe.eval.batch)
-        self.tokenizer = load_tokenizer(self.base)
+        self.base = ask.base()
+        self.model = BaseModel(self.base, ask.recipe, ask.run, ask.graders)
         self.spent = Spent(num_parameters(self.base))
-        self.decoding = Decoding(train.max_completion_tokens)
-
-        @functools.cache
-        def loaded() -> ModelCompleter:
-            dtype = ask.recipe.model.dtype
-            model = load_completer(self.base, self.templates, train.engine, dtype=dtype)
-            return model.decoding_with(self.decoding)
-
-        def completer(
-            tasks: Sequence[Task], num_samples: int, *, seed: int, first: int = 0
-        ) -> list[list[Completion]]:
-            return loaded()(tasks, num_samples, seed=seed, first=first)
-
-        self.completer = completer
 
     def groups(self, tasks: Sequence[Task], samples: int, *, grade: bool) -> list[Group]:
-        from ttc_rl.sampling.prompts import prompt_ids
-
-        drawing = Drawing(
-            self.completer,
-            samples,
-            self.batch,
-            self.ask.recipe.seed,
-            content_hash([str(self.base), vars(self.decoding), dict(self.templates)]),
-            self.ask.run.difficulty,
-            self.ask.recipe.train.max_infra_errors,
-            self.ask.graders,
-        )
-        drawn = draw_groups(tasks, drawing, grade=grade)
-        for task, group in zip(tasks, drawn, strict=True):
-            prompt = len(prompt_ids(task, self.templates, self.tokenizer))
+        drawn = self.model.groups("selection", tasks, samples, grade=grade)
+        for group in drawn:
             for tokens in group.tokens:
-                self.spent.drawn(prompt, tokens)
+                self.spent.drawn(group.prompt_tokens, tokens)
         return drawn
 
 

@@ -4,26 +4,31 @@ It is found by the cross-entropy method, as in Transformer-squared (arXiv 2501.0
 a generation, of which the best fifth draw the next, as in its code). What is raised is the share of
 votes that agree on the target prompts, whose golds are not read, or what is right of the dev tasks.
 All candidates are asked the same samples. The base, each expert alone and their mean are candidates
-as well, so that by its own measure the mixture is never below them.
+as well, so that by its own measure the mixture is never below them. What each candidate wrote is
+kept until the search ends, so that a killed search goes on where it was.
 """
 
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
 from ttc_rl.corpus.benchmarks import together
 from ttc_rl.run_dir import follow_umask, write_sealed
 from ttc_rl.sampling import Decoding
-from ttc_rl.schema import Completer, Task
+from ttc_rl.sampling.drawing import MAX_INFRA_ERRORS, Drawing, draw
+from ttc_rl.schema import Completer, Task, content_hash
 from ttc_rl.stages.job import Job, starting_model
 from ttc_rl.stages.policies import folders
 from ttc_rl.stages.same_tasks import read_dev_tasks, read_targets
 from ttc_rl.system.progress import heading
-from ttc_rl.verifiers import Graders, check_infra_errors
+from ttc_rl.verifiers import BUILT_IN, Graders
 from ttc_rl.verifiers.majority import check_voting, majority
 
 logger = logging.getLogger(__name__)
@@ -50,11 +55,11 @@ def mix(job: Job, name: str) -> None:
     mixture = Mixture(starting_model(job.recipe), list(experts.values()), job.recipe.model.dtype)
     decoding = Decoding(recipe.train.max_completion_tokens)
     completer = GenerateCompleter(mixture.model, mixture.tokenizer, decoding, recipe.prompts)
-    measure = _measure(job, name)
+    measure = Measure.of(job, name)
 
     def score(alphas_E: np.ndarray) -> float:
         mixture.weigh(alphas_E.tolist())
-        return measure(completer)
+        return measure(completer, alphas_E.tolist())
 
     with heading(f"{name}: mixing {len(experts)} experts by {recipe.experts.mix}"):
         best, history = cross_entropy(score, len(experts), recipe.experts.generations, recipe.seed)
@@ -65,43 +70,70 @@ def mix(job: Job, name: str) -> None:
     weights = dict(zip(experts, best.tolist(), strict=True))
     write_sealed(folder.mix, {"by": recipe.experts.mix, "weights": weights, **history})
     beside.replace(folder.model)
+    shutil.rmtree(folder.mixing)
 
 
-def _measure(job: Job, name: str) -> Callable[[Completer], float]:
-    """Return what measures a mixture's weights, from 0 to 1."""
-    recipe = job.recipe.arm(name)
-    assert recipe.experts is not None
-    if recipe.experts.mix == "dev":
-        assert recipe.train.dev is not None
-        tasks = read_dev_tasks(job, job.parts_of(name)[0])
-        samples = recipe.train.dev.samples
-        most = recipe.train.max_infra_errors
-        return lambda ask: _right(tasks, ask(tasks, samples, seed=recipe.seed), most, job.graders)
-    targets = together(read_targets(job)).tasks
-    samples = recipe.train.rollouts_per_task
-    return lambda ask: _agreed(targets, ask(targets, samples, seed=recipe.seed), job.graders)
+@dataclass(frozen=True)
+class Measure:
+    """What a mixture is weighed by, from 0 to 1; each mixture's completions are kept in `folder`.
 
+    `by` is `votes`, for which no gold is read, or `dev`.
+    """
 
-def _right(
-    tasks: Sequence[Task], groups: Sequence[Sequence[Any]], most: float, graders: Graders
-) -> float:
-    """Return the share of right completions. Raises UserError where more than `most` could not be
-    graded."""
-    repeated = [task for task, group in zip(tasks, groups, strict=True) for _ in group]
-    verdicts = graders.verify_many(
-        repeated, [completion.text for group in groups for completion in group]
-    )
-    failed = sum(verdict.status == "infra_error" for verdict in verdicts)
-    check_infra_errors(failed, len(verdicts), most, "experts.mix")
-    return float(np.mean([verdict.correct is True for verdict in verdicts]))
+    by: Literal["votes", "dev"]
+    tasks: Sequence[Task]
+    samples: int
+    folder: Path
+    seed: int
+    batch: int
+    graders: Graders = BUILT_IN
+    max_infra_errors: float = MAX_INFRA_ERRORS
 
+    @classmethod
+    def of(cls, job: Job, name: str) -> Measure:
+        recipe, folder = job.arm(name)
+        assert recipe.experts is not None
+        assert recipe.experts.mix is not None
+        train = recipe.train
+        if recipe.experts.mix == "dev":
+            assert train.dev is not None
+            tasks, samples = read_dev_tasks(job, job.parts_of(name)[0]), train.dev.samples
+        else:
+            tasks, samples = together(read_targets(job)).tasks, train.rollouts_per_task
+        batch = train.engine.batch(recipe.eval.batch)
+        return cls(
+            recipe.experts.mix,
+            tasks,
+            samples,
+            folder.mixing,
+            recipe.seed,
+            batch,
+            job.graders,
+            train.max_infra_errors,
+        )
 
-def _agreed(tasks: Sequence[Task], groups: Sequence[Sequence[Any]], graders: Graders) -> float:
-    """Return the mean share of the winning answer. Completions without an answer count; no gold is
-    read."""
-    texts = [[completion.text for completion in group] for group in groups]
-    votes = [majority(t, own, graders=graders) for t, own in zip(tasks, texts, strict=True)]
-    return float(np.mean([vote.share for vote in votes]))
+    def __call__(self, completer: Completer, alphas: Sequence[float]) -> float:
+        """Score a model. Raises UserError where too many of its completions could not be graded."""
+        mixture = content_hash(list(alphas))
+        drawing = Drawing(
+            "experts.mix",
+            self.tasks,
+            self.samples,
+            self.folder / f"{mixture}.samples.jsonl",
+            self.seed,
+            mixture,
+            self.graders if self.by == "dev" else None,
+            self.max_infra_errors,
+        )
+        draw(completer, drawing, batch=self.batch)
+        groups = drawing.groups()
+        if self.by == "dev":
+            return float(np.mean([c is True for group in groups for c in group.correct]))
+        votes = [
+            majority(task, group.texts, graders=self.graders)
+            for task, group in zip(self.tasks, groups, strict=True)
+        ]
+        return float(np.mean([vote.share for vote in votes]))
 
 
 def cross_entropy(

@@ -6,12 +6,12 @@ Made where a stage begins, and handed on.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ttc_rl.config import Recipe, is_own
 from ttc_rl.config.plugins import load_function
 from ttc_rl.run_dir import cache_dir
-from ttc_rl.schema import Completer, UserError
+from ttc_rl.schema import Completer, Task, UserError
 from ttc_rl.selection import Selector
 from ttc_rl.system.endpoint import Unreachable
 from ttc_rl.train.curriculum.choose import own_curriculum
@@ -50,6 +50,12 @@ def graders_of(recipe: Recipe) -> Graders:
     Raises UserError, with the place in the recipe, where one of its own cannot be imported.
     """
     return with_own_kinds(recipe, _judge(recipe))
+
+
+def graders_for(recipe: Recipe, tasks: Iterable[Task]) -> Graders:
+    """Return those of the recipe, its judge among them only where a task needs one."""
+    judged = any(task.kind == "judge" for task in tasks)
+    return graders_of(recipe) if judged else with_own_kinds(recipe)
 
 
 def with_own_kinds(recipe: Recipe, judge: Judge | None = None) -> Graders:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from ttc_eval.report.model_card import CARD, RECIPE
 
+from ttc_eval.report.model_card import CARD, RECIPE
 from ttc_rl.config import Recipe
 from ttc_rl.config.places import did_you_mean
 from ttc_rl.corpus.benchmarks import together

@@ -27,8 +27,9 @@ from typing import Any
 from ttc_rl.config import PreflightConfig, Recipe
 from ttc_rl.metrics.power import assumed_spread
 from ttc_rl.run_dir import read_json, write_json
-from ttc_rl.sampling.groups import Drawing, Group, draw_groups
-from ttc_rl.schema import Task, UserError, content_hash
+from ttc_rl.sampling.drawing import Group
+from ttc_rl.schema import Task, UserError
+from ttc_rl.stages.base_model import BaseModel
 from ttc_rl.stages.job import Job, starting_model
 from ttc_rl.train.curriculum import read_curriculum
 from ttc_rl.verifiers import BUILT_IN, Graders
@@ -46,7 +47,7 @@ def preflight(job: Job) -> None:
     """Write preflight.json: each arm's numbers and problems. Raises UserError where there is a
     problem.
 
-    The completions stay in preflight.jsonl, so that a second preflight costs nothing.
+    The completions are kept, so that a second preflight costs nothing.
     """
     config = job.recipe.preflight
     if config is None:
@@ -154,7 +155,6 @@ def _with_targets(
 def _evaluation_size(job: Job) -> tuple[int, int]:
     """Return the number of tasks and of samples of the target, the first of several."""
     from ttc_eval.harness.results import resolve_sampling
-
     from ttc_rl.stages.same_tasks import read_targets
 
     target = read_targets(job)[0]
@@ -215,23 +215,9 @@ def _refused_golds(tasks: Sequence[Task], graders: Graders) -> int:
 def _draw(job: Job, config: PreflightConfig, tasks: Mapping[str, Task]) -> dict[str, Group]:
     """Draw a group for each task as training will: at temperature 1, with training's limit of
     tokens."""
-    from ttc_rl.sampling import Decoding, load_completer
-
-    recipe, base = job.recipe, starting_model(job.recipe)
-    decoding = Decoding(recipe.train.max_completion_tokens)
-    model = load_completer(base, recipe.prompts, recipe.train.engine, dtype=recipe.model.dtype)
-    drawing = Drawing(
-        model.decoding_with(decoding),
-        config.samples,
-        recipe.train.engine.batch(recipe.eval.batch),
-        recipe.seed,
-        content_hash([str(base), vars(decoding), dict(recipe.prompts)]),
-        job.run.root / "preflight.jsonl",
-        recipe.train.max_infra_errors,
-        job.graders,
-    )
+    model = BaseModel(starting_model(job.recipe), job.recipe, job.run, job.graders)
     try:
-        groups = draw_groups(list(tasks.values()), drawing, grade=True)
+        groups = model.groups("preflight", list(tasks.values()), config.samples, grade=True)
     finally:
         model.close()
     return dict(zip(tasks, groups, strict=True))

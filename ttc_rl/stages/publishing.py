@@ -10,7 +10,6 @@ from pathlib import Path
 
 from ttc_eval.records import read_summary
 from ttc_eval.report.model_card import RECIPE, write_cards
-
 from ttc_rl.config import Recipe
 from ttc_rl.config.places import did_you_mean
 from ttc_rl.run_dir import ArmDir, RunDir

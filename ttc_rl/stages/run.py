@@ -33,7 +33,6 @@ def run_all(job: Job) -> None:
     """Run every stage, from the corpus to the report. All that can be checked is checked before the
     first."""
     from ttc_eval.harness.variants import eval_benchmarks
-
     from ttc_rl.stages.checks import check_run
     from ttc_rl.stages.same_tasks import check_targets
 
@@ -94,7 +93,6 @@ def _train_all(job: Job) -> None:
         return
     check_extras(job.recipe)
     from ttc_eval.report.model_card import write_cards
-
     from ttc_rl.stages.mixing import check_mix, mix
 
     check_mix(job)
@@ -108,7 +106,6 @@ def _train_all(job: Job) -> None:
 
 def _train(arms: Sequence[str], job: Job) -> None:
     from ttc_eval.report.model_card import write_cards
-
     from ttc_rl.tracking.wandb_run import keep_trackio_in, log_training, tracked
     from ttc_rl.train.curriculum import Pool, charged, follow, plan, read_curriculum, read_pool
 

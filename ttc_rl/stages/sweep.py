@@ -18,11 +18,10 @@ from ttc_eval.compare.runs import compare
 from ttc_eval.report.compare_page import write_comparison
 from ttc_eval.report.selections_page import selections_markdown
 from ttc_eval.report.tables import comparison_markdown
-
 from ttc_rl.config import Recipe, dump_recipe, with_keys
 from ttc_rl.run_dir import RunDir, write_text
 from ttc_rl.schema import UserError
-from ttc_rl.stages.checks import check_files, check_run
+from ttc_rl.stages.checks import check_files, check_run, check_sources
 from ttc_rl.system.tether import environment
 
 logger = logging.getLogger(__name__)
@@ -46,10 +45,15 @@ def cells(recipe: Recipe) -> Iterator[tuple[str, Recipe]]:
         yield name, with_keys(recipe, chosen | {"sweep": {}})
 
 
-def check_cells(recipe: Recipe) -> None:
-    """Raise UserError where a file that a run of the sweep names is not there."""
+def check_cells(recipe: Recipe, *, sources: bool = False) -> None:
+    """Raise UserError where a file that a run of the sweep names is not there.
+
+    `sources` asks for those of tasks as well, which a finished run does without.
+    """
     for _, cell in cells(recipe):
         check_files(cell)
+        if sources:
+            check_sources(cell)
 
 
 def compare_cells(recipe: Recipe, root: Path, jobs: int) -> tuple[Comparison, list[Path]]:

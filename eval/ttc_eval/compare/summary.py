@@ -12,7 +12,7 @@ import numpy as np
 
 from ttc_eval.compare import analyse, arm_spending, equal_compute
 from ttc_eval.compare.carried import changed, retained
-from ttc_eval.harness.results import Row, read_tasks
+from ttc_eval.harness.results import read_tasks
 from ttc_eval.records import (
     Analysis,
     BenchmarkSummary,
@@ -27,6 +27,7 @@ from ttc_rl.config import Recipe
 from ttc_rl.corpus.benchmarks import target_names
 from ttc_rl.metrics import Difference, holm, measured_spread, paired_difference
 from ttc_rl.run_dir import RunDir
+from ttc_rl.sampling.samples import Row
 from ttc_rl.schema import UserError
 
 ARM_ORDER = ("base", "random", "nearest", "sift", "oracle")

@@ -11,15 +11,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ttc_eval.harness.evaluate import sample_row
 from ttc_eval.harness.interchange import read_samples
-from ttc_eval.harness.measures import Measured, Row, measure
-from ttc_eval.harness.results import Cells, check_complete, check_gradable, write_measured
+from ttc_eval.harness.measures import Measured, measure
+from ttc_eval.harness.results import write_measured
 from ttc_eval.records import Asked, GradedBefore, ModelResult
 from ttc_rl.config import Recipe
 from ttc_rl.config.marks import DEFAULT, Mark, marks_of
-from ttc_rl.corpus.benchmarks import Benchmark, marked
+from ttc_rl.corpus.benchmarks import Benchmark, check_gradable, marked
 from ttc_rl.run_dir import RESCORED, RunDir, write_jsonl
+from ttc_rl.sampling.samples import Cells, Row, check_complete, verdict_row
 from ttc_rl.schema import Task, UserError
 from ttc_rl.verifiers import BUILT_IN, Graders
 
@@ -175,7 +175,8 @@ def _graded(
             group = list[Row]()
             for sample in range(samples):
                 row, verdict = rows[place * samples + sample], verdicts[place * samples + sample]
-                now = sample_row(task, sample, row["completion"], verdict, graders)
+                now = {"task_id": task.id, "sample": sample, "completion": row["completion"]}
+                now |= verdict_row(task, verdict, graders)
                 group.append({**dict.fromkeys(_FIELDS.split()), **row, **now})
                 old.compare(row, group[-1])
             yield task, group

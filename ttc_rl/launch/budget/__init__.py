@@ -10,6 +10,7 @@ from ttc_rl.launch.budget.memory import Memory, Sharding, memory
 from ttc_rl.launch.budget.models import Gpu, ModelShape, gpu, known_gpus, shape_of
 from ttc_rl.schema import UserError
 from ttc_rl.train.curriculum import micro_batch, steps_and_padding
+from ttc_rl.train.methods import method_of
 
 __all__ = ["Assumed", "Budget", "Sharding", "budget", "known_gpus", "shape_of"]
 
@@ -92,10 +93,10 @@ def budget(recipe: Recipe, assumed: Assumed) -> Budget:
     def of(tokens: int) -> Cost:
         return cost(
             shape,
-            train,
+            method_of(recipe).step_cost(train),
             card,
             gpus=assumed.gpus,
-            rollouts=steps * train.rollouts_per_step,
+            steps=steps,
             tokens=tokens,
             prompt_tokens=assumed.prompt_tokens,
             cached_tokens=needed.cached_tokens,

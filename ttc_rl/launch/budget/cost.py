@@ -1,7 +1,8 @@
 """FLOPs, seconds, money, and how many votes of the base model the same FLOPs would buy.
 
-FLOPs follow ttc_rl/metrics/flops.py: 2 P a token forward, 4 P back. A rollout's token is drawn
-once, scored `scorings` times more and differentiated `iterations` times:
+FLOPs follow ttc_rl/metrics/flops.py: 2 P a token forward, 4 P back. A token of a method that draws
+is drawn once; each is scored `scorings` times more and differentiated `iterations` times
+(`Method.step_cost`):
 
     F = P tokens (2 + 2 scorings + 6 iterations)
 
@@ -15,9 +16,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ttc_rl.config import TrainConfig
 from ttc_rl.launch.budget.models import Gpu, ModelShape
 from ttc_rl.metrics.flops import BACKWARD, FORWARD
+from ttc_rl.train.methods import StepCost
 
 DRAWING_SHARE = 0.7, 0.2
 """Of the memory bandwidth, at best and at worst. An assumption, not a measurement: the long tail of
@@ -44,41 +45,31 @@ class Cost:
         return self.drawing_flops + self.training_flops
 
 
-def scorings(train: TrainConfig) -> int:
-    """Return TRL's forward passes besides the update's own: old log-probabilities, a reference
-    model's.
-
-    TRL takes old log-probabilities where vLLM drew (unless its correction is off), or where a
-    generation lasts longer than one update.
-    """
-    corrected = train.trl.get("vllm_importance_sampling_correction", True)
-    old = train.updates > 1 or (train.vllm is not None and corrected)
-    return int(old) + int(bool(train.trl.get("beta", 0.0)))
-
-
 def cost(
     shape: ModelShape,
-    train: TrainConfig,
+    step: StepCost,
     gpu: Gpu,
     *,
     gpus: int,
-    rollouts: int,
+    steps: int,
     tokens: int,
     prompt_tokens: int,
     cached_tokens: int | None,
 ) -> Cost:
+    """Price a training of `steps` steps, each of whose sequences has so many tokens."""
     parameters, length = shape.parameters, prompt_tokens + tokens
+    rollouts = steps * step.sequences
     every = rollouts * length
-    drawing = float(FORWARD * parameters * every)
-    iterations = train.trl.get("num_iterations", 1)
-    of_token = FORWARD * scorings(train) + (FORWARD + BACKWARD) * iterations
+    drawing = float(FORWARD * parameters * every) if step.drawn else 0.0
+    of_token = FORWARD * step.scorings + (FORWARD + BACKWARD) * step.iterations
     training = float(of_token * parameters * every)
-    at_once = max(train.rollouts_per_step // gpus, 1)
+    at_once = max(step.sequences // gpus, 1)
     if cached_tokens is not None:
         at_once = max(min(at_once, UNTIL_FULL, cached_tokens // length), 1)
     mean_length = prompt_tokens + tokens / 2
     of_one = (2 * parameters / at_once + shape.cache_bytes * mean_length) / gpu.bandwidth
-    drawn, trained = rollouts * tokens * of_one, training / gpu.flops
+    drawn = rollouts * tokens * of_one if step.drawn else 0.0
+    trained = training / gpu.flops
     hours = [
         (drawn / bandwidth + trained / peak) / 3600
         for bandwidth, peak in zip(DRAWING_SHARE, TRAINING_SHARE, strict=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ttc_rl.config import Recipe
 from ttc_rl.launch.budget import Assumed, Budget, budget
-from ttc_rl.launch.budget.cost import DRAWING_SHARE, TRAINING_SHARE, scorings
+from ttc_rl.launch.budget.cost import DRAWING_SHARE, TRAINING_SHARE
+from ttc_rl.train.methods import method_of
 
 Row = tuple[str, str, str]
 HOW = {
@@ -37,12 +38,13 @@ def rows(recipe: Recipe, budget: Budget) -> list[Row]:
 
 def _work(recipe: Recipe, budget: Budget) -> list[Row]:
     train = recipe.train
+    of_step = method_of(recipe).step_cost(train)
     per_pass = f"{budget.micro_batch} completions a pass on each of {budget.assumed.gpus} GPUs"
     rows = [
         *_experts(recipe, budget),
         ("steps", f"{budget.steps:,}", f"{budget.padding} slots of the last filled from the start"),
         ("updates", f"{budget.updates:,}", f"{train.updates} a step, {per_pass}"),
-        ("rollouts", f"{budget.most.rollouts:,}", f"{train.rollouts_per_step:,} a step"),
+        ("rollouts", f"{budget.most.rollouts:,}", f"{of_step.sequences:,} a step"),
         (
             "tokens, at most",
             f"{budget.most.rollouts * budget.most.tokens:,}",
@@ -87,10 +89,12 @@ def _memory(budget: Budget) -> list[Row]:
 def _time(recipe: Recipe, budget: Budget) -> list[Row]:
     cost = budget.cost
     length = "at the limit" if budget.expected is None else "expected"
-    passes = 2 * scorings(recipe.train) + 6 * recipe.train.trl.get("num_iterations", 1)
+    step = method_of(recipe).step_cost(recipe.train)
+    passes = 2 * step.scorings + 6 * step.iterations
+    factors = f"2 drawing + {passes} training" if step.drawn else f"{passes} training"
     best, worst = cost.gpu_hours
     rows = [
-        (f"FLOPs, {length}", f"{cost.flops:.3g}", f"P x tokens x (2 drawing + {passes} training)"),
+        (f"FLOPs, {length}", f"{cost.flops:.3g}", f"P x tokens x ({factors})"),
         (
             f"GPU hours, {length}",
             f"{best:,.1f} to {worst:,.1f}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ttc_rl.config.marks import KEY
-from ttc_rl.sampling.groups import Group
+from ttc_rl.sampling.drawing import Group
 from ttc_rl.schema import Task, UserError
 from ttc_rl.selection.less.gradients import Differentiable, Example, Reply
 from ttc_rl.verifiers import BUILT_IN, Graders

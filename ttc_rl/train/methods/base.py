@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ttc_rl.config import Recipe
+from ttc_rl.config import Recipe, TrainConfig
 from ttc_rl.run_dir import ArmDir
 from ttc_rl.schema import Task
 from ttc_rl.train.curriculum import Curriculum, Plan
@@ -40,6 +40,20 @@ class Setup:
 
 
 @dataclass(frozen=True)
+class StepCost:
+    """What a step does with its tokens: what `ttc-rl plan` prices."""
+
+    sequences: int
+    """Completions, or examples, of a step."""
+    drawn: bool
+    """Whether the model writes them first."""
+    scorings: int
+    """Forward passes over them, besides those of the updates."""
+    iterations: int
+    """Forward and backward passes over them: the updates'."""
+
+
+@dataclass(frozen=True)
 class Method:
     """A way to change weights."""
 
@@ -50,3 +64,5 @@ class Method:
     """What a line on the console says of a step's logs."""
     trainer: Callable[[Setup], Any]
     """Makes TRL's trainer; imports it only then."""
+    step_cost: Callable[[TrainConfig], StepCost]
+    """Counts the passes of a step, without importing TRL."""

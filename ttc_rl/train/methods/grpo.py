@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ttc_rl.config import Recipe
+from ttc_rl.config import Recipe, TrainConfig
 from ttc_rl.schema import Task
 from ttc_rl.train.curriculum import Curriculum, Plan
-from ttc_rl.train.methods.base import Method, Setup
+from ttc_rl.train.methods.base import Method, Setup, StepCost
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -108,4 +108,21 @@ def _director(setup: Setup, curriculum: Curriculum, prompt: Callable[[str], Any]
     return director
 
 
-METHOD = Method("reward", progress, make_trainer)
+def step_cost(train: TrainConfig) -> StepCost:
+    """Count TRL's passes: old log-probabilities, a reference model's, and the updates.
+
+    TRL takes old log-probabilities where vLLM drew (unless its correction is off), or where a
+    generation lasts longer than one update.
+    """
+    corrected = train.trl.get("vllm_importance_sampling_correction", True)
+    old = train.updates > 1 or (train.vllm is not None and corrected)
+    scorings = int(old) + int(bool(train.trl.get("beta", 0.0)))
+    return StepCost(
+        train.rollouts_per_step,
+        drawn=True,
+        scorings=scorings,
+        iterations=train.trl.get("num_iterations", 1),
+    )
+
+
+METHOD = Method("reward", progress, make_trainer, step_cost)

@@ -12,10 +12,11 @@ from pathlib import Path
 
 from ttc_eval.harness.interchange import human_eval, inspect_log, lighteval_details
 from ttc_eval.harness.interchange.foreign import Exported, Finder, Foreign
-from ttc_eval.harness.results import DRAW_ANEW, Cells, complete_rows, read_cells
+from ttc_eval.harness.results import DRAW_ANEW
 from ttc_eval.records import read_result
 from ttc_rl.corpus.benchmarks import Benchmark
 from ttc_rl.run_dir import RunDir, check_vouched
+from ttc_rl.sampling.samples import Cells, complete_rows, read_cells
 from ttc_rl.schema import UserError
 
 READERS: dict[str, Callable[[Path], Iterator[Foreign]]] = {

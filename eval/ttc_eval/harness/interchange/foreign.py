@@ -11,9 +11,9 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ttc_eval.harness.results import Row
 from ttc_eval.records import ModelResult
 from ttc_rl.corpus.benchmarks import Benchmark
+from ttc_rl.sampling.samples import Row
 from ttc_rl.schema import Task, UserError
 
 

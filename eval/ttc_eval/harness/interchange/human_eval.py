@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ttc_eval.harness.interchange.foreign import Exported, Foreign, source_id
-from ttc_eval.harness.results import numbered_rows
 from ttc_rl.run_dir import write_jsonl
+from ttc_rl.sampling.samples import numbered_rows
 from ttc_rl.schema import UserError
 
 

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from ttc_eval.harness.interchange.foreign import Exported, Foreign, source_id
-from ttc_eval.harness.results import Row
 from ttc_eval.records import as_json
 from ttc_rl.run_dir import write_json
 from ttc_rl.sampling.prompts import render
+from ttc_rl.sampling.samples import Row
 from ttc_rl.schema import Task, UserError, content_hash
 
 ZSTANDARD = 93

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from ttc_eval.harness.interchange.foreign import Exported, Foreign, source_id
-from ttc_eval.harness.results import Row
 from ttc_rl.corpus.files import read_files
 from ttc_rl.sampling.prompts import render
+from ttc_rl.sampling.samples import Row
 from ttc_rl.schema import Task, UserError
 
 KEPT = ("answer", "correct", "status", "reason", "finish_reason", "tokens")

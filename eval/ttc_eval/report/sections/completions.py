@@ -9,11 +9,12 @@ from typing import Any
 from markupsafe import Markup
 
 from ttc_eval.compare.summary import Json
-from ttc_eval.harness.results import DRAW_ANEW, numbered_rows
+from ttc_eval.harness.results import DRAW_ANEW
 from ttc_eval.report import page
 from ttc_eval.report.material import Material
 from ttc_eval.report.templates import part
 from ttc_rl.run_dir import RunDir, check_vouched
+from ttc_rl.sampling.samples import numbered_rows
 
 EXAMPLES = 6
 """Completions shown of each verdict of each model."""

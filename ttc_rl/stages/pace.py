@@ -1,0 +1,41 @@
+"""How far a drawing is, how fast it goes, and how long it still takes."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+logger = logging.getLogger(__name__)
+
+
+class Pace:
+    """A line of the log every few seconds, of what is drawn for `what`."""
+
+    def __init__(self, what: str, every: float = 5.0) -> None:
+        self.what, self.every = what, every
+        self.began = self.last = time.monotonic()
+        self.before: int | None = None
+
+    def __call__(self, done: int, total: int, tokens: int) -> None:
+        now = time.monotonic()
+        if self.before is None:
+            self.before = done
+        if now - self.last < self.every:
+            return
+        self.last = now
+        logger.info(f"{self.what}: {pace_line(done, total, tokens, now - self.began, self.before)}")
+
+
+def pace_line(done: int, total: int, tokens: int, seconds: float, before: int = 0) -> str:
+    """`320 of 960 completions, 1,240 tokens/s, 3 min left`; `before` were there at the start."""
+    line = f"{done:,} of {total:,} completions"
+    if tokens:
+        line += f", {tokens / seconds:,.0f} tokens/s"
+    if done > before and done < total:
+        seconds_left = (total - done) * seconds / (done - before)
+        line += (
+            f", {seconds_left:.0f} s left"
+            if seconds_left < 120
+            else f", {seconds_left / 60:.0f} min left"
+        )
+    return line
