@@ -161,7 +161,7 @@ class ArmDir:
 
     @property
     def mixing(self) -> Path:
-        """What each mixture wrote, while the best one is searched for."""
+        """Return the folder of what each mixture wrote, while the best one is searched for."""
         return self.root / "mixing"
 
     def expert(self, name: str) -> ArmDir:

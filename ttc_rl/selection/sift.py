@@ -165,7 +165,7 @@ class _Rows:
         return self.xp.array(self.x_ND[which], self.xp.float64)
 
     def pool(self, which: np.ndarray) -> _Rows:
-        """These candidates alone, in a type that holds each value exactly."""
+        """Return these candidates alone, in a type that holds each value exactly."""
         return _Rows(self.xp, self.xp.array(self.x_ND[which], self.float))
 
 

@@ -56,7 +56,7 @@ def cost(
     prompt_tokens: int,
     cached_tokens: int | None,
 ) -> Cost:
-    """Price a training of `steps` steps, each of whose sequences has so many tokens."""
+    """Price a training of `steps` steps, each of whose sequences has `tokens` tokens."""
     parameters, length = shape.parameters, prompt_tokens + tokens
     rollouts = steps * step.sequences
     every = rollouts * length
