@@ -1,4 +1,4 @@
-"""The command line: parse, call one function, print. Here are its commands, and its errors."""
+"""The commands of the command line, and what it does with errors."""
 
 from __future__ import annotations
 

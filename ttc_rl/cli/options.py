@@ -1,4 +1,4 @@
-"""What several commands share: their options, and how a result is printed."""
+"""Options and printing that several commands share."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class Published(Section):
 
 
 class Erratum(Section):
-    """What is known to be wrong with a task. It stays in; numbers published before had it too."""
+    """A known error of a task. The task stays in; numbers published before included it too."""
 
     wrong: str
     source: str
@@ -59,9 +59,9 @@ class BenchmarkConfig(Section):
     file: str | None = None
     """Name under `{data}/benchmarks/` of the file that stands in for the source, .gz or not."""
     file_differs: str = ""
-    """How that file differs from the source; told whenever it is used."""
+    """How that file differs from the source; reported whenever it is used."""
     size: int | None = Field(default=None, gt=0)
-    """How many tasks were published, repeats included: a mismatch is told."""
+    """How many tasks were published, repeats included: a mismatch is reported."""
     prompt: str = ""
     """What the policy reads for a task (`addresses.shown`). The task's prompt when left out."""
     subset: str | None = None

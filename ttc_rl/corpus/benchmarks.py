@@ -2,7 +2,7 @@
 
 `eval/benchmarks/NAME.yaml` holds one each; `addresses.py` says how a part is addressed. Nothing is
 left out silently: rows that cannot be read, repeats, a size that is not the published one and
-errata are all told in `problems`.
+errata are all listed in `problems`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Rows of .jsonl, .jsonl.gz and .parquet files, each with the place where it stood."""
+"""Rows of .jsonl, .jsonl.gz and .parquet files, each with its place."""
 
 from __future__ import annotations
 

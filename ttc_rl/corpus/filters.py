@@ -16,7 +16,7 @@ LONG_INPUT = 1000
 def wanted(row: Any, where: Mapping[str, ConditionConfig]) -> bool:
     """Return whether a raw row fulfils every condition. Raises BadRow where a column is missing."""
     if not isinstance(row, Mapping):
-        return True  # told as a bad row by whoever reads it
+        return True  # the reader reports it as a bad row
     return all(_holds(row, column, condition) for column, condition in where.items())
 
 

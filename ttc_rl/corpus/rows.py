@@ -17,7 +17,7 @@ FIELDS = ("prompt", "gold", "tests", "kind", "source", "id", "split", "meta")
 
 
 class BadRow(Exception):
-    """What is wrong with a row, in words for whoever made it."""
+    """The fault of a row, in words for its author."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@
 A unit is claimed by creating its lease, which only one process can. A lease that nobody touched for
 `patience` seconds is taken over: its process is thought dead. Where it was only slow, two draw the
 same unit, with the same seeds, and the one that ends first is kept: nothing counts twice. Ages are
-told by the clock of the shared folder, not by those of the machines.
+measured by the clock of the shared folder, not by those of the machines.
 """
 
 from __future__ import annotations

@@ -67,14 +67,14 @@ def select(
     """Return the picks: `size` corpus tasks in training order, fewer where `stop` says so.
 
     `sift`: the exact greedy on the posterior variance of all targets (arXiv 2410.08020), ties to
-    the lowest index; `difficulty`: the same with noise from `success`; `band`: the same among tasks
-    of middling `success`. Every other method is a function of `RIVALS`, which says what it does, or
-    a selector of the caller's own.
+    the lowest index. `difficulty`: the same with noise from `success`, the solve rates. `band`: the
+    same among tasks of middling solve rate. Every other method is a function of `RIVALS`, which
+    says what it does, or a selector of the caller's own.
 
     `objective`: the sum of the targets' variances, their mean (the same picks), or the largest.
     `weights`: one number a target, for the sum and the mean. `repeat`: a task may be picked again.
-    `before`: picks made earlier, after which SIFT goes on; `progress` hears all picks so far every
-    few. `known`: what else there is to know of the tasks, the fields of `Problem`.
+    `before`: picks made earlier, after which SIFT goes on. `progress` is called with all picks so
+    far, now and then. `known`: the other fields of `Problem`.
     Rows need not be unit vectors; `noise` is the paper's lambda.
     """
     corpus_ND = corpus_ND if isinstance(corpus_ND, Vectors) else _floats(corpus_ND)

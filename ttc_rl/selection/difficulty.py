@@ -62,7 +62,7 @@ def rates_from_meta(tasks: Sequence[Task], config: DifficultyConfig) -> dict[int
         if not isinstance(value, int | float) or not 0 <= value * config.scale <= 1:
             raise UserError(
                 f"selection.difficulty: meta.{config.key} of task {task.id} is {value!r}; times "
-                f"scale {config.scale:g} it should be a success rate from 0 to 1"
+                f"scale {config.scale:g} it should be a solve rate from 0 to 1"
             )
         rates[row] = min(max(value * config.scale, LIMITS[0]), LIMITS[1])
     if not rates:

@@ -1,4 +1,4 @@
-"""What every way of selecting is given."""
+"""The argument of every selector."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a curriculum is long enough.
+"""Rules for when a curriculum is long enough.
 
 remaining   whatever further tasks of the corpus were added, up to the size asked for, they could
             take off no more than this share of the targets' variance at the start: certified
@@ -15,7 +15,7 @@ from ttc_rl.schema import UserError
 from ttc_rl.selection.posterior import Observation
 
 FIRST, GROWTH = 8, 1.25
-"""`remaining` is checked at so many picks, and whenever there are so many times more."""
+"""`remaining` is checked at this number of picks, and whenever it has grown by this factor."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What can be known before a run: files, config and tokenizer of each model, what TRL is given.
+"""Checks before a run: files, config and tokenizer of each model, TRL's settings.
 
 Whatever is wrong there would end the run later, after its selection or amid its training. Each
 message begins with the place of the key in the recipe.

@@ -1,4 +1,4 @@
-"""Dev tasks: what is evaluated while training. Neither trained on nor, unless asked, tested on.
+"""Dev tasks, evaluated while training. Not trained on; tested on only if asked.
 
 N corpus tasks, M target tasks.
 """

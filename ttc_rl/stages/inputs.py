@@ -1,4 +1,4 @@
-"""What some selectors need from the model itself: success rates, gradient features, and the bill.
+"""What some selectors need from the model itself: solve rates, gradient features, and the bill.
 
 Nothing here sees a target's gold: targets are stripped to prompt and kind before anything is done.
 """
@@ -79,7 +79,7 @@ def model_inputs(ask: Ask) -> Inputs:
     return _less(ask) if method == "less" else _success(ask)
 
 
-# --------------------------------------------------------------------------- success rates
+# --------------------------------------------------------------------------- solve rates
 
 
 def _success(ask: Ask) -> Inputs:
@@ -99,7 +99,8 @@ def _success(ask: Ask) -> Inputs:
         spent = drawer.spent.as_dict()
     success_N = fill(rates, len(ask.corpus))
     logger.info(
-        f"success of the base model: {len(rates):,} tasks, mean {np.mean(list(rates.values())):.3f}"
+        f"solve rate of the base model: {len(rates):,} tasks, "
+        f"mean {np.mean(list(rates.values())):.3f}"
         f"; {len(ask.corpus) - len(rates):,} others take that mean"
     )
     notes = {

@@ -1,4 +1,4 @@
-"""One run to be done: its recipe, its folder, who watches, and the model it starts from."""
+"""One run to do: its recipe, its folder, its observers, and the model it starts from."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What of the user's own a recipe names: who grades its tasks, what selects, pays and follows.
+"""The user's own code that a recipe names: verifiers, selector, reward, curriculum, method.
 
-Made where a stage begins, and handed on.
+A stage loads it at its beginning and hands it on.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A run is of one corpus and one set of targets: whoever reads them again compares them.
+"""A run has one corpus and one set of targets. Each stage that reads them again compares them.
 
 versions.json and corpus.json hold what the first selection read, eval/BENCHMARK/tasks.jsonl what
 the first evaluation drew on. Until a curriculum is there, nothing is compared: the selection that

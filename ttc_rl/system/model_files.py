@@ -18,7 +18,7 @@ POINTER = b"version https://git-lfs"
 
 
 class Unusable(UserError):
-    """A model that cannot be used: what was seen, and what mends it."""
+    """A model that cannot be used: the fault, and the remedy."""
 
     def __init__(self, seen: str, fix: str) -> None:
         super().__init__(f"{seen}; {fix}")

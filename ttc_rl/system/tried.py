@@ -1,4 +1,4 @@
-"""How many runs were begun for a test: the best of several looks better than it is.
+"""The number of runs begun for a test: the best of several looks better than it is.
 
 tried.jsonl lies beside the run folders and is only ever appended to, so that a run that was
 overwritten, deleted, or given up stays counted. Runs of other folders are not known here.

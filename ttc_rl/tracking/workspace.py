@@ -1,4 +1,4 @@
-"""A ready-made W&B workspace for a recipe's runs: one panel for each question one has of them.
+"""A ready-made W&B workspace for a recipe's runs: one panel for each question about them.
 
 Which panels there are follows from the recipe, so that none stays empty. `shown` is plain data;
 `save_workspace` makes it wandb-workspaces' and sends it. Each call saves a new view.
@@ -111,8 +111,8 @@ def _curriculum(recipe: Recipe) -> list[Shown]:
         names.append("relevance")
     titles = {
         "flat": "groups with one reward only",
-        "achievability": "success expected of the chosen tasks",
-        "pool_achievability": "success expected of the whole pool",
+        "achievability": "solve rate expected of the chosen tasks",
+        "pool_achievability": "solve rate expected of the whole pool",
         "never_solved": "trained tasks that were never solved",
     }
     return panels + [_train(titles.get(name, name), f"curriculum/{name}") for name in names]

@@ -1,4 +1,4 @@
-"""What TRL's trainer calls back: progress, dev evaluations, the mark of a whole checkpoint."""
+"""Callbacks of TRL's trainer: progress, dev evaluations, the mark of a whole checkpoint."""
 
 from __future__ import annotations
 

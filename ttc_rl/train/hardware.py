@@ -1,4 +1,4 @@
-"""What a TRL trainer is told of the machine: where it runs and in which numbers it computes."""
+"""TRL's settings for this machine: the device, and the type of number to compute with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `train.trl.report_to` names: transformers' own callbacks, writing where a run's files lie.
+"""Reporters that `train.trl.report_to` names: transformers' callbacks, writing into the run.
 
 Left alone, TensorBoard's events would lie under checkpoints/, which training deletes at its end.
 """

@@ -1,4 +1,4 @@
-"""What training says when vLLM's server, which draws its rollouts, is gone.
+"""The message when vLLM's server, which draws the rollouts, is gone.
 
 TRL's client tries a request that failed five times more, with pauses of 60 seconds together, and
 raises an error of `requests`: here that becomes one line. Some waits never end by themselves: a

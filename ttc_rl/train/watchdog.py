@@ -1,4 +1,4 @@
-"""Alarms while training: what has gone wrong, said at once, written down, and if asked a full stop.
+"""Alarms while training: each is logged at once and recorded, and can end the run.
 
     nan             loss, gradient norm or reward is not a number
     unmoved         a gradient and a learning rate were there, and no weight with one moved.

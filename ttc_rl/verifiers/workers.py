@@ -27,7 +27,7 @@ MAX_WORKERS = 32
 QUEUE = 64
 """Calls under way or waiting, for each worker."""
 MAX_TASKS = 5000
-"""A worker is replaced after so many comparisons: sympy's caches grow."""
+"""Comparisons after which a worker is replaced: sympy's caches grow."""
 MEMORY_BYTES = 4 << 30
 """Address space of one worker, on Linux."""
 

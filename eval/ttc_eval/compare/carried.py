@@ -1,4 +1,4 @@
-"""What a gain on the target carried with it: to the same tasks changed, and to what else there is.
+"""Side effects of a gain on the target: on the same tasks, changed, and on other benchmarks.
 
 Pure functions over the results of a run; summary.json holds what they return as `changed` and
 `retention`.

@@ -1,4 +1,4 @@
-"""What the n samples of one task tell, and the sums over tasks: counted once, from rows.
+"""Measures of the n samples of one task, and their sums over tasks: counted once, from rows.
 
 Undecided samples, and prompts that did not fit, are not correct in every metric, and counted.
 """

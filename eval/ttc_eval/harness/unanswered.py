@@ -1,4 +1,4 @@
-"""Completions in which the gold stands though the verifier did not read it: for eyes to look at.
+"""Completions that hold the gold although the verifier did not read it, for a person to look at.
 
 A warning, never a verdict: a model that lists guesses, or says what the answer is not, has the gold
 in its text too. After matharena's warning icons. On 5,276 published GSM8K solutions without a box

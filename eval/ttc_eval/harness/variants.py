@@ -1,6 +1,6 @@
 """The same tasks, changed so that what was only memorised does not help.
 
-A gain that is ability carries over to a task with another wording, a sentence too many, one element
+A gain in skill carries over to a task with another wording, a sentence too many, one element
 fewer. `eval.perturbed` names the changes; each becomes a benchmark TARGET~NAME beside the target,
 and the report sets its gain beside the target's. A change of one's own is a function
 `Task -> Task | None`, named as `my_package.my_module:function`; None leaves a task out.

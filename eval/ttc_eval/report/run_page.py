@@ -1,4 +1,4 @@
-"""report.html: one file that tells what a run asked, did and found. No network, no other file.
+"""report.html: the question, the course and the outcome of a run, in one file. Needs no network.
 
 Everything is read from the run folder. A stage that has not run leaves a sentence, not a hole.
 """

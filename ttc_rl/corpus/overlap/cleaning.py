@@ -1,4 +1,4 @@
-"""What may be trained on: the corpus without what overlaps with the targets, each task once.
+"""The corpus without what overlaps with the targets, each task once.
 
 Overlap goes first, so that overlap.jsonl names every task that stands in a target, repeats and all.
 """

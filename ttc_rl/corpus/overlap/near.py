@@ -1,4 +1,4 @@
-"""What only embeddings show: corpus tasks whose meaning, not whose words, stand in a target.
+"""Overlap that only embeddings show: corpus tasks with the meaning of a target in other words.
 
 The embeddings are those that selection uses, so these rules come after them. A threshold on the
 cosine also takes tasks that are merely on the same subject: docs/overlap.md has measured how many.

@@ -1,4 +1,4 @@
-"""Which corpus tasks stand in the targets, by their texts.
+"""Corpus tasks that overlap with the targets, by their texts.
 
     exact    the same prompt: NFKC, lower case, letters and digits only
     content  the same (family, content) in `meta`: a procedural task under another wording

@@ -1,4 +1,4 @@
-"""What of a task is compared: tokens, plain text, content."""
+"""Parts of a task that are compared: tokens, plain text, content."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class Budget:
     most: Cost
     """Every completion at its limit."""
     expected: Cost | None
-    """At the mean length that was told."""
+    """At the assumed mean length."""
     experts: int | None
     """Trained one after another, each at this cost; None where their number is not known."""
     vote_tokens: int

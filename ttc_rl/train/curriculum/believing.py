@@ -70,7 +70,7 @@ class Difficulty(Believing):
 
 
 class Discover(Believing):
-    """Success, novelty and relevance in one score, half of the rollouts to succeed.
+    """Solve rate, novelty and relevance in one score; half of the rollouts are to succeed.
 
     One after the other, the task with the largest
 

@@ -1,4 +1,4 @@
-"""Curricula: asked for the tasks of a step, told how they went, saved and restored in between.
+"""Curricula, which name the tasks of a step, observe the rewards, and can be saved and restored.
 
 A choice is made every few steps, of all tasks until the next one, among those trained fewer than
 `train.epochs` times. What was seen since enters it: nothing is one step behind.
@@ -105,7 +105,7 @@ class Following(Curriculum):
         self.choices = 0
         self.expected = 0.0
         self.look: Callable[[], tuple[np.ndarray, np.ndarray]] | None = None
-        """Embeds pool and targets anew; set by who has the model."""
+        """Embeds pool and targets again; set by the holder of the model."""
 
     # What subclasses say.
 

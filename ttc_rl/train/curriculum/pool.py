@@ -1,6 +1,6 @@
 """What a curriculum that follows the model chooses from: tasks, their embeddings, the targets'.
 
-    pool.jsonl   one task a line, and its success where selection measured it
+    pool.jsonl   one task a line, and its solve rate where selection measured it
     pool.npz     `corpus` (N, D); `target` (M, D), weighted as the selection had them, and the
                  `target_texts` that were embedded
 

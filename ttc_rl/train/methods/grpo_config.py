@@ -1,4 +1,4 @@
-"""One arm's training as TRL is told it; the trainer itself, which is slow to import, stays out."""
+"""One arm's training as a GRPOConfig; the trainer itself, which is slow to import, stays out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What metrics.jsonl tells about training: reward, and the signs that it goes wrong."""
+"""What metrics.jsonl shows about training: reward, and the signs that it goes wrong."""
 
 from __future__ import annotations
 
