@@ -60,7 +60,7 @@ def test_a_mask_that_does_not_fit_is_said(first: tuple[Path, Path], tmp_path: Pa
     other = tmp_path / "other.safetensors"
     save_file({"a.b.whole": torch.zeros(2, dtype=torch.bfloat16)}, other)
     made = job(tmp_path / "run", f"train.mask={other}")
-    with pytest.raises(UserError, match=r"names a\.b, which this model has not"):
+    with pytest.raises(UserError, match=r"names a\.b, which this model does not have"):
         train(made)
     with pytest.raises(UserError, match="no file of `ttc-rl patch`"):
         places_in(tmp_path / "none.safetensors")

@@ -152,7 +152,7 @@ def test_private_is_asked_for_and_a_public_one_is_refused(
     asked = (str(undisturbed), "it", "--arm", "random", "--private")
     code, output = told(hub, tmp_path, *asked)
     assert (code, hub.files) == (2, {})
-    assert "me/it is there and public" in output
+    assert "me/it exists and is public" in output
     hub.private = True
     assert told(hub, tmp_path, *asked)[0] == 0
     assert hub.created[-1] == {"name": "it", "organization": None, "visibility": "private"}

@@ -96,12 +96,12 @@ def test_reasoning_that_the_server_took_out_is_put_back(server: Server):
 LIES = {
     "not JSON": (200, b"<html>"),
     "no object": (200, []),
-    "not one choice": (200, {"choices": []}),
+    "should hold one choice": (200, {"choices": []}),
     "finish_reason None, not": {"choices": [{"message": {"content": "x"}, "finish_reason": None}]},
     "without text": {"choices": [{"message": {"content": None}, "finish_reason": "stop"}]},
-    "900 tokens told, 64 asked": {"usage": {"completion_tokens": 900}},
-    "None tokens told": {"usage": None},
-    "model 'other' answered, 'org/m' was asked": {"model": "other"},
+    "900 tokens reported, 64 allowed": {"usage": {"completion_tokens": 900}},
+    "None tokens reported": {"usage": None},
+    "model 'other' answered, 'org/m' was requested": {"model": "other"},
     "HTTP 500": (500, b"broken"),
 }
 

@@ -79,7 +79,7 @@ class ArmDir:
 
     @property
     def unfinished(self) -> Path:
-        """Picks of a selection that has not ended."""
+        """Return the file of the picks of a selection that has not ended."""
         return self.root / "selection.unfinished.json"
 
     @property
@@ -92,7 +92,7 @@ class ArmDir:
 
     @property
     def pool(self) -> Path:
-        """What a curriculum that follows the model chooses from; only such arms have one."""
+        """Return the pool of a curriculum that follows the model; other arms have no such file."""
         return self.root / "pool.jsonl"
 
     @property
@@ -105,17 +105,18 @@ class ArmDir:
 
     @property
     def training(self) -> Path:
-        """How many steps a finished training took; vouches for what it recorded."""
+        """Return the file that says how many steps a finished training took, and vouches for its
+        records."""
         return self.root / "training.json"
 
     @property
     def alarms(self) -> Path:
-        """What the watchdog said."""
+        """Return the file of the watchdog's alarms."""
         return self.root / "alarms.jsonl"
 
     @property
     def dev(self) -> Path:
-        """One line an evaluation on the dev tasks."""
+        """Return the file with one line for each evaluation on the dev tasks."""
         return self.root / "dev.jsonl"
 
     def dev_samples(self, step: int) -> Path:
@@ -135,22 +136,23 @@ class ArmDir:
 
     @property
     def tensorboard(self) -> Path:
-        """Event files, where `train.trl.report_to` names it."""
+        """Return the folder of event files, where `train.trl.report_to` names TensorBoard."""
         return self.root / "tensorboard"
 
     @property
     def adapter(self) -> Path:
-        """What `train.lora` or `train.svf` trained; `model` has it merged."""
+        """Return the folder of what `train.lora` or `train.svf` trained; `model` has it merged."""
         return self.root / "adapter"
 
     @property
     def patch(self) -> Path:
-        """Of an expert without an adapter: what training changed, in bfloat16."""
+        """Return the file of what training changed, in bfloat16, for an expert without an
+        adapter."""
         return self.root / "patch.safetensors"
 
     @property
     def experts(self) -> Path:
-        """The experts of an arm: names, and the ids of their targets."""
+        """Return the file of an arm's experts: names, and the ids of their targets."""
         return self.root / "experts.json"
 
     @property
@@ -159,7 +161,7 @@ class ArmDir:
 
     @property
     def mixing(self) -> Path:
-        """What each mixture wrote, while the best one is searched for."""
+        """Return the folder of what each mixture wrote, while the best one is searched for."""
         return self.root / "mixing"
 
     def expert(self, name: str) -> ArmDir:
@@ -176,9 +178,9 @@ class RunDir:
 
     @property
     def begun(self) -> bool:
-        """Whether any stage has left something that cost work or holds a result.
+        """Return whether any stage has left something that cost work or holds a result.
 
-        One that was refused leaves the recipe alone, and what it had read: that is made again.
+        A run that was refused leaves its recipe and what it had read, which are made again.
         """
         return self.recipe.exists() and any(
             path.is_file() and path.name not in READ for path in self.root.rglob("*")
@@ -190,7 +192,7 @@ class RunDir:
 
     @property
     def corpus(self) -> Path:
-        """What the corpus was made of: a row a source."""
+        """Return the file that says what the corpus was made of: a row a source."""
         return self.root / "corpus.json"
 
     @property
@@ -203,16 +205,16 @@ class RunDir:
 
     @property
     def dev_tasks(self) -> Path:
-        """What an evaluation while training reads: neither trained on nor tested on."""
+        """Return the tasks of the dev evaluations: neither trained on nor tested on."""
         return self.root / "dev.tasks.jsonl"
 
     def base_samples(self, setting: str) -> Path:
-        """Completions of the base model, drawn before training; `setting` names how."""
+        """Return the base model's completions, drawn before training; `setting` names how."""
         return self.root / "base" / f"{setting}.samples.jsonl"
 
     @property
     def features(self) -> Path:
-        """Sketched gradients and warm-up checkpoints."""
+        """Return the folder of sketched gradients and warm-up checkpoints."""
         return self.root / "features"
 
     @property
@@ -224,17 +226,19 @@ class RunDir:
         return self.root / "report.html"
 
     def arm(self, name: str, recipe: Recipe) -> ArmDir:
-        """Of an arm, or of one of its experts: ARM/EXPERT."""
+        """Return the folder of an arm, or of one of its experts (`ARM/EXPERT`)."""
         name, _, expert = name.partition("/")
         folder = ArmDir(self.root / "arms" / name if recipe.arms else self.root)
         return folder.expert(expert) if expert else folder
 
     def parts(self, recipe: Recipe) -> list[str]:
-        """What is selected for and trained by itself: every arm, or each expert of one."""
+        """Return the names of what is selected for and trained separately: every arm, or each
+        expert of one."""
         return [part for arm in recipe.arm_names for part in self.parts_of(arm, recipe)]
 
     def parts_of(self, arm: str, recipe: Recipe) -> list[str]:
-        """The experts of an arm as ARM/EXPERT; the arm itself without, or before there are any."""
+        """Return the experts of an arm as ARM/EXPERT; the arm itself where it has none, or none
+        yet."""
         experts = self.arm(arm, recipe).experts
         if recipe.arm(arm).experts is None or not experts.exists():
             return [arm]
@@ -244,22 +248,23 @@ class RunDir:
         return self.root / "eval" / benchmark / f"{model}.samples.jsonl"
 
     def evaluated_tasks(self, benchmark: str) -> Path:
-        """Ids of the tasks that every model is evaluated on."""
+        """Return the file of the ids of the tasks that every model is evaluated on."""
         return self.root / "eval" / benchmark / "tasks.jsonl"
 
     def result(self, benchmark: str, model: str) -> Path:
         return self.root / "eval" / benchmark / f"{model}.json"
 
     def benchmarks(self) -> list[str]:
-        """Names (with a slash for a benchmark's subset) that hold results here, sorted."""
+        """Return the names (with a slash for a benchmark's subset) that hold results here,
+        sorted."""
         folder = self.root / "eval"
         results = (p for p in folder.rglob("*.json") if p.parent.suffix != QUEUE)
         return sorted({p.parent.relative_to(folder).as_posix() for p in results})
 
     def models(self, benchmark: str) -> list[str]:
-        """Models with a result on this benchmark, base first.
+        """Return the models with a result on this benchmark, base first.
 
-        What `ttc-rl score` left beside them, graded again, is no model.
+        Results of `ttc-rl score`, which are graded again, are not among them.
         """
         names = [p.stem for p in (self.root / "eval" / benchmark).glob("*.json")]
         models = [name for name in names if not name.endswith(RESCORED)]
@@ -291,7 +296,7 @@ class RunDir:
                 shutil.rmtree(root)
             elif not resume:
                 raise UserError(
-                    f"{root}: this run exists; --resume goes on with it, --overwrite starts anew, "
+                    f"{root}: this run exists; --resume goes on with it, --overwrite starts again, "
                     "--run-dir names another folder"
                 )
             else:
@@ -333,7 +338,7 @@ def _check_resumed(root: Path, before: Recipe, recipe: Recipe) -> None:
         raise UserError(
             f"{root}: this run's recipe differs in {', '.join(changed[:NAMED])}{more}; resume "
             "with the same recipe, or --run-dir names another folder; --overwrite of `ttc-rl run` "
-            "and `ttc-rl select` starts anew"
+            "and `ttc-rl select` starts again"
         )
 
 
@@ -346,7 +351,7 @@ def _short(value: Any) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Whole or not at all: written beside, flushed to disk, renamed."""
+    """Write a file whole or not at all: written beside, flushed to disk, renamed."""
     _write(path, [text.encode()])
 
 
@@ -385,12 +390,12 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_jsonl(path: Path, rows: Iterable[Any]) -> None:
-    """Like `write_text`; a row is written when it comes, and need not be held."""
+    """Write rows like `write_text`. A row is written when it comes, and need not be held."""
     _write(path, ((json.dumps(row, ensure_ascii=False) + "\n").encode() for row in rows))
 
 
 def append_jsonl(path: Path, rows: Iterable[Any], *, to_disk: bool = True) -> None:
-    """Rows at the end of a file, in one write; see `read_jsonl` for a line cut by a kill.
+    """Append rows to a file, in one write; see `read_jsonl` for a line cut by a kill.
 
     No kill loses what was written; without `to_disk` a power cut does, until `sync`.
     """
@@ -403,14 +408,14 @@ def append_jsonl(path: Path, rows: Iterable[Any], *, to_disk: bool = True) -> No
 
 
 def sync(path: Path) -> None:
-    """What was appended, to disk; nothing where there is no file."""
+    """Flush what was appended to disk; do nothing where there is no file."""
     if path.exists():
         with path.open("rb") as file:
             os.fsync(file.fileno())
 
 
 def write_sealed(path: Path, value: dict[str, Any], *files: Path) -> None:
-    """`write_json` of an object that says by a hash what it holds, and what `files` hold.
+    """Write an object as `write_json` does, sealed by hashes of itself and of `files`.
 
     `read_json` and `check_vouched` compare: a file that was cut or edited is not believed.
     """
@@ -444,12 +449,12 @@ def check_vouched(by: Path, fix: str, *files: Path) -> None:
 
 
 def read_json(path: Path, kind: type = dict) -> Any:
-    """The object (or list) of a file. Raises UserError where it is missing or damaged."""
+    """Read the object (or list) of a file. Raises UserError where it is missing or damaged."""
     return _read_sealed(path, kind)[0]
 
 
 def _read_sealed(path: Path, kind: type) -> tuple[Any, dict[str, str]]:
-    """What a file holds, and name -> hash of the files that it vouches for."""
+    """Read what a file holds, and name -> hash of the files that it vouches for."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -467,9 +472,9 @@ def _read_sealed(path: Path, kind: type) -> tuple[Any, dict[str, str]]:
 
 
 def read_jsonl(path: Path, *needs: str) -> Iterator[dict[str, Any]]:
-    """Rows of a file that may not exist yet, each with the keys that are needed.
+    """Yield the rows of a file that may not exist yet, each with the keys that are needed.
 
-    A last line without its newline was cut by a kill: left out. Raises UserError on a damaged one.
+    Leaves out a last line without its newline: a kill cut it. Raises UserError on a damaged line.
     """
     if not path.exists():
         return
@@ -489,7 +494,8 @@ def read_jsonl(path: Path, *needs: str) -> Iterator[dict[str, Any]]:
 
 
 def read_rollouts(path: Path, columns: list[str]) -> Any:
-    """Columns of a step's completions, as pyarrow has them. Raises UserError on a damaged file."""
+    """Read columns of a step's completions, as pyarrow has them. Raises UserError on a damaged
+    file."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -500,7 +506,7 @@ def read_rollouts(path: Path, columns: list[str]) -> Any:
 
 
 def read_experts(path: Path) -> list[dict[str, Any]]:
-    """The experts of an arm: `name`, and the ids of their `targets`."""
+    """Read the experts of an arm: `name`, and the ids of their `targets`."""
     experts: list[dict[str, Any]] = read_json(path, list)
     for expert in experts:
         if not isinstance(expert, dict) or not {"name", "targets"} <= expert.keys():
@@ -553,5 +559,6 @@ def made_once(folder: Path, last: str, make: Callable[[Path], None]) -> Path:
 
 
 def cache_dir() -> Path:
-    """Embeddings and base models, shared by runs: $TTC_RL_CACHE, or ~/.cache/ttc-rl."""
+    """Return the folder of embeddings and base models that runs share: $TTC_RL_CACHE, or
+    ~/.cache/ttc-rl."""
     return Path(os.environ.get("TTC_RL_CACHE") or Path.home() / ".cache" / "ttc-rl")

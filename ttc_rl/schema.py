@@ -145,12 +145,14 @@ def whole_text(text: str) -> str:
 
 
 def sample_seed(seed: int, task_id: str, sample: int) -> int:
-    """Of one completion; consecutive for the samples of a task, as vLLM counts them."""
+    """Return the seed of one completion; consecutive for the samples of a task, as vLLM counts
+    them."""
     return (int(content_hash([seed, task_id], length=8), 16) + sample) % 2**31
 
 
 def content_hash(value: Any, length: int = 16) -> str:
-    """Hex digest of a JSON-able value, the same on every machine and in every session."""
+    """Return the hex digest of a JSON-able value, the same on every machine and in every
+    session."""
     text = json.dumps(
         value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=dict
     )

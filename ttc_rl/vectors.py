@@ -48,19 +48,19 @@ class Vectors:
         return self.shape[0]
 
     def subset(self, rows: np.ndarray) -> Vectors:
-        """The rows with these numbers, in this order; nothing is read."""
+        """Return the rows with these numbers, in this order; nothing is read."""
         return Vectors(self.shards, rows if self.rows is None else self.rows[rows])
 
-    def __getitem__(self, wanted: slice | np.ndarray) -> np.ndarray:
-        """A copy of the rows wanted; shape (r, D)."""
-        if isinstance(wanted, slice) and self.rows is None:
-            start, stop, step = wanted.indices(len(self))
+    def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
+        """Return a copy of the rows wanted; shape (r, D)."""
+        if isinstance(rows, slice) and self.rows is None:
+            start, stop, step = rows.indices(len(self))
             if step != 1:
                 raise ValueError("rows are read forwards, one by one: a slice needs step 1")
             return self._range(start, max(start, stop))
         if self.rows is not None:
-            return self._gather(np.asarray(self.rows[wanted]))
-        return self._gather(np.asarray(wanted))
+            return self._gather(np.asarray(self.rows[rows]))
+        return self._gather(np.asarray(rows))
 
     def _range(self, start: int, stop: int) -> np.ndarray:
         out = np.empty((stop - start, self.shape[1]), self.dtype)
@@ -83,12 +83,12 @@ class Vectors:
 
 
 def rows_of(table_ND: np.ndarray | Vectors, rows: np.ndarray) -> np.ndarray | Vectors:
-    """These rows; of vectors on disk nothing is read."""
+    """Return these rows; of vectors on disk nothing is read."""
     return table_ND.subset(rows) if isinstance(table_ND, Vectors) else table_ND[rows]
 
 
 def unit(rows_rD: np.ndarray) -> np.ndarray:
-    """Rows of length 1; a row of zeros stays."""
+    """Return the rows scaled to length 1; a row of zeros stays."""
     norms_r1 = np.linalg.norm(rows_rD, axis=1, keepdims=True)
     return rows_rD / np.where(norms_r1 == 0, 1.0, norms_r1)
 

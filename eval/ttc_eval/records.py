@@ -56,7 +56,7 @@ class Refused:
 
 
 class Sampling(Section):
-    """How a benchmark is sampled once recipe, benchmark and defaults have spoken."""
+    """How a benchmark is sampled, by the recipe, the benchmark and the defaults."""
 
     samples: int = 16
     temperature: float = 0.6
@@ -112,7 +112,7 @@ class Sized:
 
     @property
     def avg_name(self) -> str:
-        """The name of the mean correctness, e.g. `avg@16`."""
+        """Return the name of the mean correctness, e.g. `avg@16`."""
         return f"avg@{self.samples}"
 
 
@@ -143,7 +143,7 @@ class RatedElo(Elo):
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """What a model scored on a benchmark. Older files lack what is None by default."""
+    """What a model scored on a benchmark. Older files do not have what is None by default."""
 
     metrics: Metrics
     """avg@n, pass@k, maj@k, greedy: for new tasks and new samples."""
@@ -200,7 +200,7 @@ class Transfer:
     as_is: Difference
     changed: Difference
     ratio: Estimate | None
-    """The second gain as a share of the first, where the first is told from 0."""
+    """The second gain as a share of the first, where the first differs from 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -278,7 +278,7 @@ class Diversity:
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """maj@k after so many FLOPs."""
+    """maj@k at a number of FLOPs."""
 
     k: int
     flops: float
@@ -299,7 +299,7 @@ class ArmCompute(Curve):
     equal_vote: int | None
     """Samples with which the base model's vote is as often right; None where it never is."""
     break_even_queries: int | None
-    """From so many queries on training is the cheaper way; None where it never is."""
+    """The number of queries from which training is cheaper; None where it never is."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -165,7 +165,7 @@ def test_several_targets_are_one_for_selection_and_apart_for_evaluation(folder: 
         "sums/big",
     )
     assert [one.name for one in eval_benchmarks(made)] == ["sums/big", "sums"]
-    with pytest.raises(UserError, match="target: sums stands there twice"):
+    with pytest.raises(UserError, match="target: sums is named twice; name each target once"):
         resolve_targets(recipe(target=["sums", "sums"], data=str(folder)).target_sources)
 
 

@@ -121,7 +121,7 @@ def test_names_of_models_are_checked():
     served = {"backend": "endpoint", "url": "http://localhost/v1", "served": {"base": "m"}}
     assert evaluated(recipe(**served)) == ["base"]
     both = Recipe.model_validate(TREE | {"eval": {"engine": served, "models": ["base", "sift"]}})
-    with pytest.raises(UserError, match="does not say what sift is called there"):
+    with pytest.raises(UserError, match="no name for sift; say which it has there"):
         evaluated(both)
 
 

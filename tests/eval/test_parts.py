@@ -91,7 +91,7 @@ def test_a_smaller_draw_is_within_a_larger_one_and_no_stretch_is_preferred():
 
 @pytest.mark.parametrize("count", [0, 301])
 def test_a_draw_that_cannot_be_is_refused(count: int):
-    with pytest.raises(UserError, match=f"{count} tasks are asked for; there are 300"):
+    with pytest.raises(UserError, match=f"{count} tasks requested; there are 300"):
         drawn(MANY, count, "a")
 
 

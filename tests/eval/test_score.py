@@ -92,7 +92,7 @@ def test_a_file_that_ends_early_is_not_divided_by_less(sums: Benchmark, tmp_path
         ("[1]", r"theirs\.jsonl:9: a row is an object, got list"),
         (json.dumps({"task_id": "sums/0"}), r":9: needs 'completion' with a string, got None"),
         (json.dumps({"task_id": "sums/7", "completion": ""}), r":9: task 'sums/7' is not in"),
-        (json.dumps({"task_id": "sums/0", "completion": "", "sample": 0}), "stands here twice"),
+        (json.dumps({"task_id": "sums/0", "completion": "", "sample": 0}), "occurs twice"),
         (json.dumps({"task_id": "sums/0", "completion": "", "sample": "x"}), "sample 'x' is not"),
     ],
 )

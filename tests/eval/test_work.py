@@ -62,7 +62,7 @@ def test_the_slower_of_two_is_thrown_away(tmp_path: Path):
     assert fast.finish(unit, [{"by": "fast"}])
     assert not slow.finish(unit, [{"by": "slow"}])
     assert list(fast.rows()) == [{"by": "fast"}]
-    assert unit not in slow.left()
+    assert unit not in slow.open_units()
 
 
 def test_another_evaluation_does_not_join(tmp_path: Path):
@@ -115,7 +115,7 @@ from ttc_rl.sampling.work_queue import Queue, units
 queue = Queue(Path(sys.argv[1]), units(40, 1, 1), {}, patience=1.0, workers=3)
 while True:
     mine = queue.claim(3)
-    if not mine and not queue.left():
+    if not mine and not queue.open_units():
         break
     with queue.keep_alive(mine):
         for unit in mine:

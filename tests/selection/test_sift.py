@@ -130,7 +130,7 @@ def test_it_goes_on_after_picks_made_earlier(done: int, noise: float):
     ("change", "said"),
     [
         ({"noise": 0.0}, "must be above 0"),
-        ({"size": 601}, "601 different tasks asked of a corpus of 600"),
+        ({"size": 601}, "601 different tasks requested of a corpus of 600"),
         ({"row": 9}, "corpus row 9 holds a value that is not finite"),
         ({"target": 2}, "targets' embeddings hold"),
     ],

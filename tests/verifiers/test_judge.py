@@ -111,7 +111,7 @@ def test_a_server_that_fails_for_a_while_is_asked_again(server: Server):
         ((401, b"who?"), "HTTP 401", 1),
         ((200, b"<html>"), "the reply is not JSON", 3),
         ((200, b"[]"), "the reply is no object", 3),
-        ((200, b'{"choices": []}'), "not one choice", 3),
+        ((200, b'{"choices": []}'), "should hold one choice", 3),
         ((200, b'{"choices": [{"message": {"content": null}}]}'), "without text", 3),
         ((200, b"x" * (5 << 20)), "huge", 3),
     ],

@@ -67,7 +67,7 @@ def export(
     data: Data = None,
     out: Annotated[Path | None, typer.Option(help="File; RUN/export/...")] = None,
 ) -> None:
-    """A model's samples in another tool's format, verdicts and all."""
+    """Write a model's samples, with their verdicts, in the format of another tool."""
     from ttc_eval.harness.interchange import export as export_samples
     from ttc_rl.corpus.benchmarks import marked, named_benchmark
     from ttc_rl.run_dir import RunDir
@@ -92,7 +92,7 @@ def compare(
         Path | None, typer.Option(help="Also write one offline page, with charts and a heat map")
     ] = None,
 ) -> None:
-    """Paired differences with intervals, flips of single tasks, the specialisation matrix."""
+    """Show paired differences with intervals, flips of single tasks, the specialisation matrix."""
     from ttc_eval.compare.runs import compare as compare_runs
     from ttc_eval.report.compare_page import write_comparison
     from ttc_eval.report.tables import changed_tasks_tables, comparison_markdown, comparison_tables
@@ -107,8 +107,8 @@ def compare(
             comparison_markdown(comparison, every_benchmark=every), markup=False, soft_wrap=True
         )
     else:
-        shown = comparison_tables(comparison, every_benchmark=every)
-        for table in [*shown, *(changed_tasks_tables(comparison) if tasks else [])]:
+        tables = comparison_tables(comparison, every_benchmark=every)
+        for table in [*tables, *(changed_tasks_tables(comparison) if tasks else [])]:
             console.print(table)
 
 
@@ -135,7 +135,7 @@ def push(
     ] = False,
     private: Annotated[bool, typer.Option("--private", help="Only you may see it")] = False,
 ) -> None:
-    """A trained model to the Hugging Face Hub, with its card and its recipe."""
+    """Upload a trained model to the Hugging Face Hub, with its card and its recipe."""
     from ttc_rl.run_dir import RunDir
     from ttc_rl.stages.publishing import push as push_model
 
@@ -149,16 +149,16 @@ def patch(
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The patch, or the model's folder")],
 ) -> None:
-    """What training changed as one small file, lossless in bfloat16; or the model back from it."""
+    """Write what training changed as one small file, lossless in bfloat16; or apply such a file."""
     from ttc_rl.train.weights.patches import apply_patch, make_patch
 
     if model.is_file():
         apply_patch(base, model, out)
         show(f"{out}: {base} with {model} applied")
         return
-    made = make_patch(base, model, out)
+    change = make_patch(base, model, out)
     show(
-        f"{out}: {made.changed:,} of {made.weights:,} weights changed "
-        f"({made.changed / made.weights:.1%}); {made.bytes / (2 * made.weights):.1%} of the "
-        "model's size"
+        f"{out}: {change.changed:,} of {change.weights:,} weights changed "
+        f"({change.changed / change.weights:.1%}); "
+        f"{change.bytes / (2 * change.weights):.1%} of the model's size"
     )

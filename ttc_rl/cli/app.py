@@ -1,4 +1,4 @@
-"""The command line: parse, call one function, print. Here are its commands, and its errors."""
+"""The commands of the command line, and what it does with errors."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ MENDABLE = {
 
 
 def main() -> None:
-    """Entry point: an error the user can mend is one line on stderr and exit code 2."""
+    """Run the command line. An error that the user can mend is one line on stderr, exit code 2."""
     handlers = {number: signal.signal(number, _stopped) for number in (SIGINT, SIGTERM)}
     try:
         follow_launch()
@@ -85,8 +85,8 @@ def main() -> None:
 
 def _stopped(number: int, _: object) -> None:
     """Say how to go on, and end as the signal asks: what was written down stays whole."""
-    kept = f"{opened[-1]}: what is finished is kept; " if opened else ""
-    message = f"ttc-rl: stopped by {signal.Signals(number).name}; {kept}{GOES_ON}\n"
+    progress = f"{opened[-1]}: what is finished is kept; " if opened else ""
+    message = f"ttc-rl: stopped by {signal.Signals(number).name}; {progress}{GOES_ON}\n"
     os.write(2, message.encode(errors="replace"))
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)

@@ -40,7 +40,7 @@ def plan(
         int | None, typer.Option(min=1, help="Target tasks, where no benchmark says it")
     ] = None,
 ) -> None:
-    """Steps, tokens, memory, GPU hours and price of a recipe, before anything is loaded."""
+    """Show steps, tokens, memory, GPU hours and price of a recipe, before anything is loaded."""
     from rich.table import Table
 
     from ttc_eval.report.sections.plan import foreseen, target_size
@@ -86,12 +86,12 @@ def launch(
     from ttc_rl.launch.start import start
 
     resolved = load_recipe(recipe, overrides or [])
-    asked = Launch(
+    request = Launch(
         recipe, overrides or [], run_dir or default_folder(recipe), parallel, gpus, nodes,
         unsafe_local,
     )  # fmt: skip
-    shown = start(asked, resolved, on, slurm or [], accelerators, dry_run=dry_run)
-    console.print(shown, markup=False, soft_wrap=True)
+    lines = start(request, resolved, on, slurm or [], accelerators, dry_run=dry_run)
+    console.print(lines, markup=False, soft_wrap=True)
 
 
 def config(
@@ -101,7 +101,7 @@ def config(
         bool, typer.Option("--markdown", help="The schema as Markdown: docs/recipe.md")
     ] = False,
 ) -> None:
-    """The resolved recipe; without one, the JSON schema of recipes (for editors)."""
+    """Show the resolved recipe; without a recipe, the JSON schema of recipes (for editors)."""
     from ttc_rl.config import Recipe, dump_recipe, load_recipe, reference
 
     if markdown and recipe:
@@ -119,7 +119,7 @@ def config(
 def benchmarks(
     name: Annotated[str | None, typer.Argument(help="One of them")] = None, data: Data = None
 ) -> None:
-    """The benchmarks; with one named, where it is from, its errata and published numbers."""
+    """List the benchmarks; with a name, show its source, errata and published numbers."""
     from ttc_eval.report.benchmark_text import benchmark_table, describe
 
     if name is None:
@@ -137,7 +137,7 @@ def corpus(
         bool, typer.Option("--check", help="Grade every gold against itself, silence and another")
     ] = False,
 ) -> None:
-    """The named sources; with one named, its size, its bad rows and three of its tasks."""
+    """List the named sources; with a name, show its size, its bad rows and three of its tasks."""
     from rich.table import Table
 
     from ttc_rl.corpus.sources import catalog, load_corpus
@@ -197,10 +197,10 @@ def embed(
     elif cluster is None:
         ahead.into_folder(out)
     else:
-        shown = ahead.on_cluster(
+        outcome = ahead.on_cluster(
             cluster, out, tasks=tasks, workers=workers, slurm=slurm or [], dry_run=dry_run
         )
-        console.print(shown, markup=False, soft_wrap=True)
+        console.print(outcome, markup=False, soft_wrap=True)
 
 
 def doctor(
@@ -211,13 +211,15 @@ def doctor(
         bool, typer.Option("--attacks", help="Attack each sandbox here, harmlessly")
     ] = False,
 ) -> None:
-    """What works here: versions, GPU, sandboxes (with a real program each), disk; and the fixes.
+    """Show what works here, and how to mend the rest: versions, GPU, disk, and each sandbox, in
+    which a real program is run.
 
-    With a model, what the tool will do with that one: the prompt that it reads, its end and pad
-    tokens, the memory that it takes, and 32 tokens drawn.
+    With a model, show what the tool will do with it: the prompt that it reads, its end and pad
+    tokens, its memory, and 32 tokens drawn.
 
-    With --attacks, what each sandbox that works here contains: harmless attacks are really run in
-    it. Exit code 1 where one succeeds that should not.
+    With --attacks, run harmless attacks in each sandbox that works here, and show which of them it
+    contains.
+    Exit code 1 where an attack succeeds that should not.
     """
     if attacks:
         _attack_sandboxes()
@@ -261,7 +263,7 @@ def _attack_sandboxes() -> None:
 
 
 def _print_findings(rows: Sequence[Finding]) -> None:
-    """A row each; what a model wrote is shown as it stands, without markup or emoji."""
+    """Print a row for each finding. Text that a model wrote is printed without markup or emoji."""
     from rich.table import Table
     from rich.text import Text
 

@@ -1,4 +1,4 @@
-"""What several commands share: their options, and how a result is printed."""
+"""Options and printing that several commands share."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ opened: list[Path] = []
 """Run folders that this process works in."""
 
 
-def _without_sandbox(asked: bool) -> None:
-    if asked:
+def _without_sandbox(unsafe: bool) -> None:
+    if unsafe:
         os.environ["TTC_RL_SANDBOX"] = "unsafe-local"
 
 

@@ -37,7 +37,7 @@ def run(
     jobs: Annotated[int, typer.Option(min=1, help="Runs of a `sweep:` at a time")] = 1,
     unsafe_local: UnsafeLocal = False,
 ) -> None:
-    """The whole job: corpus, curriculum, GRPO, evaluation, report."""
+    """Run the whole job: corpus, curriculum, GRPO, evaluation, report."""
     resolved = _resolved(recipe, overrides, dry_run)
     root = run_dir or default_folder(recipe)
     if resolved.sweep:
@@ -63,7 +63,7 @@ def select(
         bool, typer.Option("--explain", help="Show the explanation here, not only in files")
     ] = False,
 ) -> None:
-    """Corpus and target to a curriculum, with an explanation; for a `sweep:`, every one of it."""
+    """Select a curriculum from the corpus, and explain it; of a `sweep:`, for every cell."""
     resolved = _resolved(recipe, overrides, dry_run)
     root = run_dir or default_folder(recipe)
     if resolved.sweep:
@@ -79,7 +79,7 @@ def train(
     dry_run: DryRun = False,
     unsafe_local: UnsafeLocal = False,
 ) -> None:
-    """A curriculum to a trained model; goes on from the last checkpoint."""
+    """Train a model on the curriculum. Training goes on from the last checkpoint."""
     resolved = _one_run(_resolved(recipe, overrides, dry_run))
     from ttc_rl.stages import run as pipeline
 
@@ -97,7 +97,8 @@ def evaluate(
     ] = False,
     worker: Annotated[bool, typer.Option("--worker", hidden=True)] = False,
 ) -> None:
-    """Base and trained models to samples, numbers and the report; goes on where it stopped."""
+    """Evaluate base and trained models, and write the report. Evaluation goes on where it
+    stopped."""
     resolved = _one_run(_resolved(recipe, overrides, dry_run))
     from ttc_rl.stages import run as pipeline
 
@@ -111,7 +112,7 @@ def evaluate(
 
 
 def report(run_dir: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder")]) -> None:
-    """Write summary.json and report.html of a run anew."""
+    """Write summary.json and report.html of a run again."""
     from ttc_rl.run_dir import RunDir
     from ttc_rl.stages import run as pipeline
     from ttc_rl.stages.job import Job
@@ -124,8 +125,8 @@ def report(run_dir: Annotated[Path, typer.Argument(metavar="RUN", help="A run fo
 
 
 def _resolved(recipe: Path, overrides: list[str] | None, dry_run: bool) -> Recipe:
-    """The recipe with everything folded in. A dry run shows it, with its arithmetic, looks for the
-    files that it names, and ends."""
+    """Return the recipe with its parent and overrides folded in. A dry run shows it with its
+    arithmetic, checks that the files exist which it names, and ends."""
     from ttc_rl.config import dump_recipe, load_recipe
     from ttc_rl.train.curriculum import arithmetic
 
@@ -155,9 +156,9 @@ def _open(recipe: Recipe, root: Path, resume: bool, overwrite: bool = False) -> 
     from ttc_rl.run_dir import RunDir
     from ttc_rl.stages.job import Job
 
-    made = RunDir.open(root, recipe, resume=resume, overwrite=overwrite)
+    run = RunDir.open(root, recipe, resume=resume, overwrite=overwrite)
     opened.append(root)
-    return Job(recipe, made)
+    return Job(recipe, run)
 
 
 def _sweep(recipe: Recipe, root: Path, jobs: int, resume: bool, overwrite: bool) -> None:

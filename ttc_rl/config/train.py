@@ -30,6 +30,7 @@ class VllmConfig(Section):
     """Address of the server, for `mode: server`, such as `http://node:8000`."""
 
 
+METHODS = ("grpo",)
 REWARDS = ("correct", "partial", "format", "shuffled")
 
 
@@ -160,8 +161,8 @@ class TtrlConfig(Section):
 class TrainConfig(Section):
     """How the model is trained on the curriculum."""
 
-    method: Literal["grpo"] = "grpo"
-    """How weights are changed."""
+    method: Annotated[str, OwnOr(METHODS)] = "grpo"
+    """How weights are changed, or `my_package.my_module:METHOD`, a `Method` of your own."""
     epochs: int = Field(default=1, gt=0)
     """Passes over the curriculum, in the selector's order each time."""
     tasks_per_step: int = Field(default=8, gt=0)

@@ -1,12 +1,13 @@
 """Parts of a benchmark, and the wording in which its tasks are shown.
 
-    NAME[/PIECE...][@COUNT][=FILE]
+    NAME[/PIECE...][@COUNT][=FILE]       NAME is a benchmark of the tool, or a .yaml file of yours
 
     math500/algebra+geometry         tasks whose `subset` key has one of the values
     skills/not-cipher+decode         tasks whose `subset` key has none of them
     livecodebench/v6                 a release
     livecodebench/v6/2025-02..2025-04    days from the first month to the end of the second
     mmlu-pro@200, mmlu-pro/law@50    that many at random, the same ones every time, everywhere
+    my/riddles.yaml/easy             a part of the benchmark that the file describes
     gpqa-diamond=my/gpqa.jsonl       the tasks of a file, under the benchmark's name and settings
 
 Pieces narrow one after another. Smaller draws are contained in larger ones.
@@ -17,15 +18,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
-from ttc_rl.corpus.benchmark_config import BenchmarkConfig, unknown
+from ttc_rl.corpus.benchmark_config import BenchmarkConfig, is_yaml, unknown
 from ttc_rl.corpus.rows import reach
 from ttc_rl.schema import Task, UserError, content_hash
 
 DRAW_SEED = 0
 NOT = "not-"
-_ADDRESS = re.compile(r"(?P<base>[^/@=\s]+)(?P<pieces>(?:/[^/@=]+)*)(?:@(?P<count>\d+))?")
+_ADDRESS = re.compile(
+    r"(?P<base>[^@=\s]+?\.yaml|[^/@=\s]+)(?P<pieces>(?:/[^/@=]+)*)(?:@(?P<count>\d+))?"
+)
 _MONTH = r"\d{4}-\d{2}(?:-\d{2})?"
 _WINDOW = re.compile(rf"(?P<first>{_MONTH})?\.\.(?P<last>{_MONTH})?")
 _PLACE = re.compile(r"\{([a-z_]+(?:\.[a-z_0-9]+)*)\}")
@@ -34,26 +38,30 @@ _PLACE = re.compile(r"\{([a-z_]+(?:\.[a-z_0-9]+)*)\}")
 @dataclass(frozen=True)
 class Address:
     name: str
-    """All but the file: the name under which results are kept."""
+    """All but the file: the name under which results are kept, such as `riddles/easy`."""
     base: str
+    """The benchmark: its name, or the path of its YAML."""
     pieces: tuple[str, ...] = ()
     count: int | None = None
     file: str | None = None
 
 
 def address(text: str) -> Address:
-    """Raises UserError for what is no address of a benchmark."""
+    """Return the parts of an address. Raises UserError for what is no address of a benchmark."""
     name, equals, file = text.partition("=")
     match = _ADDRESS.fullmatch(name)
     if match is None or (equals and not file):
         raise UserError(f"{text!r}: a benchmark is addressed as NAME[/PART][@COUNT][=FILE]")
     count = int(match["count"]) if match["count"] else None
     pieces = tuple(match["pieces"].split("/")[1:])
+    title = Path(match["base"]).stem if is_yaml(match["base"]) else match["base"]
+    name = title + name.removeprefix(match["base"])
     return Address(name, match["base"], pieces, count, file or None)
 
 
 def narrowed(tasks: Sequence[Task], where: Address, config: BenchmarkConfig) -> list[Task]:
-    """The part of the tasks that is addressed, in their order; releases are chosen before."""
+    """Return the part of the tasks that is addressed, in their order. Releases are chosen
+    before."""
     for piece in where.pieces:
         window = _WINDOW.fullmatch(piece)
         if piece in config.releases:
@@ -70,7 +78,8 @@ def narrowed(tasks: Sequence[Task], where: Address, config: BenchmarkConfig) -> 
 def _within(
     tasks: Sequence[Task], where: Address, key: str, first: str, last: str
 ) -> Sequence[Task]:
-    """ISO days compare as text: `2024-08` <= `2024-08-03`; the last month counts to its end."""
+    """Return the tasks of a window of days. ISO days compare as text: `2024-08` <= `2024-08-03`;
+    the last month counts to its end."""
     days = [str(task.meta.get(key, "")) for task in tasks]
     chosen = [
         task
@@ -100,14 +109,15 @@ def _of_subset(
 
 
 def slug(value: Any) -> str:
-    """`Counting & Probability` is addressed as `counting-probability`."""
+    """Return a value as addresses write it: `Counting & Probability` is `counting-probability`."""
     return re.sub(r"[^a-z0-9_]+", "-", str(value).lower()).strip("-")
 
 
 def drawn(tasks: Sequence[Task], count: int, name: str) -> list[Task]:
-    """The `count` tasks whose hashes with the seed are smallest: random, the same everywhere."""
+    """Return the `count` tasks whose hashes with the seed are smallest: random, the same
+    everywhere."""
     if not 0 < count <= len(tasks):
-        raise UserError(f"{name}: {count} tasks are asked for; there are {len(tasks)}")
+        raise UserError(f"{name}: {count} tasks requested; there are {len(tasks)}")
     order = sorted(range(len(tasks)), key=lambda i: content_hash([DRAW_SEED, tasks[i].id]))
     return [tasks[i] for i in sorted(order[:count])]
 
@@ -116,14 +126,16 @@ def drawn(tasks: Sequence[Task], count: int, name: str) -> list[Task]:
 
 
 def worded(tasks: Sequence[Task], template: str) -> list[Task]:
-    """Tasks with `meta.shown`; task ids, overlap and embeddings see the problem alone."""
+    """Return the tasks with `meta.shown`. Task ids, overlap and embeddings see the problem
+    alone."""
     if not template:
         return list(tasks)
     return [replace(task, meta={**task.meta, "shown": shown(task, template)}) for task in tasks]
 
 
 def shown(task: Task, template: str) -> str:
-    """The template with its places filled: `{prompt}`, `{tests.0.code}`, `{meta.starter_code}`.
+    """Return the template with its places filled: `{prompt}`, `{tests.0.code}`,
+    `{meta.starter_code}`.
 
     A paragraph with a place for which this task has nothing is left out.
     """

@@ -13,8 +13,10 @@ from typing import Self
 
 from pydantic import Field, ValidationError, model_validator
 from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from ttc_rl.config import SamplingConfig, Section, SourceConfig
+from ttc_rl.config.places import did_you_mean
 from ttc_rl.schema import UserError
 
 FOLDER = Path(str(resources.files("ttc_rl").joinpath("benchmarks")))
@@ -33,7 +35,7 @@ class Published(Section):
 
 
 class Erratum(Section):
-    """What is known to be wrong with a task. It stays in; numbers published before had it too."""
+    """A known error of a task. The task stays in; numbers published before included it too."""
 
     wrong: str
     source: str
@@ -57,9 +59,9 @@ class BenchmarkConfig(Section):
     file: str | None = None
     """Name under `{data}/benchmarks/` of the file that stands in for the source, .gz or not."""
     file_differs: str = ""
-    """How that file differs from the source; told whenever it is used."""
+    """How that file differs from the source; reported whenever it is used."""
     size: int | None = Field(default=None, gt=0)
-    """How many tasks were published, repeats included: a mismatch is told."""
+    """How many tasks were published, repeats included: a mismatch is reported."""
     prompt: str = ""
     """What the policy reads for a task (`addresses.shown`). The task's prompt when left out."""
     subset: str | None = None
@@ -89,20 +91,53 @@ def benchmark_names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
+def is_yaml(base: str) -> bool:
+    """Return whether a benchmark is named by a YAML file of the user's."""
+    return base.endswith(".yaml")
+
+
+def is_benchmark(target: str) -> bool:
+    """Return whether a target names a whole benchmark: one of the tool's, or a YAML file that
+    exists."""
+    return target in benchmark_names() or (is_yaml(target) and Path(target).is_file())
+
+
 def load_config(name: str) -> BenchmarkConfig:
-    path = FOLDER / f"{name}.yaml"
+    """Read what is known of a benchmark, by its name or by the path of a YAML file.
+
+    Raises UserError where there is no such benchmark, or where its file cannot be read.
+    """
+    path = Path(name) if is_yaml(name) else FOLDER / f"{name}.yaml"
+    if is_yaml(name) and not path.is_file():
+        raise UserError(f"{path}: no such file; it would describe a benchmark")
     if not path.exists():
         raise UserError(f"{unknown('benchmark', name, benchmark_names())}{_IF_A_FILE}")
     try:
-        return BenchmarkConfig.model_validate(YAML(typ="safe", pure=True).load(path.read_text()))
+        tree = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except MarkedYAMLError as error:
+        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise UserError(f"{path}{line}: not readable as YAML: {error.problem}") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not readable as YAML: {error}") from None
+    try:
+        return BenchmarkConfig.model_validate(tree)
     except ValidationError as error:
-        raise UserError(f"{path}: {error}") from None
+        raise UserError(f"{path}: {_first_problem(error)}") from None
+
+
+def _first_problem(error: ValidationError) -> str:
+    """Return the first of pydantic's complaints in one line, behind its key."""
+    problem = error.errors()[0]
+    key = ".".join(map(str, problem["loc"]))
+    if problem["type"] == "extra_forbidden":
+        return f"{key}: unknown key{did_you_mean(key, BenchmarkConfig.model_fields)}"
+    return ": ".join(filter(None, [key, problem["msg"].removeprefix("Value error, ")]))
 
 
 _IF_A_FILE = "; a file of tasks ends in .jsonl, .jsonl.gz or .parquet, a prompt holds a space"
 
 
-def unknown(what: str, name: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
+def unknown(what: str, name: str, names: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, names, n=1)
     hint = f"did you mean {close[0]}? " if close else ""
-    return f"unknown {what}: {name!r}; {hint}known: {', '.join(known)}"
+    return f"unknown {what}: {name!r}; {hint}known: {', '.join(names)}"

@@ -2,7 +2,7 @@
 
 `eval/benchmarks/NAME.yaml` holds one each; `addresses.py` says how a part is addressed. Nothing is
 left out silently: rows that cannot be read, repeats, a size that is not the published one and
-errata are all told in `problems`.
+errata are all listed in `problems`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from ttc_rl.corpus.benchmark_config import (
     Erratum,
     Published,
     benchmark_names,
+    is_yaml,
     load_config,
 )
 from ttc_rl.corpus.everyday import FAMILIES
@@ -55,10 +56,10 @@ class Benchmark:
 
 
 def load_benchmark(name: str, data: str | None = None, kinds: Collection[str] = ()) -> Benchmark:
-    """The benchmark, or the part of one, that `name` addresses.
+    """Return the benchmark, or the part of one, that `name` addresses.
 
-    With `data`, a folder of task files, nothing is asked of the hub: the file must be there.
-    `kinds` names a recipe's own kinds.
+    With `data`, a folder of task files, the hub is not used: the file must be there. `kinds` names
+    a recipe's own kinds.
     """
     where = address(name)
     config = load_config(where.base)
@@ -87,7 +88,7 @@ def load_benchmark(name: str, data: str | None = None, kinds: Collection[str] = 
 def _origin(
     where: Address, config: BenchmarkConfig, data: str | None
 ) -> tuple[SourceConfig, int | None]:
-    """Where the addressed release is read from, and how many tasks were published of it."""
+    """Return where the addressed release is read from, and how many tasks of it were published."""
     named = [piece for piece in where.pieces if piece in config.releases]
     release = named[0] if named else config.release
     size = config.releases[release].size if release else config.size
@@ -111,7 +112,8 @@ def _origin(
 
 
 def _from_file(path: str, source: SourceConfig | None) -> SourceConfig:
-    """A file of our rows, which say their kind, or of rows as the hub has them."""
+    """Return the source of a file: of our rows, which say their kind, or of rows as the hub has
+    them."""
     first = next(read_files(path), None)
     row = first.value if first is not None else None
     if source is None or (isinstance(row, Mapping) and "kind" in row):
@@ -151,7 +153,8 @@ def check_target(target: str | SourceConfig, data: str | None = None) -> None:
 def corrected(
     tasks: Sequence[Task], errata: Mapping[str, Erratum]
 ) -> tuple[list[Task], dict[str, Erratum]]:
-    """The tasks, with golds put right where an erratum gives one, and what is wrong with which."""
+    """Return the tasks with golds corrected where an erratum gives one, and the errata by task
+    id."""
     errata_of: dict[str, Erratum] = {}
     tasks_now = [_corrected(task, errata, errata_of) for task in tasks]
     return tasks_now, errata_of
@@ -181,7 +184,7 @@ def _known_errors(tasks: Sequence[Task], errata: Mapping[str, Erratum]) -> Itera
 
 
 def named_benchmark(name: str, data: str | None = None, kinds: Collection[str] = ()) -> Benchmark:
-    """A benchmark by its address, or the tasks of a file."""
+    """Return a benchmark by its address, or the tasks of a file as one."""
     if _is_file(name):
         source = SourceConfig(path=name)
         return benchmark_from_source(_source_name(source), source, kinds)
@@ -189,15 +192,18 @@ def named_benchmark(name: str, data: str | None = None, kinds: Collection[str] =
 
 
 def _is_file(text: str) -> bool:
-    """A file of tasks, and not one that is given to a benchmark: `NAME=FILE`."""
-    given = re.match(r"([^/@=\s]+)[^=\s]*=", text)
-    return text.endswith(_FILE_ENDINGS) and not (given and given[1] in benchmark_names())
+    """Return whether a file of tasks is named, not one given to a benchmark: `NAME=FILE`."""
+    if not text.endswith(_FILE_ENDINGS):
+        return False
+    benchmark, equals, _ = text.partition("=")
+    named = re.match(r"[^@=\s]+?\.yaml|[^/@=\s]+", benchmark)
+    return not (equals and named and (is_yaml(named[0]) or named[0] in benchmark_names()))
 
 
 def benchmark_from_source(
     name: str, source: SourceConfig, kinds: Collection[str] = ()
 ) -> Benchmark:
-    """Every task of a source once; a repeated task is left out and told in `problems`."""
+    """Return every task of a source once. A repeated task is left out and named in `problems`."""
     return benchmark_from_loaded(name, load_source(source, kinds=kinds))
 
 
@@ -210,7 +216,8 @@ def benchmark_from_loaded(name: str, loaded: Loaded, *, keeps_repeats: bool = Fa
 
 
 def target_name(targets: Sequence[str | SourceConfig]) -> str:
-    """The name under which the target, the first of several, is evaluated; reads no task."""
+    """Return the name under which the target, the first of several, is evaluated. Reads no
+    task."""
     return _name(targets[0])
 
 
@@ -223,11 +230,11 @@ def _name(target: str | SourceConfig) -> str:
         return _source_name(target)
     if _is_file(target):
         return _source_name(SourceConfig(path=target))
-    return "prompt" if is_prompt(target) else target.partition("=")[0]
+    return "prompt" if is_prompt(target) else address(target).name
 
 
 def is_prompt(target: str | SourceConfig) -> bool:
-    """Whether a target is itself the one prompt to train for."""
+    """Return whether a target is itself the one prompt to train for."""
     if isinstance(target, SourceConfig) or _is_file(target):
         return False
     return bool(re.search(r"\s", target.strip()))
@@ -240,12 +247,12 @@ def _source_name(source: SourceConfig) -> str:
 
 
 def resolve_target(sources: TargetSources) -> Benchmark:
-    """What a curriculum is for: the target, or the tasks of several as one."""
+    """Return what a curriculum is for: the target, or the tasks of several as one."""
     return together(resolve_targets(sources))
 
 
 def together(benchmarks: Sequence[Benchmark]) -> Benchmark:
-    """The tasks of all, each once, under the settings of the first."""
+    """Return the tasks of all, each once, under the settings of the first."""
     tasks = {task.id: task for benchmark in benchmarks for task in benchmark.tasks}
     problems = tuple(problem for benchmark in benchmarks for problem in benchmark.problems)
     name = "+".join(benchmark.name for benchmark in benchmarks)
@@ -253,7 +260,7 @@ def together(benchmarks: Sequence[Benchmark]) -> Benchmark:
 
 
 def resolve_targets(sources: TargetSources) -> list[Benchmark]:
-    """Benchmarks, files of tasks, sources, or prompts: whatever `target:` holds.
+    """Return the recipe's targets: benchmarks, files of tasks, sources, or prompts.
 
     A prompt has no gold: tasks can be selected and trained on for it, but nothing can be graded.
     Raises UserError where two have one name.
@@ -264,7 +271,7 @@ def resolve_targets(sources: TargetSources) -> list[Benchmark]:
     ]
     names = [benchmark.name for benchmark in benchmarks]
     if twice := next((name for name in names if names.count(name) > 1), None):
-        raise UserError(f"target: {twice} stands there twice, or two are called that")
+        raise UserError(f"target: {twice} is named twice; name each target once")
     return benchmarks
 
 
@@ -282,7 +289,8 @@ def marked(benchmark: Benchmark, marks: Sequence[Mark]) -> Benchmark:
 
 
 def target_shares(shares: Mapping[str, float], targets: Sequence[Benchmark]) -> dict[str, float]:
-    """What each task counts for, by id: its target's share over its number of tasks, 1 on average.
+    """Return the weight of each task by id: its target's share over its number of tasks, 1 on
+    average.
 
     A task of two targets has both. Raises UserError for a share of what is no target.
     """
@@ -299,7 +307,8 @@ def target_shares(shares: Mapping[str, float], targets: Sequence[Benchmark]) -> 
 
 
 def retention(config: EvalConfig, target: Benchmark) -> list[str]:
-    """Names of benchmarks unlike the target: what the recipe says, else by what the target is."""
+    """Return the names of benchmarks unlike the target: those of the recipe, else by what the
+    target is."""
     if config.retention is not None:
         return config.retention
     families = {str(task.meta["family"]) for task in target.tasks if "family" in task.meta}
@@ -316,7 +325,7 @@ def retention(config: EvalConfig, target: Benchmark) -> list[str]:
 
 
 def gradable(tasks: Iterable[Task]) -> bool:
-    """Whether every task has something to be graded against."""
+    """Return whether every task has something to be graded against."""
     return all(task.gold is not None or task.tests for task in tasks)
 
 

@@ -199,7 +199,7 @@ def _arithmetic(rng: random.Random) -> Question:
 
 
 def _growing(rng: random.Random) -> Question:
-    """Steps that grow by one: 3, 5, 8, 12, 17."""
+    """Return a question whose steps grow by one: 3, 5, 8, 12, 17."""
     start, step = rng.randint(1, 60), rng.randint(1, 9)
     items = [start + step * i + i * (i - 1) // 2 for i in range(5)]
     return Question(f"{start} by {step} growing", str(items[-1]), _shown(items[:4]))
@@ -279,9 +279,9 @@ def _clock(rng: random.Random) -> Question:
     start = datetime.datetime(2000, 1, 1, rng.randint(1, 11), 5 * rng.randrange(12))
     minutes = rng.choice((10, 15, 20, 25, 30, 40, 45, 50, 60, 90))
     then = start + datetime.timedelta(minutes=minutes)
-    shown = f"{start.hour}:{start.minute:02}"
+    clock = f"{start.hour}:{start.minute:02}"
     answer = f"{(then.hour - 1) % 12 + 1}:{then.minute:02}"
-    return Question(f"{shown} +{minutes}", answer, {"time": shown, "n": str(minutes)})
+    return Question(f"{clock} +{minutes}", answer, {"time": clock, "n": str(minutes)})
 
 
 def _converted(rng: random.Random) -> Question:

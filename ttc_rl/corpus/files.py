@@ -1,4 +1,4 @@
-"""Rows of .jsonl, .jsonl.gz and .parquet files, each with the place where it stood."""
+"""Rows of .jsonl, .jsonl.gz and .parquet files, each with its place."""
 
 from __future__ import annotations
 
@@ -18,20 +18,22 @@ SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet")
 
 
 def is_path(text: str) -> bool:
-    """Whether files are meant: it ends like one of ours, is a glob, or starts like a path."""
+    """Return whether a text means files: it has one of our endings, is a glob, or starts like a
+    path."""
     if text.endswith(SUFFIXES) or "*" in text:
         return True
     return text.startswith(("/", "./", "../", "~")) and not Path(text).expanduser().is_dir()
 
 
 def read_files(pattern: str) -> Iterator[Row]:
-    """Rows of one file, or of all that a glob matches, by name."""
+    """Yield the rows of one file, or of all files that a glob matches, by name."""
     for path in find_files(pattern):
         yield from _read_parquet(path) if path.name.endswith(".parquet") else _read_jsonl(path)
 
 
 def find_files(pattern: str) -> list[Path]:
-    """Raises UserError where there is none, or one that is not a file of tasks."""
+    """Return the files of a pattern. Raises UserError where there is none, or one that holds no
+    tasks."""
     pattern = str(Path(pattern).expanduser())
     paths = [Path(pattern)]
     if not paths[0].exists() and glob.has_magic(pattern):

@@ -14,9 +14,9 @@ LONG_INPUT = 1000
 
 
 def wanted(row: Any, where: Mapping[str, ConditionConfig]) -> bool:
-    """Whether a raw row fulfils every condition. Raises BadRow where it lacks a column."""
+    """Return whether a raw row fulfils every condition. Raises BadRow where a column is missing."""
     if not isinstance(row, Mapping):
-        return True  # told as a bad row by whoever reads it
+        return True  # the reader reports it as a bad row
     return all(_holds(row, column, condition) for column, condition in where.items())
 
 
@@ -34,7 +34,8 @@ def _holds(row: Mapping[str, Any], column: str, condition: ConditionConfig) -> b
 
 
 def tested(task: Task, least: int | None) -> bool:
-    """At least so many tests, or a first one whose input is long enough to hold many cases."""
+    """Return whether a program has `least` tests, or a first one whose input is long enough to hold
+    many cases."""
     if least is None or len(task.tests) >= least:
         return True
     return bool(task.tests) and len(str(task.tests[0].get("input", ""))) >= LONG_INPUT

@@ -11,7 +11,7 @@ from ttc_rl.schema import UserError
 
 
 def read_hub(config: SourceConfig) -> Iterator[Row]:
-    """Every row of one split; its place is the data set's id and the row's number from 1."""
+    """Yield every row of one split. Its place is the data set's id and the row's number from 1."""
     for number, value in enumerate(_load(config), start=1):
         yield Row(f"{config.hub}:{number}", value)
 

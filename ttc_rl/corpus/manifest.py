@@ -13,9 +13,10 @@ from ttc_rl.schema import content_hash
 def manifest(
     entries: Sequence[str | SourceConfig], data: str | None, loaded: Loaded
 ) -> list[dict[str, Any]]:
-    """One row an entry of `corpus:`, in its order; `loaded` is what they gave together.
+    """Return one row for each entry of `corpus:`, in its order. `loaded` is what they gave
+    together.
 
-    A task that an earlier entry holds too counts there alone.
+    A task that an earlier entry also holds counts for that one alone.
     """
     ids = [task.id for task in loaded.tasks]
     ends = [sum(loaded.parts[: i + 1]) for i in range(len(loaded.parts))]

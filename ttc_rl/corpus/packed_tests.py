@@ -29,7 +29,7 @@ _NAMES = {"GLOBAL", "STACK_GLOBAL", "INST"}
 
 
 def unpack_tests(text: str | None) -> list[Mapping[str, Any]]:
-    """The tests in a column, an empty list where it is empty. Raises BadRow."""
+    """Return the tests in a column, an empty list where it is empty. Raises BadRow."""
     if not text or not text.strip():
         return []
     tests = _read(text if text.lstrip().startswith("[") else _packed(text))

@@ -29,7 +29,7 @@ USUAL_SECONDS = 6.0
 
 
 def shaped(name: Shape | None, row: Any) -> Any:
-    """The row in our fields; as it stands without a shape. Raises BadRow."""
+    """Return the row in our fields; without a shape, the row unchanged. Raises BadRow."""
     if name is None or not isinstance(row, Mapping):
         return row
     try:
@@ -44,7 +44,8 @@ def shaped(name: Shape | None, row: Any) -> Any:
 
 
 def humaneval(row: Row) -> Row:
-    """openai/openai_humaneval and evalplus/humanevalplus: `test` defines check(candidate)."""
+    """Convert openai/openai_humaneval and evalplus/humanevalplus: `test` defines
+    check(candidate)."""
     entry = row["entry_point"]
     return _code(
         row["task_id"],
@@ -56,7 +57,7 @@ def humaneval(row: Row) -> Row:
 
 
 def mbpp(row: Row) -> Row:
-    """google-research-datasets/mbpp, full (`text`) or sanitized (`prompt`)."""
+    """Convert google-research-datasets/mbpp, full (`text`) or sanitized (`prompt`)."""
     asserts = list(row["test_list"])
     return _code(
         f"MBPP/{row['task_id']}",
@@ -70,14 +71,15 @@ def mbpp(row: Row) -> Row:
 
 
 def mbppplus(row: Row) -> Row:
-    """evalplus/mbppplus: MBPP's asserts and one long script."""
+    """Convert evalplus/mbppplus: MBPP's asserts and one long script."""
     plain = mbpp(row)
     tests = [*plain["tests"], {"type": "script", "code": row["test"]}]
     return {**plain, "id": f"MbppPlus/{row['task_id']}", "tests": tests}
 
 
 def leetcode(row: Row) -> Row:
-    """newfacade/LeetCodeDataset: `prompt` holds the imports, `test` defines check(candidate)."""
+    """Convert newfacade/LeetCodeDataset: `prompt` holds the imports, `test` defines
+    check(candidate)."""
     return _code(
         row["task_id"],
         row["problem_description"],
@@ -90,7 +92,7 @@ def leetcode(row: Row) -> Row:
 
 
 def _called(code: str, asserts: Sequence[str]) -> str | None:
-    """The function of a reference solution that its tests call."""
+    """Return the function of a reference solution that its tests call."""
     names = re.findall(r"^def\s+(\w+)", code, flags=re.MULTILINE)
     return next((n for n in names if re.search(rf"\b{n}\s*\(", asserts[0])), None)
 
@@ -99,7 +101,8 @@ def _called(code: str, asserts: Sequence[str]) -> str | None:
 
 
 def livecodebench(row: Row) -> Row:
-    """livecodebench/code_generation_lite: public and private tests, on stdin or of a function."""
+    """Convert livecodebench/code_generation_lite: public and private tests, on stdin or of a
+    function."""
     extra = _object(row.get("metadata"))
     tests = unpack_tests(row["public_test_cases"]) + unpack_tests(row["private_test_cases"])
     return _code(
@@ -129,7 +132,8 @@ def _lcb_test(test: Row, function: str | None) -> Row:
 
 
 def codeforces(row: Row) -> Row:
-    """open-r1/codeforces, config verifiable. The editorial is left out: it holds the solution."""
+    """Convert open-r1/codeforces, config verifiable. The editorial is left out: it holds the
+    solution."""
     if row.get("input_mode") == "file":
         raise BadRow("reads from a file, not from standard input")
     return _code(
@@ -146,7 +150,7 @@ def codeforces(row: Row) -> Row:
 
 
 def codeelo(row: Row) -> Row:
-    """Qwen/CodeElo: its examples are all the tests there are, so they are not shown."""
+    """Convert Qwen/CodeElo. Its examples are all the tests there are, so they are not shown."""
     limit = row.get("time_limit_ms")
     return _code(
         f"codeelo/{row['problem_id']}",
@@ -159,7 +163,7 @@ def codeelo(row: Row) -> Row:
 
 
 def code_contests(row: Row) -> Row:
-    """deepmind/code_contests: public, private and generated tests."""
+    """Convert deepmind/code_contests: public, private and generated tests."""
     if row.get("input_file") or row.get("output_file"):
         raise BadRow("reads or writes a file, not standard input and output")
     groups = [row[name] for name in ("public_tests", "private_tests", "generated_tests")]
@@ -176,15 +180,16 @@ def code_contests(row: Row) -> Row:
 
 
 def taco(row: Row) -> Row:
-    """likaixin/TACO-verified: the columns of BAAI/TACO; inputs and outputs of each test in lists.
+    """Convert likaixin/TACO-verified: the columns of BAAI/TACO, with the tests' inputs and outputs
+    in lists.
 
     With `fn_name` an input is the list of a call's arguments, and an output of one element holds
     the value that is returned.
     """
     pairs = _object(row["input_output"])
     tests = [
-        _called_or_piped(pairs.get("fn_name"), given, expected)
-        for given, expected in zip(pairs["inputs"], pairs["outputs"], strict=True)
+        _called_or_piped(pairs.get("fn_name"), argument, expected)
+        for argument, expected in zip(pairs["inputs"], pairs["outputs"], strict=True)
     ]
     question = row["question"]
     limit = re.search(r"[\d.]+", str(row.get("time_limit") or ""))
@@ -200,32 +205,32 @@ def taco(row: Row) -> Row:
 
 
 def primeintellect(row: Row) -> Row:
-    """PrimeIntellect/verifiable-coding-problems: tests in `verification_info`, JSON or Python's
-    notation."""
+    """Convert PrimeIntellect/verifiable-coding-problems: tests in `verification_info`, JSON or
+    Python's notation."""
     packed = row["verification_info"]
     try:
-        info = json.loads(packed) if isinstance(packed, str) else packed
+        fields = json.loads(packed) if isinstance(packed, str) else packed
     except ValueError:
-        info = ast.literal_eval(packed)
+        fields = ast.literal_eval(packed)
     tests = [
         _called_or_piped(
             test.get("fn_name") if test["type"] == "function_call" else None,
             test["input"],
             test["output"],
         )
-        for test in info["test_cases"]
+        for test in fields["test_cases"]
     ]
     return _code(
         f"primeintellect/{row['problem_id']}", row["prompt"], tests, platform=row.get("source")
     )
 
 
-def _called_or_piped(function: str | None, given: Any, expected: Any) -> Row:
+def _called_or_piped(function: str | None, argument: Any, expected: Any) -> Row:
     if not function:
-        return _stdin(_lines(given), _lines(expected))
+        return _stdin(_lines(argument), _lines(expected))
     is_single = isinstance(expected, list) and len(expected) == 1
     value = expected[0] if is_single else expected
-    return {"type": "functional", "fn_name": function, "input": given, "output": value}
+    return {"type": "functional", "fn_name": function, "input": argument, "output": value}
 
 
 def _lines(text: Any) -> str:
@@ -254,8 +259,8 @@ def _examples(pairs: Sequence[tuple[str, str]]) -> str:
     return "".join(lines)
 
 
-def _stdin(given: str, expected: str) -> Row:
-    return {"type": "stdin", "input": given, "output": expected}
+def _stdin(text: str, expected: str) -> Row:
+    return {"type": "stdin", "input": text, "output": expected}
 
 
 def _seconds(limit: float | None) -> float | None:
@@ -266,7 +271,8 @@ def _seconds(limit: float | None) -> float | None:
 
 
 def gpqa(row: Row) -> Row:
-    """Idavidrein/gpqa: one right and three wrong answers, listed in an order made of their text.
+    """Convert Idavidrein/gpqa: one right and three wrong answers, listed in an order made of their
+    text.
 
     The order is that of hashes of (seed, question, answer): the same on every machine, whatever
     the order of the rows. The gold is the letter where the right one ends up.
@@ -288,7 +294,7 @@ def gpqa(row: Row) -> Row:
 
 
 def mmlu_pro(row: Row) -> Row:
-    """TIGER-Lab/MMLU-Pro: up to ten options, the gold a letter."""
+    """Convert TIGER-Lab/MMLU-Pro: up to ten options, the gold a letter."""
     options = [str(option) for option in row["options"]]
     return _choice(
         f"mmlu_pro/{row['question_id']}",
@@ -301,7 +307,7 @@ def mmlu_pro(row: Row) -> Row:
 
 
 def olympiadbench(row: Row) -> Row:
-    """Hothan/OlympiadBench, open-ended and text only: a context may precede the question.
+    """Convert Hothan/OlympiadBench, open-ended and text only: a context may precede the question.
 
     `final_answer` is a list of one text. Not covered: `error`, an absolute tolerance on numbers.
     """
@@ -362,5 +368,5 @@ SHAPES: dict[str, Callable[[Row], Row]] = {
 
 
 def kind_of(shape: Shape) -> str:
-    """Of the tasks that a shape makes."""
+    """Return the kind of the tasks that a shape makes."""
     return {"gpqa": "choice", "mmlu_pro": "choice", "olympiadbench": "math"}.get(shape, "code")

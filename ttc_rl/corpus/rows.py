@@ -17,7 +17,7 @@ FIELDS = ("prompt", "gold", "tests", "kind", "source", "id", "split", "meta")
 
 
 class BadRow(Exception):
-    """What is wrong with a row, in words for whoever made it."""
+    """The fault of a row, in words for its author."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class RowReader:
             known_kind(self.kind, self.kinds)
 
     def task(self, value: Any) -> Task:
-        """Raises BadRow."""
+        """Return the task of a row. Raises BadRow."""
         if not isinstance(value, Mapping):
             raise BadRow(f"a row is an object with columns, got {_type(value)}")
         row = cast(Mapping[str, Any], value)
@@ -124,7 +124,8 @@ class RowReader:
         return gold.strip() or None if gold else None
 
     def _tests(self, row: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
-        """A list of objects, or JSON text of one, which is how some data sets store it."""
+        """Return the tests: a list of objects, or of the JSON text of one, in which some data sets
+        store them."""
         tests = self._get(row, "tests")
         if tests is None:
             return ()
@@ -142,9 +143,9 @@ class RowReader:
         if meta is not None and not isinstance(meta, Mapping):
             raise BadRow(f"meta: should be an object, got {_type(meta)}")
         merged = {**self.meta, **cast(Mapping[str, Any], meta or {})}
-        wanted = {f: f for f in ("id", "split")}
-        wanted |= {f: f.removeprefix("meta.") for f in self.columns if f.startswith("meta.")}
-        for field, key in wanted.items():
+        columns = {f: f for f in ("id", "split")}
+        columns |= {f: f.removeprefix("meta.") for f in self.columns if f.startswith("meta.")}
+        for field, key in columns.items():
             value = self._get(row, field)
             if value is not None:
                 merged[key] = value
@@ -162,7 +163,8 @@ def known_kind(kind: Any, kinds: Collection[str] = ()) -> str:
 
 
 def reach(row: Mapping[str, Any], column: str) -> Any:
-    """The value of a column; None where it is missing. A column named with dots goes first."""
+    """Return the value of a column; None where it is missing. A column whose name has dots goes
+    first."""
     if column in row:
         return row[column]
     value: Any = row

@@ -39,7 +39,7 @@ def _letters(rng: random.Random, level: int) -> list[str]:
 
 
 def _repeated(rng: random.Random, level: int) -> list[str]:
-    """Letters in which some stand twice in a row."""
+    """Return letters in which some occur twice in a row."""
     items: list[str] = []
     for letter in rng.sample(LETTERS, level + 1):
         items += [letter] * rng.choice((1, 1, 2))
@@ -51,7 +51,7 @@ def _short(rng: random.Random, level: int) -> list[str]:
 
 
 def _with_query(rng: random.Random, level: int) -> list[str]:
-    """Letters, the last of which names one that occurs among the others."""
+    """Return letters, the last of which names one that occurs among the others."""
     items = [rng.choice(LETTERS[:5]) for _ in range(level + 2)]
     return [*items, rng.choice(items)] if len(set(items)) > 1 else _with_query(rng, level)
 
@@ -194,7 +194,7 @@ SKILLS: dict[str, Skill] = {
 
 
 def make_skills(config: SkillsConfig) -> list[Task]:
-    """`tasks_per_family` different tasks of each family, in a seeded order; kind `exact`.
+    """Return `tasks_per_family` different tasks of each family, in a seeded order; kind `exact`.
 
     `meta` holds family, level, content, and `solution`, the text that a base model learns to write.
     A family too small for the number asked gives all it has.
@@ -210,9 +210,8 @@ def make_skills(config: SkillsConfig) -> list[Task]:
 
 
 def one_fewer(task: Task) -> Task | None:
-    """The same story about one element fewer, with its own answer; None where no such content is
-    of the test split, or the task is of another source.
-    """
+    """Return the same story about one element fewer, with its own answer; None where no such
+    content is of the test split, or the task is of another source."""
     name, content = task.meta.get("family"), str(task.meta.get("content", ""))
     if name not in SKILLS or content not in task.prompt:
         return None
@@ -241,7 +240,7 @@ def _family(name: str, config: SkillsConfig, rng: random.Random) -> list[Task]:
 
 
 def _eighth(name: str, content: str) -> int:
-    """Which of eight equal parts a content falls in; depends on nothing else."""
+    """Return which of eight equal parts a content belongs to. Depends on nothing else."""
     return hashlib.sha256(f"{name} {content}".encode()).digest()[0] % 8
 
 

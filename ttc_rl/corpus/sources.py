@@ -67,7 +67,7 @@ class CatalogEntry:
 
 
 def load_tasks(source: str, *, data: str | None = None, strict: bool = True) -> list[Task]:
-    """Tasks of a file, a glob, a named corpus or a hub id, equal ones once.
+    """Return the tasks of a file, a glob, a named corpus or a hub id, equal ones once.
 
     A row that cannot be read raises UserError; `strict=False` leaves it out.
     """
@@ -85,7 +85,7 @@ def load_tasks(source: str, *, data: str | None = None, strict: bool = True) -> 
 def load_source(
     config: SourceConfig, *, repeats: bool = False, kinds: Collection[str] = ()
 ) -> Loaded:
-    """All good rows of one source, in their order; bad ones are listed and left out.
+    """Return all good rows of one source, in their order. Bad rows are listed and left out.
 
     With `repeats`, equal tasks are all kept, the later ones under ids of their own: a benchmark's
     published size counts them. `kinds` names a recipe's own kinds. Raises UserError where not one
@@ -105,7 +105,8 @@ def load_source(
 def load_corpus(
     entries: Sequence[str | SourceConfig], data: str | None = None, kinds: Collection[str] = ()
 ) -> Loaded:
-    """Several sources in one: of equal tasks the first is kept. Raises UserError when empty.
+    """Return several sources as one: of equal tasks the first is kept. Raises UserError where no
+    task is read.
 
     An entry is a name of the catalogue, a task file or glob, a hub id, or a `SourceConfig`.
     """
@@ -119,16 +120,17 @@ def load_corpus(
 
 
 def _fresh(parts: Sequence[set[str]]) -> tuple[int, ...]:
-    """How many of each part's ids no part before it holds."""
+    """Return how many of each part's ids are in no part before it."""
     return tuple(len(part.difference(*parts[:i])) for i, part in enumerate(parts))
 
 
 def stream_corpus(
     entries: Sequence[str | SourceConfig], data: str | None = None, kinds: Collection[str] = ()
 ) -> Iterator[Task]:
-    """The tasks of `load_corpus` in its order, read as they are asked for; bad rows left out.
+    """Yield the tasks of `load_corpus` in its order, read as they are asked for. Bad rows are left
+    out.
 
-    Of a task no more than its id is kept.
+    Keeps no more of a task than its id.
     """
     seen: set[str] = set()
     for config in [resolve_source(entry, data) for entry in entries]:
@@ -144,7 +146,8 @@ def stream_corpus(
 
 
 def _distinct(tasks: Iterable[Task], limit: int | None = None) -> tuple[list[Task], int]:
-    """The first of each group of equal tasks, at most `limit`, and how many were left out."""
+    """Return the first of each group of equal tasks, at most `limit`, and how many were left
+    out."""
     seen: set[str] = set()
     repeated = 0
 
@@ -161,7 +164,7 @@ def _distinct(tasks: Iterable[Task], limit: int | None = None) -> tuple[list[Tas
 
 
 def _numbered(tasks: Iterable[Task], limit: int | None) -> tuple[list[Task], int]:
-    """All tasks, at most `limit`: of equal ones the n-th, from 1 on, is named (id, n)."""
+    """Return all tasks, at most `limit`: of equal ones the n-th, from 1 on, is named (id, n)."""
     seen = Counter[str]()
     numbered: list[Task] = []
     for task in islice(tasks, limit):
@@ -211,7 +214,7 @@ def _rows(config: SourceConfig) -> Iterator[Row]:
 
 @functools.cache
 def catalog() -> Mapping[str, CatalogEntry]:
-    """The named corpora, in the order of catalog.yaml."""
+    """Return the named corpora, in the order of catalog.yaml."""
     from ruamel.yaml import YAML
 
     text = resources.files("ttc_rl.corpus").joinpath("catalog.yaml").read_text("utf-8")
@@ -220,7 +223,7 @@ def catalog() -> Mapping[str, CatalogEntry]:
 
 
 def resolve_source(entry: str | SourceConfig, data: str | None = None) -> SourceConfig:
-    """What a corpus entry stands for; `data` is a folder of task files in the hub's stead."""
+    """Return the source of a corpus entry; `data` is a folder of task files in the hub's stead."""
     if isinstance(entry, SourceConfig):
         return entry
     if is_path(entry):

@@ -40,10 +40,10 @@ def embed(
     policy: Path | str | None = None,
     memory: int = MEMORY,
 ) -> np.ndarray | Vectors:
-    """Unit vectors of tasks (or bare texts); shape (N, D), row i for item i.
+    """Return unit vectors of tasks (or bare texts); shape (N, D), row i for item i.
 
-    A float32 array where that fits `memory`, else a view of the shards in `embed.dtype`. `policy`
-    is the id or folder behind `embed.model: policy`.
+    The result is a float32 array where that fits `memory`, else a view of the shards in
+    `embed.dtype`. `policy` is the id or folder behind `embed.model: policy`.
     """
     about = describe(config, policy)
     texts = [text_of(item, config) for item in items]
@@ -73,7 +73,8 @@ def write_shards(
     policy: Path | str | None = None,
     chunk: int = CHUNK,
 ) -> Shards:
-    """One row a task, in the order of `tasks`, into a folder; goes on where an earlier one stopped.
+    """Write one row a task into a folder, in the order of `tasks`. Goes on where an earlier call
+    stopped.
 
     `tasks` may be a stream; every shard but the last holds `chunk` rows. Raises UserError where the
     folder holds other tasks.
@@ -105,7 +106,7 @@ def write_shards(
 
 
 def _table(folders: Sequence[Shards], keys: Sequence[str], memory: int) -> np.ndarray | Vectors:
-    """The rows of these keys as one table."""
+    """Return the rows of these keys as one table."""
     row_of: dict[str, int] = {}
     every_key = (key for shards in folders for key, _ in shards.names())
     for row, key in enumerate(every_key):

@@ -27,7 +27,8 @@ HASHED_BYTES = 2**31
 
 
 def text_of(item: Task | str, config: EmbedConfig) -> str:
-    """What is embedded of a task: its prompt and, if asked, the sentence that names its kind."""
+    """Return the text that is embedded of a task: its prompt and, if asked, the sentence that names
+    its kind."""
     if isinstance(item, str):
         if config.kind_sentence:
             raise UserError("embed.kind_sentence needs tasks: a bare text has no kind")
@@ -36,12 +37,12 @@ def text_of(item: Task | str, config: EmbedConfig) -> str:
 
 
 def text_key(text: str) -> str:
-    """128 bits of SHA-256, in hex."""
+    """Return 128 bits of SHA-256, in hex."""
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def describe(config: EmbedConfig, policy: Path | str | None) -> dict[str, Any]:
-    """All that changes a vector of a given text; head of a manifest and key of the cache."""
+    """Return all that changes a text's vector: the head of a manifest and the key of the cache."""
     weights = weights_of(config, policy)
     # A folder is known by its content, so that it may be moved; its path is left out.
     folder = Path(weights).is_dir()
@@ -57,7 +58,7 @@ def describe(config: EmbedConfig, policy: Path | str | None) -> dict[str, Any]:
 
 
 def weights_of(config: EmbedConfig, policy: Path | str | None) -> Path | str:
-    """The folder or hub id behind `embed.model`."""
+    """Return the folder or hub id behind `embed.model`."""
     if config.model == POLICY:
         if policy is None:
             raise UserError("embed.model policy needs a recipe, whose `model:` is the policy")
@@ -86,7 +87,7 @@ def check_encoder(config: EmbedConfig) -> None:
 
 @contextmanager
 def open_encoder(config: EmbedConfig, policy: Path | str | None) -> Iterator[Encode]:
-    """The model, loaded; it and its processes are gone afterwards."""
+    """Load the model for the duration of the block; it and its processes are gone afterwards."""
     weights = weights_of(config, policy)
     if config.backend == "vllm":
         from ttc_rl.embed.pooling import PoolingEngine
@@ -111,8 +112,8 @@ def open_encoder(config: EmbedConfig, policy: Path | str | None) -> Iterator[Enc
 def encode_with(
     policy: Any, path: Path | str, texts: Sequence[str], config: EmbedConfig
 ) -> np.ndarray:
-    """Unit vectors by a causal model in its present state, which is left as it was; `path` has its
-    tokenizer. What `embed.model: policy` gives for a model on disk."""
+    """Return unit vectors by a causal model in its present state, which is left as it was. `path`
+    has its tokenizer. The vectors are those of `embed.model: policy` for a model on disk."""
     from ttc_rl.embed.policy import around
 
     training = policy.training
@@ -143,7 +144,8 @@ def _unit(rows_nD: np.ndarray) -> np.ndarray:
 
 
 def _devices(processes: int | None) -> list[str] | None:
-    """A device for each process; None to stay in this one. By default a process a GPU."""
+    """Return a device for each process; None to stay in this one. By default each GPU has a
+    process."""
     import torch
 
     gpus = torch.cuda.device_count()
@@ -154,7 +156,7 @@ def _devices(processes: int | None) -> list[str] | None:
 
 
 def _leave_device(model: Any) -> None:
-    """Training may come next in this process, and needs the whole of it."""
+    """Free the device: training may come next in this process, and needs the whole of it."""
     import torch
 
     if torch.cuda.is_available():
@@ -192,7 +194,7 @@ def _is_minilm(name: str) -> bool:
 
 
 def _revision(weights: str) -> str:
-    """The commit of a hub model; of a folder a hash of its files."""
+    """Return the commit of a hub model; of a folder a hash of its files."""
     if Path(weights).is_dir():
         files = sorted(path for path in Path(weights).rglob("*") if path.is_file())
         small = sum(path.stat().st_size for path in files) <= HASHED_BYTES

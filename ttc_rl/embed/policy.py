@@ -21,26 +21,27 @@ from ttc_rl.sampling.prompts import chat_turns
 
 
 def load_policy(path: Path | str) -> SentenceTransformer:
-    """A sentence encoder around a causal model's id or folder."""
+    """Return a sentence encoder around a causal model's id or folder."""
     return SentenceTransformer(modules=[LastTokenState(path)])
 
 
 def around(model: Any, path: Path | str) -> SentenceTransformer:
-    """A sentence encoder around a causal model that is loaded already, perhaps with an adapter;
-    `path` has its tokenizer."""
+    """Return a sentence encoder around a causal model that is loaded already, perhaps with an
+    adapter; `path` has its tokenizer."""
     causal = model.get_base_model() if hasattr(model, "get_base_model") else model
     layers = LastTokenState(path, causal.base_model)
     return SentenceTransformer(modules=[layers], device=str(causal.device))
 
 
 def chat_tokenizer(path: Path | str) -> Any:
-    """A tokenizer that, of a prompt longer than the model reads, drops the beginning: the state
-    wanted is that of the end."""
+    """Return a tokenizer that drops the beginning of a prompt longer than the model reads, since
+    the state wanted is that of the end."""
     return AutoTokenizer.from_pretrained(path, truncation_side="left")
 
 
 def chat_tokens(tokenizer: Any, texts: list[str], limit: int | None, **more: Any) -> Any:
-    """Token ids of each text as one user turn; as it stands where there is no chat template."""
+    """Return the token ids of each text as one user turn; of the bare text where there is no chat
+    template."""
     plain = tokenizer.chat_template is None
     if not plain:
         texts = [

@@ -32,7 +32,7 @@ class PoolingEngine:
         self.tokenizer = chat_tokenizer(model) if policy else None
 
     def __call__(self, texts: list[str]) -> np.ndarray:
-        """Shape (n, D), float32."""
+        """Return the vectors of texts; shape (n, D), float32."""
         prompts: list[Any] = texts
         # Like sentence-transformers, cut a text at what the model reads; -1 stands for that.
         cut: dict[str, Any] = {"truncate_prompt_tokens": -1}

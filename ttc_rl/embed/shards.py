@@ -74,7 +74,7 @@ class Shards:
         return [self.folder / shard["file"] for shard in self.list]
 
     def names(self) -> Iterator[tuple[str, str]]:
-        """Text key and task id (empty where none was given) of every row, in order."""
+        """Yield text key and task id (empty where none was given) of every row, in order."""
         for shard in self.list:
             for line in _beside(self.folder / shard["file"]).read_text().splitlines():
                 key, _, task_id = line.partition(" ")
@@ -83,7 +83,7 @@ class Shards:
     def append(
         self, keys: Sequence[str], vectors_nD: np.ndarray, ids: Sequence[str] | None = None
     ) -> None:
-        """One more shard, on disk when this returns."""
+        """Append one more shard, which is on disk when this returns."""
         vectors_nD = np.ascontiguousarray(vectors_nD, dtype=self.about["dtype"])
         digest = hashlib.sha256(vectors_nD.tobytes()).hexdigest()
         lines = keys if ids is None else [f"{k} {i}" for k, i in zip(keys, ids, strict=True)]
@@ -103,7 +103,8 @@ class Shards:
 
 
 def open_shards(folder: Path | str) -> Vectors:
-    """The vectors of a finished folder as one table; every shard is checked against the manifest.
+    """Return the vectors of a finished folder as one table; every shard is checked against the
+    manifest.
 
     Raises UserError where there is no manifest, and for a damaged shard.
     """
@@ -113,7 +114,7 @@ def open_shards(folder: Path | str) -> Vectors:
 
 
 def check(folder: Path) -> list[Shard]:
-    """The shards of a finished folder, all of them whole, or UserError."""
+    """Return the shards of a finished folder. Raises UserError unless all of them are whole."""
     if not (folder / MANIFEST).exists():
         raise UserError(
             f"{folder}: holds no {MANIFEST}, so it is no finished folder of vectors; "
@@ -129,7 +130,7 @@ def check(folder: Path) -> list[Shard]:
 
 
 def damage(folder: Path, shard: Shard) -> str:
-    """What is wrong with a shard that the manifest names; empty when nothing is."""
+    """Return what is wrong with a shard that the manifest names; empty when nothing is."""
     path = folder / shard["file"]
     for file, digest in ((path, shard["sha256"]), (_beside(path), shard["names_sha256"])):
         if not file.exists():
@@ -181,7 +182,8 @@ def _write_whole(path: Path, write: Callable[[Any], Any]) -> None:
 
 @contextmanager
 def _lock(folder: Path) -> Iterator[None]:
-    """One writer at a time, also among processes; the system lifts it when one is killed."""
+    """Hold a lock: one writer at a time, also among processes. The system lifts it when one is
+    killed."""
     with (folder / ".lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -79,12 +79,12 @@ def check(launch: Launch, recipe: Recipe) -> None:
 
 
 def serves(recipe: Recipe) -> bool:
-    """Rollouts come from a server of its own."""
+    """Return whether rollouts come from a server of its own."""
     return recipe.train.vllm is not None and recipe.train.vllm.mode == "server"
 
 
 def config_file(config: Parallel) -> Path:
-    """accelerate's configuration, as it is kept in this package."""
+    """Return the file of accelerate's configuration in this package."""
     return Path(str(resources.files("ttc_rl.launch").joinpath(f"configs/{config}.yaml")))
 
 
@@ -92,7 +92,7 @@ def config_file(config: Parallel) -> Path:
 
 
 def stage(launch: Launch, name: str) -> list[str]:
-    """Arguments of `ttc-rl` for one stage."""
+    """Return arguments of `ttc-rl` for one stage."""
     resume = ["--resume"] if name == "select" else []
     unsafe = ["--unsafe-local"] if launch.unsafe_local and name != "select" else []
     folder = ["--run-dir", str(launch.run_dir)]
@@ -100,7 +100,7 @@ def stage(launch: Launch, name: str) -> list[str]:
 
 
 def accelerate(launch: Launch, python: str, config: Path, machine: Sequence[str]) -> list[str]:
-    """`accelerate launch` of the training; `machine` says which of several nodes this is."""
+    """Return `accelerate launch` of the training; `machine` says which of several nodes this is."""
     return [
         python,
         "-m",
@@ -119,7 +119,7 @@ def accelerate(launch: Launch, python: str, config: Path, machine: Sequence[str]
 
 
 def local(launch: Launch) -> list[list[str]]:
-    """The three commands of a run on this machine; a free port is found for the processes."""
+    """Return the three commands of a run on this machine, with a free port for the processes."""
     python = sys.executable
     port = ["--main_process_port", "0"] if launch.processes > 1 else []
     return [
@@ -134,7 +134,7 @@ def run_local(launch: Launch, recipe: Recipe) -> None:
     named = recipe.train.vllm and recipe.train.vllm.server_base_url
     if serves(recipe) and not (named or os.environ.get(SERVER_URL)):
         raise UserError(
-            "train.vllm.mode: server needs server_base_url; start one on GPUs of its own: "
+            "train.vllm.mode: server needs server_base_url; start one on its own GPUs: "
             f"VLLM_SERVER_DEV_MODE=1 {shlex.join(serve(recipe))}"
         )
     wait_until_free(launch.run_dir)
@@ -148,7 +148,8 @@ def run_local(launch: Launch, recipe: Recipe) -> None:
 
 
 def _run(command: Sequence[str]) -> int:
-    """Its exit status. All of it dies with this process; SIGTERM and SIGINT end both, it first.
+    """Run a command; return its exit status. It dies with this process; SIGTERM and SIGINT end
+    both, the command first.
 
     The command has a process group of its own, so that a terminal's Ctrl-C reaches it once.
     """
@@ -206,8 +207,9 @@ class _PassedOn:
 
 
 def serve(recipe: Recipe) -> list[str]:
-    """vLLM's own server as TRL's trainer needs it: trl/scripts/vllm_serve.py of TRL 1.16 builds
-    the same line. The variable VLLM_SERVER_DEV_MODE=1 opens the addresses that take weights."""
+    """Return the command of vLLM's own server as TRL's trainer needs it: trl/scripts/vllm_serve.py
+    of TRL 1.16 builds the same line. The variable VLLM_SERVER_DEV_MODE=1 opens the addresses that
+    take weights."""
     if recipe.model.path is None:
         raise UserError("train.vllm.mode: server needs a model id or folder, not `pretrain:`")
     assert recipe.train.vllm is not None

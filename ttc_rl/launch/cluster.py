@@ -24,13 +24,14 @@ POLL = 5
 
 
 def logs(launch: Launch) -> Path:
-    """Beside the run folder, which is made by the first stage."""
+    """Return the folder of the logs, beside the run folder, which the first stage makes."""
     return launch.run_dir.absolute().with_name(f"{launch.run_dir.name}.launch")
 
 
-def options(given: Sequence[str]) -> dict[str, str]:
-    """`partition=gpu` -> what #SBATCH takes; a site needs what it needs, so any key is let by."""
-    pairs = [text.partition("=") for text in given]
+def options(words: Sequence[str]) -> dict[str, str]:
+    """Return `partition=gpu` ... as options of #SBATCH. A site needs what it needs, so any key
+    passes."""
+    pairs = [text.partition("=") for text in words]
     for key, _, value in pairs:
         if not key.replace("-", "").isalnum() or "\n" in value:
             raise UserError(f"--slurm {key!r}: write key=value, e.g. --slurm partition=gpu")
@@ -38,11 +39,13 @@ def options(given: Sequence[str]) -> dict[str, str]:
 
 
 def slurm_script(launch: Launch, recipe: Recipe, extra: Mapping[str, str]) -> str:
-    """The batch script; with `train.vllm.mode: server` it asks for one more node."""
+    """Return the batch script; with `train.vllm.mode: server` it asks for one more node."""
     server = serves(recipe)
     machine = _machine(launch, "$SLURM_PROCID", "$MASTER", "$PORT")
     training = _quoted(accelerate(launch, sys.executable, config_file(launch.config), machine))
-    given = "".join(f"#SBATCH --{k}={v}\n" if v else f"#SBATCH --{k}\n" for k, v in extra.items())
+    directives = "".join(
+        f"#SBATCH --{k}={v}\n" if v else f"#SBATCH --{k}\n" for k, v in extra.items()
+    )
     ends = "kill $serving  # its GPUs are free now\nwait $serving || true"
     return _filled(
         "slurm.sh",
@@ -51,7 +54,7 @@ def slurm_script(launch: Launch, recipe: Recipe, extra: Mapping[str, str]) -> st
         TRAINERS=str(launch.nodes),
         GPUS=str(launch.gpus),
         LOGS=str(logs(launch)),
-        EXTRA=given.rstrip("\n"),
+        EXTRA=directives.rstrip("\n"),
         CWD=shlex.quote(str(Path.cwd())),
         BIN=shlex.quote(str(Path(sys.executable).parent)),
         SELECT=_module(sys.executable, stage(launch, "select")),
@@ -92,7 +95,8 @@ def submit(launch: Launch, recipe: Recipe, extra: Mapping[str, str]) -> str:
 
 
 def sky_task(launch: Launch, recipe: Recipe, accelerators: str) -> str:
-    """A task of SkyPilot, for a checkout. Its nodes see one run folder, in a mounted bucket."""
+    """Return a task of SkyPilot, for a checkout. Its nodes see one run folder, in a mounted
+    bucket."""
     if serves(recipe):
         raise UserError("train.vllm.mode: server is rendered for SLURM; use colocate on SkyPilot")
     launch = replace(launch, run_dir=BUCKET / launch.run_dir.name)
@@ -140,7 +144,7 @@ def _yaml(task: Mapping[str, object]) -> str:
 
 
 def _machine(launch: Launch, rank: str, head: str, port: str) -> list[str]:
-    """Where accelerate's processes meet: on the first node, at a port of the job's own."""
+    """Return where accelerate's processes meet: on the first node, at a port of the job's own."""
     options = ["--main_process_port", port] if launch.processes > 1 else []
     if launch.nodes == 1:
         return options
@@ -159,5 +163,5 @@ def _module(python: str, arguments: Sequence[str]) -> str:
 
 
 def _quoted(command: Sequence[str]) -> str:
-    """Words for a shell; those that are a variable stay one."""
+    """Return words quoted for a shell; a word that is a variable stays one."""
     return " ".join(f'"{word}"' if word.startswith("$") else shlex.quote(word) for word in command)

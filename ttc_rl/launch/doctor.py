@@ -41,7 +41,7 @@ class Finding:
 
 
 def findings() -> Iterator[Finding]:
-    """One for each thing looked at; programs really run, in each sandbox."""
+    """Yield a finding for each thing examined. Programs really run, in each sandbox."""
     packages = versions()["packages"]
     yield Finding("python", True, versions()["python"])
     for package, extra in EXTRAS.items():
@@ -57,8 +57,8 @@ def findings() -> Iterator[Finding]:
 
 
 def attacks() -> tuple[list[str], list[list[str]], bool]:
-    """Names of the confining sandboxes present, a row of yes and no for each attack, and whether
-    all that should be contained is.
+    """Return the names of the confining sandboxes present, a row of yes and no for each attack, and
+    whether all that should be contained is.
 
     Raises UserError where no sandbox works.
     """
@@ -79,7 +79,7 @@ def attacks() -> tuple[list[str], list[list[str]], bool]:
 
 
 def _pairs(packages: dict[str, str | None]) -> Iterator[Finding]:
-    """Versions that are known not to go together."""
+    """Yield versions that are known not to go together."""
     trl, vllm = _minor(packages.get("trl")), _minor(packages.get("vllm"))
     if trl in VLLM_OF_TRL and vllm:
         oldest, newest = VLLM_OF_TRL[trl]

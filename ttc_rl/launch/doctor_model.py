@@ -22,7 +22,8 @@ GIB = 2**30
 
 
 def model_findings(path: str) -> Iterator[Finding]:
-    """One for each part of an id or folder; where one is broken, what rests on it is left out."""
+    """Yield a finding for each part of an id or folder. Where one is broken, those that rest on it
+    are left out."""
     try:
         if origin := packaged_origin(path):
             yield Finding("weights from", True, origin["note"])
@@ -76,7 +77,7 @@ def _pad(model: Inspected) -> Finding:
 
 
 def memory_here() -> tuple[int, str]:
-    """Bytes for a model, and where: the first GPU's, or without one this machine's."""
+    """Return the bytes for a model, and where: the first GPU's, or without a GPU this machine's."""
     if torch.cuda.is_available():
         return torch.cuda.mem_get_info(0)[1], torch.cuda.get_device_name(0)
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), "this machine"
@@ -104,7 +105,7 @@ def _gib(size: float) -> str:
 
 
 def _drawn(path: str) -> Finding:
-    """Really load it, and draw a completion of the sample task."""
+    """Load the model, and draw a completion of the sample task."""
     what = f"{TOKENS} tokens drawn"
     try:
         began = time.perf_counter()
@@ -114,7 +115,7 @@ def _drawn(path: str) -> Finding:
         seconds = time.perf_counter() - loaded
     except (OSError, ValueError, RuntimeError, TypeError, KeyError, AttributeError) as error:
         reason = f"{type(error).__name__}: {first_line(error)}"
-        return Finding(what, False, reason, "copy the model's folder anew, or name another one")
+        return Finding(what, False, reason, "copy the model's folder again, or name another one")
     return Finding(
         what,
         True,

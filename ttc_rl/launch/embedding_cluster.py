@@ -135,7 +135,7 @@ def _part(folder: Path, rank: int) -> Path:
 
 
 def _marker(job: ClusterJob, rank: int) -> Path:
-    """Where datatrove notes that a rank is done."""
+    """Return the file in which datatrove notes that a rank is done."""
     return job.folder / "logs" / "embed" / "completions" / f"{rank:05d}"
 
 
@@ -143,7 +143,7 @@ def _marker(job: ClusterJob, rank: int) -> Path:
 
 
 def run_local(job: ClusterJob, workers: int) -> None:
-    """All ranks here, `workers` at a time."""
+    """Run all ranks here, `workers` at a time."""
     steps: Any = _steps(job)
     ranks = LocalPipelineExecutor(
         steps, tasks=job.tasks, workers=workers, logging_dir=_logs(job.folder, "embed")
@@ -158,7 +158,7 @@ def submit(job: ClusterJob, slurm: Mapping[str, Any]) -> None:
 
 
 def render(job: ClusterJob, slurm: Mapping[str, Any]) -> str:
-    """The scripts that `submit` hands to sbatch; nothing is submitted, and nothing written."""
+    """Return the scripts that `submit` hands to sbatch. Submits nothing, and writes nothing."""
     with TemporaryDirectory() as scratch:
         scripts = [_script(ex) for ex in _executors(job, slurm, Path(scratch))]
         return "\n".join(scripts).replace(scratch, str(job.folder))
@@ -215,5 +215,5 @@ def _script(executor: SlurmPipelineExecutor) -> str:
 
 
 def default_workers(tasks: int) -> int:
-    """Ranks at a time on this machine: as many as it has cores, at most."""
+    """Return the ranks at a time on this machine: at most as many as it has cores."""
     return min(tasks, os.cpu_count() or 1)

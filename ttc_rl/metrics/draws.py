@@ -28,7 +28,8 @@ class Drawn:
 
 
 def pass_at_k(num_samples: int, num_correct: int, k: int) -> float:
-    """P(at least one of k draws is correct) = 1 - C(n-c, k) / C(n, k).  arXiv:2107.03374, eq. 1."""
+    """Return P(at least one of k draws is correct) = 1 - C(n-c, k) / C(n, k).  arXiv:2107.03374,
+    eq. 1."""
     _check_draw(num_samples, k, "pass")
     if not 0 <= num_correct <= num_samples:
         raise ValueError(f"{num_correct} correct of {num_samples} samples")
@@ -38,7 +39,8 @@ def pass_at_k(num_samples: int, num_correct: int, k: int) -> float:
 def maj_at_k(
     class_sizes: Sequence[int], correct: Sequence[bool], num_no_answer: int, k: int
 ) -> float:
-    """P(the majority vote over k of n samples, drawn without replacement, is correct); exact.
+    """Return P(the majority vote over k of n samples, drawn without replacement, is correct);
+    exact.
 
     Samples vote for their class of equivalent answers, `correct[i]` says whether class i is right.
     The `num_no_answer` others are drawn but do not vote. A tie is split: with a correct classes
@@ -71,7 +73,8 @@ def _weight_at_top(
     top: int,
     number: type[float] | type[Fraction],
 ) -> Any:
-    """Sum of a/L times weight over the draws in which the largest class has `top` votes."""
+    """Return the sum of a/L times weight over the draws in which the largest class has `top`
+    votes."""
     able = [(size, right) for size, right in zip(sizes, correct, strict=True) if size >= top]
     others = num_no_answer + sum(sizes) - sum(size for size, _ in able)
     most, kind = min(k // top, len(able)), np.float64 if number is float else object
@@ -94,7 +97,7 @@ def _weight_at_top(
 
 
 def best_of_k(scores: Sequence[float], correct: Sequence[bool], k: int) -> float:
-    """P(the sample that a verifier scores highest among k of n is correct); exact.
+    """Return P(the sample that a verifier scores highest among k of n is correct); exact.
 
     With r the rank by score from below, sum over r of correct(r) * C(r-1, k-1) / C(n, k). Samples
     of equal score are in random order: m of them above b others, a correct, add
@@ -121,7 +124,7 @@ def weighted_maj_at_k(
     *,
     seed: int = 0,
 ) -> Drawn:
-    """P(the vote over k of n samples is correct), sample i giving `weights[i]` to its class.
+    """Return P(the vote over k of n samples is correct), sample i giving `weights[i]` to its class.
 
     `correct[c]` says whether class c is right; class None does not vote. Ties are split as in
     `maj_at_k`, a weight of 0 is no vote. Exact up to 20,000 subsets, k = n among them; of more
@@ -149,7 +152,8 @@ def weighted_maj_at_k(
 
 
 def _votes(weight_SC: np.ndarray[Any, Any], right_C: np.ndarray[Any, Any]) -> Any:
-    """Share of the heaviest classes that are right; sums of floats tie within rounding."""
+    """Return the share of the heaviest classes that are right. Sums of floats tie within
+    rounding."""
     if not right_C.size:
         return np.zeros(len(weight_SC))
     heaviest = weight_SC.max(axis=1, keepdims=True)
@@ -158,7 +162,7 @@ def _votes(weight_SC: np.ndarray[Any, Any], right_C: np.ndarray[Any, Any]) -> An
 
 
 def g_pass_at_k(num_samples: int, num_correct: int, k: int, tau: float) -> float:
-    """P(at least tau*k of k draws are correct), G-Pass@k_tau of arXiv:2412.13147, exact.
+    """Return P(at least tau*k of k draws are correct), G-Pass@k_tau of arXiv:2412.13147, exact.
 
     sum over j >= ceil(tau k) of C(c, j) C(n-c, k-j) / C(n, k), 0 < tau <= 1; tau = 1 asks that all
     k are correct, tau = 1/k is pass@k.
@@ -170,7 +174,8 @@ def g_pass_at_k(num_samples: int, num_correct: int, k: int, tau: float) -> float
 
 
 def mg_pass_at_k(num_samples: int, num_correct: int, k: int) -> float:
-    """G-Pass@k_tau averaged over tau in (1/2, 1], the stability of a solver (arXiv:2412.13147).
+    """Return G-Pass@k_tau averaged over tau in (1/2, 1], the stability of a solver
+    (arXiv:2412.13147).
 
     2 * integral of G-Pass@k_tau = 2/k * E[max(X - k/2, 0)], X the correct among k draws; for even k
     the paper's sum over tau = i/k, which for odd k leaves out half a step.
@@ -181,7 +186,7 @@ def mg_pass_at_k(num_samples: int, num_correct: int, k: int) -> float:
 
 
 def _hypergeometric(n: int, c: int, k: int) -> list[float]:
-    """P(j of k draws are correct), j = 0..k."""
+    """Return P(j of k draws are correct), j = 0..k."""
     if not 0 <= c <= n:
         raise ValueError(f"{c} correct of {n} samples")
     total = math.comb(n, k)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down adjusted p-values (Scand. J. Statist. 6, 1979), in the order given.
+    """Return Holm's step-down adjusted p-values (Scand. J. Statist. 6, 1979), in the order given.
 
     Sorted, p'_(i) = max over j <= i of min(1, (m - j + 1) p_(j)). Holds whatever the dependence.
     """

@@ -30,24 +30,24 @@ class Spent:
     """Of the prompts drawn for, once a completion."""
 
     def drawn(self, prompt_tokens: int, reply_tokens: int) -> None:
-        """One completion, its prompt read anew."""
+        """Count one completion, its prompt read anew."""
         self.completions += 1
         self.generated += reply_tokens
         self.prompt_tokens += prompt_tokens
         self.forwarded += prompt_tokens + reply_tokens
 
     def differentiated(self, tokens: int) -> None:
-        """Tokens of sequences that a gradient was taken of."""
+        """Count tokens of sequences that a gradient was taken of."""
         self.forwarded += tokens
         self.backpropagated += tokens
 
     @property
     def flops(self) -> int:
-        """2 P forwarded + 4 P backpropagated."""
+        """Return 2 P forwarded + 4 P backpropagated."""
         return self.parameters * (FORWARD * self.forwarded + BACKWARD * self.backpropagated)
 
     def as_dict(self) -> dict[str, Any]:
-        """What selection.json holds under `compute`."""
+        """Return what selection.json holds under `compute`."""
         tokens = self.prompt_tokens + self.generated
         return {
             "parameters": self.parameters,
@@ -63,7 +63,7 @@ class Spent:
 def charged_steps(
     steps: int, rollouts_per_step: int, updates: int, compute: dict[str, Any] | None
 ) -> int:
-    """Training steps that are left when selection's FLOPs are taken off those of `steps`.
+    """Return the training steps that remain when selection's FLOPs are taken off those of `steps`.
 
     floor((steps F - spent) / F), F = rollouts T P (2 + 6 updates): each rollout of T tokens is
     drawn once and differentiated `updates` times. T, prompt and reply, is the mean of what

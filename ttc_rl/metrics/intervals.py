@@ -32,7 +32,8 @@ from ttc_rl.metrics.student import t_quantile, t_two_sided_p
 
 
 def mean_interval(values: npt.ArrayLike) -> Estimate:
-    """Mean over tasks of values in [0, 1], for new tasks and new samples; one task has none."""
+    """Return the mean over tasks of values in [0, 1], for new tasks and new samples; one task has
+    no interval."""
     shares = _checked(values)
     if len(shares) == 1:
         return Estimate(float(shares[0]), None, None)
@@ -41,7 +42,8 @@ def mean_interval(values: npt.ArrayLike) -> Estimate:
 
 
 def same_tasks_interval(num_correct: npt.ArrayLike, samples: int) -> Estimate:
-    """avg@n for THESE TASKS and new samples: sampling noise alone, the variance within tasks.
+    """Return avg@n for THESE TASKS and new samples: sampling noise alone, the variance within
+    tasks.
 
     Narrower than `mean_interval`. It says what evaluating again would give, nothing of other tasks.
     """
@@ -56,7 +58,8 @@ def same_tasks_interval(num_correct: npt.ArrayLike, samples: int) -> Estimate:
 
 
 def paired_difference(a: npt.ArrayLike, b: npt.ArrayLike) -> Difference:
-    """Mean of a - b over the same tasks, values in [0, 1], for new tasks and new samples.
+    """Return the mean of a - b over the same tasks, values in [0, 1], for new tasks and new
+    samples.
 
     Newcombe's hybrid score interval (1998, method 10; Zou & Donner 2008): with (l, u) the score
     limits of either mean and r the correlation of a and b over tasks,
@@ -97,7 +100,7 @@ class _Pair:
         return math.sqrt(max(0.0, x * x - 2 * self.correlation * x * y + y * y))
 
     def touching(self) -> float:
-        """The t at which one limit is 0, by bisection; 0 where the means are equal."""
+        """Return the t at which one limit is 0, by bisection; 0 where the means are equal."""
         value = self.means[0] - self.means[1]
         if value == 0:
             return 0.0

@@ -32,14 +32,14 @@ class Spread:
     within: float
 
     def resolvable(self, tasks: int, samples: int) -> float:
-        """The smallest true difference in avg@n that is found with 80 % power."""
+        """Return the smallest true difference in avg@n that is found with 80 % power."""
         if tasks < 2:
             raise ValueError("one task tells nothing about others")
         quantiles = t_quantile(1 - LEVEL / 2, tasks - 1) + t_quantile(POWER, tasks - 1)
         return quantiles * math.sqrt((self.between + self.within / samples) / tasks)
 
     def tasks_needed(self, difference: float, samples: int) -> int:
-        """The fewest tasks with which `difference` is resolved; at most ten million."""
+        """Return the fewest tasks with which `difference` is resolved; at most ten million."""
         low, high = 1, 2
         while high < 10_000_000 and self.resolvable(high, samples) > difference:
             low, high = high, 2 * high
@@ -51,7 +51,7 @@ class Spread:
 
 
 def resolvable_by_seeds(differences: Sequence[float]) -> float | None:
-    """The smallest true difference that as many training runs find with 80 % power, from the
+    """Return the smallest true difference that as many training runs find with 80 % power, from the
     differences of paired runs; None for one run, and where nothing varied."""
     count = len(differences)
     if count < 2 or (spread := stdev(differences)) == 0:
@@ -61,9 +61,8 @@ def resolvable_by_seeds(differences: Sequence[float]) -> float | None:
 
 
 def measured_spread(a_correct: npt.ArrayLike, b_correct: npt.ArrayLike, samples: int) -> Spread:
-    """From counts of correct samples a task. With one sample the two parts cannot be told apart:
-    all counts as variance over tasks.
-    """
+    """Return the spread from counts of correct samples a task. With one sample the two parts cannot
+    be separated: all counts as variance over tasks."""
     a: Floats = np.asarray(a_correct, dtype=np.float64)
     b: Floats = np.asarray(b_correct, dtype=np.float64)
     total = float(((a - b) / samples).var(ddof=1))
@@ -74,7 +73,8 @@ def measured_spread(a_correct: npt.ArrayLike, b_correct: npt.ArrayLike, samples:
 
 
 def assumed_spread(accuracy: float, over_tasks: float, gain_over_tasks: float) -> Spread:
-    """For planning: mean accuracy, and standard deviations over tasks of accuracy and of gain.
+    """Return a spread for planning, from mean accuracy and the standard deviations over tasks of
+    accuracy and of gain.
 
     E[p (1-p)] = mean (1 - mean) - Var(p), for either model.
     """

@@ -29,7 +29,8 @@ class Elo:
 
 
 def elo(ratings: Sequence[float], solved: Sequence[int], samples: int) -> Elo:
-    """theta from solved[i] of n samples on problem i, with a 95 % interval of the likelihood.
+    """Return theta from solved[i] of n samples on problem i, with a 95 % interval of the
+    likelihood.
 
     The likelihood counts samples of one problem as independent, which they are not where problems
     differ by more than their rating. So its log may fall by t^2/2 * phi from its maximum, with
@@ -80,12 +81,13 @@ def _log_miss(theta: float, rating: float) -> float:
 
 
 def _root(falling: Callable[[float], float], ratings: Sequence[float]) -> float:
-    """Where a function that falls with theta is 0, within 20,000 points of the ratings."""
+    """Return where a function that falls with theta is 0, within 20,000 points of the ratings."""
     return _bisect(lambda x: -falling(x), min(ratings) - 20_000, max(ratings) + 20_000)
 
 
 def _bisect(rising: Callable[[float], float], below: float, above: float) -> float:
-    """Between `below`, where the function is negative, and `above`, where it is positive."""
+    """Return the zero between `below`, where the function is negative, and `above`, where it is
+    positive."""
     for _ in range(100):
         middle = (below + above) / 2
         below, above = (middle, above) if rising(middle) < 0 else (below, middle)

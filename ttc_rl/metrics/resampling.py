@@ -15,7 +15,8 @@ from ttc_rl.metrics.estimate import Estimate, Floats
 def bootstrap_means(
     values_QN: npt.ArrayLike, *, seed: int = 0, resamples: int = 10_000
 ) -> list[Estimate]:
-    """Means over tasks with 95 % percentile intervals: tasks are resampled, all Q on the same ones.
+    """Return means over tasks with 95 % percentile intervals: tasks are resampled, all Q on the
+    same ones.
 
     Samples of one task are not independent of each other, so the task is what is drawn.
     One task says nothing about others: no interval.
@@ -35,7 +36,8 @@ def bootstrap_means(
 
 
 def resampled_means(values_QN: npt.ArrayLike, *, seed: int = 0, resamples: int = 10_000) -> Floats:
-    """Means over resampled tasks, all Q on the same ones; shape (R, Q). For functions of means."""
+    """Return means over resampled tasks, all Q on the same ones; shape (R, Q). For functions of
+    means."""
     values: Floats = np.atleast_2d(np.asarray(values_QN, dtype=np.float64))
     num_tasks = values.shape[1]
     rng = np.random.default_rng(seed)

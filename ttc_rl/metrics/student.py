@@ -11,7 +11,8 @@ from ttc_rl.metrics.estimate import Difference, Estimate
 
 
 def t_difference(values: Sequence[float]) -> Difference:
-    """`t_interval` of differences, with the p of its mean being 0; none where all are equal."""
+    """Return `t_interval` of differences, with the p of its mean being 0; no p where all are
+    equal."""
     interval = t_interval(values)
     if interval.lo is None or interval.hi is None or interval.lo == interval.hi:
         return Difference(interval.value, interval.lo, interval.hi, None)
@@ -23,7 +24,7 @@ def t_difference(values: Sequence[float]) -> Difference:
 
 
 def t_interval(values: Sequence[float]) -> Estimate:
-    """Mean over m independent replications (seeds), +- t(0.975, m-1) * s / sqrt(m)."""
+    """Return the mean over m independent replications (seeds), +- t(0.975, m-1) * s / sqrt(m)."""
     mean = fmean(values)
     if len(values) < 2:
         return Estimate(mean, None, None)
@@ -32,7 +33,7 @@ def t_interval(values: Sequence[float]) -> Estimate:
 
 
 def t_share(values: Sequence[float]) -> Estimate:
-    """`t_interval` of shares in [0, 1], cut to [0, 1]: few seeds have wide intervals."""
+    """Return `t_interval` of shares in [0, 1], cut to [0, 1]: few seeds have wide intervals."""
     interval = t_interval(values)
     if interval.lo is None or interval.hi is None:
         return interval
@@ -41,7 +42,7 @@ def t_share(values: Sequence[float]) -> Estimate:
 
 @functools.cache
 def t_quantile(p: float, df: int) -> float:
-    """The t with P(T <= t) = p for Student's T with `df` degrees of freedom, 0.5 <= p < 1.
+    """Return the t with P(T <= t) = p for Student's T with `df` degrees of freedom, 0.5 <= p < 1.
 
     Up to 200 degrees the distribution function, a finite sum, is inverted by bisection. Above it
     three terms of the expansion around the normal quantile are exact to 1e-6.
@@ -59,7 +60,7 @@ def t_quantile(p: float, df: int) -> float:
 
 
 def _t_inside(theta: float, df: int) -> float:
-    """P(|T| <= t) with tan(theta) = t / sqrt(df).  Abramowitz & Stegun 26.7.3 and 26.7.4."""
+    """Return P(|T| <= t) with tan(theta) = t / sqrt(df).  Abramowitz & Stegun 26.7.3 and 26.7.4."""
     odd = df % 2
     term = math.cos(theta) if odd else 1.0
     total = 0.0
@@ -72,5 +73,5 @@ def _t_inside(theta: float, df: int) -> float:
 
 
 def t_two_sided_p(t: float, df: int) -> float:
-    """P(|T| >= t) for Student's T with `df` degrees of freedom."""
+    """Return P(|T| >= t) for Student's T with `df` degrees of freedom."""
     return max(0.0, 1.0 - _t_inside(math.atan(abs(t) / math.sqrt(df)), df))

@@ -22,7 +22,8 @@ class Decoding:
 
 
 def confidence(logprob: float, tokens: int) -> float | None:
-    """exp(logprob / tokens) in three digits, so that it does not tell how a batch was shaped."""
+    """Return exp(logprob / tokens) in three digits, so that it does not show how a batch was
+    shaped."""
     return float(f"{math.exp(logprob / tokens):.3g}") if tokens else None
 
 
@@ -43,7 +44,7 @@ def load_completer(
     *,
     dtype: str | None = None,
 ) -> ModelCompleter:
-    """A completer for a model id or folder, or for a model of that name at an endpoint.
+    """Return a completer for a model id or folder, or for a model of that name at an endpoint.
 
     `dtype` is the recipe's `model.dtype`; an endpoint has its own.
 

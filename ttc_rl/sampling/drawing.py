@@ -60,7 +60,7 @@ class Drawing:
         return len({task.id for task in self.tasks}) * self.samples
 
     def cells(self) -> Cells:
-        """What the file holds so far. Raises UserError where another model drew it."""
+        """Return what the file holds so far. Raises UserError where another model drew it."""
         rows = read_cells(self.path, self.tasks, self.samples, common=self.common)
         drawn_by = {row.get("model") for row in rows.values()} - {None, self.model}
         if drawn_by:
@@ -72,7 +72,8 @@ class Drawing:
 
     @property
     def lacking(self) -> int:
-        """How many completions are still to be drawn; with 0 there is no need to load a model."""
+        """Return how many completions are still to be drawn; with 0 there is no need to load a
+        model."""
         return self.expected - len(self.cells())
 
     def groups(self) -> list[Group]:
@@ -85,7 +86,7 @@ class Drawing:
         return self.path.with_name(f"{self.path.name.removesuffix('.samples.jsonl')}{QUEUE}")
 
     def queue(self, *, batch: int, workers: int = 1) -> Queue:
-        """The units of this drawing, shared with whoever opens the same queue."""
+        """Return the queue of this drawing's units, shared with every process that opens it."""
         size = min(batch, max(1, -(-self.expected // UNITS)))
         question = {
             "name": self.name,
@@ -170,7 +171,7 @@ def share(
 
 
 def gather(drawing: Drawing, queue: Queue) -> None:
-    """All units' rows into the file, each sample once, whole or not at all."""
+    """Gather all units' rows in the file, each sample once, whole or not at all."""
     cells = drawing.cells()
     for row in queue.rows():
         cells.setdefault((row["task_id"], row["sample"]), row)
@@ -206,7 +207,7 @@ class _Tally:
         self._tell()
 
     def lacking(self, unit: Unit) -> list[tuple[Task, range]]:
-        """Each task's missing samples, as runs."""
+        """Return each task's missing samples, as runs."""
         runs: list[tuple[Task, range]] = []
         for task in self.drawing.tasks[unit.start : unit.stop]:
             for sample in range(unit.first, unit.first + unit.count):
@@ -219,7 +220,7 @@ class _Tally:
         return runs
 
     def count(self, rows: Sequence[Row], lost: str) -> None:
-        """Raises UserError where not one completion could be had, or too many verdicts failed."""
+        """Raise UserError where no completion arrived, or too many verdicts failed."""
         self.done |= {(row["task_id"], row["sample"]) for row in rows}
         self.failed += sum(map(_is_infra_error, rows))
         self.tokens += sum(row["tokens"] for row in rows)
@@ -246,7 +247,7 @@ class _Tally:
 def _draw(
     completer: Completer, drawing: Drawing, lacking: Sequence[tuple[Task, range]]
 ) -> tuple[list[Row], str]:
-    """Graded rows in the order of tasks and samples, and why some are lacking."""
+    """Draw; return graded rows in the order of tasks and samples, and why some are missing."""
     by_run: dict[range, list[Task]] = {}
     for task, run in lacking:
         by_run.setdefault(run, []).append(task)
@@ -288,7 +289,7 @@ def _graded(
 
 
 def _verdicts(drawing: Drawing, tasks: Sequence[Task], texts: Sequence[str]) -> list[Row]:
-    """What each row says of its verdict; nothing where nobody grades."""
+    """Return what each row says of its verdict; nothing where nobody grades."""
     graders = drawing.graders
     if graders is None:
         return [{} for _ in tasks]

@@ -70,7 +70,7 @@ class _Ranking:
     """
 
     def __init__(self, gap_RV: Tensor, temperature: float) -> None:
-        """`gap_RV`: how far each score, as float64, lies below the best of its row."""
+        """Keep `gap_RV`: how far each score, as float64, lies below the best of its row."""
         self.mass_RV = (gap_RV / -temperature).exp_()
         bins = min(BINS, max(1, gap_RV.shape[1] // WORDS_PER_BIN))
         span_R1 = gap_RV.amax(dim=1, keepdim=True).clamp(min=1e-6, max=NATS * temperature)

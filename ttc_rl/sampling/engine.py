@@ -37,7 +37,7 @@ class Adapters:
     rank: int
 
     def options(self) -> dict[str, Any]:
-        """What the engine is told when it is made. Raises UserError for a rank it cannot have."""
+        """Return the engine's arguments. Raises UserError for a rank that it cannot have."""
         if self.rank > LORA_RANKS[-1]:
             raise UserError(f"train.lora.rank: vLLM takes {LORA_RANKS[-1]} at most")
         return {
@@ -97,7 +97,7 @@ class EngineCompleter:
         return cls(engine, decoding, templates, adapters)
 
     def decoding_with(self, decoding: Decoding) -> EngineCompleter:
-        """The same engine under other sampling parameters."""
+        """Return the same engine under other sampling parameters."""
         return replace(self, decoding=decoding)
 
     def close(self) -> None:

@@ -59,7 +59,8 @@ class GenerateCompleter:
         templates: Mapping[str, str],
         dtype: str | None = None,
     ) -> GenerateCompleter:
-        """Weights are of `dtype`; left out, as they are saved on a GPU, and float32 on a CPU."""
+        """Load a model. Its weights are of `dtype`; left out, as they are saved on a GPU, and
+        float32 on a CPU."""
         disable_progress_bar()
         device = "cuda" if torch.cuda.is_available() else "cpu"
         dtype = dtype or ("auto" if device == "cuda" else "float32")
@@ -68,7 +69,7 @@ class GenerateCompleter:
         return cls(model, AutoTokenizer.from_pretrained(path), decoding, templates)
 
     def decoding_with(self, decoding: Decoding) -> GenerateCompleter:
-        """The same model under other sampling parameters."""
+        """Return the same model under other sampling parameters."""
         return replace(self, decoding=decoding)
 
     def close(self) -> None:
@@ -161,7 +162,7 @@ class _Row:
         self.logprob, self.stopped = 0.0, False
 
     def uniform(self, count: int) -> torch.Tensor:
-        """One number a token, from numpy, so that device and neighbours do not matter."""
+        """Return one number a token, from numpy, so that device and neighbours do not matter."""
         return torch.from_numpy(np.random.default_rng(self.seed).random(count))
 
     def goes_on(self, token: int, logprob: float, ends: frozenset[int]) -> bool:
@@ -184,7 +185,8 @@ def _alike(indices: Sequence[int], prompts: Sequence[Sequence[int]]) -> list[lis
 
 
 def _padded(prompts: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Ids padded on the left, and the mask of what is no padding; not every tokenizer can."""
+    """Return the ids padded on the left, and the mask of what is no padding. Not every tokenizer
+    can pad."""
     width = max(map(len, prompts))
     ids_PT = torch.full((len(prompts), width), PAD)
     mask_PT = torch.zeros_like(ids_PT)

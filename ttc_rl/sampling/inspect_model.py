@@ -44,7 +44,8 @@ class Inspected:
 
     @cached_property
     def end_ids(self) -> list[int]:
-        """Ids that end a completion: those of its generation config, and the tokenizer's own."""
+        """Return the ids that end a completion: those of its generation config, and the tokenizer's
+        own."""
         try:
             config = GenerationConfig.from_pretrained(self.path)
         except OSError:
@@ -53,21 +54,22 @@ class Inspected:
 
     @property
     def context(self) -> int | None:
-        """The most tokens of prompt and completion; None where the config names none."""
+        """Return the most tokens of prompt and completion together; None where the config names no
+        limit."""
         return context_length(self.config)
 
     @property
     def vocabulary(self) -> int:
-        """Rows of the embedding."""
+        """Return the number of rows of the embedding."""
         return self.config.get_text_config().vocab_size
 
     @cached_property
     def skeleton(self) -> torch.nn.Module:
-        """The model without its numbers: names and shapes, on no device."""
+        """Return the model without its numbers: names and shapes, on no device."""
         return skeleton(self.config)
 
     def prompt(self, templates: Mapping[str, str]) -> str:
-        """The sample task as the model would read it."""
+        """Return the sample task as the model would read it."""
         try:
             return prompt_text(SAMPLE, templates, self.tokenizer)
         except UserError as error:
@@ -95,7 +97,7 @@ class Inspected:
 
 
 def skeleton(config: Any) -> torch.nn.Module:
-    """A model of that architecture without its numbers: names and shapes, on no device."""
+    """Return a model of that architecture without its numbers: names and shapes, on no device."""
     with torch.device("meta"):
         return AutoModelForCausalLM.from_config(config)
 
@@ -109,7 +111,7 @@ def inspect_model(path: Path | str) -> Inspected:
 
 
 def folder_of(path: Path | str) -> Path | None:
-    """The folder, or what the hub's cache holds of an id where the hub may not be asked."""
+    """Return the folder; for an id, the hub's cached folder where the hub may not be asked."""
     check_place(path)
     if Path(path).is_dir():
         return Path(path)
@@ -118,7 +120,7 @@ def folder_of(path: Path | str) -> Path | None:
 
 
 def read_config(path: Path | str) -> Any:
-    """The model's config, of an architecture that generates."""
+    """Read the model's config, of an architecture that generates."""
     try:
         config = AutoConfig.from_pretrained(path, trust_remote_code=False)
     except (OSError, HFValidationError) as error:
@@ -134,7 +136,7 @@ def read_config(path: Path | str) -> Any:
 
 def _unread(path: Path | str, error: Exception) -> Unusable:
     if Path(path).is_dir():
-        return Unusable(f"{path}: {first_line(error)}", "copy config.json anew")
+        return Unusable(f"{path}: {first_line(error)}", "copy config.json again")
     cause = error.__cause__
     if isinstance(cause, GatedRepoError):
         return Unusable(f"{path}: the hub asks who you are", "`hf auth login`, accept its terms")
@@ -159,13 +161,13 @@ def _check_architecture(path: Path | str, config: Any) -> None:
 
 
 def read_tokenizer(path: Path | str) -> Any:
-    """The tokenizer as training and evaluation load it."""
+    """Read the tokenizer as training and evaluation load it."""
     try:
         return AutoTokenizer.from_pretrained(path, padding_side="left")
     except (OSError, ValueError, ImportError, KeyError, TypeError) as error:
         raise Unusable(
             f"{path}: its tokenizer cannot be read ({first_line(error)})",
-            "copy tokenizer.json and tokenizer_config.json anew",
+            "copy tokenizer.json and tokenizer_config.json again",
         ) from None
 
 

@@ -14,11 +14,12 @@ AFTER = "after"
 
 
 def render(task: Task, templates: Mapping[str, str]) -> str:
-    """The task's prompt put in place of `{prompt}`; braces anywhere else are left as they are.
+    """Return the template with the task's prompt in place of `{prompt}`. Other braces stay as they
+    are.
 
-    `templates` goes before the kind's own, and its `after` behind every prompt. A task of a kind
-    that neither has (a plug-in's) is shown as it is.
-    Where a benchmark adds its own wording (MBPP's first test), `meta.shown` is put there instead.
+    `templates` goes before the kind's own, and its `after` behind every prompt. A task whose kind
+    has no template (a plug-in's) is shown as it is. Where a benchmark adds its own wording (MBPP's
+    first test), `meta.shown` takes the prompt's place.
     """
     kind = KINDS.get(task.kind)
     template = templates.get(task.kind, kind.template_of(task) if kind else PLACE)
@@ -26,12 +27,12 @@ def render(task: Task, templates: Mapping[str, str]) -> str:
         raise UserError(
             f"prompts.{task.kind}: the template has no {PLACE}, so no task would be shown"
         )
-    shown = template.replace(PLACE, str(task.meta.get("shown") or task.prompt))
-    return shown + templates.get(AFTER, "")
+    prompt = template.replace(PLACE, str(task.meta.get("shown") or task.prompt))
+    return prompt + templates.get(AFTER, "")
 
 
 def as_messages(text: str) -> list[dict[str, str]]:
-    """One user turn, as chat templates take it."""
+    """Return one user turn, as chat templates take it."""
     return [{"role": "user", "content": text}]
 
 
@@ -57,7 +58,8 @@ def chat_turns(text: str, tokenizer: Any) -> list[dict[str, str]]:
 
 
 def prompt_text(task: Task, templates: Mapping[str, str], tokenizer: Any) -> str:
-    """What the model reads: through the tokenizer's chat template, where it has one."""
+    """Return what the model reads: the prompt through the tokenizer's chat template, where there is
+    one."""
     text = render(task, templates)
     if tokenizer.chat_template is None:
         return text

@@ -26,9 +26,8 @@ Cells = dict[tuple[str, int], Row]
 
 
 def numbered_rows(path: Path, *, ours: bool = True) -> Iterator[tuple[str, Row]]:
-    """`file:line` and the row. In a file of `ours` a last line without its newline was cut by a
-    kill, and is left out; others need not end with one.
-    """
+    """Yield `file:line` and the row. In a file of `ours`, a last line without its newline was cut
+    by a kill, and is left out; other files need not end with one."""
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             if not line.strip() or (ours and not line.endswith(b"\n")):
@@ -79,7 +78,8 @@ def _start_anew(path: Path) -> str:
 def complete_rows(
     cells: Mapping[tuple[str, int], Row], tasks: Sequence[Task], samples: int
 ) -> list[list[Row]]:
-    """n rows for each task, in the order of `tasks`. Missing samples are an error, never fewer."""
+    """Return n rows for each task, in the order of `tasks`. Missing samples are an error, never
+    fewer."""
     check_complete(cells, tasks, samples)
     return [[cells[task.id, sample] for sample in range(samples)] for task in tasks]
 

@@ -53,11 +53,11 @@ class ServedCompleter:
         return cls(endpoint, model, decoding, templates, config.chat)
 
     def decoding_with(self, decoding: Decoding) -> ServedCompleter:
-        """The same endpoint under other sampling parameters."""
+        """Return the same endpoint under other sampling parameters."""
         return replace(self, decoding=decoding)
 
     def close(self) -> None:
-        """Nothing is held here."""
+        """Do nothing: there is nothing to close."""
 
     def __call__(
         self, tasks: Sequence[Task], num_samples: int, *, seed: int, first: int = 0
@@ -102,9 +102,9 @@ class ServedCompleter:
             raise BadReply(f"finish_reason {finish!r}, not stop or length")
         tokens = usage.get("completion_tokens") if isinstance(usage, dict) else None
         if not isinstance(tokens, int) or not 0 <= tokens <= self.decoding.max_tokens:
-            raise BadReply(f"{tokens!r} tokens told, {self.decoding.max_tokens} asked at most")
+            raise BadReply(f"{tokens!r} tokens reported, {self.decoding.max_tokens} allowed")
         if not _same_model(reply.get("model"), self.model):
-            raise BadReply(f"model {reply.get('model')!r} answered, {self.model!r} was asked")
+            raise BadReply(f"model {reply.get('model')!r} answered, {self.model!r} was requested")
         text = _chat_text(message_of(reply)) if self.chat else text_of(choice.get("text"))
         prompt_tokens = usage.get("prompt_tokens") if isinstance(usage, dict) else None
         return Completion(
@@ -112,7 +112,8 @@ class ServedCompleter:
         )
 
     def _fitted(self, answer: Completion | Unreachable, body: Json) -> Completion | Unreachable:
-        """A refusal for want of context: of the prompt itself, or of the tokens asked besides."""
+        """Return the completion of a refusal for want of context: of the prompt alone, or of the
+        tokens asked for beyond it."""
         if isinstance(answer, Completion) or not _is_for_want_of_context(answer):
             return answer
         probe = self.endpoint.post(self._path, [{**body, "max_tokens": 1}], lambda reply: reply)[0]
@@ -134,7 +135,8 @@ def _is_for_want_of_context(failure: Unreachable) -> bool:
 
 
 def _same_model(answering: object, name: str) -> bool:
-    """Providers add a date or leave out a prefix; with nothing in common it is another model."""
+    """Return whether an endpoint's model is the recipe's. Providers add a date or leave out a
+    prefix; with nothing in common it is another model."""
     if answering is None:
         return True
     short, short_name = str(answering).rpartition("/")[2], name.rpartition("/")[2]
@@ -142,7 +144,7 @@ def _same_model(answering: object, name: str) -> bool:
 
 
 def _chat_text(message: Json) -> str:
-    """With reasoning that the server took out put back, as the model wrote it."""
+    """Return the text with the reasoning that the server took out, as the model wrote it."""
     content = message.get("content")
     reasoning = message.get("reasoning_content") or message.get("reasoning")
     if not reasoning:

@@ -7,7 +7,7 @@
 A unit is claimed by creating its lease, which only one process can. A lease that nobody touched for
 `patience` seconds is taken over: its process is thought dead. Where it was only slow, two draw the
 same unit, with the same seeds, and the one that ends first is kept: nothing counts twice. Ages are
-told by the clock of the shared folder, not by those of the machines.
+measured by the clock of the shared folder, not by those of the machines.
 """
 
 from __future__ import annotations
@@ -59,13 +59,13 @@ def units(num_tasks: int, samples: int, size: int) -> list[Unit]:
 
 
 class Queue:
-    """One evaluation's units. `asked` is compared with what the folder was begun for."""
+    """One evaluation's units. `question` is what the folder was begun for."""
 
     def __init__(
         self,
         folder: Path,
         cut: Sequence[Unit],
-        asked: dict[str, Any],
+        question: dict[str, Any],
         *,
         patience: float = PATIENCE,
         workers: int = 1,
@@ -75,10 +75,11 @@ class Queue:
         self.me = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:6]}"
         for part in ("leases", "done", "clocks"):
             (folder / part).mkdir(parents=True, exist_ok=True)
-        self._same_plan({"asked": asked, "units": list(self.units)})
+        self._same_plan({"asked": question, "units": list(self.units)})
 
     def _same_plan(self, plan: dict[str, Any]) -> None:
-        """The first one writes the plan; a link is made by one process only."""
+        """Write the plan, or compare it with the one that is there. A link is made by one process
+        only."""
         path, mine = self.folder / "plan.json", self.folder / f"plan.{self.me}.json"
         write_json(mine, plan)
         try:
@@ -94,8 +95,8 @@ class Queue:
 
     # ----------------------------------------------------------------------- claiming
 
-    def left(self) -> list[Unit]:
-        """Units without rows, in order."""
+    def open_units(self) -> list[Unit]:
+        """Return the units without rows, in order."""
         done = {path.stem for path in (self.folder / "done").glob("*.jsonl")}
         return [unit for name, unit in self.units.items() if name not in done]
 
@@ -105,7 +106,7 @@ class Queue:
 
         A worker takes half of its fair share of what is left, so that all end at about one time.
         """
-        units_left, now = self.left(), self._now()
+        units_left, now = self.open_units(), self._now()
         held = {path.name: path for path in (self.folder / "leases").iterdir()}
         owners = {name: self.owner(path) for name, path in held.items()}
         fair = len(units_left) / (2 * max(self.workers, len(set(owners.values()) | {self.me})))
@@ -163,7 +164,8 @@ class Queue:
     # ----------------------------------------------------------------------- working
 
     def keep_alive(self, mine: Sequence[Unit]) -> _Heart:
-        """`with queue.keep_alive(units):` touches their leases until it ends, then frees them."""
+        """Keep leases alive: `with queue.keep_alive(units):` touches them until it ends, then frees
+        them."""
         return _Heart(self, [self.folder / "leases" / unit.name for unit in mine])
 
     def finish(self, unit: Unit, rows: Sequence[dict[str, Any]]) -> bool:
@@ -180,7 +182,7 @@ class Queue:
         return True
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """The rows of all finished units, by unit."""
+        """Yield the rows of all finished units, by unit."""
         for name in self.units:
             path = self.folder / "done" / f"{name}.jsonl"
             if path.exists():

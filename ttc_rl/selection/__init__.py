@@ -64,17 +64,17 @@ def select(
     ids: Sequence[str] | None = None,
     **known: Any,
 ) -> list[Pick]:
-    """`size` corpus tasks in training order, fewer where `stop` says so.
+    """Return the picks: `size` corpus tasks in training order, fewer where `stop` says so.
 
     `sift`: the exact greedy on the posterior variance of all targets (arXiv 2410.08020), ties to
-    the lowest index; `difficulty`: the same with noise from `success`; `band`: the same among tasks
-    of middling `success`. Every other method is a function of `RIVALS`, which says what it does, or
-    a selector of the caller's own.
+    the lowest index. `difficulty`: the same with noise from `success`, the solve rates. `band`: the
+    same among tasks of middling solve rate. Every other method is a function of `RIVALS`, which
+    says what it does, or a selector of the caller's own.
 
     `objective`: the sum of the targets' variances, their mean (the same picks), or the largest.
     `weights`: one number a target, for the sum and the mean. `repeat`: a task may be picked again.
-    `before`: picks made earlier, after which SIFT goes on; `progress` hears all picks so far every
-    few. `known`: what else there is to know of the tasks, the fields of `Problem`.
+    `before`: picks made earlier, after which SIFT goes on. `progress` is called with all picks so
+    far, now and then. `known`: the other fields of `Problem`.
     Rows need not be unit vectors; `noise` is the paper's lambda.
     """
     corpus_ND = corpus_ND if isinstance(corpus_ND, Vectors) else _floats(corpus_ND)
@@ -83,7 +83,7 @@ def select(
     if not isinstance(method, str) or method in RIVALS:
         name = method if isinstance(method, str) else method.__name__
         sifts = {"stop": stop is not None, "repeat": repeat, "objective max": objective == "max"}
-        for option in (option for option, wanted in sifts.items() if wanted):
+        for option in (option for option, is_set in sifts.items() if is_set):
             raise UserError(
                 f"selection.{option}: {name} cannot do that, SIFT alone; leave it out, or, where "
                 "a recipe has several arms, set it in SIFT's"
@@ -134,9 +134,10 @@ def select_each(
     noise: float | np.ndarray = 0.1,
     device: str | None = None,
 ) -> Iterator[list[int]]:
-    """SIFT for every target by itself: the rows picked for each, in order, one list a target.
+    """Yield SIFT's picks for each target alone, in order: one list of rows a target.
 
-    The curricula of per-task training; exact over the whole corpus, a pass or two of it a target.
+    These are the curricula of per-task training. They are exact over the whole corpus, and
+    take a pass or two over it for each target.
     """
     for row_D in _floats(target_MD):
         yield greedy(
@@ -180,7 +181,7 @@ def _floats(rows: Any) -> np.ndarray:
 def weighted(
     target_MD: np.ndarray, weights: Sequence[float] | np.ndarray | None, objective: Objective
 ) -> np.ndarray:
-    """Targets scaled so that their summed variance is the objective: sqrt(w_t) t."""
+    """Return the targets scaled so that their summed variance is the objective: sqrt(w_t) t."""
     target_MD = np.asarray(target_MD, np.float64)
     count = len(target_MD)
     weight_M = np.ones(count) if weights is None else np.asarray(weights, np.float64)

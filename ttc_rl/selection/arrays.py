@@ -39,7 +39,7 @@ class Numpy:
         return np.flatnonzero(flags)
 
     def largest(self, values: Array, count: int) -> Array:
-        """Positions of the `count` largest values, in ascending order of position."""
+        """Return positions of the `count` largest values, in ascending order of position."""
         return np.sort(np.argpartition(-values, count)[:count])
 
 
@@ -79,5 +79,5 @@ class Torch:
 
 
 def arrays_on(device: str | None) -> Numpy | Torch:
-    """numpy without a device; torch on the device named."""
+    """Return numpy where no device is named, else torch on that device."""
     return Numpy() if device is None else Torch(device)

@@ -51,7 +51,7 @@ def certify(
     repeat: bool = False,
     enough: float = 1e-3,
 ) -> Certificate:
-    """The certificate of the tasks `chosen` (row numbers), after at most `STEPS` passes.
+    """Return the certificate of the tasks `chosen` (row numbers), after at most `STEPS` passes.
 
     Against curricula of `size` tasks, as many as chosen when left out. `noise` is lambda, one
     number or one a corpus task. It stops at a bound that is off by at most the share `enough`.
@@ -101,10 +101,10 @@ def coverage(
     chosen: Sequence[int] | np.ndarray,
     noise: Noise,
 ) -> Coverage:
-    """How much of each target the corpus explains, and the curriculum.
+    """Return how much of each target the corpus explains, and how much the curriculum.
 
-    A corpus of many tasks lowers the variance of every direction, related to it or not: the random
-    direction tells what of a target's floor is relation.
+    A corpus of many tasks lowers the variance of every direction, related to it or not. The random
+    direction shows which part of a target's floor is relation.
     """
     t_MD = np.asarray(target_MD, np.float64)
     noise_N = np.broadcast_to(np.asarray(noise, np.float64), len(corpus_ND))
@@ -124,7 +124,7 @@ def coverage(
 
 
 def _nearest(corpus_ND: np.ndarray | Vectors, unit_MD: np.ndarray) -> np.ndarray:
-    """The greatest cosine of each unit vector with a corpus task."""
+    """Return the greatest cosine of each unit vector with a corpus task."""
     greatest_M = np.full(len(unit_MD), -1.0)
     for tile in tiles(len(corpus_ND)):
         x_rD = np.asarray(corpus_ND[tile], np.float64)
@@ -134,7 +134,7 @@ def _nearest(corpus_ND: np.ndarray | Vectors, unit_MD: np.ndarray) -> np.ndarray
 
 
 def _gram(corpus_ND: np.ndarray | Vectors, weight_N: np.ndarray) -> np.ndarray:
-    """sum_i w_i x_i x_i^T over the rows of positive weight."""
+    """Return sum_i w_i x_i x_i^T over the rows of positive weight."""
     rows = np.flatnonzero(weight_N)
     total_DD = np.zeros((corpus_ND.shape[1],) * 2)
     for tile in tiles(len(rows)):
@@ -144,7 +144,7 @@ def _gram(corpus_ND: np.ndarray | Vectors, weight_N: np.ndarray) -> np.ndarray:
 
 
 def _cross_squares(corpus_ND: np.ndarray | Vectors, g_MD: np.ndarray) -> np.ndarray:
-    """sum_t (t^T S x)^2 of every task."""
+    """Return sum_t (t^T S x)^2 of every task."""
     q_N = np.empty(len(corpus_ND))
     for tile in tiles(len(corpus_ND)):
         cross_rM = np.asarray(corpus_ND[tile], np.float64) @ g_MD.T
@@ -157,16 +157,16 @@ def _variance(t_MD: np.ndarray, gram_DD: np.ndarray) -> float:
 
 
 def _line_search(t_MD: np.ndarray, gram_DD: np.ndarray, other_DD: np.ndarray) -> float:
-    """The move in [0, 1] that lowers f most, to about 1 %: f is convex along it."""
+    """Return the move in [0, 1] that lowers f most, to about 1 %: f is convex along it."""
     low, high = 0.0, 1.0
 
     def value(move: float) -> float:
         return _variance(t_MD, (1 - move) * gram_DD + move * other_DD)
 
     while high - low > 0.01:
-        left, right = low + (high - low) / 3, high - (high - low) / 3
-        if value(left) < value(right):
-            high = right
+        lower, upper = low + (high - low) / 3, high - (high - low) / 3
+        if value(lower) < value(upper):
+            high = upper
         else:
-            low = left
+            low = lower
     return (low + high) / 2

@@ -34,8 +34,8 @@ def noise_of(success_N: np.ndarray, noise: float) -> np.ndarray:
 
 
 def in_band(success_N: np.ndarray, size: int) -> np.ndarray:
-    """Rows whose success lies in the band; where fewer than `size`, also those nearest to its
-    midpoint, ties to the lowest row. Ascending."""
+    """Return the rows whose solve rate lies in the band, ascending. Where they are fewer than
+    `size`, the rows nearest to its midpoint join them, ties to the lowest row."""
     low, high = BAND
     inside = np.flatnonzero((success_N >= low) & (success_N <= high))
     if len(inside) >= size:
@@ -46,13 +46,14 @@ def in_band(success_N: np.ndarray, size: int) -> np.ndarray:
 
 
 def posterior_mean(correct: Sequence[bool | None], prior: tuple[float, float]) -> float:
-    """(a + correct) / (a + b + decided); an undecided verdict is no trial."""
+    """Return (a + correct) / (a + b + decided). An undecided verdict is no trial."""
     decided = [verdict for verdict in correct if verdict is not None]
     return (prior[0] + sum(decided)) / (sum(prior) + len(decided))
 
 
 def rates_from_meta(tasks: Sequence[Task], config: DifficultyConfig) -> dict[int, float]:
-    """Row -> success rate, where a task's `meta` holds one. Raises UserError outside 0 to 1."""
+    """Return the solve rate by row, where a task's `meta` holds one. Raises UserError outside 0 to
+    1."""
     rates: dict[int, float] = {}
     for row, task in enumerate(tasks):
         value = task.meta.get(config.key or "")
@@ -61,7 +62,7 @@ def rates_from_meta(tasks: Sequence[Task], config: DifficultyConfig) -> dict[int
         if not isinstance(value, int | float) or not 0 <= value * config.scale <= 1:
             raise UserError(
                 f"selection.difficulty: meta.{config.key} of task {task.id} is {value!r}; times "
-                f"scale {config.scale:g} it should be a success rate from 0 to 1"
+                f"scale {config.scale:g} it should be a solve rate from 0 to 1"
             )
         rates[row] = min(max(value * config.scale, LIMITS[0]), LIMITS[1])
     if not rates:
@@ -70,7 +71,8 @@ def rates_from_meta(tasks: Sequence[Task], config: DifficultyConfig) -> dict[int
 
 
 def fill(rates: dict[int, float], num_tasks: int) -> np.ndarray:
-    """Success of all tasks, shape (N,): the mean of the known ones where there is no estimate."""
+    """Return the solve rates of all tasks, shape (N,): the mean of the known ones where there is no
+    estimate."""
     success_N = np.full(num_tasks, float(np.mean(list(rates.values()))))
     success_N[list(rates)] = list(rates.values())
     return success_N

@@ -35,7 +35,8 @@ class Duplication:
 
 
 def duplication(corpus_ND: np.ndarray | Vectors, target_MD: np.ndarray) -> Duplication:
-    """Of the `NEIGHBOURS` tasks nearest to each target by cosine. O(N M D)."""
+    """Measure how much the `NEIGHBOURS` tasks nearest to each target by cosine repeat each other.
+    O(N M D)."""
     k = min(NEIGHBOURS, len(corpus_ND))
     t_MD = unit(np.asarray(target_MD, np.float32))
     shares: list[float] = []

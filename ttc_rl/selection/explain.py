@@ -24,7 +24,8 @@ Json = Mapping[str, Any]
 
 
 def explain(summary: Json, rows: Sequence[Json]) -> str:
-    """What was selected and how good it is: curve, mix, what is and is not covered, first picks.
+    """Describe what was selected and how good it is: curve, mix, what is and is not covered, first
+    picks.
 
     `summary` is what selection.json holds, `rows` what curriculum.jsonl holds.
     """
@@ -33,8 +34,8 @@ def explain(summary: Json, rows: Sequence[Json]) -> str:
 
 
 def verdicts(summary: Json) -> dict[str, list[Json]] | None:
-    """The targets by what the corpus can teach them; None for a selection by an earlier ttc-rl,
-    which did not measure it."""
+    """Return the targets by what the corpus can teach them; None for a selection by an earlier
+    ttc-rl, which did not measure it."""
     random = summary.get("uncertainty", {}).get("random")
     if random is None:
         return None
@@ -46,26 +47,28 @@ def verdicts(summary: Json) -> dict[str, list[Json]] | None:
 
 
 def floor_share(target: Json, random: Json) -> float:
-    """What the whole corpus leaves of a target's variance, of what it leaves of a random one's."""
+    """Return the share of a target's variance that the whole corpus leaves, over that of a random
+    direction."""
     uncertainty = target["uncertainty"]
     return uncertainty["floor"] / (uncertainty["start"] * random["floor"])
 
 
 def uncovered(summary: Json) -> list[Json]:
-    """Targets that are about as far from the whole corpus as a random direction is."""
+    """Return the targets that are about as far from the whole corpus as a random direction."""
     targets_of = verdicts(summary)
     return [] if targets_of is None else targets_of[VERDICTS[-1]]
 
 
 def in_short(summary: Json) -> str:
-    """What is left of the targets' variance; of SIFT also how near that is to the best."""
+    """Say how much of the targets' variance remains; for SIFT also how near that is to the best."""
     uncertainty = summary["uncertainty"]
     line = f"uncertainty about the target {uncertainty['start']:.2f} -> {uncertainty['after']:.2f}"
     return f"{line}; {certified(summary)}" if summary["method"] == "sift" else line
 
 
 def certified(summary: Json) -> str:
-    """Of SIFT's own objective: a bound that says little of a selector that has another."""
+    """Say how near SIFT comes to the best curriculum. The bound is of SIFT's objective, and says
+    little of another."""
     return (
         f"certified to remove at least {summary['certificate']['share']:.1%} of what any "
         f"{summary['size']:,} tasks of this corpus can remove of the targets' variance"
@@ -73,7 +76,7 @@ def certified(summary: Json) -> str:
 
 
 def near_picks(rows: Sequence[Json]) -> list[Json]:
-    """Picks with a cosine of `NEAR` or more with a target, nearest first."""
+    """Return the picks with a cosine of `NEAR` or more with a target, nearest first."""
     return sorted(
         (row for row in rows if row["similarity"] >= NEAR), key=lambda row: -row["similarity"]
     )
@@ -101,7 +104,7 @@ def _head(summary: Json, _: Sequence[Json]) -> list[str]:
 
 
 def _curve(summary: Json, rows: Sequence[Json]) -> list[str]:
-    """Where the summed target variance stands after 1, 2, 4, ... picks, and what each adds."""
+    """Say how large the summed target variance is after 1, 2, 4, ... picks, and what each adds."""
     start, floor = summary["uncertainty"]["start"], summary["uncertainty"]["floor"]
     values = [start, *(row["uncertainty"] for row in rows)]
     points = [0, *(2**i for i in range(len(values)) if 2**i < len(values) - 1), len(values) - 1]
@@ -177,7 +180,8 @@ def _range(values: Sequence[float]) -> str:
 
 
 def _near(summary: Json, rows: Sequence[Json]) -> list[str]:
-    """Picks that look like a target: worth a look, whatever the overlap rules said."""
+    """List the picks that are near a target: they deserve a look, whatever the overlap rules
+    say."""
     near = near_picks(rows)
     lines = ["## Picks nearest to a target", ""]
     if not near:
@@ -196,7 +200,8 @@ def _near(summary: Json, rows: Sequence[Json]) -> list[str]:
 
 
 def _contamination(summary: Json, _: Sequence[Json]) -> list[str]:
-    """The certificate of overlap.certificate: how close any chosen task comes to any target."""
+    """Say how near any chosen task comes to any target, by the certificate of
+    overlap.certificate."""
     certificate = summary["contamination"]
     lines = [
         "## Is the test in the training set?",
@@ -236,6 +241,6 @@ def _targets(summary: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> l
 
 
 def _line(text: str, width: int = 110) -> str:
-    """Shortened, and as a code span, so that its LaTeX is shown as it is written."""
+    """Return a text shortened, as a code span, so that its LaTeX is shown as it is written."""
     flat = " ".join(text.split()).replace("`", "'")
     return f"`{flat if len(flat) <= width else flat[: width - 3] + '...'}`"

@@ -10,7 +10,8 @@ from ttc_rl.selection.libraries import sklearn_cluster
 
 
 def target_groups(target_MD: np.ndarray, groups: int | None, seed: int) -> list[list[int]]:
-    """Rows of the targets in at most `groups` groups; each target by itself without a number.
+    """Return the rows of the targets in at most `groups` groups; without a number, each target
+    alone.
 
     k-means by scikit-learn, the best of ten starts. Rows ascend in a group, and groups by their
     first row.

@@ -18,7 +18,8 @@ STEPS = 50
 
 
 def hull(problem: Problem) -> list[int]:
-    """The tasks of the hulls, the heaviest first, each as often as its weight says. O(50 N M D)."""
+    """Return the tasks of the hulls, the heaviest first, each as often as its weight says. O(50 N M
+    D)."""
     weight_N = hull_weights(problem).sum(axis=1)
     used = np.flatnonzero(weight_N)
     unlimited = np.full(len(used), problem.size)
@@ -28,7 +29,7 @@ def hull(problem: Problem) -> list[int]:
 
 
 def hull_weights(problem: Problem) -> np.ndarray:
-    """Weights of the corpus tasks for each target; shape (N, M), columns sum to 1.
+    """Return the weights of the corpus tasks for each target; shape (N, M), columns sum to 1.
 
     Each step moves towards the task x with the largest x^T (t - X^T w), by the best length.
     """
@@ -51,7 +52,8 @@ def hull_weights(problem: Problem) -> np.ndarray:
 
 
 def _best_rows(problem: Problem, residual_MD: np.ndarray) -> np.ndarray:
-    """For each target the row with the largest inner product with what is left of it."""
+    """Return, for each target, the row with the largest inner product with the target's
+    residual."""
     best_M, value_M = np.zeros(len(residual_MD), int), np.full(len(residual_MD), -np.inf)
     for tile in tiles(len(problem.corpus_ND)):
         product_rM = np.asarray(problem.corpus_ND[tile], np.float64) @ residual_MD.T

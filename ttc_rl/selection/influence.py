@@ -30,7 +30,8 @@ class Influence:
 
 
 def scores(features: Influence) -> np.ndarray:
-    """Influence of every task of the pool, shape (n,). A feature of zeros has cosine 0."""
+    """Return the influence of every task of the pool, shape (n,). A feature of zeros has cosine
+    0."""
     names = sorted(set(features.subtasks_m))
     of_m = np.array([names.index(name) for name in features.subtasks_m])
     total_nS = np.zeros((len(features.rows_n), len(names)))
@@ -43,6 +44,6 @@ def scores(features: Influence) -> np.ndarray:
 
 
 def order(features: Influence, size: int) -> list[int]:
-    """The `size` corpus rows of the highest score, best first; ties to the lowest row."""
+    """Return the `size` corpus rows of the highest score, best first; ties to the lowest row."""
     best = np.lexsort((features.rows_n, -scores(features)))[:size]
     return np.asarray(features.rows_n)[best].tolist()

@@ -27,7 +27,8 @@ def minimax(
     repeat: bool = False,
     before: tuple[int, ...] = (),
 ) -> Iterator[Observation]:
-    """Picks in order, ties to the lowest index. Memory beside the corpus: 8 x N x (M + 1) bytes.
+    """Yield the picks in order, ties to the lowest index. Memory beside the corpus: 8 x N x (M + 1)
+    bytes.
 
     After a candidate x the variance of target t is left_t - (t^T S x)^2 / (lambda_x + x^T S x).
     """
@@ -57,8 +58,9 @@ def minimax(
 
 
 def _best(cross_NM: np.ndarray, level_N: np.ndarray, left_M: np.ndarray, open_N: np.ndarray) -> int:
-    """The candidate after which the largest variance is smallest; of several, the one that lowers
-    the sum most, since a single task can rarely help two targets that are worst off together."""
+    """Return the candidate after which the largest variance is smallest. Among equals it is the one
+    that lowers the sum most, since a single task can rarely help two targets that are worst off
+    together."""
     worst_N, gain_N = np.empty(len(level_N)), np.empty(len(level_N))
     for tile in tiles(len(level_N)):
         drop_rM = cross_NM[tile] ** 2 / level_N[tile, None]

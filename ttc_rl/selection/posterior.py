@@ -34,7 +34,7 @@ class Observation:
 
     @property
     def gain(self) -> float:
-        """By how much it lowered the summed variance of the targets."""
+        """Return by how much the pick lowered the summed variance of the targets."""
         return self.cc / self.s
 
 
@@ -59,7 +59,7 @@ class Posterior:
         return self.xp.full((count, self.dimensions), 0.0, self.xp.float64)
 
     def times(self, x: Array, at: Saved | None = None) -> Array:
-        """S x for one row x or several, now or as saved."""
+        """Return S x for one row x or several, now or as saved."""
         base_DD, f_kD, count = at or self.saved()
         f_kD = f_kD[:count]
         return (x if base_DD is None else x @ base_DD) - (x @ f_kD.T) @ f_kD
@@ -84,18 +84,19 @@ class Posterior:
             self.f_kD, self.count = self._rows(16), 0
 
     def saved(self) -> Saved:
-        """Where it stands; good until it is restored to an earlier place."""
+        """Return the present state, which is good until the posterior is restored to an earlier
+        one."""
         return self.base_DD, self.f_kD, self.count
 
     def restore(self, saved: Saved) -> None:
         self.base_DD, self.f_kD, self.count = saved
 
     def g(self) -> Array:
-        """G = T S; shape (M, D)."""
+        """Return G = T S; shape (M, D)."""
         return self.times(self.t_MD)
 
     def qv(self, x_rD: Array, at: Saved | None = None) -> tuple[Array, Array]:
-        """sum_t (t^T S x)^2 and x^T S x of each row, now or as saved."""
+        """Return sum_t (t^T S x)^2 and x^T S x of each row, now or as saved."""
         w_rD = self.times(x_rD, at)
         cross_rM = w_rD @ self.t_MD.T
         squares_r = self.xp.einsum("rm,rm->r", cross_rM, cross_rM)
@@ -103,7 +104,7 @@ class Posterior:
 
 
 def compressed(target_MD: np.ndarray) -> np.ndarray:
-    """At most D rows with the same Gram matrix T^T T, hence the same summed gains."""
+    """Return at most D rows with the same Gram matrix T^T T, hence the same summed gains."""
     if target_MD.shape[0] <= target_MD.shape[1]:
         return target_MD
     return np.asarray(np.linalg.qr(target_MD, mode="r"))
@@ -112,7 +113,7 @@ def compressed(target_MD: np.ndarray) -> np.ndarray:
 def variances(
     rows_nD: np.ndarray, target_MD: np.ndarray, noise: float | Sequence[float] | np.ndarray
 ) -> np.ndarray:
-    """Each target's variance after 0, 1, ..., n of the rows; shape (n + 1, M), float64.
+    """Return each target's variance after 0, 1, ..., n of the rows; shape (n + 1, M), float64.
 
     `noise` is one number, or one for each row.
     """

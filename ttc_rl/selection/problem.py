@@ -1,4 +1,4 @@
-"""What every way of selecting is given."""
+"""The argument of every selector."""
 
 from __future__ import annotations
 
@@ -59,7 +59,8 @@ class Problem:
         return np.random.default_rng(self.seed)
 
     def known(self, name: str, method: str) -> Any:
-        """A field that `method` cannot do without."""
+        """Return a field that `method` cannot do without. Raises where the caller did not give
+        it."""
         value = getattr(self, name)
         if value is None:
             raise UserError(f"selection.method {method} needs {name} of select()")

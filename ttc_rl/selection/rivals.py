@@ -20,19 +20,20 @@ from ttc_rl.vectors import unit
 
 
 def random(problem: Problem) -> list[int]:
-    """Uniform without replacement: what arXiv 2510.04786 calls RL post-training. O(N)."""
+    """Pick at random without replacement: "RL post-training" in arXiv 2510.04786. O(N)."""
     return problem.rng.permutation(len(problem.corpus_ND))[: problem.size].tolist()
 
 
 def random_within_kind(problem: Problem) -> list[int]:
-    """Random among the tasks of the targets' kinds: what knowing only "maths" is worth. O(N)."""
+    """Pick at random among tasks of the targets' kinds: what knowing only "maths" is worth.
+    O(N)."""
     corpus = problem.known("corpus_kinds", "random-within-kind")
     targets = problem.known("target_kinds", "random-within-kind")
     return _in_turn(problem, corpus, targets, "random-within-kind")
 
 
 def oracle(problem: Problem) -> list[int]:
-    """Random among the tasks of the targets' own groups: perfect knowledge of relevance. O(N).
+    """Pick at random among tasks of the targets' own groups: perfect knowledge of relevance. O(N).
 
     Several groups take turns, so each has an equal share.
     """
@@ -46,11 +47,11 @@ def _in_turn(
     targets: Sequence[str | None],
     method: str,
 ) -> list[int]:
-    wanted = sorted({group for group in targets if group is not None})
+    groups = sorted({group for group in targets if group is not None})
     rng = problem.rng
     queues = [
         rng.permutation([i for i, group in enumerate(corpus) if group == name]).tolist()
-        for name in wanted
+        for name in groups
     ]
     order = [
         int(queue[turn])
@@ -61,13 +62,13 @@ def _in_turn(
     if len(order) < problem.size:
         raise UserError(
             f"selection.method {method}: the corpus holds {len(order)} tasks of the targets' "
-            f"groups ({', '.join(wanted) or 'none'}), fewer than selection.size {problem.size}"
+            f"groups ({', '.join(groups) or 'none'}), fewer than selection.size {problem.size}"
         )
     return order
 
 
 def nearest(problem: Problem) -> list[int]:
-    """Every target's nearest task by cosine, then every target's second, ...; each task once.
+    """Pick every target's nearest task by cosine, then every target's second, ...; each task once.
 
     The arm to beat: SIFT wins where the corpus holds near-duplicates. O(N M D).
     """
@@ -77,17 +78,18 @@ def nearest(problem: Problem) -> list[int]:
 
 
 def top(problem: Problem) -> list[int]:
-    """The tasks with the largest mean cosine to all targets. O(N M D).
+    """Pick the tasks with the largest mean cosine to all targets. O(N M D).
 
-    What a search for the targets' mean finds; targets off the middle get nothing.
+    A search for the targets' mean finds these; targets off the middle get nothing.
     """
     mean_N = cosines(problem).mean(axis=1)
     return np.argsort(-mean_N, kind="stable")[: problem.size].tolist()
 
 
 def facility(problem: Problem) -> list[int]:
-    """Facility location: greedily maximise sum_t max_(x chosen) cos(t, x), each target served by
-    its best task. Once every target has its nearest, a new round begins among the tasks left.
+    """Pick by facility location: greedily maximise sum_t max_(x chosen) cos(t, x), each target
+    served by its best task. Once every target has its nearest, a new round begins with the
+    remaining tasks.
 
     The gain is submodular, so the greedy has at least 1 - 1/e of the best (Nemhauser et al. 1978).
     O(n N M).
@@ -109,10 +111,11 @@ def facility(problem: Problem) -> list[int]:
 
 
 def kmeans_plus_plus(problem: Problem) -> list[int]:
-    """k-means++ seeding (Arthur & Vassilvitskii 2007): spread over the corpus, blind to targets.
+    """Pick by k-means++ seeding (Arthur & Vassilvitskii 2007): spread over the corpus, blind to
+    targets.
 
-    A task is drawn with probability proportional to its squared distance from those drawn before;
-    where fewer differ than are asked for, the rest are the lowest rows. By scikit-learn. O(n N D).
+    A task is drawn with probability proportional to its squared distance from those drawn before.
+    Where fewer than `size` tasks differ, the rest are the lowest rows. By scikit-learn. O(n N D).
     """
     corpus_ND = np.asarray(problem.corpus_ND[:], np.float64)
     draw = sklearn_cluster().kmeans_plusplus
@@ -121,9 +124,8 @@ def kmeans_plus_plus(problem: Problem) -> list[int]:
 
 
 def uncertainty(problem: Problem) -> list[int]:
-    """The task with the largest posterior variance x^T S x of its own at each step, that is the
-    greedy for log det (I + X X^T / lambda): diverse, blind to targets. O(n N D).
-    """
+    """Pick at each step the task with the largest posterior variance x^T S x. This is the greedy
+    for log det (I + X X^T / lambda): diverse, blind to targets. O(n N D)."""
     corpus_ND = np.asarray(problem.corpus_ND[:], np.float64)
     posterior = Posterior(Numpy(), np.zeros((1, corpus_ND.shape[1])))
     v_N = np.einsum("nd,nd->n", corpus_ND, corpus_ND)
@@ -139,14 +141,14 @@ def uncertainty(problem: Problem) -> list[int]:
 
 
 def less(problem: Problem) -> list[int]:
-    """LESS: the tasks whose gradients point where the targets' do; see `influence`. O(n F) here,
-    but a backward pass of the model for each task of the pool before.
-    """
+    """Pick the tasks whose gradients point where the targets' do (LESS); see `influence`. O(n F)
+    here, after a backward pass of the model for each task of the pool."""
     return influence.order(problem.known("features", "less"), problem.size)
 
 
 def cosines(problem: Problem) -> np.ndarray:
-    """Cosine of every task with every target, in float64; shape (N, M). 0 for a row of zeros."""
+    """Return cosine of every task with every target, in float64; shape (N, M). 0 for a row of
+    zeros."""
     t_MD = unit(np.asarray(problem.target_MD, np.float64))
     cosine_NM = np.empty((len(problem.corpus_ND), len(t_MD)))
     for tile in tiles(len(cosine_NM)):

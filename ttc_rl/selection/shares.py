@@ -22,7 +22,7 @@ SUM_WEIGHT = 1e3
 
 
 def shares(problem: Problem) -> list[int]:
-    """Random tasks of each cluster, as many as its share says, clusters taking turns. O(N L D)."""
+    """Pick random tasks of each cluster by its share, clusters taking turns. O(N L D)."""
     corpus_ND = np.asarray(problem.corpus_ND[:], np.float64)
     label_N = _clusters(corpus_ND, problem.seed)
     moments = [corpus_ND[label_N == label] for label in range(label_N.max() + 1)]
@@ -43,7 +43,7 @@ def shares(problem: Problem) -> list[int]:
 
 
 def cluster_shares(clusters: list[np.ndarray], target_MD: np.ndarray) -> np.ndarray:
-    """The share of each cluster, from its rows and the targets'; shape (L,), sums to 1."""
+    """Return the share of each cluster, from its rows and the targets'; shape (L,), sums to 1."""
     _, values, directions_RD = np.linalg.svd(target_MD, full_matrices=False)
     num_directions = min(DIRECTIONS, int((values > 1e-6 * values[0]).sum()))
     aims_RR = _moment(target_MD @ directions_RD[:num_directions].T)
@@ -52,14 +52,14 @@ def cluster_shares(clusters: list[np.ndarray], target_MD: np.ndarray) -> np.ndar
         (inverse_RR @ _moment(rows @ directions_RD[:num_directions].T)).ravel() for rows in clusters
     ]
     system = np.vstack([np.stack(columns, axis=1), np.full(len(clusters), SUM_WEIGHT)])
-    wanted = np.concatenate([np.eye(num_directions).ravel(), [SUM_WEIGHT]])
-    share_L, _ = nnls()(system, wanted)
+    goal = np.concatenate([np.eye(num_directions).ravel(), [SUM_WEIGHT]])
+    share_L, _ = nnls()(system, goal)
     return share_L / share_L.sum()
 
 
 def whole_numbers(share_L: np.ndarray, size: int, most_L: np.ndarray) -> np.ndarray:
-    """Whole numbers near `size` x share that sum to `size`, none above `most`: largest remainders
-    first, and what does not fit goes to the other clusters by their shares."""
+    """Return whole numbers near `size` x share that sum to `size`, none above `most`. Largest
+    remainders come first, and what does not fit goes to the other clusters by their shares."""
     counts_L = np.zeros(len(share_L), int)
     while (missing := size - int(counts_L.sum())) > 0:
         free_L = counts_L < most_L
@@ -73,7 +73,7 @@ def whole_numbers(share_L: np.ndarray, size: int, most_L: np.ndarray) -> np.ndar
 
 
 def _moment(rows_rR: np.ndarray) -> np.ndarray:
-    """Second moment, shrunk towards the identity, of trace 1."""
+    """Return the second moment, shrunk towards the identity, of trace 1."""
     moment_RR = rows_rR.T @ rows_rR / max(len(rows_rR), 1)
     size = len(moment_RR)
     level = np.trace(moment_RR) / size or 1.0

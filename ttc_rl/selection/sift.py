@@ -58,7 +58,7 @@ def greedy(
     noise: float | np.ndarray,
     **options: Any,
 ) -> list[int]:
-    """Indices of the first `size` picks in order, ties to the lowest index; see `observations`."""
+    """Return the first `size` picks in order, ties to the lowest index; see `observations`."""
     picks = observations(corpus_ND, target_MD, noise, size=size, **options)
     return [seen.index for seen in itertools.islice(picks, size)]
 
@@ -76,7 +76,8 @@ def observations(
     pools: Sequence[int] = POOLS,
     blocks: Sequence[int] = BLOCKS,
 ) -> Iterator[Observation]:
-    """The greedy's picks, one after the other, for as long as the reader asks: at most `size`.
+    """Yield the greedy's picks, one after the other, for as long as the reader asks: at most
+    `size`.
 
     Each task at most once, or with `repeat` as often as it wins. `noise` is one lambda, or one for
     each task (N,). `before` holds picks made earlier: the greedy goes on after them.
@@ -92,7 +93,7 @@ def observations(
     if not np.min(noise) > 0:
         raise UserError(f"selection noise must be above 0, got {np.min(noise)}")
     if size > len(corpus_ND) and not repeat:
-        raise UserError(f"{size} different tasks asked of a corpus of {len(corpus_ND)}")
+        raise UserError(f"{size} different tasks requested of a corpus of {len(corpus_ND)}")
     if not np.isfinite(target_MD).all():
         raise UserError("the targets' embeddings hold a value that is not finite")
     xp = arrays_on(device)
@@ -133,14 +134,14 @@ class _TileWorkers:
 
     def __init__(self, xp: Numpy | Torch) -> None:
         self.blas = ThreadpoolController().select(user_api="blas")
-        most = max((one.num_threads for one in self.blas.lib_controllers), default=1)
+        most = max((pool.num_threads for pool in self.blas.lib_controllers), default=1)
         self.workers = most if xp.threads else 1
 
     def one_thread_each(self) -> Any:
         return self.blas.limit(limits=1) if self.workers > 1 else contextlib.nullcontext()
 
     def __call__(self, work: Callable[[slice], Any], count: int) -> list[Any]:
-        """What `work` gives for each tile of `count` rows, in their order."""
+        """Return the results of `work` for each tile of `count` rows, in their order."""
         if self.workers == 1 or count <= 4 * TILE:
             return [work(tile) for tile in tiles(count)]
         with ThreadPoolExecutor(self.workers) as pool:
@@ -164,12 +165,13 @@ class _Rows:
         return self.xp.array(self.x_ND[which], self.xp.float64)
 
     def pool(self, which: np.ndarray) -> _Rows:
-        """These candidates alone, in a type that holds each value exactly."""
+        """Return these candidates alone, in a type that holds each value exactly."""
         return _Rows(self.xp, self.xp.array(self.x_ND[which], self.float))
 
 
 def _on_device(xp: Numpy | Torch, corpus_ND: np.ndarray | Vectors) -> Any:
-    """The corpus on the device where half its free memory holds it; else as it is, in tiles."""
+    """Return the corpus on the device where half its free memory holds it; else as it is, in
+    tiles."""
     assert isinstance(xp, Torch)
     needed = len(corpus_ND) * corpus_ND.shape[1] * corpus_ND.dtype.itemsize
     if xp.device.type == "cuda" and 2 * needed > xp.torch.cuda.mem_get_info(xp.device)[0]:
@@ -192,23 +194,23 @@ class _Block:
         self, xp: Numpy | Torch, seen: Sequence[Observation], dtype: Any, *, cross: bool
     ) -> None:
         self.seen = seen
-        root_k1 = xp.array(np.array([[math.sqrt(one.s)] for one in seen]))
-        gain_k1 = xp.array(np.array([[one.gain] for one in seen]))
-        w_kD = xp.stack([one.w_D for one in seen]) / root_k1
-        c_kM = xp.stack([one.c_M for one in seen]) / root_k1
+        root_k1 = xp.array(np.array([[math.sqrt(pick.s)] for pick in seen]))
+        gain_k1 = xp.array(np.array([[pick.gain] for pick in seen]))
+        w_kD = xp.stack([pick.w_D for pick in seen]) / root_k1
+        c_kM = xp.stack([pick.c_M for pick in seen]) / root_k1
         self.w_kD, self.c_kM = xp.array(w_kD, dtype), xp.array(c_kM, dtype)
         if cross:
             earlier_kk = xp.array(np.tril(np.full((len(seen), len(seen)), 2.0), -1))
             itself_kk = xp.array(np.eye(len(seen))) * gain_k1
             self.before_kk = xp.array((c_kM @ c_kM.T) * earlier_kk + itself_kk, dtype)
         else:
-            z_kD = xp.stack([one.z_D for one in seen]) / root_k1
+            z_kD = xp.stack([pick.z_D for pick in seen]) / root_k1
             self.z_kD = xp.array(2 * z_kD - gain_k1 * w_kD, dtype)
 
     def drops(
         self, x_rD: Array, cross_rM: Array | None, *, back: bool = False
     ) -> tuple[Array, Array]:
-        """By how much each pick lowers q of each row, and y; two arrays (k, r).
+        """Return by how much each pick lowers q of each row, and y; two arrays (k, r).
 
         With `back`, C is what it is after the block instead of before it.
         """
@@ -238,7 +240,7 @@ class _Setting:
     """What float64 leaves uncertain of the square root of a gain."""
 
     def tie(self, gain: float) -> float:
-        """The share by which gains near this one may differ and still be equal."""
+        """Return the share by which gains near this one may differ and still be equal."""
         return min(TIE + self.rounding / math.sqrt(max(gain, 1e-300)), 1e-9)
 
 
@@ -314,7 +316,7 @@ class _Level:
             self._refresh()
 
     def _make_room(self) -> None:
-        """C is kept where targets are few and memory is there."""
+        """Allocate C where targets are few and memory allows."""
         count, (targets, dimensions) = len(self.rows), self.posterior.t_MD.shape
         fits = 4 * count * targets <= self.setting.memory
         if not self.plain and self.dtype == self.xp.float32 and 2 * targets <= dimensions and fits:
@@ -325,7 +327,7 @@ class _Level:
         return self.xp.where(self.open_N, gain_N, -np.inf)
 
     def advance(self, count: int) -> list[Observation]:
-        """The next picks, at least one; the posterior has observed them afterwards."""
+        """Return the next picks, at least one. The posterior has observed them afterwards."""
         self._refresh_if_small()
         if float(self.gains().max()) < self.posterior.zero:
             return [self._observed(int(self.xp.nonzero(self.open_N)[0]))]
@@ -339,10 +341,10 @@ class _Level:
 
     def _close(self, seen: Sequence[Observation]) -> None:
         if not self.setting.repeat:
-            self.open_N[[one.index for one in seen]] = False
+            self.open_N[[pick.index for pick in seen]] = False
 
     def _one_by_one(self, count: int) -> list[Observation]:
-        """The plain greedy: one product with the candidates a pick."""
+        """Return the plain greedy's picks: one product with the candidates a pick."""
         x_ND = self.rows.tile(slice(0, len(self.rows)), self.xp.float64)
         picks: list[Observation] = []
         for _ in range(count):
@@ -358,7 +360,7 @@ class _Level:
         return picks
 
     def _best(self, x_ND: Array) -> int:
-        """The candidate with the largest gain; those near it are compared exactly."""
+        """Return the candidate with the largest gain; those near it are compared exactly."""
         best = float(self.gains().max())
         if best < self.posterior.zero:
             return int(self.xp.nonzero(self.open_N)[0])
@@ -374,7 +376,7 @@ class _Level:
         return int(near[self._first_best(exact_r, free)])
 
     def _drafted(self, count: int) -> list[Observation]:
-        """A block of picks made on a pool, as far as the other candidates bear it out."""
+        """Return a block of picks made on a pool, as far as the other candidates confirm it."""
         (pool, largest), inner = self.inner[0], self.inner[1:]
         members = self.xp.largest(self.gains(), pool)
         members = members[self.open_N[members]]
@@ -389,7 +391,7 @@ class _Level:
         draft: list[Observation] = []
         while len(draft) < size:
             draft += within.advance(size - len(draft))
-        draft = [replace(one, index=int(names[one.index])) for one in draft]
+        draft = [replace(pick, index=int(names[pick.index])) for pick in draft]
         worth = self._worth(draft, saved)
         if not worth:
             return [self._observed(int(self.xp.nonzero(self.open_N)[0]))]
@@ -401,7 +403,8 @@ class _Level:
         return certified
 
     def _worth(self, draft: list[Observation], saved: Any) -> list[Observation]:
-        """The draft up to its first pick that gains nothing: there the lowest index is next."""
+        """Return the draft up to its first pick that gains nothing: there the lowest index is
+        next."""
         for step, one in enumerate(draft):
             if one.gain < self.posterior.zero:
                 return self._rewound(draft[:step], saved)
@@ -409,14 +412,15 @@ class _Level:
 
     def _rewound(self, certified: list[Observation], saved: Any) -> list[Observation]:
         self.posterior.restore(saved)
-        for one in certified:
-            self.posterior.repeat(one)
+        for pick in certified:
+            self.posterior.repeat(pick)
         return certified
 
     # ----------------------------------------------------------------------- certification
 
     def _certified(self, draft: list[Observation], members: Array, saved: Any) -> list[Observation]:
-        """The drafted picks that are the greedy's, or its next pick; the state after them."""
+        """Return the drafted picks that are the greedy's, or its next pick. The state is the one
+        after them."""
         rival_N = self.xp.copy(self.open_N)
         rival_N[members] = False
         close = self._pass(draft, rival_N)
@@ -458,22 +462,24 @@ class _Level:
         return np.concatenate(self.setting.each_tile(one_tile, len(self.rows)))
 
     def _near(self, block: _Block, tile: slice, dq_kr: Array, dv_kr: Array) -> Array:
-        """Whether a row's gain comes near a pick's before it: q >= tau (lambda + v), nearly."""
+        """Return whether a row's gain comes near that of a pick before it: q >= tau (lambda + v),
+        nearly."""
         xp, before = self.xp, self.state
         q_r = xp.array(before.q_N[tile], self.dtype)
         level_r = xp.array(before.noise_N[tile] + before.v_N[tile], self.dtype)
         beats_r = xp.full(len(q_r), False, xp.bool)
-        for step, one in enumerate(block.seen):
-            bar_r = level_r * (one.gain * (1 - NEAR))
-            bar_r -= ROUNDING * (before.largest_q + one.gain)
+        for step, pick in enumerate(block.seen):
+            bar_r = level_r * (pick.gain * (1 - NEAR))
+            bar_r -= ROUNDING * (before.largest_q + pick.gain)
             beats_r |= q_r >= bar_r
             q_r = q_r - dq_kr[step]
             level_r -= dv_kr[step]
         return beats_r
 
     def _decided(self, draft: list[Observation], close: np.ndarray, saved: Any) -> tuple[int, int]:
-        """How many steps of the draft no close candidate wins, in float64, and who wins next."""
-        picked = [one.index for one in draft]
+        """Return how many steps of the draft no close candidate wins, in float64, and who wins
+        next."""
+        picked = [pick.index for pick in draft]
         candidates = np.unique(np.concatenate([close, picked]))
         rows, same = _distinct(self.xp, self.rows.exact(candidates))
         noise_r = self.xp.host(self.state.noise_N[self.xp.array(candidates)])
@@ -481,16 +487,16 @@ class _Level:
         block = _Block(self.xp, draft, self.xp.float64, cross=False)
         dq_kr, y_kr = (self.xp.host(drop) for drop in block.drops(rows, None))
         free = self.xp.host(self.open_N)[candidates]
-        for step, one in enumerate(draft):
+        for step, pick in enumerate(draft):
             winner = self._first_best(q_r[same] / (noise_r + v_r[same]), free)
-            if candidates[winner] != one.index:
+            if candidates[winner] != pick.index:
                 return step, int(candidates[winner])
             free[winner] = self.setting.repeat
             q_r, v_r = q_r - dq_kr[step], v_r - y_kr[step] ** 2
         return len(draft), -1
 
     def _first_best(self, gains: np.ndarray, free: np.ndarray) -> int:
-        """The lowest position whose gain is the largest among the free, up to rounding."""
+        """Return the lowest position whose gain is the largest among the free, up to rounding."""
         gains = np.where(free, np.where(gains < self.posterior.zero, 0.0, gains), -np.inf)
         best = float(gains.max())
         return int((gains >= best * (1 - self.setting.tie(best))).argmax())
@@ -517,7 +523,8 @@ class _Level:
 
 
 def _distinct(xp: Numpy | Torch, rows: Array) -> tuple[Array, np.ndarray]:
-    """The different rows, and for each row which of them it is: equal rows get equal gains."""
+    """Return the different rows, and for each row its position among them: equal rows get equal
+    gains."""
     first: dict[bytes, int] = {}
     keys = ((row + 0.0).tobytes() for row in xp.host(rows))  # + 0.0: -0.0 equals 0.0
     same = np.array([first.setdefault(key, len(first)) for key in keys])

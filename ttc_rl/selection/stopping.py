@@ -1,4 +1,4 @@
-"""When a curriculum is long enough.
+"""Rules for when a curriculum is long enough.
 
 remaining   whatever further tasks of the corpus were added, up to the size asked for, they could
             take off no more than this share of the targets' variance at the start: certified
@@ -15,7 +15,7 @@ from ttc_rl.schema import UserError
 from ttc_rl.selection.posterior import Observation
 
 FIRST, GROWTH = 8, 1.25
-"""`remaining` is checked at so many picks, and whenever there are so many times more."""
+"""`remaining` is checked at this number of picks, and whenever it has grown by this factor."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class Stop:
     """alpha; the paper has 0.15 to 0.5."""
 
     def __post_init__(self) -> None:
-        given = [value for value in (self.remaining, self.adaptive) if value is not None]
-        if len(given) != 1 or given[0] <= 0:
+        rules = [value for value in (self.remaining, self.adaptive) if value is not None]
+        if len(rules) != 1 or rules[0] <= 0:
             raise UserError("selection.stop needs one of remaining and adaptive, above 0")
 
 
@@ -37,7 +37,7 @@ def until(
     variances: list[float],
     bound: Callable[[list[int]], float],
 ) -> Iterator[Observation]:
-    """The observations until the rule is met.
+    """Yield the observations until the rule is met.
 
     `picks` were made before, and `variances` are the targets' before and after each of them.
     `bound(picks)` is what no curriculum of the size asked for comes below.

@@ -1,4 +1,4 @@
-"""What can be known before a run: files, config and tokenizer of each model, what TRL is given.
+"""Checks before a run: files, config and tokenizer of each model, TRL's settings.
 
 Whatever is wrong there would end the run later, after its selection or amid its training. Each
 message begins with the place of the key in the recipe.
@@ -129,7 +129,8 @@ def _check_local(path: str) -> None:
 
 
 def _uses_model(recipe: Recipe, stages: tuple[Stage, ...]) -> bool:
-    """Whether one of the stages loads the recipe's model; a folder is looked at in any case."""
+    """Return whether one of the stages loads the recipe's model; a folder is checked in any
+    case."""
     path = recipe.model.path
     if path is None or importlib.util.find_spec("transformers") is None:
         return False
@@ -181,7 +182,8 @@ def _check_adapter(recipe: Recipe, inspected: dict[str, Inspected]) -> None:
 
 
 def _matcher(target: str, *, pattern: bool) -> Callable[[str], bool]:
-    """peft's rule: a text is a pattern for whole names, a list holds names or ends of names."""
+    """Return peft's rule for names: a text is a pattern of whole names, a list holds names or their
+    ends."""
     if pattern:
         try:
             return lambda name, rule=re.compile(target): rule.fullmatch(name) is not None

@@ -28,7 +28,7 @@ class Ahead:
 
     @staticmethod
     def parse(what: Sequence[str], data: str | None) -> Ahead:
-        """`RECIPE [KEY=VALUE]...` or `SOURCE... [KEY=VALUE]...`, as on the command line."""
+        """Parse `RECIPE [KEY=VALUE]...` or `SOURCE... [KEY=VALUE]...`, as on the command line."""
         names = [word for word in what if "=" not in word]
         keys = [word for word in what if "=" in word]
         if not names:
@@ -47,13 +47,13 @@ class Ahead:
         return Ahead(recipe, recipe.corpus, data or recipe.data, policy)
 
     def into_cache(self) -> None:
-        """Where the next run of a recipe with the same `embed:` finds them."""
+        """Embed into the cache, where the next run of a recipe with the same `embed:` looks."""
         loaded = load_corpus(self.sources, self.data, self.recipe.verifiers)
         rows = embed(loaded.tasks, self.recipe.embed, policy=self.policy)
         logger.info(f"{len(rows):,} tasks x {rows.shape[1]} dimensions are in the cache")
 
     def into_folder(self, out: Path) -> None:
-        """Shards in the order of the corpus."""
+        """Write shards in the order of the corpus."""
         loaded = load_corpus(self.sources, self.data, self.recipe.verifiers)
         shards = write_shards(loaded.tasks, out, self.recipe.embed, policy=self.policy)
         logger.info(f"{out}: {shards.count:,} rows in {len(shards.list)} shards")
@@ -68,9 +68,9 @@ class Ahead:
         slurm: Sequence[str],
         dry_run: bool,
     ) -> str:
-        """Shards in the order of the corpus, by datatrove's local or SLURM executor.
+        """Write shards in the order of the corpus, by datatrove's local or SLURM executor.
 
-        Returns what to show: how it went, or in a dry run the scripts that would be submitted.
+        Return what to show: the outcome, or in a dry run the scripts that would be submitted.
         """
         try:
             from ttc_rl.launch import embedding_cluster as cluster
@@ -97,7 +97,7 @@ class Ahead:
 
 
 def slurm_options(words: Sequence[str]) -> dict[str, Any]:
-    """`partition=gpu`, `gpus_per_task=1` ... to arguments of datatrove's executor."""
+    """Return `partition=gpu`, `gpus_per_task=1` ... as arguments of datatrove's executor."""
     options: dict[str, Any] = {}
     for word in words:
         key, equals, value = word.partition("=")

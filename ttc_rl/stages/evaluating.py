@@ -71,7 +71,8 @@ class Evaluation:
 
 
 def evaluate(job: Job, *, join: bool = False) -> dict[str, Results]:
-    """Every model on the target and the recipe's other benchmarks; model -> benchmark -> metrics.
+    """Evaluate every model on the target and on the recipe's other benchmarks. Return model ->
+    benchmark -> metrics.
 
     With `join`, the work is shared with other processes on the same run folder, on any machine.
     """
@@ -98,7 +99,8 @@ def evaluate(job: Job, *, join: bool = False) -> dict[str, Results]:
 
 
 def metric_names(recipe: Recipe) -> dict[str, list[str]]:
-    """Benchmark -> what is told first of it: the mean, and pass@k and maj@k of the largest k."""
+    """Return the metrics shown first, by benchmark: the mean, and pass@k and maj@k of the largest
+    k."""
     names: dict[str, list[str]] = {}
     for benchmark in eval_benchmarks(recipe):
         sampling = resolve_sampling(recipe.eval, benchmark.sampling)
@@ -194,7 +196,7 @@ def work(job: Job, planned: Sequence[Evaluation], models: Models) -> None:
                     batch=_batch(job.recipe),
                     progress=pace,
                 )
-                units_left += len(queue.left())
+                units_left += len(queue.open_units())
         if not units_left:
             return
         time.sleep(POLL)
@@ -209,7 +211,8 @@ def _queue(job: Job, drawing: Drawing) -> Queue:
 
 
 def _clear(planned: Sequence[Evaluation], *, keep: bool) -> None:
-    """Queues that nobody needs any more; one who joined cannot know whether others still look."""
+    """Remove queues that nobody needs any more. A process that joined cannot know whether others
+    still use them."""
     for drawing in (
         [] if keep else [drawing for evaluation in planned for drawing in evaluation.owed]
     ):
@@ -217,7 +220,8 @@ def _clear(planned: Sequence[Evaluation], *, keep: bool) -> None:
 
 
 def _with_engines(job: Job, planned: Sequence[Evaluation]) -> None:
-    """One process an engine, each on its own GPUs; one that dies leaves its units to the others."""
+    """Start one process for each engine, on its own GPUs. The others take over the units of one
+    that dies."""
     lacking = _lacking(planned)
     if not lacking:
         return
@@ -264,7 +268,7 @@ def _watch(
             reported.add(i)
             if ended[i]:
                 logger.info(f"engine {i} ended with code {ended[i]}; its output is in {logs[i]}")
-        completions_left = sum(unit.size for queue in queues for unit in queue.left())
+        completions_left = sum(unit.size for queue in queues for unit in queue.open_units())
         pace(total - completions_left, total, 0)
         if len(ended) == len(running):
             if completions_left:
@@ -277,7 +281,7 @@ def _watch(
 
 
 def gpu_shares(recipe: Recipe) -> list[str | None]:
-    """CUDA_VISIBLE_DEVICES of each engine; None for all where there is no GPU."""
+    """Return CUDA_VISIBLE_DEVICES of each engine; None for all where there is no GPU."""
     import torch
 
     engine = recipe.engine
@@ -301,7 +305,8 @@ def gpu_shares(recipe: Recipe) -> list[str | None]:
 def dev_evaluation(
     job: Job, arm: str, steps: int
 ) -> Callable[[Callable[[Decoding], Completer], int], dict[str, float] | None] | None:
-    """What scores an arm's model on the dev tasks every so many steps; None without `train.dev`.
+    """Return what evaluates an arm's model on the dev tasks every `every` steps; None without
+    `train.dev`.
 
     The numbers go to dev.jsonl, the completions beside it, and to W&B where that is on.
     """

@@ -1,4 +1,4 @@
-"""Dev tasks: what is evaluated while training. Neither trained on nor, unless asked, tested on.
+"""Dev tasks, evaluated while training. Not trained on; tested on only if asked.
 
 N corpus tasks, M target tasks.
 """
@@ -64,7 +64,7 @@ def hold_out(
 
 
 def _labelled(recipe: Recipe, targets: list[Task]) -> list[Task]:
-    """A source of the user's, less what overlaps with the targets."""
+    """Return the tasks of the user's source, without those that overlap a target."""
     config = recipe.train.dev
     assert config is not None
     assert config.source is not None

@@ -1,4 +1,4 @@
-"""What some selectors need from the model itself: success rates, gradient features, and the bill.
+"""What some selectors need from the model itself: solve rates, gradient features, and the bill.
 
 Nothing here sees a target's gold: targets are stripped to prompt and kind before anything is done.
 """
@@ -62,7 +62,7 @@ class Ask:
     graders: Graders = BUILT_IN
 
     def pool(self, size: int | None) -> list[int]:
-        """Rows of the corpus tasks nearest to the targets, in corpus order."""
+        """Return the rows of the corpus tasks nearest to the targets, in corpus order."""
         size = min(size or POOL * self.recipe.selection.size, len(self.corpus))
         if size < self.recipe.selection.size:
             raise UserError(
@@ -73,18 +73,19 @@ class Ask:
 
 
 def model_inputs(ask: Ask) -> Inputs:
-    """What the arm's method needs; nothing for a method that asks no model."""
+    """Return what the arm's selection method needs of the model; nothing where it needs no
+    model."""
     method = ask.recipe.selection.method
     if method not in NEEDS_MODEL:
         return Inputs()
     return _less(ask) if method == "less" else _success(ask)
 
 
-# --------------------------------------------------------------------------- success rates
+# --------------------------------------------------------------------------- solve rates
 
 
 def _success(ask: Ask) -> Inputs:
-    """`success=`: for each corpus task how often the base model solves it, shape (N,)."""
+    """Return `success=`: the base model's solve rate for each corpus task, shape (N,)."""
     config = ask.recipe.selection.difficulty
     spent = None
     if config.key is not None:
@@ -100,7 +101,8 @@ def _success(ask: Ask) -> Inputs:
         spent = drawer.spent.as_dict()
     success_N = fill(rates, len(ask.corpus))
     logger.info(
-        f"success of the base model: {len(rates):,} tasks, mean {np.mean(list(rates.values())):.3f}"
+        f"solve rate of the base model: {len(rates):,} tasks, "
+        f"mean {np.mean(list(rates.values())):.3f}"
         f"; {len(ask.corpus) - len(rates):,} others take that mean"
     )
     notes = {
@@ -133,7 +135,8 @@ class _Drawer:
 
 
 def _less(ask: Ask) -> Inputs:
-    """`features=`: an `Influence` between the pool and the targets, or what stands for them."""
+    """Return `features=`: an `Influence` between the pool and the targets, or what stands for
+    them."""
     from ttc_rl.selection.less.examples import blind
     from ttc_rl.selection.less.gradients import Sketch, load_differentiable
 
@@ -225,7 +228,8 @@ def _label_free_sides(
 def _features(
     ask: Ask, rows: list[int], sides: _Sides, model: Any, sketch: Any, spent: Spent
 ) -> Influence:
-    """Features at each warm-up checkpoint; of `policy` at the base model, plain on both sides.
+    """Return features at each warm-up checkpoint; for `policy`, at the base model and plain on both
+    sides.
 
     GRPO begins at the base model without moments, and so does `policy`.
     """
@@ -272,7 +276,7 @@ def _subtask(task: Task, config: LessConfig) -> str:
 
 
 def _dev_tasks(ask: Ask, subtasks: set[str]) -> list[Task]:
-    """The labelled examples; none may be a target or share its text, as `overlap` has it."""
+    """Return the labelled examples. Raises UserError where one is a target or overlaps one."""
     from ttc_rl.corpus.overlap import remove_overlap
     from ttc_rl.corpus.sources import load_source
 

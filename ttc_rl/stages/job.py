@@ -1,4 +1,4 @@
-"""One run to be done: its recipe, its folder, who watches, and the model it starts from."""
+"""One run to do: its recipe, its folder, its observers, and the model it starts from."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Job:
 
     @functools.cached_property
     def graders(self) -> Graders:
-        """Who grades this run's tasks; the recipe's plug-ins are imported now."""
+        """Return the graders of this run's tasks. Imports the recipe's plug-ins."""
         return graders_of(self.recipe)
 
     def arm(self, name: str) -> tuple[Recipe, ArmDir]:
@@ -39,14 +39,14 @@ class Job:
 
     @property
     def parts(self) -> list[str]:
-        """What is trained by itself: arms, and experts as ARM/EXPERT."""
+        """Return the names of what is trained separately: arms, and experts as ARM/EXPERT."""
         return self.run.parts(self.recipe)
 
     def parts_of(self, arm: str) -> list[str]:
         return self.run.parts_of(arm, self.recipe)
 
     def trained(self, name: str) -> bool:
-        """Whether training of an arm, or of one expert, came to its end."""
+        """Return whether training of an arm, or of one expert, came to its end."""
         recipe, folder = self.arm(name)
         if recipe.experts is None:
             return folder.model.exists()
@@ -136,7 +136,7 @@ def _unwarmed(recipe: Recipe) -> str | Path:
 
 
 def _warmup_replies(recipe: Recipe) -> list[Reply]:
-    """Right replies to tasks of the warm-up's source, none of which overlaps a target."""
+    """Return right replies to tasks of the warm-up's source, none of which overlaps a target."""
     from ttc_rl.corpus.benchmarks import resolve_targets, together
     from ttc_rl.corpus.overlap.cleaning import clean
     from ttc_rl.corpus.sources import load_corpus

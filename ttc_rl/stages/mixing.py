@@ -142,7 +142,8 @@ def cross_entropy(
     generations: int,
     seed: int,
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    """The best weights found, shape (E,), and how the search went.
+    """Search the weights of the experts by the cross-entropy method. Return the best ones, shape
+    (E,), and a record of the search.
 
     Candidates are normal around the mean of the last generation's elite, with its deviation; at
     first around 1 / E, with that deviation.

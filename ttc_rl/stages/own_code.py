@@ -1,6 +1,6 @@
-"""What of the user's own a recipe names: who grades its tasks, what selects, pays and follows.
+"""The user's own code that a recipe names: verifiers, selector, reward, curriculum, method.
 
-Made where a stage begins, and handed on.
+A stage loads it at its beginning and hands it on.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from ttc_rl.schema import Completer, Task, UserError
 from ttc_rl.selection import Selector
 from ttc_rl.system.endpoint import Unreachable
 from ttc_rl.train.curriculum.choose import own_curriculum
+from ttc_rl.train.methods import method_of
 from ttc_rl.train.rewards import own_reward
 from ttc_rl.verifiers import Graders
 from ttc_rl.verifiers.judge import Judge, from_completer, from_config
@@ -38,6 +39,7 @@ def check_own_code(recipe: Recipe) -> None:
     for arm in map(recipe.arm, recipe.arm_names):
         own_selector(arm)
         own_reward(arm.train.reward, arm.places)
+        method_of(arm)
         if is_own(arm.train.curriculum.method):
             own_curriculum(arm.train.curriculum.method, arm.places)
 
@@ -71,7 +73,8 @@ def _judge(recipe: Recipe) -> Judge | None:
 
 
 def _local_judge(recipe: Recipe) -> Judge:
-    """The recipe's judge as a model in this process, loaded when there is something to judge."""
+    """Return the recipe's judge as a model in this process. It is loaded when the first verdict is
+    due."""
     config = recipe.judge
     assert config is not None
 

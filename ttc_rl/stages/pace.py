@@ -27,7 +27,8 @@ class Pace:
 
 
 def pace_line(done: int, total: int, tokens: int, seconds: float, before: int = 0) -> str:
-    """`320 of 960 completions, 1,240 tokens/s, 3 min left`; `before` were there at the start."""
+    """Return such as `320 of 960 completions, 1,240 tokens/s, 3 min left`. Of `done`, `before` were
+    there at the start."""
     line = f"{done:,} of {total:,} completions"
     if tokens:
         line += f", {tokens / seconds:,.0f} tokens/s"

@@ -48,7 +48,7 @@ def policy_of(job: Job, name: str) -> Policy:
 
 
 def served(job: Job, name: str) -> Policy | None:
-    """A model of that name at the recipe's endpoint."""
+    """Return the policy of the model with that name at the recipe's endpoint."""
     if job.recipe.engine.backend != "endpoint":
         return None
     model = job.recipe.engine.served[name]
@@ -56,7 +56,7 @@ def served(job: Job, name: str) -> Policy | None:
 
 
 def base(job: Job, name: str) -> Policy | None:
-    """The model that training starts from."""
+    """Return the policy of the model that training starts from."""
     if name != BASE:
         return None
     model = starting_model(job.recipe)
@@ -64,7 +64,7 @@ def base(job: Job, name: str) -> Policy | None:
 
 
 def routed(job: Job, name: str) -> Policy | None:
-    """An arm of several experts, each of which answers its own tasks."""
+    """Return the policy of an arm of several experts, each of which answers its own tasks."""
     experts = job.recipe.arm(name).experts
     if experts is None or experts.mix is not None:
         return None
@@ -74,7 +74,7 @@ def routed(job: Job, name: str) -> Policy | None:
 
 
 def trained(job: Job, name: str) -> Policy | None:
-    """The weights that an arm's training left."""
+    """Return the policy of the weights that an arm's training left."""
     folder = job.arm(name)[1]
     if not folder.model.exists():
         raise UserError(f"{folder.model}: no model there yet; `ttc-rl train RECIPE` makes it")
@@ -112,18 +112,19 @@ class Models:
 
 
 def evaluated(recipe: Recipe) -> list[str]:
-    """Names of the models to evaluate, base first. Raises UserError on one that there is not."""
+    """Return the names of the models to evaluate, base first. Raises UserError for a name without a
+    model."""
     names = [BASE, *recipe.arm_names]
     for name in [*(recipe.eval.models or []), *recipe.engine.served]:
         if name not in names:
             raise UserError(
                 f"eval.models: no model {name!r} in this run{did_you_mean(name, names)}"
             )
-    wanted = recipe.eval.models or list(recipe.engine.served) or names
-    missing = [name for name in wanted if recipe.engine.served and name not in recipe.engine.served]
+    models = recipe.eval.models or list(recipe.engine.served) or names
+    missing = [name for name in models if recipe.engine.served and name not in recipe.engine.served]
     if missing:
-        raise UserError(f"eval.engine.served: does not say what {missing[0]} is called there")
-    return [name for name in names if name in wanted]
+        raise UserError(f"eval.engine.served: no name for {missing[0]}; say which it has there")
+    return [name for name in names if name in models]
 
 
 # --------------------------------------------------------------------------- several experts

@@ -48,41 +48,42 @@ MAX_UNCOVERED = 0.6
 
 
 @dataclass(frozen=True)
-class Found:
+class Findings:
     numbers: dict[str, float | None]
     problems: list[str]
 
 
 def preflight(job: Job) -> None:
-    """preflight.json: each arm's numbers and problems. Raises UserError where there is a problem.
+    """Write preflight.json: each arm's numbers and problems. Raises UserError where there is a
+    problem.
 
-    What was drawn is kept, so that the same look again costs nothing.
+    The completions are kept, so that a second preflight costs nothing.
     """
     config = job.recipe.preflight
     if config is None:
         return
     arms = {name: job.arm(name) for name in job.parts}
     tasks = {name: list(read_curriculum(folder)[1].values()) for name, (_, folder) in arms.items()}
-    seen = {name: spread(found, config.tasks) for name, found in tasks.items()}
-    drawn = _draw(job, config, {t.id: t for found in seen.values() for t in found})
-    told: dict[str, Any] = {}
+    seen = {name: spread(whole, config.tasks) for name, whole in tasks.items()}
+    drawn = _draw(job, config, {t.id: t for part in seen.values() for t in part})
+    report: dict[str, Any] = {}
     size = _evaluation_size(job) if config.gain is not None else (0, 0)
     for name, (recipe, folder) in arms.items():
         groups = [drawn[task.id] for task in seen[name]]
         refused = _refused_golds(tasks[name], job.graders)
-        found = judge(recipe, config, seen[name], groups, refused, len(tasks[name]), job.graders)
-        found = _with_targets(found, config, read_json(folder.selection), groups, size)
-        told[name] = vars(found)
-        shown = ", ".join(f"{k} {v:.3f}" for k, v in found.numbers.items() if v is not None)
-        logger.info(f"preflight of arm {name}: {shown}")
-    write_json(job.run.root / "preflight.json", told)
-    problems = [f"{name}: {problem}" for name, one in told.items() for problem in one["problems"]]
+        findings = judge(recipe, config, seen[name], groups, refused, len(tasks[name]), job.graders)
+        findings = _with_targets(findings, config, read_json(folder.selection), groups, size)
+        report[name] = vars(findings)
+        numbers = ", ".join(f"{k} {v:.3f}" for k, v in findings.numbers.items() if v is not None)
+        logger.info(f"preflight of arm {name}: {numbers}")
+    write_json(job.run.root / "preflight.json", report)
+    problems = [f"{name}: {problem}" for name, row in report.items() for problem in row["problems"]]
     for problem in problems:
         logger.info(f"preflight: {problem}")
     if problems and config.refuse:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         raise UserError(
-            f"preflight: {problems[0]}{more}; mend it, or go on in spite of it: "
+            f"preflight: {problems[0]}{more}; mend it, or continue anyway: "
             "preflight.refuse: false, or `ttc-rl train`"
         )
 
@@ -95,8 +96,8 @@ def judge(
     refused_golds: int,
     all_tasks: int,
     graders: Graders = BUILT_IN,
-) -> Found:
-    """What a few groups, and the golds of all tasks, say about the training to come."""
+) -> Findings:
+    """Return what a few groups, and the golds of all tasks, say about the training to come."""
     texts = sum(len(group.texts) for group in groups)
     decided = [c for group in groups for c in group.correct if c is not None]
     right = sum(decided) / len(decided) if decided else 0.0
@@ -128,19 +129,18 @@ def judge(
                 "no group agreed" if gap is None else f"vote minus one completion is {gap:.3f}"
             )
             problems.append(f"train.majority has nothing to teach: {difference}")
-    return Found(numbers, problems)
+    return Findings(numbers, problems)
 
 
 def _with_targets(
-    result: Found,
+    result: Findings,
     config: PreflightConfig,
     selection: Mapping[str, Any],
     groups: Sequence[Group],
     size: tuple[int, int],
-) -> Found:
-    """And what selection and evaluation say: whether the corpus teaches the targets, and whether
-    so many tasks and samples would show it.
-    """
+) -> Findings:
+    """Add what selection and evaluation say: whether the corpus teaches the targets, and whether
+    this number of tasks and samples would show it."""
     from ttc_rl.selection.explain import uncovered
 
     share = len(uncovered(selection)) / len(selection["targets"])
@@ -159,11 +159,11 @@ def _with_targets(
                 f"{count} targets x {samples} samples resolve {100 * finds:.1f} points, not the "
                 f"{100 * config.gain:.1f} expected: more samples, or another test"
             )
-    return Found(numbers, problems)
+    return Findings(numbers, problems)
 
 
 def _evaluation_size(job: Job) -> tuple[int, int]:
-    """Tasks and samples of the target, the first of several."""
+    """Return the number of tasks and of samples of the target, the first of several."""
     from ttc_eval.harness.results import resolve_sampling
     from ttc_rl.stages.same_tasks import read_targets
 
@@ -172,7 +172,8 @@ def _evaluation_size(job: Job) -> tuple[int, int]:
 
 
 def resolvable(groups: Sequence[Group], gain: float, tasks: int, samples: int) -> float:
-    """The smallest gain in avg@n that so many tasks and samples find with 80 % power."""
+    """Return the smallest gain in avg@n that `tasks` tasks with `samples` samples find with 80 %
+    power."""
     rates = [_rate(group) for group in groups]
     mean = sum(rates) / len(rates)
     within = sum(rate * (1 - rate) for rate in rates) / len(rates)
@@ -190,7 +191,8 @@ def majority_gap(
     band: tuple[float, float],
     graders: Graders = BUILT_IN,
 ) -> float | None:
-    """How much more often a group's vote is right than one completion of it; None without votes.
+    """Return how much more often a group's vote is right than one completion of it; None without
+    votes.
 
     Over the groups whose vote counts: no tie, and a share of the group inside `band`.
     """
@@ -208,7 +210,7 @@ def majority_gap(
 
 
 def spread(tasks: Sequence[Task], count: int) -> list[Task]:
-    """So many of them, evenly over their order: early and late picks differ."""
+    """Return `count` of the tasks, evenly over their order: early and late picks differ."""
     if len(tasks) <= count:
         return list(tasks)
     return [tasks[i * len(tasks) // count] for i in range(count)]
@@ -221,6 +223,8 @@ def _refused_golds(tasks: Sequence[Task], graders: Graders) -> int:
 
 
 def _draw(job: Job, config: PreflightConfig, tasks: Mapping[str, Task]) -> dict[str, Group]:
+    """Draw a group for each task as training will: at temperature 1, with training's limit of
+    tokens."""
     model = BaseModel(starting_model(job.recipe), job.recipe, job.run, job.graders)
     try:
         groups = model.groups("preflight", list(tasks.values()), config.samples, grade=True)

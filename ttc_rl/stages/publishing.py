@@ -28,7 +28,7 @@ def push(
     """
     recipe = run.load_recipe()
     name = _chosen(run, recipe, arm)
-    folder = _made(run.arm(name, recipe), name, adapter)
+    folder = _folder_to_send(run.arm(name, recipe), name, adapter)
     if not (folder / RECIPE).exists():  # of a run made before there were cards
         write_cards(run, recipe, name, read_summary(run.summary) if run.summary.exists() else None)
     from huggingface_hub import HfApi, get_token
@@ -44,7 +44,7 @@ def push(
         full = api.create_repo(repo, private=private or None, exist_ok=True).repo_id
         if private and not api.model_info(full).private:
             raise UserError(
-                f"push: {full} is there and public, which --private does not change; make it "
+                f"push: {full} exists and is public, which --private does not change; make it "
                 "private in its settings, or name another"
             )
         sent = api.upload_folder(
@@ -70,7 +70,7 @@ def _chosen(run: RunDir, recipe: Recipe, arm: str | None) -> str:
     return arm
 
 
-def _made(folder: ArmDir, name: str, adapter: bool) -> Path:
+def _folder_to_send(folder: ArmDir, name: str, adapter: bool) -> Path:
     if "/" in name and not adapter:
         raise UserError(f"push: {name} is an expert; --adapter sends what it trained")
     if "/" not in name and not folder.model.exists():

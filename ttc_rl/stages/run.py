@@ -30,7 +30,8 @@ __all__ = ["draw", "evaluate", "read_summary", "report", "run_all", "select", "t
 
 
 def run_all(job: Job) -> None:
-    """Everything, from the corpus to the report; what can be checked is checked before it."""
+    """Run every stage, from the corpus to the report. All that can be checked is checked before the
+    first."""
     from ttc_eval.harness.variants import eval_benchmarks
     from ttc_rl.stages.checks import check_run
     from ttc_rl.stages.same_tasks import check_targets
@@ -47,7 +48,7 @@ def run_all(job: Job) -> None:
 
 
 def select(job: Job) -> None:
-    """The curriculum of every arm, and with `preflight:` a look at the base model on it."""
+    """Select the curriculum of every arm; with `preflight:`, look at the base model on it."""
     selecting.select(job)
     _note_base(job)
     if job.recipe.preflight is not None and not all(map(job.trained, job.parts)):
@@ -78,9 +79,9 @@ def _note_base(job: Job) -> None:
 
 
 def train(job: Job) -> None:
-    """The curriculum of every arm, or of every expert of one, to a trained model.
+    """Train a model on the curriculum of every arm, or of every expert of an arm.
 
-    One training at a time in a run folder.
+    One process at a time may train in a run folder.
     """
     with training(job.run.root) if is_main() else nullcontext():
         _train_all(job)
@@ -159,7 +160,8 @@ def _train(arms: Sequence[str], job: Job) -> None:
 
 
 def _voting(job: Job) -> dict[str, Task]:
-    """The target prompts by id, without gold or tests: nothing after this could read them."""
+    """Return the target prompts by id, without gold or tests, so that nothing after this can read
+    them."""
     from ttc_rl.corpus.benchmarks import together
     from ttc_rl.stages.same_tasks import read_targets
 
@@ -172,9 +174,9 @@ def _voting(job: Job) -> dict[str, Task]:
 
 
 def evaluate(job: Job, *, join: bool = False) -> None:
-    """Base and trained models on the target and the recipe's other benchmarks.
+    """Evaluate base and trained models on the target and on the recipe's other benchmarks.
 
-    One evaluation at a time in a run folder, but for those that `join`.
+    One process at a time may evaluate in a run folder, except for those that `join`.
     """
     alone("eval")
     from ttc_rl.stages.evaluating import evaluate as evaluate_all
@@ -191,7 +193,8 @@ def evaluate(job: Job, *, join: bool = False) -> None:
 
 
 def draw(job: Job) -> None:
-    """One engine of several: units of every drawing until nothing is left; counts nothing."""
+    """Draw with one engine of several: take units of every drawing until none is left. Counts
+    nothing."""
     from ttc_rl.stages.evaluating import evaluations, work
     from ttc_rl.stages.policies import Models
 
@@ -203,7 +206,8 @@ def draw(job: Job) -> None:
 
 
 def report(job: Job) -> None:
-    """summary.json and results in the models' cards, where something was evaluated; report.html."""
+    """Write summary.json and the results in the models' cards, where something was evaluated, and
+    report.html."""
     from ttc_eval.records import write_record
     from ttc_eval.report.material import read_material
     from ttc_eval.report.model_card import write_cards

@@ -1,4 +1,4 @@
-"""A run is of one corpus and one set of targets: whoever reads them again compares them.
+"""A run has one corpus and one set of targets. Each stage that reads them again compares them.
 
 versions.json and corpus.json hold what the first selection read, eval/BENCHMARK/tasks.jsonl what
 the first evaluation drew on. Until a curriculum is there, nothing is compared: the selection that
@@ -27,7 +27,7 @@ from ttc_rl.schema import Task, UserError, content_hash
 from ttc_rl.stages.job import Job
 from ttc_rl.system.versions import versions
 
-FIX = "restore it, or begin anew with `ttc-rl run --overwrite`"
+FIX = "restore it, or start again with `ttc-rl run --overwrite`"
 
 
 def record(job: Job, loaded: Loaded, targets: Sequence[Benchmark]) -> None:
@@ -54,7 +54,8 @@ def selected(job: Job, part: str) -> bool:
 
 
 def read_targets(job: Job) -> list[Benchmark]:
-    """The recipe's targets. Raises UserError where they are not those that were selected for."""
+    """Return the recipe's targets. Raises UserError where they are not those that were selected
+    for."""
     targets = resolve_targets(job.recipe.target_sources)
     check_targets(job, targets)
     return targets
@@ -73,7 +74,7 @@ def check_corpus(job: Job, loaded: Loaded) -> None:
     """Raise UserError where a source holds other tasks than when the first arm was selected."""
     if not job.run.corpus.exists() or not any(selected(job, part) for part in job.parts):
         return
-    check_vouched(job.run.versions, "begin anew with `ttc-rl run --overwrite`", job.run.corpus)
+    check_vouched(job.run.versions, "start again with `ttc-rl run --overwrite`", job.run.corpus)
     now = manifest(job.recipe.corpus, job.recipe.data, loaded)
     for i, (old, new) in enumerate(zip(read_json(job.run.corpus, list), now, strict=True)):
         name = new["name"] or new.get("path") or new.get("hub") or f"entry {i + 1}"
@@ -88,7 +89,8 @@ def check_dev(job: Job, tasks: Sequence[Task]) -> None:
 
 
 def read_dev_tasks(job: Job, arm: str) -> list[Task]:
-    """The dev tasks as selection wrote them. Raises UserError where there are none, or others."""
+    """Return the dev tasks as selection wrote them. Raises UserError where there are none, or
+    others."""
     path, selection = job.run.dev_tasks, job.arm(arm)[1].selection
     check_vouched(selection, SELECT_ANEW.format(selection), path)
     tasks = [Task(**row) for row in read_jsonl(path, "id")]

@@ -27,7 +27,8 @@ logger = logging.getLogger(__name__)
 
 
 def select(job: Job) -> None:
-    """Corpus and target to curriculum.jsonl and selection.json of every arm, and overlap.jsonl."""
+    """Select from the corpus: write curriculum.jsonl and selection.json of every arm, and
+    overlap.jsonl."""
     alone("select")
 
     from ttc_rl.stages.same_tasks import check_corpus, hash_of, read_targets, record, selected
@@ -99,7 +100,7 @@ def select(job: Job) -> None:
 
 
 def _groups(job: Job, name: str, targets: list[Task], target_MD: Any) -> dict[str, list[int]]:
-    """The rows of the targets that each part of an arm is for: all, or each expert's own."""
+    """Return the rows of the targets that each part of an arm is for: all, or each expert's own."""
     from ttc_rl.selection.groups import target_groups
 
     recipe, folder = job.arm(name)
@@ -239,7 +240,7 @@ def _write_pool(
     texts: list[str],
     inputs: dict[str, Any],
 ) -> None:
-    """What a curriculum that follows the model will choose from."""
+    """Write the tasks that a curriculum chooses from which follows the model."""
     from ttc_rl.stages.inputs import POOL
     from ttc_rl.train.curriculum.pool import Pool, pool_rows, write_pool
 
@@ -261,7 +262,8 @@ def _write_pool(
 def _weights(
     targets: list[Task], recipe: Recipe, shares: Callable[[Mapping[str, float]], dict[str, float]]
 ) -> list[float] | None:
-    """What each target's `meta` says that it weighs, times its share where there are several."""
+    """Return the weight of each target by its `meta`, times its share where there are several
+    targets."""
     key, shared = recipe.selection.weight_by, len(recipe.targets) > 1
     if recipe.selection.shares and not shared:
         raise UserError("selection.shares: there is one target only; name several, or leave it out")
@@ -284,7 +286,7 @@ def _weight(task: Task, key: str | None) -> float:
 
 
 def _write_overlap(job: Job, cleaned: Cleaned, corpus: list[Task], targets: list[Task]) -> None:
-    """What went and why: overlap.jsonl, duplicates.jsonl, and the counts of both."""
+    """Write what was removed and why: overlap.jsonl, duplicates.jsonl, and the counts of both."""
     from ttc_rl.corpus.overlap.dedupe import duplicates_report
     from ttc_rl.verifiers.same_gold import same_golds
 
@@ -332,5 +334,5 @@ def _log_problems(problems: list[str]) -> None:
 
 
 def _counts(names: list[str]) -> dict[str, int]:
-    """Most frequent first, equals by name."""
+    """Return how often each name occurs, most frequent first, equals by name."""
     return dict(sorted(Counter(names).items(), key=lambda item: (-item[1], item[0])))

@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 
 def cells(recipe: Recipe) -> Iterator[tuple[str, Recipe]]:
-    """Name and recipe of every combination of the sweep's values, in the order written.
+    """Yield name and recipe of every combination of the sweep's values, in the order written.
 
     Raises UserError where two would have one name, and so one folder.
     """
@@ -88,7 +88,9 @@ def run_cells(recipe: Recipe, root: Path, jobs: int) -> list[RunDir]:
         list(pool.map(lambda item: _run_cell(root, item[0], item[1], failures), todo))
     if failures.lines:
         first, line = next(iter(failures.lines.items()))
-        stopped = f"{failures.left} were not begun: two ended alike; " if failures.left else ""
+        stopped = (
+            f"{failures.not_begun} were not begun: two ended alike; " if failures.not_begun else ""
+        )
         raise UserError(
             f"{len(failures.lines)} of {total} runs failed, {stopped}the first said: {line}; its "
             f"output is in {root / first}.log; --resume goes on with what is missing"
@@ -107,7 +109,7 @@ class _Failures:
     lines: dict[str, str] = field(default_factory=dict)
     kinds: set[str] = field(default_factory=set)
     alike: bool = False
-    left: int = 0
+    not_begun: int = 0
 
     def add(self, name: str, line: str) -> None:
         kind = re.sub(r"\d+", "0", line.replace(name, ""))
@@ -118,7 +120,7 @@ class _Failures:
 
 def _run_cell(root: Path, name: str, cell: Recipe, failures: _Failures) -> None:
     if failures.alike:
-        failures.left += 1
+        failures.not_begun += 1
         return
     recipe_file = root / f"{name}.yaml"
     write_text(recipe_file, dump_recipe(cell))
@@ -151,7 +153,8 @@ def _run_cell(root: Path, name: str, cell: Recipe, failures: _Failures) -> None:
 
 
 def _slug(value: Any) -> str:
-    """The value in a folder's name: a file by its stem, a part of a benchmark with a dash."""
+    """Return the value as part of a folder's name: a file by its stem, a part of a benchmark with a
+    dash."""
     name = Path(str(value)).name
     stem = name.removesuffix(".gz").removesuffix(".jsonl").removesuffix(".parquet")
     return stem if stem != name else str(value).replace("/", "-")

@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 def post(
     url: str, body: bytes, headers: Mapping[str, str], seconds: float, most: int
 ) -> tuple[int, bytes, str]:
-    """Status, reply, and what Retry-After says of one POST.
+    """Post; return the status, the reply, and what Retry-After says.
 
-    Done within so many seconds even where the server trickles headers, or the body, or says
-    `100 Continue` for ever. Raises OSError, HTTPException or ValueError.
+    Ends within `seconds` even where the server trickles headers or the body, or says `100 Continue`
+    for ever. Raises OSError, HTTPException or ValueError.
     """
     address = urlsplit(url)
     secure = address.scheme == "https"

@@ -77,7 +77,8 @@ class Endpoint:
     def post(
         self, path: str, bodies: Sequence[Mapping[str, Any]], read: Callable[[Json], T]
     ) -> list[T | Unreachable]:
-        """What `read` makes of each reply, in the order of `bodies`; it may raise BadReply."""
+        """Return what `read` makes of each reply, in the order of `bodies`; it may raise
+        BadReply."""
         closed = threading.Event()
 
         def ask(body: Mapping[str, Any]) -> T | Unreachable:
@@ -126,7 +127,7 @@ class Endpoint:
             ) from None
 
     def _post(self, path: str, body: bytes) -> tuple[int, bytes, float]:
-        """Status, reply, and the pause asked for."""
+        """Return the status, the reply, and the pause asked for."""
         where = f"{self.url.rstrip('/')}/{path}"
         status, reply, wait = post(where, body, self.headers, self.timeout, MAX_BYTES)
         return status, reply, float(wait) if wait.isascii() and wait.isdigit() else 0.0
@@ -143,7 +144,7 @@ def _object(reply: bytes) -> Json:
 
 
 def message_of(reply: Json) -> Json:
-    """The one message of a chat reply. Raises BadReply."""
+    """Return the one message of a chat reply. Raises BadReply."""
     message = choice_of(reply).get("message")
     if not isinstance(message, dict):
         raise BadReply("a choice without message")
@@ -151,15 +152,16 @@ def message_of(reply: Json) -> Json:
 
 
 def choice_of(reply: Json) -> Json:
-    """The one choice of a reply. Raises BadReply."""
+    """Return the one choice of a reply. Raises BadReply."""
     choices = reply.get("choices")
     if not isinstance(choices, list) or len(choices) != 1 or not isinstance(choices[0], dict):
-        raise BadReply("not one choice, as was asked for")
+        raise BadReply("the reply should hold one choice")
     return choices[0]
 
 
 def text_of(value: Any) -> str:
-    """Text that can be written down: halves of surrogate pairs are replaced. Raises BadReply."""
+    """Return text that can be written down: halves of surrogate pairs are replaced. Raises
+    BadReply."""
     if not isinstance(value, str):
         raise BadReply("a reply without text")
     return whole_text(value)

@@ -66,7 +66,7 @@ def wait_until_free(root: Path, patience: float = PATIENCE) -> None:
 
 
 def _lock(file: IO[str], kind: int = fcntl.LOCK_EX) -> bool:
-    """Whether it could be had, or there are no locks here."""
+    """Return whether the lock was taken, or there are no locks here."""
     try:
         fcntl.lockf(file, kind | fcntl.LOCK_NB)
     except OSError as error:

@@ -18,7 +18,7 @@ POINTER = b"version https://git-lfs"
 
 
 class Unusable(UserError):
-    """A model that cannot be used: what was seen, and what mends it."""
+    """A model that cannot be used: the fault, and the remedy."""
 
     def __init__(self, seen: str, fix: str) -> None:
         super().__init__(f"{seen}; {fix}")
@@ -36,7 +36,7 @@ def check_place(path: Path | str) -> None:
 
 
 def _is_folder_name(path: str) -> bool:
-    """Ids of the hub are NAME or OWNER/NAME."""
+    """Return whether a path names a folder. Ids of the hub are NAME or OWNER/NAME."""
     return path.startswith(("/", ".", "~")) or path.count("/") > 1 or path.endswith("/")
 
 
@@ -71,11 +71,12 @@ def check_weights(folder: Path) -> None:
         if head == POINTER:
             raise Unusable(f"{file}: is git's stand-in for the file", "`git lfs pull` there")
         if file.suffix == ".safetensors" and file.stat().st_size != _whole_size(file):
-            raise Unusable(f"{file}: is cut short or damaged", "copy it anew")
+            raise Unusable(f"{file}: is cut short or damaged", "copy it again")
 
 
 def _whole_size(file: Path) -> int | None:
-    """Bytes that the header of a safetensors file announces; None where there is no header.
+    """Return the bytes that the header of a safetensors file announces; None where there is no
+    header.
 
     Eight bytes say how long the header is; it says where in the rest each tensor ends.
     """

@@ -36,6 +36,6 @@ def in_markdown(text: str) -> str:
 
 
 def _shown(match: re.Match[str]) -> str:
-    """A picture of the character: ␛ for an escape; � where Unicode has none."""
+    """Return a picture of the character: ␛ for an escape; � where Unicode has none."""
     code = ord(match.group())
     return chr(0x2400 + code) if code < 0x20 else "␡" if code == 0x7F else "�"

@@ -1,4 +1,4 @@
-"""What the tool says while it works: Python's logging, shown on stderr with the seconds so far."""
+"""Progress lines: Python's logging, shown on stderr with the seconds so far."""
 
 from __future__ import annotations
 

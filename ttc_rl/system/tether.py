@@ -24,7 +24,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def with_parent() -> Callable[[], None] | None:
-    """For `preexec_fn` of a Popen: the child dies with the thread that starts it."""
+    """Return a `preexec_fn` for Popen: the child dies with the thread that starts it."""
     if sys.platform != "linux":
         return None
     parent, prctl = os.getpid(), ctypes.CDLL(None).prctl  # looked up before the fork
@@ -47,7 +47,8 @@ def environment(folders: Sequence[Path] = ()) -> dict[str, str]:
 
 
 def follow_launch() -> None:
-    """In a process of a launch: die with the parent from now on, and at once if the launch did."""
+    """Let this process, which a launch started, die with its parent from now on, and at once if the
+    launch died."""
     launch = os.environ.get(LAUNCH)
     if launch is None or sys.platform != "linux":
         return
@@ -57,7 +58,7 @@ def follow_launch() -> None:
 
 
 def ancestors() -> Iterator[int]:
-    """Process ids from the parent up."""
+    """Yield process ids from the parent up."""
     pid = os.getppid()
     while pid > 0:
         yield pid

@@ -1,4 +1,4 @@
-"""How many runs were begun for a test: the best of several looks better than it is.
+"""The number of runs begun for a test: the best of several looks better than it is.
 
 tried.jsonl lies beside the run folders and is only ever appended to, so that a run that was
 overwritten, deleted, or given up stays counted. Runs of other folders are not known here.
@@ -57,13 +57,13 @@ def tried(root: Path, recipe: Mapping[str, Any]) -> str:
 
 
 def _keys(recipe: Mapping[str, Any]) -> dict[str, str]:
-    """Hashes of the target, and of all that can make a result another but the seed."""
+    """Return hashes of the target, and of all but the seed that can change a result."""
     whole = {key: value for key, value in recipe.items() if key not in NOT_THE_RESULT}
     return {"target": content_hash(recipe["target"]), "recipe": content_hash(whole)}
 
 
 def _rows(path: Path) -> list[Mapping[str, Any]]:
-    """Lines that somebody damaged are left out: they are not worth a run."""
+    """Return the rows. Damaged lines are left out: they are not worth a run."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):

@@ -32,7 +32,7 @@ def _version(package: str) -> str | None:
 
 
 def _git_commit() -> str | None:
-    """The commit of the checkout this package runs from; None for an installed one."""
+    """Return the commit of the checkout this package runs from; None for an installed one."""
     here = Path(__file__).parents[1]
     command = ["git", "-C", str(here), "log", "-1", "--format=%H", "--", str(here)]
     try:
@@ -43,7 +43,8 @@ def _git_commit() -> str | None:
 
 
 def model_fingerprint(model: Path | str) -> str:
-    """Which weights: for a folder a hash of the size and the ends of each weight file; else the id.
+    """Return what identifies the weights: for a folder a hash of the size and the ends of each
+    weight file; else the id.
 
     Not covered: weights that differ only in the middle of a large file.
     """

@@ -37,10 +37,11 @@ MOST_IN_NAME = 128
 
 @contextmanager
 def tracked(recipe: Recipe, folder: Path) -> Iterator[bool]:
-    """A W&B run for one arm while the block lasts, or nothing; yields whether there is one.
+    """Open a W&B run for one arm while the block lasts, where the recipe asks for one. Yields
+    whether it does.
 
     The run's id stays in the folder, so a resumed arm goes on in the same W&B run. Without a login
-    the run is recorded offline, and the line that uploads it is said at the end.
+    the run is recorded offline, and the line that uploads it is logged at the end.
     """
     if not recipe.track.wandb or not is_main():
         yield False
@@ -52,8 +53,8 @@ def tracked(recipe: Recipe, folder: Path) -> Iterator[bool]:
     id_file = folder / "wandb_id"
     if not id_file.exists():
         # The agent of a sweep names the run before it starts it.
-        given = os.environ.get("WANDB_RUN_ID") if "WANDB_SWEEP_ID" in os.environ else None
-        write_text(id_file, given or uuid.uuid4().hex[:12])
+        sweep_id = os.environ.get("WANDB_RUN_ID") if "WANDB_SWEEP_ID" in os.environ else None
+        write_text(id_file, sweep_id or uuid.uuid4().hex[:12])
     mode = os.environ.get("WANDB_MODE") or ("online" if wandb.login(prompt=False) else "offline")
     run = wandb.init(
         project=recipe.track.project,
@@ -82,7 +83,7 @@ def tracked(recipe: Recipe, folder: Path) -> Iterator[bool]:
 
 
 def keep_trackio_in(folder: Path) -> None:
-    """Trackio's database in a run's folder, unless TRACKIO_DIR names another.
+    """Keep Trackio's database in a run's folder, unless TRACKIO_DIR names another.
 
     Trackio reads the variable when TRL imports it: the first run of a process decides.
     """
@@ -90,7 +91,8 @@ def keep_trackio_in(folder: Path) -> None:
 
 
 def run_name(folder: Path) -> str:
-    """Of an arm, unique where several runs share a store: RUN, RUN-ARM, or RUN-ARM-EXPERT."""
+    """Return an arm's name, unique where several runs share a store: RUN, RUN-ARM, or
+    RUN-ARM-EXPERT."""
     whole = folder.resolve()
     names = [whole.name]
     for kind in ("experts", "arms"):
@@ -101,7 +103,7 @@ def run_name(folder: Path) -> str:
 
 
 def log_training(arm: ArmDir) -> None:
-    """What an arm left, into the current W&B run: files by reference, and a look at its rollouts.
+    """Log what an arm left into the current W&B run: files by reference, and some of its rollouts.
 
     Nothing large is uploaded: an artifact holds where its files lie and how large they are. The
     table has the last step's first `MOST_ROWS` completions, cut to `MOST_CHARACTERS`.
@@ -130,7 +132,7 @@ def artifact_name(folder: str, kind: str) -> str:
 
 
 def log_dev(scores: Mapping[str, float]) -> None:
-    """Numbers of an evaluation while training, into the current W&B run at its current step."""
+    """Log the numbers of a dev evaluation into the current W&B run at its current step."""
     import wandb
 
     wandb.log({f"eval/dev/{name}": value for name, value in scores.items()}, commit=False)

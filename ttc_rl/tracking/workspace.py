@@ -1,4 +1,4 @@
-"""A ready-made W&B workspace for a recipe's runs: one panel for each question one has of them.
+"""A ready-made W&B workspace for a recipe's runs: one panel for each question about them.
 
 Which panels there are follows from the recipe, so that none stays empty. `shown` is plain data;
 `save_workspace` makes it wandb-workspaces' and sends it. Each call saves a new view.
@@ -40,7 +40,8 @@ class Shown:
 
 
 def shown(recipe: Recipe, results: Mapping[str, Sequence[str]]) -> dict[str, list[Shown]]:
-    """Section -> its panels, over all arms; `results` says which benchmark has which metrics."""
+    """Return section -> its panels, over all arms. `results` says which benchmark has which
+    metrics."""
     panels_of: dict[str, dict[Shown, None]] = {}
     for name in recipe.arm_names:
         for section, panels in _of_arm(recipe.arm(name)).items():
@@ -89,7 +90,7 @@ def _train(title: str, *names: str, x: str = STEPS) -> Shown:
 
 
 def _votes(recipe: Recipe) -> list[Shown]:
-    """Groups that got a label by vote, where rewards come from agreement."""
+    """Return panels of the groups that got a label by vote, where rewards come from agreement."""
     votes = {"majority": recipe.train.majority, "ttrl": recipe.train.ttrl}
     return [
         _train(f"{name}: groups with a label", f"{name}/groups", f"{name}/labelled")
@@ -110,8 +111,8 @@ def _curriculum(recipe: Recipe) -> list[Shown]:
         names.append("relevance")
     titles = {
         "flat": "groups with one reward only",
-        "achievability": "success expected of the chosen tasks",
-        "pool_achievability": "success expected of the whole pool",
+        "achievability": "solve rate expected of the chosen tasks",
+        "pool_achievability": "solve rate expected of the whole pool",
         "never_solved": "trained tasks that were never solved",
     }
     return panels + [_train(titles.get(name, name), f"curriculum/{name}") for name in names]
@@ -150,7 +151,8 @@ def _health(recipe: Recipe) -> list[Shown]:
 
 
 def save_workspace(recipe: Recipe, entity: str, results: Mapping[str, Sequence[str]]) -> str:
-    """A new view of project `track.project`; its address. Raises UserError without a login."""
+    """Save a new view of project `track.project`; return its address. Raises UserError without a
+    login."""
     try:
         import wandb
         import wandb_workspaces.reports.v2 as reports

@@ -1,1 +1,1 @@
-"""The trainer: `grpo` and `following` are all that knows TRL, `pretrain` makes the tiny model."""
+"""Training: methods, curricula, weights and rewards, and the tiny model made from scratch."""

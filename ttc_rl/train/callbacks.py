@@ -1,4 +1,4 @@
-"""What TRL's trainer calls back: progress, dev evaluations, the mark of a whole checkpoint."""
+"""Callbacks of TRL's trainer: progress, dev evaluations, the mark of a whole checkpoint."""
 
 from __future__ import annotations
 
@@ -60,14 +60,14 @@ class Evaluate(TrainerCallback):
         self.tokenizer, self.templates = tokenizer, templates
         self.updates = updates
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+    def on_train_begin(self, args: Any, state: Any, control: Any, **others: Any) -> None:
         if state.global_step == 0:
-            self._evaluate(given["model"], 0, (args, state, control))
+            self._evaluate(others["model"], 0, (args, state, control))
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+    def on_step_end(self, args: Any, state: Any, control: Any, **others: Any) -> None:
         if state.global_step % self.updates == 0:
             step = state.global_step // self.updates
-            self._evaluate(given["model"], step, (args, state, control))
+            self._evaluate(others["model"], step, (args, state, control))
 
     def _evaluate(self, model: Any, step: int, now: tuple[Any, Any, Any]) -> None:
         def completer(decoding: Decoding) -> Completer:

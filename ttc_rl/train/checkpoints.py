@@ -28,9 +28,10 @@ def mark_complete(folder: Path, update: int) -> None:
 
 
 def newest_checkpoint(arm: ArmDir) -> tuple[Path | None, int]:
-    """The newest checkpoint that was written to its end, and its number: optimiser updates.
+    """Return the newest checkpoint that was written to its end, and its number in optimiser
+    updates.
 
-    One that was damaged since is passed over, with a line; (None, 0) where there is none.
+    Passes over a damaged checkpoint, with a line; returns (None, 0) where there is none.
     """
     for path in sorted(arm.checkpoints.glob(f"checkpoint-*/{COMPLETE}"), key=_update, reverse=True):
         damaged = _damaged(path)
@@ -47,7 +48,7 @@ def _update(complete: Path) -> int:
 
 
 def _damaged(complete: Path) -> Path | None:
-    """The first file that is not as it was written; None where all are."""
+    """Return the first file that differs from what was written; None where no file does."""
     try:
         files = json.loads(complete.read_bytes()).get("files", {})
     except (ValueError, AttributeError):  # cut, or overwritten
@@ -74,7 +75,7 @@ def forget_after(arm: ArmDir, checkpoint: Path | None, step: int) -> None:
     for path in arm.rollouts.glob("step-*.parquet"):
         if int(path.name.split("-")[1]) > step:
             path.unlink()
-    kept = _update(checkpoint / COMPLETE) if checkpoint else -1
+    newest = _update(checkpoint / COMPLETE) if checkpoint else -1
     for path in arm.checkpoints.glob("checkpoint-*"):
-        if not (path / COMPLETE).exists() or _update(path / COMPLETE) > kept:
+        if not (path / COMPLETE).exists() or _update(path / COMPLETE) > newest:
             shutil.rmtree(path)

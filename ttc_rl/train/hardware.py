@@ -1,4 +1,4 @@
-"""What a TRL trainer is told of the machine: where it runs and in which numbers it computes."""
+"""TRL's settings for this machine: the device, and the type of number to compute with."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def hardware_fields(config_class: Any, dtype: str | None) -> dict[str, Any]:
 
 
 def has_bfloat16() -> bool:
-    """Whether this machine multiplies bfloat16 numbers by instructions of its own.
+    """Return whether this machine multiplies bfloat16 numbers by its own instructions.
 
-    On processors other than x86 nothing is asked, and the answer is yes.
+    Returns True on processors other than x86 without a check.
     """
     if torch.cuda.is_available():
         return torch.cuda.is_bf16_supported()
@@ -36,6 +36,7 @@ def has_bfloat16() -> bool:
 
 
 def _checkpointing_key(config_class: Any) -> str:
-    """transformers renamed the field in 5.23; the old name warns there and the new fails before."""
+    """Return the field's name: transformers renamed it in 5.23, where the old name warns and before
+    which the new one fails."""
     new = "activation_checkpointing"
     return new if new in config_class.__dataclass_fields__ else "gradient_checkpointing"

@@ -1,4 +1,4 @@
-"""What the model to be trained allows: which tokens end a completion, how much it can read."""
+"""Limits of the model to be trained: the tokens that end a completion, and its context."""
 
 from __future__ import annotations
 

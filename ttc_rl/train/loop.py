@@ -21,7 +21,7 @@ from ttc_rl.system.ranks import is_main
 from ttc_rl.train.callbacks import Dev, Evaluate, MarkComplete, Progress
 from ttc_rl.train.checkpoints import forget_after, newest_checkpoint
 from ttc_rl.train.curriculum import Curriculum, Plan
-from ttc_rl.train.methods import METHODS, Setup
+from ttc_rl.train.methods import Setup, method_of
 from ttc_rl.train.ranks import barrier
 from ttc_rl.train.reporting import own_reporters
 from ttc_rl.train.rollout_server import server_url, server_watched
@@ -63,7 +63,7 @@ def train(
     if checkpoint:
         logger.info(f"training goes on after step {step}")
     tokenizer = AutoTokenizer.from_pretrained(base, padding_side="left")
-    method = METHODS[recipe.train.method]
+    method = method_of(recipe)
     callbacks = [
         *own_reporters(recipe.train, arm, update),
         Progress(arm, recipe.train.updates, method),

@@ -18,7 +18,7 @@ def barrier() -> None:
 
 @contextmanager
 def main_first() -> Iterator[None]:
-    """The block on the main rank, then on the others: what the first one made is there for them."""
+    """Run the block on the main rank, then on the others, which see what the main rank wrote."""
     if world() > 1:
         from accelerate import PartialState
 

@@ -1,4 +1,4 @@
-"""What `train.trl.report_to` names: transformers' own callbacks, writing where a run's files lie.
+"""Reporters that `train.trl.report_to` names: transformers' callbacks, writing into the run.
 
 Left alone, TensorBoard's events would lie under checkpoints/, which training deletes at its end.
 """
@@ -20,15 +20,16 @@ from ttc_rl.system.ranks import is_main
 
 
 def told_to_trl(train: TrainConfig, track: bool) -> list[str]:
-    """What TRL is given as `report_to`; TensorBoard's callback is made here instead."""
+    """Return TRL's `report_to`. TensorBoard's callback is made here instead."""
     others = [name for name in train.report_to if name != "tensorboard"]
     return [*(["wandb"] if track else []), *others]
 
 
 def own_reporters(train: TrainConfig, arm: ArmDir, update: int) -> list[TrainerCallback]:
-    """TensorBoard into `arm.tensorboard`, going on after so many optimiser updates.
+    """Return TensorBoard's callback, which writes into `arm.tensorboard` from optimiser update
+    `update` on.
 
-    Events that an interrupted run wrote after its checkpoint are dropped by whoever reads them
+    Whoever reads the events drops those that an interrupted run wrote after its checkpoint
     (`purge_step` of torch's SummaryWriter).
     """
     if "tensorboard" not in train.report_to:
@@ -48,7 +49,8 @@ def report_dev(
     state: Any,
     control: Any,
 ) -> None:
-    """Dev scores as `eval/dev/...` to TensorBoard and Trackio; W&B gets them by `tracking`."""
+    """Report dev scores as `eval/dev/...` to TensorBoard and Trackio. W&B gets them by
+    `tracking`."""
     logs = {f"eval_dev/{name}": value for name, value in scores.items()}
     for callback in callbacks:
         if isinstance(callback, TensorBoardCallback | TrackioCallback):

@@ -39,9 +39,8 @@ def reward(
     truncated: bool = False,
     malformed: float = 0.0,
 ) -> float | None:
-    """A number from `malformed` to 1; None if undecided, or if the verifier failed: TRL leaves a
-    None out of the group.
-    """
+    """Return a number from `malformed` to 1. Return None where undecided or where the verifier
+    failed: TRL leaves a None out of the group."""
     if verdict.status == "infra_error":
         return None
     if name == "format":
@@ -85,7 +84,7 @@ def paid_by(own: OwnReward, task: Task, verdict: Verdict) -> float | None:
 
 
 def shuffled_golds(tasks: Mapping[str, Task], seed: int) -> dict[str, Task]:
-    """Each task, under its own id, with the gold or tests of another one of its kind.
+    """Return each task, under its own id, with the gold or tests of another task of its kind.
 
     Raises UserError where a kind has one task only: it would keep its gold.
     """
@@ -104,7 +103,7 @@ def shuffled_golds(tasks: Mapping[str, Task], seed: int) -> dict[str, Task]:
 
 
 def pass_at_k_advantages(rewards_PG: np.ndarray, k: int, *, scale: bool) -> np.ndarray:
-    """What each rollout adds to the best of k drawn from its group; shape (P, G).
+    """Return what each rollout adds to the best of k drawn from its group; shape (P, G).
 
     Over all k-subsets S of a group: A_i = E[max S | i in S] - E[max S], with `scale` over the
     standard deviation of max S. For rewards of 0 and 1 these are the analytical advantages of
@@ -121,7 +120,7 @@ def pass_at_k_advantages(rewards_PG: np.ndarray, k: int, *, scale: bool) -> np.n
 
 
 def _best_of_k(rewards_N: np.ndarray, k: int, scale: bool) -> np.ndarray:
-    """Advantages within one group of N decided rollouts."""
+    """Return the advantages within one group of N decided rollouts."""
     count, order_N = len(rewards_N), np.argsort(rewards_N, kind="stable")
     sorted_N = rewards_N[order_N]
     # The j-th smallest is the best of C(j, k-1) subsets, and of C(j-1, k-2) that hold a lower one.

@@ -1,4 +1,4 @@
-"""What training says when vLLM's server, which draws its rollouts, is gone.
+"""The message when vLLM's server, which draws the rollouts, is gone.
 
 TRL's client tries a request that failed five times more, with pauses of 60 seconds together, and
 raises an error of `requests`: here that becomes one line. Some waits never end by themselves: a
@@ -30,7 +30,7 @@ EVERY, GRACE = 5.0, 90.0
 
 
 def server_url(vllm: VllmConfig | None) -> str | None:
-    """Of vLLM's server; None where rollouts are drawn by the processes that train."""
+    """Return the URL of vLLM's server; None where the processes that train draw the rollouts."""
     if vllm is None or vllm.mode != "server":
         return None
     return vllm.server_base_url or os.environ.get(SERVER_URL)
@@ -38,26 +38,27 @@ def server_url(vllm: VllmConfig | None) -> str | None:
 
 @contextmanager
 def server_watched(url: str | None, step: Callable[[], int]):
-    """Raises UserError in place of a request's failure; `step` is that of the last checkpoint."""
+    """Raise UserError in place of a failed request to the server. `step` returns the last
+    checkpoint's step."""
     if url is None:
         yield
         return
 
-    def told() -> str:
+    def message() -> str:
         return (
             f"train.vllm: the server at {url} is gone; the last checkpoint is that of step "
             f"{step()}; start it again, then the same command (`run` with --resume)"
         )
 
     def end() -> None:
-        logger.info(told())
+        logger.info(message())
         os._exit(2)  # the main thread may wait in C for good
 
     try:
         with _knocking(url, end):
             yield
     except RequestException as error:
-        raise UserError(f"{told()} ({type(error).__name__})") from None
+        raise UserError(f"{message()} ({type(error).__name__})") from None
 
 
 @contextmanager

@@ -53,7 +53,8 @@ def base_model(
     seed: int,
     templates: Mapping[str, str],
 ) -> Path:
-    """The folder of the trained model, from the cache or trained now; Hugging Face format."""
+    """Return the folder of the trained model, in Hugging Face format. It is trained now where the
+    cache has none."""
     key = content_hash(
         [
             RECIPE_VERSION,
@@ -129,7 +130,8 @@ def _train(
 
 
 def _dev_tasks(config: PretrainConfig, tasks: Sequence[Task]) -> list[Task]:
-    """Tasks of the same split that are not trained on, the same for every seed of the model."""
+    """Return tasks of the same split that are not trained on, the same for every seed of the
+    model."""
     assert config.skills is not None
     more = config.skills.model_copy(
         update={"seed": config.skills.seed + 1, "tasks_per_family": 4 * DEV_TASKS_PER_FAMILY}
@@ -158,7 +160,8 @@ def _pass_at_1(
 def _batches(
     texts: Sequence[tuple[str, str]], size: int, rng: random.Random, tokenizer: Any
 ) -> Any:
-    """Endless (input_ids, labels): drawn at random, sorted by length within eight batches."""
+    """Yield (input_ids, labels) without end: drawn at random, sorted by length within eight
+    batches."""
     prompts = tokenizer([prompt for prompt, _ in texts])["input_ids"]
     replies = tokenizer([reply for _, reply in texts])["input_ids"]
     rows = [(p + r, len(p)) for p, r in zip(prompts, replies, strict=True)]
@@ -178,13 +181,14 @@ def _batches(
 
 
 def _loss(model: Any, ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Mean cross-entropy of the reply's tokens."""
+    """Return the mean cross-entropy of the reply's tokens."""
     logits = model(input_ids=ids).logits[:, :-1]
     return torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten())
 
 
 def _optimizers(model: torch.nn.Module, steps: int) -> tuple[list[Any], list[Any]]:
-    """Muon for the layers' matrices, AdamW for the rest; linear warm-up, then cosine to 5 %."""
+    """Return Muon for the layers' matrices, AdamW for the rest; linear warm-up, then cosine to 5
+    %."""
     named = list(model.named_parameters())
     matrices = [p for name, p in named if p.ndim == 2 and "layers" in name]
     rest = [p for name, p in named if not (p.ndim == 2 and "layers" in name)]
@@ -201,7 +205,7 @@ def _optimizers(model: torch.nn.Module, steps: int) -> tuple[list[Any], list[Any
 
 
 def word_tokenizer(texts: Sequence[tuple[str, str]]) -> PreTrainedTokenizerFast:
-    """One token a word and a digit. Words outside `texts` become <unk>."""
+    """Return a tokenizer of words and single digits. Words outside `texts` become <unk>."""
     split = pre_tokenizers.Sequence(
         [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Digits(individual_digits=True)]
     )
@@ -213,7 +217,7 @@ def word_tokenizer(texts: Sequence[tuple[str, str]]) -> PreTrainedTokenizerFast:
 
 
 def byte_tokenizer() -> PreTrainedTokenizerFast:
-    """One token a byte: any text can be read and written."""
+    """Return a tokenizer of bytes, which can read and write any text."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {word: i for i, word in enumerate([PAD, END, UNKNOWN, *alphabet])}
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[], unk_token=UNKNOWN))

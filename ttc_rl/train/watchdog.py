@@ -1,4 +1,4 @@
-"""Alarms while training: what has gone wrong, said at once, written down, and if asked a full stop.
+"""Alarms while training: each is logged at once and recorded, and can end the run.
 
     nan             loss, gradient norm or reward is not a number
     unmoved         a gradient and a learning rate were there, and no weight with one moved.
@@ -9,7 +9,7 @@
     zero_variance   nearly all groups of a window have one reward only: nothing to learn from
     undecided       a share of a window's completions could not be compared with their golds: golds
                     that no answer can match look like this
-    stall           a step takes longer than `stall` seconds: told while it does, since it may not
+    stall           a step takes longer than `stall` seconds: reported meanwhile, since it may not
                     end; stall.txt has every thread's stack
 
 A stop saves a checkpoint first, but for `nan`, whose weights are lost: then the last one stands.
@@ -49,7 +49,7 @@ WATCHED = 8_000_000
 SLICE = 1_000_000
 """Numbers of a gradient that are looked through at once."""
 LATER = 1.1
-"""Times `stall` until stacks are written and told of: the timer, a thread of its own each time, is
+"""Times `stall` until stacks are written and reported: the timer, a thread of its own each time, is
 set anew once a tenth of `stall` has passed and not at every step."""
 UNDECIDED = "curriculum/undecided_rate"
 GAP = "sampling/sampling_logp_difference/mean"
@@ -64,11 +64,12 @@ class Signs:
     flat: deque[float] = field(default_factory=deque[float])
     undecided: deque[float] = field(default_factory=deque[float])
     best: float = -math.inf
-    told: dict[str, int] = field(default_factory=dict[str, int])
+    last_raised: dict[str, int] = field(default_factory=dict[str, int])
     """Alarm -> the step at which it was last given: once a window is enough."""
 
     def read(self, step: int, logs: Mapping[str, Any], moved: bool | None) -> dict[str, str]:
-        """Alarm -> what is wrong, for what a step logged; `moved` is None where nobody looked."""
+        """Return alarm -> what is wrong, for what a step logged. `moved` is None where it was not
+        checked."""
         alarms = dict(self._now(logs, moved))
         for values, key in (
             (self.rewards, "reward"),
@@ -84,9 +85,9 @@ class Signs:
         fresh = {
             alarm: message
             for alarm, message in alarms.items()
-            if alarm not in self.told or step - self.told[alarm] >= WINDOW
+            if alarm not in self.last_raised or step - self.last_raised[alarm] >= WINDOW
         }
-        self.told |= dict.fromkeys(fresh, step)
+        self.last_raised |= dict.fromkeys(fresh, step)
         return fresh
 
     def _now(self, logs: Mapping[str, Any], moved: bool | None) -> list[tuple[str, str]]:
@@ -140,22 +141,22 @@ class Watchdog(TrainerCallback):
         self.moved: bool | None = None
         self.stopped = ""
         """Why the training was stopped; empty where it was not."""
-        self.began, self.told_of = time.monotonic(), -math.inf
-        """Of the step that runs; and of the last step that stalled and was told of."""
+        self.began, self.reported = time.monotonic(), -math.inf
+        """When the running step began, and when the last stalled step did that was reported."""
         self.set_at = -math.inf
         self.stacks: IO[str] | None = None
         self.over = threading.Event()
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+    def on_train_begin(self, args: Any, state: Any, control: Any, **others: Any) -> None:
         self.stacks = (self.arm.root / "stall.txt").open("a")
         self._wait()
         if state.is_world_process_zero:
             threading.Thread(target=self._look, args=(state,), daemon=True).start()
 
-    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **given: Any) -> None:
-        self.before = [] if self.moved else _about_to_move(given["optimizer"])  # once is enough
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **others: Any) -> None:
+        self.before = [] if self.moved else _about_to_move(others["optimizer"])  # once is enough
 
-    def on_optimizer_step(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+    def on_optimizer_step(self, args: Any, state: Any, control: Any, **others: Any) -> None:
         if self.before:
             self.moved = any(
                 not torch.equal(_numbers(parameter)[places], old)
@@ -163,11 +164,13 @@ class Watchdog(TrainerCallback):
             )
             self.before = []
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+    def on_step_end(self, args: Any, state: Any, control: Any, **others: Any) -> None:
         took = time.monotonic() - self.began
         if took > self.config.stall:
             message = f"the step took {took:.0f} s; what it did then is in stall.txt"
-            self._alarm(state, control, {"stall": message}, told_before=self.told_of == self.began)
+            self._alarm(
+                state, control, {"stall": message}, reported_before=self.reported == self.began
+            )
         self._wait()
 
     def _look(self, state: Any) -> None:
@@ -175,8 +178,8 @@ class Watchdog(TrainerCallback):
         while not self.over.wait(min(5.0, self.config.stall / 4)):
             began = self.began
             took = time.monotonic() - began
-            if took > LATER * self.config.stall and self.told_of != began:
-                self.told_of = began
+            if took > LATER * self.config.stall and self.reported != began:
+                self.reported = began
                 where = "what it does is in stall.txt"
                 self._tell(state.global_step // self.updates + 1, "stall", f"{took:.0f} s; {where}")
 
@@ -205,7 +208,7 @@ class Watchdog(TrainerCallback):
             faulthandler.dump_traceback_later(LATER * stall, repeat=True, file=self.stacks)
 
     def _alarm(
-        self, state: Any, control: Any, alarms: Mapping[str, str], *, told_before: bool = False
+        self, state: Any, control: Any, alarms: Mapping[str, str], *, reported_before: bool = False
     ) -> None:
         if not state.is_world_process_zero:
             alarms = {
@@ -213,7 +216,7 @@ class Watchdog(TrainerCallback):
             }
         step, amid = divmod(state.global_step, self.updates)
         for alarm, message in alarms.items():
-            if state.is_world_process_zero and not told_before:
+            if state.is_world_process_zero and not reported_before:
                 self._tell(step, alarm, message)
             if alarm in self.config.stop:
                 self.stopped = f"{alarm} at step {step}: {message}"

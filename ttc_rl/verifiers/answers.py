@@ -38,7 +38,7 @@ FAILURES = (
 
 
 def equal(gold: str, answer: str, tolerance: float) -> bool | None:
-    """Whether two tidy texts mean the same; None for a gold that cannot be read."""
+    """Return whether two tidy texts mean the same; None for a gold that cannot be read."""
     try:
         return _equal(gold, answer, tolerance)
     except FAILURES:
@@ -46,7 +46,7 @@ def equal(gold: str, answer: str, tolerance: float) -> bool | None:
 
 
 def is_readable(text: str) -> bool:
-    """Whether a tidy text is words or something that can be compared."""
+    """Return whether a tidy text is words or something that can be compared."""
     try:
         return not latex.is_prose(text) and _is_readable(read(text))
     except FAILURES:
@@ -54,7 +54,8 @@ def is_readable(text: str) -> bool:
 
 
 def count(text: str) -> tuple[int, str]:
-    """How many parts a tidy text has: (2, "items"), (2, "tuple"), or (1, "one"); by its commas."""
+    """Return how many parts a tidy text has: (2, "items"), (2, "tuple"), or (1, "one"); by its
+    commas."""
     text = text.strip()
     for start, end, kind in (("(", ")", "tuple"), (r"\{", r"\}", "items")):
         inside = text[len(start) : -len(end)]
@@ -66,7 +67,7 @@ def count(text: str) -> tuple[int, str]:
 
 
 def is_near(gold: Fraction, answer: Fraction, tolerance: float) -> bool:
-    """|answer - gold| <= tolerance |gold|"""
+    """Return whether |answer - gold| <= tolerance |gold|."""
     return gold == answer or abs(answer - gold) <= Fraction(tolerance) * abs(gold)
 
 
@@ -79,14 +80,14 @@ def _equal(gold: str, answer: str, tolerance: float) -> bool | None:
     if quantities.denials(answer) - quantities.denials(gold):
         return False if is_readable(gold) else None
     try:
-        wanted = read(gold)
+        expected = read(gold)
     except UnreadError:
         return None
     try:
-        given = read(answer)
+        actual = read(answer)
     except UnreadError:
-        return False if _is_readable(wanted) else None
-    return _compare(wanted, given, tolerance)
+        return False if _is_readable(expected) else None
+    return _compare(expected, actual, tolerance)
 
 
 def _same_words(gold: str, answer: str) -> bool:
@@ -151,7 +152,7 @@ _WORD_SEPARATOR = re.compile(
 
 
 def _split(text: str, is_separator: Callable[[str], bool]) -> tuple[list[str], list[str]]:
-    """The pieces of a text between separators outside all brackets, and the separators."""
+    """Return the pieces of a text between separators outside all brackets, and the separators."""
     depth, start, pieces, separators = 0, 0, list[str](), list[str]()
     for match in _SPLITTER.finditer(text):
         token = match.group()
@@ -193,7 +194,7 @@ _REAL_LINE = Shape(
 
 @functools.lru_cache(maxsize=4096)
 def read(text: str, nesting: int = 0) -> Shape:
-    """The shape of a tidy text. Raises UnreadError where it has none."""
+    """Return the shape of a tidy text. Raises UnreadError where it has none."""
     text = text.strip()
     while text.startswith("{") and text.endswith("}") and latex.is_group(text):
         text = text[1:-1].strip()
@@ -262,7 +263,7 @@ def _union(text: str, deeper: Reader) -> Shape | None:
 
 
 def _without(points: list[Shape]) -> Shape:
-    """The real line without some points."""
+    """Return the real line without some points."""
     ends = [(_real(point), point) for point in points]
     if any(number is None for number, _ in ends) or not ends:
         raise UnreadError("no order of the points")
@@ -346,7 +347,7 @@ def _related(text: str, deeper: Reader) -> Shape | None:
 
 
 def _order(terms: list[str], signs: list[str]) -> Shape:
-    """A chain of inequalities, turned so that every sign is < or <=."""
+    """Return a chain of inequalities, turned so that every sign is < or <=."""
     if len({sign[0] for sign in signs}) != 1:
         raise UnreadError("inequalities in two directions")
     if signs[0][0] == ">":
@@ -355,7 +356,8 @@ def _order(terms: list[str], signs: list[str]) -> Shape:
 
 
 def _as_set(shape: Shape) -> Shape:
-    """An inequality of one letter as an interval, `x \\ne a` as a union; all else as it is."""
+    """Return an inequality of one letter as an interval, `x \ne a` as a union; all else
+    unchanged."""
     if shape.kind == "unequal":
         left, right = shape.texts
         if _LETTER.fullmatch(left) or _LETTER.fullmatch(right):
@@ -390,7 +392,7 @@ _LETTER = re.compile(
 
 
 def _solved(terms: list[str], signs: list[str]) -> Shape | None:
-    """`2x > 4` as an interval: one sign, one letter, linear with rational numbers."""
+    """Return `2x > 4` as an interval: one sign, one letter, linear with rational numbers."""
     if len(signs) != 1:
         return None
     trees = [_tree(term) for term in terms]
@@ -442,7 +444,8 @@ def _is_name(text: str) -> bool:
 
 
 def _is_label(text: str) -> bool:
-    """Whether a text names what is asked for: `m+n`, `AB`, `a_{10}`, `P(A)`; it holds no number."""
+    """Return whether a text names what is asked for: `m+n`, `AB`, `a_{10}`, `P(A)`. It holds no
+    number."""
     bare = re.sub(
         r"_(?:\{[^{}]*\}|\w)|\([^()]*\)|\\text\s*\{[^{}]*\}|\^\{?(?:-1|\\circ)\}?", "", text
     )
@@ -562,7 +565,7 @@ def _bracketed(text: str, deeper: Reader) -> Shape | None:
 
 
 def _balanced(text: str) -> bool:
-    """Whether the brackets around a text close one another: not so in `(1,2),(3,4)`."""
+    """Return whether the brackets around a text close one another: not so in `(1,2),(3,4)`."""
     depth = 0
     for match in _SPLITTER.finditer(text):
         token = match.group()
@@ -615,7 +618,7 @@ _BASIS = [r"\hat{i}", r"\hat{j}", r"\hat{k}"]
 
 
 def _vector(text: str, deeper: Reader) -> Shape | None:
-    r"""`\hat i - 2\hat j` as a tuple of two or three coordinates."""
+    r"""Return `\hat i - 2\hat j` as a tuple of two or three coordinates."""
     if not any(name in text for name in _BASIS):
         return None
     tree = _tree(text)
@@ -720,7 +723,7 @@ def _as_equation(shape: Shape) -> tuple[str, str] | None:
 
 
 def _same_equation(gold: tuple[str, str] | None, answer: tuple[str, str] | None) -> bool | None:
-    """Whether the differences of both sides are multiples of each other by a number."""
+    """Return whether the differences of both sides are multiples of each other by a number."""
     if gold is None or answer is None:
         return False
     trees = [_tree(text) for text in (*gold, *answer)]
@@ -756,7 +759,7 @@ def _renamed(shape: Shape, name: str) -> Shape:
 
 
 def _compare_sets(gold: Shape, answer: Shape, tolerance: float) -> Finding:
-    """Intervals, unions, inequalities."""
+    """Compare intervals, unions, inequalities."""
     letters = _letter_of(gold), _letter_of(answer)
     if None not in letters and letters[0] != letters[1]:
         return True, False
@@ -768,8 +771,8 @@ def _compare_sets(gold: Shape, answer: Shape, tolerance: float) -> Finding:
         return True, _every(
             [_leaf(g, a, tolerance) for g, a in zip(gold.texts, answer.texts, strict=True)]
         )
-    wanted, given = _as_set(gold), _as_set(answer)
-    if (wanted, given) == (gold, answer):
+    expected, actual = _as_set(gold), _as_set(answer)
+    if (expected, actual) == (gold, answer):
         if gold.kind == answer.kind == "order":
             return True, _same_order(gold, answer)
         if "union" in (gold.kind, answer.kind):
@@ -778,15 +781,15 @@ def _compare_sets(gold: Shape, answer: Shape, tolerance: float) -> Finding:
             )
         return _APART
     sets = {"tuple", "union", "set"}
-    if wanted.kind in sets and given.kind in sets:
-        return True, _compare(wanted, given, tolerance)
+    if expected.kind in sets and actual.kind in sets:
+        return True, _compare(expected, actual, tolerance)
     if gold.kind == answer.kind == "order":
         return True, _same_order(gold, answer)
     return True, False
 
 
 def _letter_of(shape: Shape) -> str | None:
-    """The letter that an inequality is about, where it stands alone."""
+    """Return the letter that an inequality is about, where it stands alone."""
     if shape.kind not in ("order", "unequal"):
         return None
     alone = [text for text in shape.texts if _LETTER.fullmatch(text)]
@@ -794,7 +797,8 @@ def _letter_of(shape: Shape) -> str | None:
 
 
 def _same_order(gold: Shape, answer: Shape) -> bool | None:
-    """Inequalities whose gaps are positive multiples of each other, with the same signs."""
+    """Compare inequalities: their gaps are positive multiples of each other, with the same
+    signs."""
     if len(gold.texts) != len(answer.texts):
         return False
     count = (len(gold.texts) + 1) // 2
@@ -862,7 +866,7 @@ def _compare_lists(gold: Shape, answer: Shape, tolerance: float) -> Finding:
 
 
 def _in_vectors(gold: Shape, answer: Shape, tolerance: float) -> bool | None:
-    """Two vectors; one of unit vectors has a third coordinate where the other has one."""
+    """Compare two vectors. One of unit vectors has a third coordinate where the other has one."""
     lines = [list(_line(shape)) for shape in (gold, answer)]
     for shape, line, other in ((gold, lines[0], lines[1]), (answer, lines[1], lines[0])):
         if shape.texts == ("basis",) and len(line) == 2 and len(other) == 3:
@@ -871,7 +875,7 @@ def _in_vectors(gold: Shape, answer: Shape, tolerance: float) -> bool | None:
 
 
 def _line(shape: Shape) -> Sequence[Shape]:
-    """The entries of a vector: a tuple, one row, or one column."""
+    """Return the entries of a vector: a tuple, one row, or one column."""
     if shape.kind == "tuple":
         return shape.parts
     if len(shape.parts) == 1:
@@ -882,14 +886,14 @@ def _line(shape: Shape) -> Sequence[Shape]:
 
 
 def _in_order(gold: Sequence[Shape], answer: Sequence[Shape], tolerance: float) -> bool | None:
-    """Part by part."""
+    """Compare part by part."""
     if len(gold) != len(answer) or not gold:
         return False
     return _every([_compare(g, a, tolerance) for g, a in zip(gold, answer, strict=True)])
 
 
 def _same_lists(gold: Shape, answer: Shape, tolerance: float) -> bool | None:
-    """Lists without order; where both name their parts differently, by name."""
+    """Compare lists without order; where both name their parts differently, by name."""
     names = [_names(shape) for shape in (gold, answer)]
     if (
         names[0]
@@ -910,8 +914,8 @@ def _same_lists(gold: Shape, answer: Shape, tolerance: float) -> bool | None:
     if stems[0] and stems[1] and stems[0] != stems[1]:
         return False
     ordered = any(len({_stem(name) for name in group}) > 1 for group in names)
-    wanted, given = _unnamed_parts(gold), _unnamed_parts(answer)
-    return (_in_order if ordered else _same_items)(wanted, given, tolerance)
+    expected, actual = _unnamed_parts(gold), _unnamed_parts(answer)
+    return (_in_order if ordered else _same_items)(expected, actual, tolerance)
 
 
 def _names(shape: Shape) -> list[str]:
@@ -921,7 +925,7 @@ def _names(shape: Shape) -> list[str]:
 
 
 def _unnamed_parts(shape: Shape) -> list[Shape]:
-    """The parts; `x=-3, 5` names its first part and means both."""
+    """Return the parts. `x=-3, 5` names its first part and means both."""
     stems = {_stem(part.texts[0]) for part in shape.parts if part.kind == "named"}
     if len(stems) == 1 or all(part.kind == "named" for part in shape.parts):
         return [part.parts[0] if part.kind == "named" else part for part in shape.parts]
@@ -929,15 +933,15 @@ def _unnamed_parts(shape: Shape) -> list[Shape]:
 
 
 def _same_items(gold: Sequence[Shape], answer: Sequence[Shape], tolerance: float) -> bool | None:
-    """Each part of one is a part of the other; twice the same counts once."""
+    """Return whether each part of one is a part of the other; twice the same counts once."""
     if max(len(gold), len(answer)) > MAX_ITEMS or (not gold) != (not answer):
         return False
     gold, answer = _distinct(gold), _distinct(answer)
     if len(gold) != len(answer):
         return False
     unmatched, undecided = list(answer), False
-    for wanted in gold:
-        verdicts = [_compare(wanted, given, tolerance) for given in unmatched]
+    for expected in gold:
+        verdicts = [_compare(expected, actual, tolerance) for actual in unmatched]
         if True in verdicts:
             unmatched.pop(verdicts.index(True))
         elif None in verdicts:
@@ -984,12 +988,13 @@ def _compare_relations(gold: Shape, answer: Shape, tolerance: float) -> Finding:
 
 
 def _leaf(gold: str, answer: str, tolerance: float) -> bool | None:
-    """Two single answers: words, a number, a time, a ratio, a share, a quantity, an expression."""
+    """Compare two single answers: words, a number, a time, a ratio, a share, a quantity, an
+    expression."""
     if _same_words(gold, answer):
         return True
-    wanted, given = value(gold), value(answer)
-    if wanted is not None and given is not None:
-        return is_near(wanted, given, tolerance)
+    expected, actual = value(gold), value(answer)
+    if expected is not None and actual is not None:
+        return is_near(expected, actual, tolerance)
     for same in (numerals.same, clock.same_time, clock.same_ratio):
         verdict = same(gold, answer)
         if verdict is not None:
@@ -1012,7 +1017,7 @@ _CHOICE = re.compile(r"\(?\s*([A-Ea-e])\s*\)?")
 def _same_share(
     gold: str, answer: str, gold_is: bool, answer_is: bool, tolerance: float
 ) -> bool | None:
-    """50 % is 50, 1/2 and 50 %."""
+    """Compare shares: 50 % is 50, 1/2 and 50 %."""
     for part in (gold, answer):
         if quantities.quantity(part):
             return False
@@ -1025,29 +1030,31 @@ def _same_share(
 
 
 def _same_quantity(gold: str, answer: str, tolerance: float) -> object:
-    wanted, given = quantities.quantity(gold), quantities.quantity(answer)
-    if wanted and not wanted.bare and not given:
-        given = quantities.lone_unit(answer, wanted.unit)
-    if given and not given.bare and not wanted:
-        wanted = quantities.lone_unit(gold, given.unit)
-    if wanted is None and given is None:
+    expected, actual = quantities.quantity(gold), quantities.quantity(answer)
+    if expected and not expected.bare and not actual:
+        actual = quantities.lone_unit(answer, expected.unit)
+    if actual and not actual.bare and not expected:
+        expected = quantities.lone_unit(gold, actual.unit)
+    if expected is None and actual is None:
         return _NO_UNITS
-    if wanted and given and wanted.unit.dimension and given.unit.dimension:
-        return _same_measures(wanted, given, tolerance)
-    if wanted and given is None and _in_radians(wanted.unit, answer):
-        return _same_expression(_radians(wanted), answer, tolerance) or _same_expression(
-            wanted.number, answer, tolerance
+    if expected and actual and expected.unit.dimension and actual.unit.dimension:
+        return _same_measures(expected, actual, tolerance)
+    if expected and actual is None and _in_radians(expected.unit, answer):
+        return _same_expression(_radians(expected), answer, tolerance) or _same_expression(
+            expected.number, answer, tolerance
         )
-    if given and wanted is None and _in_radians(given.unit, gold):
-        return _same_expression(gold, _radians(given), tolerance) or _same_expression(
-            gold, given.number, tolerance
+    if actual and expected is None and _in_radians(actual.unit, gold):
+        return _same_expression(gold, _radians(actual), tolerance) or _same_expression(
+            gold, actual.number, tolerance
         )
-    if (wanted and wanted.bare and given is None) or (given and given.bare and wanted is None):
+    if (expected and expected.bare and actual is None) or (
+        actual and actual.bare and expected is None
+    ):
         same = _same_expression(gold, answer, tolerance)
         if same is True:
             return True
     return _same_expression(
-        wanted.number if wanted else gold, given.number if given else answer, tolerance
+        expected.number if expected else gold, actual.number if actual else answer, tolerance
     )
 
 
@@ -1099,10 +1106,10 @@ def _same_expression(gold: str, answer: str, tolerance: float) -> bool | None:
     if second is None:
         return False
     if tolerance:
-        wanted = identities.real(first)
-        if wanted is not None:
-            given = identities.real(second)
-            return given is not None and is_near(wanted, given, tolerance)
+        expected = identities.real(first)
+        if expected is not None:
+            actual = identities.real(second)
+            return actual is not None and is_near(expected, actual, tolerance)
     same = identities.same(first, second)
     if same is not True and (r"\circ" in gold or r"\circ" in answer):
         return identities.same(first, second, degree="one") or same
@@ -1141,7 +1148,8 @@ def _determinant(rows: list[list[Tree]]) -> Tree:
 
 
 def _unreadable(gold: str) -> bool | None:
-    """False beside a gold of words, which only its words are; None beside one nobody can read."""
+    """Return False for a gold of words, which equals only its words; None for one that nobody can
+    read."""
     return False if latex.is_words(gold) or _TEXT.fullmatch(gold) else None
 
 
@@ -1151,6 +1159,6 @@ def _real(shape: Shape) -> Fraction | None:
 
 
 def warm_up() -> None:
-    """The first comparison imports mpmath; later ones take well under a millisecond."""
+    """Import mpmath by a first comparison; later ones take well under a millisecond."""
     for gold, answer in [(r"\frac{\sqrt{3}}{2}", r"\sqrt{3}/2"), (r"\sin x", r"\cos x")]:
         equal(gold, answer, 0.0)

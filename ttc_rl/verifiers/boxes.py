@@ -16,7 +16,7 @@ from ttc_rl.config.marks import Mark
 
 
 def after_reasoning(completion: str) -> str | None:
-    """What follows the last `</think>`; None where a `<think>` was never closed."""
+    """Return what follows the last `</think>`; None where a `<think>` was never closed."""
     tail = completion.rpartition("</think>")[2]
     return None if "<think>" in tail else tail
 
@@ -32,7 +32,8 @@ _FILLED = re.compile(r"\s*\S")
 
 
 def boxes(text: str) -> list[str]:
-    r"""The contents of the balanced, non-empty boxes in their order; of nested ones the innermost.
+    r"""Return the contents of the balanced, non-empty boxes in their order; of nested ones the
+    innermost.
 
     `\fbox{5}` and `\boxed 5`, which TeX takes too, are boxes as well.
     """
@@ -56,13 +57,13 @@ def _box_spans(text: str) -> list[tuple[int, int]]:
 
 
 def _is_innermost(text: str, start: int, end: int, spans: list[tuple[int, int]]) -> bool:
-    """Whether a box has something in it, and no box that has."""
+    """Return whether a box has content, and holds no box that has."""
     filled = _FILLED.match(text, start, end)
     return filled is not None and not (spans and spans[-1][0] > start)
 
 
 def last_boxed(text: str) -> str | None:
-    """The content of the last box."""
+    """Return the content of the last box."""
     contents = boxes(text)
     return contents[-1] if contents else None
 
@@ -94,13 +95,14 @@ def announced(text: str, marks: Sequence[Mark]) -> list[Announced]:
 
 
 def _bare(text: str, mark: Mark) -> str:
-    """Without white space around it; behind a mark that is not TeX, without Markdown's bold too."""
+    """Return a text without white space around it; behind a mark that is not TeX, without
+    Markdown's bold too."""
     text = text.strip()
     return text if mark == "boxed" else text.removeprefix("**").removesuffix("**").strip()
 
 
 def _hash_spans(text: str) -> Iterator[tuple[int, int]]:
-    """What follows each `####` on its line, up to another mark."""
+    """Yield what follows each `####` on its line, up to another mark."""
     for mark in _HASHES.finditer(text):
         line = _LINE.match(text, mark.end())
         assert line is not None
@@ -108,7 +110,7 @@ def _hash_spans(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _tag_spans(text: str) -> Iterator[tuple[int, int]]:
-    """What stands between each `</answer>` and the `<answer>` before it."""
+    """Yield what is between each `</answer>` and the `<answer>` before it."""
     start: int | None = None
     for tag in _TAG.finditer(text):
         if tag.group() == "<answer>":
@@ -143,7 +145,7 @@ MAX_SAID = 500
 
 
 def spoken_answer(tail: str) -> tuple[str, str] | None:
-    """What an answer without a mark says, and how it was read; None where it holds no number.
+    """Return the answer that no mark announces, and how it was read; None where it holds no number.
 
     The last `####`, `<answer>` or "answer is" that something follows counts.
     """

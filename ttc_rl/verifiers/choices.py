@@ -87,7 +87,7 @@ def verify(task: Task, completion: str) -> Verdict:
 
 
 def shuffle_options(task: Task, seed: int) -> Task:
-    """The task with its options in another order, gold and prompt following; ids differ.
+    """Return the task with its options in another order, gold and prompt following; ids differ.
 
     The order depends on `seed` and the task alone. A task with an option such as "none of the
     above" stays as it is. Raises ValueError without `meta.options` or a gold among them.
@@ -111,7 +111,7 @@ def shuffle_options(task: Task, seed: int) -> Task:
 
 
 def label(index: int) -> str:
-    """A, B, ... Z, AA, AB, ..."""
+    """Return A, B, ... Z, AA, AB, ..."""
     high, low = divmod(index, 26)
     return (label(high - 1) if high else "") + string.ascii_uppercase[low]
 
@@ -125,7 +125,8 @@ def _listed(options: Sequence[str]) -> str:
 
 
 def _prompt_head(task: Task, options: Sequence[str]) -> str:
-    """The prompt without its options: cut off where they end it, else the question itself."""
+    """Return the prompt without its options: cut off where they end it, else the question
+    itself."""
     if task.prompt.endswith(_listed(options)):
         return task.prompt.removesuffix(_listed(options))
     question = task.meta.get("question")
@@ -137,13 +138,13 @@ def _prompt_head(task: Task, options: Sequence[str]) -> str:
 
 
 def _same_text(answer: str, gold: str, options: list[str]) -> bool:
-    """Whether two labels stand for the same words, as happens in real data."""
+    """Return whether two labels stand for the same words, as happens in real data."""
     text_of = dict(zip(_labels(options), options, strict=False))
     return gold in text_of and squeezed(text_of[gold]) == squeezed(text_of.get(answer, ""))
 
 
 def read_answer(completion: str, options: list[str]) -> str | None:
-    """The letter chosen. A box counts before words; of several the last.
+    """Return the letter chosen. A box counts before words; of several the last.
 
     After a box that holds no option (the value that was worked out), words that follow it count.
     Two letters where one was asked for choose nothing.
@@ -170,7 +171,7 @@ Reading = tuple[bool, str | None]
 
 
 def _plain(text: str) -> str:
-    """Without the dressing of TeX and special tokens around letters."""
+    """Return a text without the dressing of TeX and special tokens around letters."""
     text = re.sub("[\u2018\u2019]", "'", re.sub("[\u201c\u201d]", '"', text))
     text = re.sub("[\u2013\u2014]", " - ", text)
     text = re.sub(r"</s>|<\|[^<>|\s]{1,40}\|>|<(?:eos|end_of_turn|eot_id)>", " ", text)
@@ -204,7 +205,7 @@ def _read_loosely(tail: str, options: list[str]) -> Reading:
 
 
 def _read_said(spoken: str, options: list[str]) -> Reading:
-    """What stands behind a marker: a letter as an answer, or an option's words."""
+    """Read what follows a marker: a letter as an answer, or an option's words."""
     match = _LABELLED.match(spoken)
     if match:
         letter, rest = match["round"] or match["bare"] or match["small"], match["rest"]
@@ -230,7 +231,8 @@ _ALONE = re.compile(r"(?:option|choice)?\s*(?:\(([A-Za-z])\)|([A-Z]))[.):]?", re
 
 
 def _read_alone(tail: str, options: list[str]) -> str | None:
-    """A whole reply, its last or its first line, that is a letter or an option's words alone."""
+    """Read a whole reply, its last or its first line, that is a letter or an option's words
+    alone."""
     lines = [line.strip().strip("*_`$ ").strip() for line in tail.strip().split("\n")]
     for line in dict.fromkeys([lines[-1], lines[0]]):
         match = _ALONE.fullmatch(line)
@@ -243,7 +245,8 @@ def _read_alone(tail: str, options: list[str]) -> str | None:
 
 
 def _read_option(text: str, options: list[str]) -> str | None:
-    r"""The letter that `C`, `(c)`, `\text{Option C}`, `C. Paris` or `Paris` stands for, or None."""
+    r"""Return the letter that `C`, `(c)`, `\text{Option C}`, `C. Paris` or `Paris` stands for, or
+    None."""
     words = unwrapped(text)
     plain = tidy(words).strip("*$ ").rstrip(".")
     plain = re.sub(r"^(?:option|choice|answer)\s+(?=\(?[A-Za-z]\b)", "", plain, flags=re.IGNORECASE)
@@ -263,34 +266,34 @@ def _known(letter: str, options: list[str]) -> str | None:
 
 
 def _by_text(text: str, options: list[str]) -> str | None:
-    """The option with this very text; None where there is none, or more than one.
+    """Return the option with this very text; None where there is none, or more than one.
 
     Letter case counts only where it tells options apart: `BB Bb` is not `Bb Bb`. An article in
     front counts only where it tells options apart too.
     """
     keys = [_text_key(option) for option in options]
-    for wanted, option_keys in (
+    for text_key, option_keys in (
         (_text_key(text), keys),
         (_bare_key(text), [*map(_bare_key, options)]),
     ):
-        hits = [i for i, key in enumerate(option_keys) if key == wanted]
+        hits = [i for i, key in enumerate(option_keys) if key == text_key]
         hits = hits or [
-            i for i, key in enumerate(option_keys) if key.casefold() == wanted.casefold()
+            i for i, key in enumerate(option_keys) if key.casefold() == text_key.casefold()
         ]
-        if hits and wanted:
+        if hits and text_key:
             return label(hits[0]) if len(hits) == 1 else None
     return None
 
 
 def _bare_key(text: str) -> str:
-    """A text without an article in front."""
+    """Return a text without an article in front."""
     return _text_key(re.sub(r"^\s*(?:the|an?)\s+", "", unwrapped(text), flags=re.IGNORECASE))
 
 
 def _by_value(text: str, options: list[str]) -> str | None:
-    """The only option with this value: `0.5` for `1/2`; a unit is a part of it."""
-    wanted = _value(text)
-    hits = [i for i, option in enumerate(options) if wanted and _value(option) == wanted]
+    """Return the only option with this value: `0.5` for `1/2`; a unit is a part of it."""
+    number = _value(text)
+    hits = [i for i, option in enumerate(options) if number and _value(option) == number]
     return label(hits[0]) if len(hits) == 1 else None
 
 
@@ -309,7 +312,8 @@ def _value(text: str) -> tuple[object, str] | None:
 
 
 def _text_key(text: str) -> str:
-    """Neither white space nor dollars or a full stop tell two texts apart."""
+    """Return a text without white space, dollars or a full stop, which do not make texts
+    different."""
     return squeezed(text.replace("\\$", "").strip("*$ ").rstrip("."))
 
 

@@ -20,7 +20,8 @@ _WRAP = re.compile(r"\\(?:text|mathrm|mbox|textrm)\s*\{([^{}]*)\}")
 
 
 def time(text: str) -> tuple[int, bool, bool] | None:
-    """Seconds since midnight, whether the half of the day is known, whether it is surely a time."""
+    """Return seconds since midnight, whether the half of the day is known, whether it is surely a
+    time."""
     if len(text) > 60:
         return None
     plain = re.sub(r"\\[,;:! ]|~", " ", _WRAP.sub(r" \1 ", text)).strip().lower()
@@ -50,19 +51,19 @@ def time(text: str) -> tuple[int, bool, bool] | None:
 
 
 def same_time(gold: str, answer: str) -> bool | None:
-    """Whether two times are the same; None where neither is surely one."""
-    wanted, given = time(gold), time(answer)
-    if not (wanted and wanted[2]) and not (given and given[2]):
-        if wanted and given:
-            return wanted[0] == given[0]
+    """Return whether two times are the same; None where neither is surely one."""
+    expected, actual = time(gold), time(answer)
+    if not (expected and expected[2]) and not (actual and actual[2]):
+        if expected and actual:
+            return expected[0] == actual[0]
         ratios = ratio(gold), ratio(answer)
-        return False if (wanted and ratios[1] and _has_zero(answer)) else None
-    if wanted is None or given is None:
+        return False if (expected and ratios[1] and _has_zero(answer)) else None
+    if expected is None or actual is None:
         return None if _is_surely_ratio(gold) else False
-    if wanted[1] and given[1]:
-        return wanted[0] == given[0]
-    return wanted[0] % 43_200 == given[0] % 43_200 and (
-        wanted[1] or not given[1] or _is_colon(gold)
+    if expected[1] and actual[1]:
+        return expected[0] == actual[0]
+    return expected[0] % 43_200 == actual[0] % 43_200 and (
+        expected[1] or not actual[1] or _is_colon(gold)
     )
 
 
@@ -79,7 +80,7 @@ def _is_surely_ratio(text: str) -> bool:
 
 
 def ratio(text: str) -> list[Fraction] | None:
-    """The numbers of `3:4:5` or `3 to 4`; None where one is 0."""
+    """Return the numbers of `3:4:5` or `3 to 4`; None where one is 0."""
     if len(text) > 200:
         return None
     text = re.sub(
@@ -95,16 +96,19 @@ def ratio(text: str) -> list[Fraction] | None:
 
 
 def same_ratio(gold: str, answer: str) -> bool | None:
-    """Whether two ratios, or a ratio of two and a number, are the same; None where neither is."""
-    one, other = ratio(gold), ratio(answer)
-    if one and other:
-        for text, numbers, partner in ((gold, one, answer), (answer, other, gold)):
+    """Return whether two ratios, or a ratio of two and a number, are the same; None where neither
+    is."""
+    first, second = ratio(gold), ratio(answer)
+    if first and second:
+        for text, numbers, partner in ((gold, first, answer), (answer, second, gold)):
             if time(text) and not time(partner) and _has_zero(partner):
                 return False
             del numbers
-        proportional = all(a * other[0] == b * one[0] for a, b in zip(one, other, strict=False))
-        return len(one) == len(other) and proportional
-    numbers, number = (one, value(answer)) if one else (other, value(gold))
+        proportional = all(
+            a * second[0] == b * first[0] for a, b in zip(first, second, strict=False)
+        )
+        return len(first) == len(second) and proportional
+    numbers, number = (first, value(answer)) if first else (second, value(gold))
     if not numbers or number is None:
         return None
     return len(numbers) == 2 and numbers[0] == number * numbers[1]

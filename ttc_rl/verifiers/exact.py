@@ -21,7 +21,7 @@ def verify(task: Task, completion: str) -> Verdict:
 
 
 def read_answer(completion: str) -> str | None:
-    """The rest of the line after the last "answer"; failing that, the last box."""
+    """Return the rest of the line after the last "answer"; failing that, the last box."""
     tail = after_reasoning(completion)
     if tail is None:
         return None
@@ -33,7 +33,8 @@ def read_answer(completion: str) -> str | None:
 
 
 def key(answer: str) -> str:
-    """Equal keys are equal answers: no white space, no letter case, no full stop at the end."""
+    """Return a key, equal for equal answers: no white space, no letter case, no full stop at the
+    end."""
     return re.sub(r"\s+", "", answer).casefold().rstrip(".")
 
 

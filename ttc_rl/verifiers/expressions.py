@@ -112,7 +112,7 @@ def difference(left: Tree, right: Tree) -> Tree:
 
 @functools.lru_cache(maxsize=4096)
 def symbols(tree: Tree) -> frozenset[str]:
-    """The names of the free letters."""
+    """Return the names of the free letters."""
     head = tree[0]
     if head == "num":
         return frozenset()
@@ -140,7 +140,8 @@ class _Reader:
             self.at = match.end()
 
     def peek(self) -> str:
-        """The next command without its backslash after one, or character; nothing at the end."""
+        """Return the next command without its backslash after one, or character; nothing at the
+        end."""
         self.skip()
         if self.at >= len(self.text):
             return ""
@@ -200,7 +201,7 @@ class _Reader:
         return tree
 
     def divisor(self) -> Tree:
-        r"""What a slash divides by: one factor; `1/2x` is x/2, `1/ab` likewise."""
+        r"""Read what a slash divides by: one factor; `1/2x` is x/2, `1/ab` likewise."""
         return self.power()
 
     def juxtaposed(self) -> Tree:
@@ -266,7 +267,7 @@ class _Reader:
         return ("pow", tree, exponent)
 
     def argument(self) -> Tree:
-        """What TeX or a program takes as an argument: a group, a number, a signed atom."""
+        """Read what TeX or a program takes as an argument: a group, a number, a signed atom."""
         token = self.peek()
         if token == "{":
             return self.braced()
@@ -282,7 +283,7 @@ class _Reader:
         return self.atom()
 
     def tex_argument(self) -> Tree:
-        r"""What `\frac` takes: a group or one character."""
+        r"""Read what `\frac` takes: a group or one character."""
         token = self.peek()
         if token == "{":
             return self.braced()
@@ -426,7 +427,7 @@ class _Reader:
         return items
 
     def marked(self, name: str) -> Tree:
-        """A symbol with its subscript; `x_{1}` and `x_1` are one."""
+        """Read a symbol with its subscript; `x_{1}` and `x_1` are one."""
         if self.peek() == "_" and self.text[self.at] == "_":
             self.at += 1
             name += "_" + self.raw_argument()
@@ -644,7 +645,8 @@ def _end_of(pattern: re.Pattern[str], text: str, at: int) -> int:
 
 
 def _repeating(head: str, repeat: str) -> Fraction:
-    r"""`0.1` and `\overline{6}` is 0.1 + 6/90; dots stand over the first and the last digit."""
+    r"""Return the value of `0.1` and `\overline{6}`, 0.1 + 6/90; dots are over the first and last
+    digit."""
     digits = re.sub(r"\\(?:overline|bar|dot)|[{}()\s]", "", repeat)
     places = len(head.partition(".")[2])
     if "." not in head:

@@ -34,7 +34,8 @@ class Checked:
 
 
 def check_golds(tasks: Sequence[Task], graders: Graders = BUILT_IN) -> list[Checked]:
-    """One finding for each source and kind, in the order of the tasks; other kinds are left out."""
+    """Return one result for each source and kind, in the order of the tasks; other kinds are left
+    out."""
     groups: dict[tuple[str, str], list[Task]] = defaultdict(list)
     for task in tasks:
         if graders.kind_of(task).reply is not None:
@@ -103,7 +104,8 @@ def _unreadable(tasks: Sequence[Task], graders: Graders) -> list[Task]:
 
 
 def _others(tasks: list[Task], kind: Kind) -> Iterator[Task]:
-    """For each task the next one whose gold is surely another; itself where there is none."""
+    """Yield, for each task, the next one whose gold is surely another; itself where there is
+    none."""
     for i, task in enumerate(tasks):
         gold, round_about = task.gold or "", (*tasks[i + 1 :][:50], *tasks[:50])
         yield next(
@@ -113,7 +115,7 @@ def _others(tasks: list[Task], kind: Kind) -> Iterator[Task]:
 
 
 def markdown(checked: Sequence[Checked]) -> str:
-    """One line a source; `unreadable` golds are right letter for letter only."""
+    """Return one line a source; `unreadable` golds are right letter for letter only."""
     titles = "source", "kind", "golds", "accept themselves", "reject silence", "reject another"
     lines = [f"| {' | '.join((*titles, 'unreadable'))} |", "|---" * 7 + "|"]
     lines += [

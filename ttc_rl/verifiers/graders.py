@@ -82,12 +82,13 @@ class Graders:
         return self.kind_of(task).reply_with(task, answer)
 
     def pays_shares(self, task: Task) -> bool:
-        """Whether a partly right completion earns its share by itself: with a user's verifier."""
+        """Return whether a partly right completion earns its share by itself: with a user's
+        verifier."""
         return task.kind not in KINDS
 
     @property
     def voting(self) -> tuple[str, ...]:
-        """The kinds whose answers can vote."""
+        """Return the kinds whose answers can vote."""
         return tuple(name for name, kind in self.kinds.items() if kind.read is not None)
 
     def version(self, kind: str) -> str:
@@ -151,7 +152,7 @@ def _shown(value: Any) -> str:
 
 
 def _surely(batch: GradeMany, tasks: Sequence[Task], completions: Sequence[str]) -> list[Verdict]:
-    """Where a completion breaks the verifier, that costs its own verdict and no other."""
+    """Grade so that a completion that breaks the verifier costs its own verdict and no other."""
     try:
         return batch(tasks, completions)
     except (UserError, WorkersFailed):

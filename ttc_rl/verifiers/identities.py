@@ -46,48 +46,50 @@ class UndefinedError(Exception):
     """Raised where an expression has no value: a division by zero, a logarithm of zero."""
 
 
-def same(one: Tree, other: Tree, degree: str = "radians") -> bool | None:
-    """Whether two expressions have the same value everywhere; None where that is not decided.
+def same(first: Tree, second: Tree, degree: str = "radians") -> bool | None:
+    """Return whether two expressions have the same value everywhere; None where that is not
+    decided.
 
     A number is never the same as something without a value, such as 0/0.
 
     `degree="one"` takes a degree sign outside functions for 1.
     """
-    if one == other:
+    if first == second:
         return True
-    if not symbols(one) and not symbols(other):
-        verdict = _same_rational(one, other)
+    if not symbols(first) and not symbols(second):
+        verdict = _same_rational(first, second)
         if verdict is not None:
             return verdict
-    verdict = _same_in_fields(difference(one, other))
+    verdict = _same_in_fields(difference(first, second))
     if verdict is not None:
         return verdict
-    return _same_digits(one, other, degree)
+    return _same_digits(first, second, degree)
 
 
-def multiple(one: Tree, other: Tree) -> Fraction | bool | None:
-    """c where one = c * other, for a number c other than 0 that is 1 or -1 in sign only.
+def multiple(first: Tree, second: Tree) -> Fraction | bool | None:
+    """Return c where first = c * second, for a number c other than 0 that is 1 or -1 in sign only.
 
     False where there is none, None where that is not decided. Only the sign of c is exact.
     """
-    names = sorted(symbols(one) | symbols(other))
+    names = sorted(symbols(first) | symbols(second))
     if not names:
         return False
     try:
         points = _field_points(names, PRIMES[0], 4)
         values = [
-            tuple(_Field(PRIMES[0], at).value(tree) for tree in (one, other)) for at in points
+            tuple(_Field(PRIMES[0], at).value(tree) for tree in (first, second)) for at in points
         ]
         if any(len({pair[side] for pair in values}) == 1 for side in (0, 1)):
             return False  # an equation that holds everywhere or nowhere
         ratios = {a * pow(b, -1, PRIMES[0]) % PRIMES[0] if b else None for a, b in values}
-        return False if len(ratios) > 1 or ratios & {None, 0} else _sign(one, other, names)
+        return False if len(ratios) > 1 or ratios & {None, 0} else _sign(first, second, names)
     except (UnknownError, UndefinedError):
-        return _multiple_digits(one, other, names)
+        return _multiple_digits(first, second, names)
 
 
 def rational(tree: Tree) -> Fraction | None:
-    """The exact value; None where it is irrational, has letters, is undefined, or far too large."""
+    """Return the exact value; None where it is irrational, has letters, is undefined, or far too
+    large."""
     try:
         return _exact(tree)
     except (UnknownError, UndefinedError):
@@ -95,7 +97,7 @@ def rational(tree: Tree) -> Fraction | None:
 
 
 def real(tree: Tree, digits: int = 30) -> Fraction | None:
-    """The value to so many digits; None where it is not a real number."""
+    """Return the value to `digits` digits; None where it is not a real number."""
     exact = rational(tree)
     if exact is not None:
         return exact
@@ -186,7 +188,7 @@ def _exact_power(base: Fraction, exponent: Fraction) -> Fraction:
 
 
 def _exact_root(value: Fraction, degree: int) -> Fraction:
-    """The real root where it is rational: of a negative number for odd degrees only."""
+    """Return the real root where it is rational: of a negative number for odd degrees only."""
     if degree > 64 or (value < 0 and degree % 2 == 0):
         raise UnknownError("no rational root")
     roots = []
@@ -246,7 +248,7 @@ def _exact_sum(tree: Tree) -> Fraction:
 
 
 def substituted(tree: Tree, values: Mapping[str, Tree]) -> Tree:
-    """The tree with trees for letters; bound letters stay."""
+    """Return the tree with trees for letters; bound letters stay."""
     if tree[0] == "sym":
         return values.get(tree[1], tree)
     if tree[0] in BINDERS:
@@ -258,7 +260,7 @@ def substituted(tree: Tree, values: Mapping[str, Tree]) -> Tree:
 
 
 def _same_in_fields(tree: Tree) -> bool | None:
-    """Whether a tree is zero, in three fields at two random points each."""
+    """Return whether a tree is zero, in three fields at two random points each."""
     names = sorted(symbols(tree))
     try:
         for prime in PRIMES:
@@ -319,7 +321,7 @@ class _Field:
         return pow(value, int(power), self.prime)
 
     def unknown(self, tree: Tree) -> int:
-        """A function nobody named: a polynomial of its own, the same for the same name."""
+        """Return a function nobody named: a polynomial of its own, the same for the same name."""
         value = seed(tree[0])
         for place, part in enumerate(tree[1:]):
             value = (
@@ -339,7 +341,7 @@ _WHOLE_POINTS = (2, 3, 6, 4, 10, 15, 5, 12)
 
 
 def _points(names: Sequence[str], whole: bool) -> list[tuple[bool, dict[str, Fraction]]]:
-    """Points, each with whether it is positive; the others have negative numbers too."""
+    """Return points, each with whether it is positive; the others have negative numbers too."""
     rng = random.Random(" ".join(names))
     points: list[tuple[bool, dict[str, Fraction]]] = []
     for i in range(20 if whole else 6):
@@ -368,7 +370,7 @@ def _points(names: Sequence[str], whole: bool) -> list[tuple[bool, dict[str, Fra
 
 
 def _is_whole(tree: Tree) -> bool:
-    """Whether a letter stands inside a function of whole numbers."""
+    """Return whether a letter is inside a function of whole numbers."""
     if tree[0] in INTEGER_HEADS and any(
         symbols(part) - CONSTANTS for part in tree[1:] if isinstance(part, tuple)
     ):
@@ -376,15 +378,15 @@ def _is_whole(tree: Tree) -> bool:
     return any(_is_whole(part) for part in tree[1:] if isinstance(part, tuple))
 
 
-def _same_digits(one: Tree, other: Tree, degree: str) -> bool | None:
-    names = sorted((symbols(one) | symbols(other)) - CONSTANTS)
+def _same_digits(first: Tree, second: Tree, degree: str) -> bool | None:
+    names = sorted((symbols(first) | symbols(second)) - CONSTANTS)
     if not names:
-        return _same_numbers(one, other, degree)
-    whole = _is_whole(one) or _is_whole(other)
-    imaginary = "i" in symbols(one) | symbols(other)
+        return _same_numbers(first, second, degree)
+    whole = _is_whole(first) or _is_whole(second)
+    imaginary = "i" in symbols(first) | symbols(second)
     agreed = 0
     for positive, point in _points(names, whole):
-        verdict = _same_at(one, other, point, degree, imaginary=imaginary or positive)
+        verdict = _same_at(first, second, point, degree, imaginary=imaginary or positive)
         if verdict is False:
             return False
         agreed += verdict is True
@@ -394,7 +396,7 @@ def _same_digits(one: Tree, other: Tree, degree: str) -> bool | None:
 def _same_at(
     one: Tree, other: Tree, point: Mapping[str, Fraction], degree: str, *, imaginary: bool
 ) -> bool | None:
-    """Whether both have the same value here; None where one has none, or none that is real."""
+    """Return whether both have the same value here; None where one has no value, or no real one."""
     import mpmath
 
     for digits in DIGITS[:2]:
@@ -678,14 +680,14 @@ _NUMERIC = {
 # --------------------------------------------------------------------------- multiples
 
 
-def _sign(one: Tree, other: Tree, names: Sequence[str]) -> Fraction | None:
-    """The sign of one / other, which is known to be a constant."""
+def _sign(first: Tree, second: Tree, names: Sequence[str]) -> Fraction | None:
+    """Return the sign of first / second, which is known to be a constant."""
     import mpmath
 
     for _, point in _points([n for n in names if n not in CONSTANTS], whole=False):
         with mpmath.workdps(30):
             try:
-                a, b = (_Digits(30, point, "radians").value(tree) for tree in (one, other))
+                a, b = (_Digits(30, point, "radians").value(tree) for tree in (first, second))
             except (UnknownError, UndefinedError):
                 continue
             if abs(b) > 1e-15 and abs(a) > 1e-15:

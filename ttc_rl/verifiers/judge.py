@@ -64,19 +64,22 @@ class Judge:
         return self.verify_many([task], [completion])[0]
 
     def verify_many(self, tasks: Sequence[Task], completions: Sequence[str]) -> list[Verdict]:
-        """Verdicts in the order of the tasks; equal questions are asked once, known ones never."""
+        """Return verdicts in the order of the tasks. Equal questions are asked once, cached ones
+        never."""
         answers = [read_answer(completion) for completion in completions]
         keys = [
             (VERSION, self.model, task.prompt, task.gold, answer)
             for task, answer in zip(tasks, answers, strict=True)
         ]
         cached = {key: self.cache.get(key) for key in keys} if self.cache else {}
-        wanted = {
+        request = {
             key: fenced(task.prompt, task.gold, answer)
             for key, task, answer in zip(keys, tasks, answers, strict=True)
             if answer and task.gold and cached.get(key) is None
         }
-        replies = dict(zip(wanted, self.ask(list(wanted.values())) if wanted else [], strict=True))
+        replies = dict(
+            zip(request, self.ask(list(request.values())) if request else [], strict=True)
+        )
         if self.cache:
             self.cache.put(
                 {k: r for k, r in replies.items() if isinstance(r, str) and decision(r) is not None}
@@ -88,7 +91,8 @@ class Judge:
 
 
 def from_completer(completer: Completer, *, seed: int = 0) -> Ask:
-    """A local model as judge: one completion for each prompt, at the completer's own settings."""
+    """Return a local model as judge: one completion for each prompt, at the completer's own
+    settings."""
 
     def ask(prompts: Sequence[str]) -> list[str | Unreachable]:
         tasks = [Task("judge", prompt) for prompt in prompts]
@@ -102,7 +106,8 @@ def from_config(config: JudgeConfig) -> Judge:
 
 
 def read_answer(completion: str) -> str | None:
-    """The last box, else the end of what follows the reasoning; None where there is nothing."""
+    """Return the last box, else the end of what follows the reasoning; None where there is
+    nothing."""
     tail = after_reasoning(completion)
     if tail is None:
         return None
@@ -111,13 +116,14 @@ def read_answer(completion: str) -> str | None:
 
 
 def fenced(question: str, gold: str, answer: str) -> str:
-    """The judge's prompt, with a delimiter that neither gold nor answer can know or hold."""
+    """Return the judge's prompt, with a delimiter that neither gold nor answer can know or hold."""
     fence = f"<<{secrets.token_hex(16)}>>"
     return PROMPT.format(fence=fence, question=question, gold=gold, answer=answer)
 
 
 def decision(reply: str) -> bool | None:
-    """What the last line says, exactly; None for anything else, and where two lines differ."""
+    """Return what the last line says, exactly; None for anything else, and where two lines
+    differ."""
     tail = after_reasoning(reply)
     lines = [line.strip() for line in (tail or "").strip().splitlines()]
     verdicts = {match[1] for line in lines if (match := _VERDICT.fullmatch(line))}

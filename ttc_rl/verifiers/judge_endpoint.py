@@ -24,7 +24,7 @@ class JudgeEndpoint:
         )
 
     def __call__(self, prompts: Sequence[str]) -> list[str | Unreachable]:
-        """Replies in the order of the prompts."""
+        """Return replies in the order of the prompts."""
         bodies = [
             {
                 "model": self.model,

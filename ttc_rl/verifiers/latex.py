@@ -119,7 +119,8 @@ _SPACED_THOUSANDS = re.compile(r"[-+]?\d{1,3}(?: \d{3})+")
 
 @functools.lru_cache(maxsize=4096)
 def tidy(text: str) -> str:
-    """One spelling for what means the same: delimiters, spaces, thousands separators, full stop.
+    """Return one spelling for what means the same: delimiters, spaces, thousands separators, full
+    stop.
 
     Numbers with spaces between them (`4 3 -1`) are a list.
     """
@@ -147,7 +148,7 @@ def tidy(text: str) -> str:
 
 
 def _bare(text: str) -> str:
-    """Without braces, quotation marks, full stops and line breaks around it."""
+    """Return a text without braces, quotation marks, full stops and line breaks around it."""
     for _ in range(8):
         before = text
         text = text.strip()
@@ -170,7 +171,7 @@ def _bare(text: str) -> str:
 
 
 def is_group(text: str) -> bool:
-    """Whether the first brace of a text is closed by its last one."""
+    """Return whether the first brace of a text is closed by its last one."""
     depth = 0
     for match in _BRACE.finditer(text):
         depth += (match.group() == "{") - (match.group() == "}")
@@ -194,7 +195,8 @@ _SIMPLE_GROUP = re.compile(r"((?:^|[=,(<>:+-])\s*)\{\s*([-+]?[\d.]+)\s*\}(?!\s*[
 
 
 def tidy_pair(gold: str, answer: str) -> tuple[str, str]:
-    """Both tidied. `60,180` is a list beside `180,60`, and one number beside anything else."""
+    """Return both tidied. `60,180` is a list beside `180,60`, and one number beside anything
+    else."""
     plain = [_PLAIN_LIST.fullmatch(text.strip()) is not None for text in (gold, answer)]
     grouped = [_THOUSANDS.fullmatch(text.strip()) is not None for text in (gold, answer)]
     if all(plain) and grouped[0] != grouped[1]:
@@ -206,18 +208,20 @@ _WORDS = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mbox)\s*\{([^{}]*)\}
 
 
 def unwrapped(text: str) -> str:
-    r"""`\text{A and B}` -> `A and B`"""
+    r"""Return `A and B` of `\text{A and B}`."""
     return _WORDS.sub(r"\1", text)
 
 
 def squeezed(text: str) -> str:
-    """Without white space; without letter case too, where it is words and not a formula."""
+    """Return a text without white space; without letter case too, where it is words and not a
+    formula."""
     plain = unwrapped(text).strip().rstrip(".")
     return re.sub(r"\s+", "", plain.lower() if is_words(text) else plain)
 
 
 def is_words(text: str) -> bool:
-    """Whether a text is words (`True`, `\\text{no solution}`), and not a formula such as `ab`."""
+    """Return whether a text is words (`True`, `\\text{no solution}`), and not a formula such as
+    `ab`."""
     plain = unwrapped(text).strip().rstrip(".")
     if not re.fullmatch(r"[a-zA-Z][a-zA-Z ,'-]+", plain):
         return False
@@ -228,5 +232,5 @@ _COMMAND = re.compile(r"\\(?:begin|end)\s*\{[^{}]*\}|\\[a-zA-Z]+")
 
 
 def is_prose(text: str) -> bool:
-    """Whether a text is sentences: five words or more, with mathematics or without."""
+    """Return whether a text is sentences: five words or more, with mathematics or without."""
     return len(re.findall(r"[a-zA-Z]{3,}", _COMMAND.sub(" ", text))) >= 5

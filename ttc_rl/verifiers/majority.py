@@ -44,7 +44,8 @@ def majority(
     band: tuple[float, float] = (0.0, 1.0),
     graders: Graders = BUILT_IN,
 ) -> Pseudo:
-    """The vote of one group. `band` is the share, from and to, within which a label is trusted."""
+    """Return the vote of one group. `band` is the share, from and to, within which a label is
+    trusted."""
     kind = graders.kind_of(task)
     if kind.read is None:
         can = ", ".join(graders.voting)
@@ -75,7 +76,8 @@ def majority(
 
 
 def label_accuracy(groups: Sequence[Pseudo]) -> dict[str, float | int | None]:
-    """How often the vote was right where a gold is known, and how many groups got a label."""
+    """Return how often the vote was right where a gold is known, and how many groups got a
+    label."""
     checked = [group.right for group in groups if group.right is not None]
     return {
         "groups": len(groups),
@@ -91,7 +93,7 @@ def verify_groups(
     band: tuple[float, float],
     graders: Graders = BUILT_IN,
 ) -> list[Pseudo]:
-    """The votes of groups that stand one after the other, in the order of the tasks."""
+    """Return the votes of groups that follow one another, in the order of the tasks."""
     pairs = zip(tasks, completions, strict=True)
     groups = [list(run) for _, run in groupby(pairs, key=lambda pair: pair[0].id)]
     return [majority(run[0][0], [text for _, text in run], band, graders) for run in groups]

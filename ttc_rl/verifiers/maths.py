@@ -44,7 +44,8 @@ def verify(task: Task, completion: str) -> Verdict:
 def verify_many(
     tasks: Sequence[Task], completions: Sequence[str], *, fallback: bool = False
 ) -> list[Verdict]:
-    """Verdicts in the order of the tasks. Only what cannot be decided here goes to the workers.
+    """Return verdicts in the order of the tasks. Only what cannot be decided here goes to the
+    workers.
 
     With `fallback`, an answer without a mark is read after "answer", else the last number is taken,
     and the verdict's reason says which. For evaluation only; off in training.
@@ -71,7 +72,8 @@ def verify_many(
 
 
 def tolerance(task: Task) -> float:
-    """The relative error that a task allows: 0 unless its gold was rounded and it says so."""
+    """Return the relative error that a task allows: 0 unless its gold was rounded and it says
+    so."""
     if task.meta.get("answer_type") == "integer":
         return 0.0
     return float(task.meta.get("tolerance") or 0.0)
@@ -89,7 +91,7 @@ def read_answer(completion: str, gold: str = "", marks: Sequence[Mark] = DEFAULT
 def _read(
     completion: str, gold: str, marks: Sequence[Mark], fallback: bool
 ) -> tuple[str, str] | None:
-    """What was read, and by which fallback (nothing behind a mark)."""
+    """Return what was read, and by which fallback (nothing behind a mark)."""
     tail = after_reasoning(completion)
     if tail is None:
         return None
@@ -118,21 +120,21 @@ def _one_a_part(texts: list[str], gold: str) -> str | None:
     return f"({joined})" if kind == "tuple" else joined
 
 
-def equivalence_classes(task: Task, given: Sequence[str | None]) -> list[int | None]:
-    """Class of each answer, numbered by first appearance; None stays None.
+def equivalence_classes(task: Task, texts: Sequence[str | None]) -> list[int | None]:
+    """Return class of each answer, numbered by first appearance; None stays None.
 
     An answer is alike to a class where it is equal to the first one of it.
     """
     classes: dict[str, int] = {}
     founders: list[str] = []
     allowed = tolerance(task)
-    for answer in dict.fromkeys(a for a in given if a is not None):
+    for answer in dict.fromkeys(a for a in texts if a is not None):
         outcomes = compare([Question(founder, answer, allowed) for founder in founders])
         alike = [i for i, outcome in enumerate(outcomes) if outcome == Outcome("ok", True)]
         if not alike:
             founders.append(answer)
         classes[answer] = alike[0] if alike else len(founders) - 1
-    return [None if answer is None else classes[answer] for answer in given]
+    return [None if answer is None else classes[answer] for answer in texts]
 
 
 def _lacking(marks: Sequence[Mark]) -> str:
@@ -166,7 +168,8 @@ def _verdict(question: Question, outcome: Outcome, reason: str) -> Verdict:
 
 
 def compare(questions: Sequence[Question]) -> list[Outcome]:
-    """Whether gold and answer are equal: True, False, or None where that cannot be decided."""
+    """Return whether gold and answer are equal: True, False, or None where that cannot be
+    decided."""
     decided = [_decide(question) for question in questions]
     open_questions = [results for results in decided if not isinstance(results, bool)]
     results = WORKERS.run(answers.equal, open_questions, seconds=SECONDS) if open_questions else []
@@ -176,16 +179,17 @@ def compare(questions: Sequence[Question]) -> list[Outcome]:
 
 @functools.lru_cache(maxsize=8192)
 def _decide(question: Question) -> bool | Question:
-    """True or False for the same words and for two numbers; all else as what to ask, tidied."""
+    """Return True or False for the same words and for two numbers; all else as a tidied
+    question."""
     gold, answer, allowed = question
     if max(len(gold), len(answer)) > MAX_ANSWER or gold.strip() == answer.strip() != "":
         return gold.strip() == answer.strip()
     gold, answer = latex.tidy_pair(gold, answer)
     if gold and latex.squeezed(gold) == latex.squeezed(answer):
         return True
-    wanted, given = value(gold), value(answer)
-    if wanted is not None and given is not None:
-        return answers.is_near(wanted, given, allowed)
+    expected, actual = value(gold), value(answer)
+    if expected is not None and actual is not None:
+        return answers.is_near(expected, actual, allowed)
     return Question(gold, answer, allowed)
 
 
@@ -209,7 +213,8 @@ def _differ(task: Task, gold: str, other: str) -> bool:
 
 
 def _bare(gold: str) -> str:
-    """`n = 4`, `4`, `4 dogs` and `4:1` are the same answer, and so are `10 %` and `10`."""
+    """Return the bare answer: `n = 4`, `4`, `4 dogs` and `4:1` are the same, and so are `10 %` and
+    `10`."""
     text = latex.tidy(gold.rpartition("=")[2])
     text = quantities.share(text)[0].removesuffix(":1")
     measure = quantities.quantity(text)

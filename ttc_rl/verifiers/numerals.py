@@ -24,7 +24,8 @@ _DRESSING = re.compile(r"\\(?:text|mathrm|textrm|mathbf)\s*(?=\{)|\\[,;:! ]|\s+"
 
 
 def numeral(text: str) -> tuple[str, int] | None:
-    """Digits and base; None where a text is no numeral, or has digits that its base has not."""
+    """Return digits and base; None where a text is no numeral, or has digits that its base has
+    not."""
     if len(text) > 500:
         return None
     squeezed = _DRESSING.sub("", text)
@@ -57,14 +58,14 @@ def numeral(text: str) -> tuple[str, int] | None:
 
 
 def same(gold: str, answer: str) -> bool | None:
-    """Whether two numerals are the same; None where neither is one."""
-    wanted, given = numeral(gold), numeral(answer)
-    if wanted is None and given is None:
+    """Return whether two numerals are the same; None where neither is one."""
+    expected, actual = numeral(gold), numeral(answer)
+    if expected is None and actual is None:
         return None
-    if wanted is None or given is None:
-        plain = answer if given is None else gold
-        reading = wanted or given
+    if expected is None or actual is None:
+        plain = answer if actual is None else gold
+        reading = expected or actual
         if reading and reading[1] == 10 and value(plain) is not None:
             return value(reading[0]) == value(plain)
         return False
-    return wanted == given
+    return expected == actual

@@ -22,29 +22,29 @@ PLAIN = ("name", "template", "tested", "retention", "file")
 
 def plug_in(name: str, path: str, folders: Sequence[Path]) -> Kind:
     """Return the kind that `path` names. Raises UserError in one line."""
-    thing = load_object(name, path, folders)
+    plugin = load_object(name, path, folders)
     file = file_of_module(path, folders)
-    if hasattr(thing, "verify") or hasattr(thing, "verify_many"):
-        return replace(_of_fields(name, path, thing), file=file)
-    if not callable(thing) or not takes(thing, 2):
+    if hasattr(plugin, "verify") or hasattr(plugin, "verify_many"):
+        return replace(_of_fields(name, path, plugin), file=file)
+    if not callable(plugin) or not takes(plugin, 2):
         raise UserError(f"{name}: {path} is no function of (task, completion), and no Kind")
-    return Kind(name, cast("Verifier", thing), file=file)
+    return Kind(name, cast("Verifier", plugin), file=file)
 
 
-def _of_fields(name: str, path: str, thing: Any) -> Kind:
-    if getattr(thing, "template", SHOWN) != SHOWN:
+def _of_fields(name: str, path: str, plugin: Any) -> Kind:
+    if getattr(plugin, "template", SHOWN) != SHOWN:
         raise UserError(
             f"{name}: {path} has a template; write it into the recipe instead: prompts.{name}"
         )
     names = [field.name for field in fields(Kind) if field.name not in PLAIN]
-    given = {field: getattr(thing, field, None) for field in names}
-    given = {field: value for field, value in given.items() if value is not None}
-    for field, value in given.items():
+    members = {field: getattr(plugin, field, None) for field in names}
+    members = {field: value for field, value in members.items() if value is not None}
+    for field, value in members.items():
         if not callable(value):
             raise UserError(f"{name}: {path}: its {field} is no function")
-    if "verify" not in given:
-        given["verify"] = _one_of(given["verify_many"])
-    return Kind(name, **given)
+    if "verify" not in members:
+        members["verify"] = _one_of(members["verify_many"])
+    return Kind(name, **members)
 
 
 def _one_of(verify_many: Any) -> Any:

@@ -27,35 +27,37 @@ _ZEROS = re.compile(r"[+-]?0\d+\Z", re.ASCII)
 
 
 def same_text(expected: str, actual: str, tolerance: float | None = None) -> bool:
-    """`tolerance`: the task's own; then every number of the output may be off by it."""
-    wanted, given = expected.split(), actual.split()
-    if len(wanted) != len(given):
+    """Return whether two outputs agree. By the task's own `tolerance`, every number may be off by
+    it."""
+    expected_words, actual_words = expected.split(), actual.split()
+    if len(expected_words) != len(actual_words):
         return False
-    pairs = [(w, g) for w, g in zip(wanted, given, strict=True) if w != g]
+    pairs = [(w, g) for w, g in zip(expected_words, actual_words, strict=True) if w != g]
     if not pairs:
         return True
     return all(_same_token(w, g, tolerance) for w, g in pairs)
 
 
 def same_value(expected: Any, actual: Any, tolerance: float = TOLERANCE) -> bool:
-    """As JSON would have them; True is 1, as it is in Python. However deep they are nested."""
+    """Return whether two values agree as JSON has them, however deeply nested. True is 1, as in
+    Python."""
     pairs = [(expected, actual)]
     while pairs:
-        one, other = pairs.pop()
-        if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
-            if len(one) != len(other):
+        first, second = pairs.pop()
+        if isinstance(first, (list, tuple)) and isinstance(second, (list, tuple)):
+            if len(first) != len(second):
                 return False
-            pairs += zip(one, other, strict=True)
-        elif isinstance(one, Mapping) and isinstance(other, Mapping):
+            pairs += zip(first, second, strict=True)
+        elif isinstance(first, Mapping) and isinstance(second, Mapping):
             try:
-                wanted = {str(key): value for key, value in one.items()}
-                given = {str(key): value for key, value in other.items()}
+                expected_items = {str(key): value for key, value in first.items()}
+                actual_items = {str(key): value for key, value in second.items()}
             except (ValueError, RecursionError):  # a key of more digits than Python prints
                 return False
-            if wanted.keys() != given.keys():
+            if expected_items.keys() != actual_items.keys():
                 return False
-            pairs += [(value, given[key]) for key, value in wanted.items()]
-        elif not _same_plain(one, other, tolerance):
+            pairs += [(value, actual_items[key]) for key, value in expected_items.items()]
+        elif not _same_plain(first, second, tolerance):
             return False
     return True
 
@@ -98,7 +100,8 @@ def _same_token(expected: str, actual: str, tolerance: float | None) -> bool:
 
 
 def _close(expected: float, actual: float, tolerance: float) -> bool:
-    """Within the tolerance, absolutely or relative to the expected number."""
+    """Return whether numbers agree within the tolerance, absolutely or relative to the expected
+    number."""
     try:
         expected, actual = float(expected), float(actual)
     except OverflowError:  # an integer beyond floats

@@ -84,7 +84,7 @@ def _seconds(task: Task, usual: float) -> float:
 
 
 def _own_names(task: Task) -> list[str]:
-    """The function asked for, which may be called `sum` (MBPP)."""
+    """Return the name of the function asked for, which may be called `sum` (MBPP)."""
     name = str(task.meta.get("entry_point") or "")
     return [name] if name.isidentifier() else []
 
@@ -200,7 +200,8 @@ class Split:
 
 @functools.lru_cache(maxsize=4096)
 def split_assert(code: str, *own: str) -> Split | None:
-    """None where the left side is more than the program's value: it must not compare by itself.
+    """Split an assert; None where the left side is more than the program's value, as it must not
+    compare by itself.
 
     `own`: names of the program's, whatever builtins are called.
     """
@@ -235,7 +236,8 @@ def _sides(test: ast.expr) -> tuple[ast.expr, ast.cmpop | None, ast.expr]:
 
 
 def _only_asks(expression: ast.expr, own: Sequence[str]) -> bool:
-    """One call of the program's, perhaps inside `sorted` and the like, of plain arguments."""
+    """Return whether an expression is one call of the program's, perhaps inside `sorted` and the
+    like, of plain arguments."""
     nodes = list(ast.walk(expression))
     banned = (ast.Compare, ast.BoolOp, ast.UnaryOp, ast.Lambda, ast.IfExp, ast.comprehension)
     if any(isinstance(n, banned) and not _negative_number(n) for n in nodes):
@@ -271,7 +273,7 @@ def _short(value: Any, size: int = 100) -> str:
 
 
 def _survives(compare: Callable[..., bool], *values: Any) -> bool:
-    """False for values that cannot be compared: nested too deeply, or a signalling NaN."""
+    """Return False for values that cannot be compared: nested too deeply, or a signalling NaN."""
     try:
         return bool(compare(*values))
     except Exception:  # noqa: BLE001  # the value is the program's; so is what it raises
@@ -279,7 +281,7 @@ def _survives(compare: Callable[..., bool], *values: Any) -> bool:
 
 
 def _text(value: Any) -> str:
-    """Some sets give lines as a list."""
+    """Return text; some sets give lines as a list."""
     return "\n".join(map(str, value)) if isinstance(value, list) else str(value)
 
 

@@ -36,7 +36,7 @@ _CODE = re.compile(
 
 
 def read_program(task: Task, completion: str) -> str | None:
-    """The program to run, with the prompt's own code before it; None where there is none."""
+    """Return the program to run, with the prompt's own code before it; None where there is none."""
     tail = after_reasoning(completion)
     if tail is None:
         return None
@@ -52,7 +52,7 @@ def read_program(task: Task, completion: str) -> str | None:
 
 
 def wanted_name(task: Task) -> str | None:
-    """The function or class that the tests call, as far as the task says."""
+    """Return the function or class that the tests call, as far as the task says."""
     for test in task.tests:
         if test.get("type") == "functional":
             return None if task.meta.get("starter_code") else str(test.get("fn_name"))
@@ -66,7 +66,7 @@ def import_lines(source: str) -> str:
 
 
 def _code_of_prompt(task: Task) -> str:
-    """The prompt, where it is code that ends within the function asked for."""
+    """Return the prompt, where it is code that ends within the function asked for."""
     name = wanted_name(task)
     if not name or "```" in task.prompt or not any(t.get("type") == "check" for t in task.tests):
         return ""
@@ -85,7 +85,8 @@ def _go_on(opening: str, name: str | None, code: str) -> str:
 
 
 def _bare(text: str) -> str:
-    """A text without blocks, up to the first paragraph of words behind code; of tags the last."""
+    """Return a text without blocks, up to the first paragraph of words behind code; of tags the
+    last."""
     tagged = [match[1] or match[2] or "" for match in _TAGGED.finditer(text)]
     if tagged:
         text = tagged[-1]
@@ -95,7 +96,7 @@ def _bare(text: str) -> str:
 
 
 def _blocks(text: str) -> tuple[list[str], list[str]]:
-    """Contents of the fenced blocks: those marked as Python, those not marked at all."""
+    """Return the contents of the fenced blocks: those marked as Python, those not marked at all."""
     marked: list[str] = []
     unmarked: list[str] = []
     fence, mark, lines = "", "", []

@@ -27,7 +27,7 @@ class ReferenceFailed(Exception):
 
 
 def with_reference(task: Task, todo: Sequence[Case], sandbox: Sandbox) -> list[Case]:
-    """The cases with longer limits where the reference is slow; unchanged where it is not asked."""
+    """Return the cases, with longer limits where the reference is slow."""
     factor, reference = task.meta.get("time_factor"), task.meta.get("reference_solution")
     if factor is None or not reference:
         return list(todo)
@@ -44,7 +44,8 @@ def _longer(case: Case, seconds: float) -> Case:
 
 
 def _seconds(task: Task, reference: str, todo: Sequence[Case], sandbox: Sandbox) -> list[float]:
-    """Processor time of each test that the reference ends by itself, up to the first it does not.
+    """Return the processor time of each test that the reference ends by itself, up to the first
+    that it does not.
 
     It runs once in this process: programs that run out of time together wait for one measurement.
     """

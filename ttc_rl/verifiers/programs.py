@@ -60,7 +60,7 @@ def verify(task: Task, completion: str, sandbox: Sandbox | None = None) -> Verdi
 def verify_many(
     tasks: Sequence[Task], completions: Sequence[str], sandbox: Sandbox | None = None
 ) -> list[Verdict]:
-    """Verdicts in the order of the tasks; as many sandboxes at a time as there are cores."""
+    """Return verdicts in the order of the tasks; at most one sandbox a core runs at a time."""
     if not tasks:
         return []
     sandbox = sandbox or default_sandbox()
@@ -104,7 +104,7 @@ class _Grading:
         return Verdict(True, self.program)
 
     def _judge(self, result: Result) -> bool:
-        """True at the first test that is not passed; the rest need not run."""
+        """Return True at the first test that fails: the rest need not run."""
         if self.failure is None and result.index == self.passed:
             self.failure = self._failure(result)
             self.passed += self.failure is None
@@ -156,7 +156,8 @@ def _ended(result: Result, case: Case) -> str:
 
 
 def _checker(task: Task) -> str | None:
-    """Its source: a sandbox sees none of our modules, and none of them is imported for it."""
+    """Return a checker's source: a sandbox sees none of our modules, and none of them is imported
+    for it."""
     named = task.meta.get(CHECKER)
     if not named:
         return None

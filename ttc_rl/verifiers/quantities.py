@@ -224,7 +224,7 @@ UNITS = _base_units()
 
 @functools.lru_cache(maxsize=2048)
 def named_unit(word: str) -> Unit | None:
-    """The unit of one name with its prefix; None for a word in no table."""
+    """Return the unit of one name with its prefix; None for a word in no table."""
     if word in UNITS:
         return UNITS[word]
     if word[1:] in _PREFIXED and word[:1] in _PREFIXES and word[1:] in UNITS:
@@ -259,7 +259,7 @@ def _singular(word: str) -> str:
 
 @functools.lru_cache(maxsize=2048)
 def unit(words: str) -> tuple[Unit, Fraction] | None:
-    """A plain text as a unit and a factor of its number words; None where it is none.
+    """Return a plain text as a unit and a factor of its number words; None where it is no unit.
 
     `square centimeters`, `kg*m/s^2`, `J/(mol K)`, `miles per hour`, `million dollars`.
     """
@@ -336,7 +336,7 @@ _PLAIN = re.compile(r"[-+]?[\d.,/ ]+(?:e[-+]?\d+)?|[-+]?(?:\d+)?\\frac\{?\d+\}?\
 
 
 def plain_unit(text: str) -> str:
-    r"""`\mathrm{kg}\cdot\mathrm{m}/\mathrm{s}^{2}` -> `kg*m/s^2`"""
+    r"""Return `kg*m/s^2` of `\mathrm{kg}\cdot\mathrm{m}/\mathrm{s}^{2}`."""
     text = re.sub(r"\\mu(?![a-zA-Z])\s*", "μ", text)
     text = re.sub(r"\\Omega(?![a-zA-Z])", "Ω", text)
     text = re.sub(r"\\AA(?![a-zA-Z])", "Å", text)
@@ -361,7 +361,7 @@ def plain_unit(text: str) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def quantity(text: str) -> Quantity | None:
-    """A folded text as number and unit; None where no unit stands there."""
+    """Return a folded text as number and unit; None where it has no unit."""
     if len(text) > 500:
         return None
     if sign := _PREFIX.match(text):
@@ -421,7 +421,7 @@ _VARIABLE = re.compile(r"(?<!/)(?<!/ )[a-zA-Z]")
 
 
 def _is_bare_unit(words: str, number: str) -> bool:
-    """Whether words without `\\text` behind a number are a unit and no variables."""
+    """Return whether words without `\\text` behind a number are a unit and no variables."""
     if not _PLAIN.fullmatch(number) and not re.fullmatch(
         r"[-+\d.\\a-z{}^ /]*(?:\\pi|\}|\d)", number
     ):
@@ -441,7 +441,8 @@ def _is_bare_unit(words: str, number: str) -> bool:
 
 
 def _compound(text: str) -> Quantity | None:
-    r"""`1\text{ hour }30\text{ minutes}`, `30^\circ 30' 15''`: parts of one measure, added up."""
+    r"""Read `1\text{ hour }30\text{ minutes}`, `30^\circ 30' 15''`: parts of one measure, added
+    up."""
     if match := re.fullmatch(
         r"(?P<d>\d+)\^\\circ\s*(?P<m>\d+)(?:'|\^\{?\\prime\}?)\s*(?:(?P<s>\d+)(?:''|\"|\^\{\\prime\\prime\}))?",
         text,
@@ -462,13 +463,13 @@ def _compound(text: str) -> Quantity | None:
     ]
     if parsed[0] is None or parsed[1] is None:
         return None
-    (first, one), (second, other) = parsed[0], parsed[1]
+    (first, first_unit), (second, second_unit) = parsed[0], parsed[1]
     if (
         first.dimension != second.dimension
         or not first.dimension
         or not first.is_known
-        or one != 1
-        or other != 1
+        or first_unit != 1
+        or second_unit != 1
     ):
         return None
     if not second.worth < first.worth:
@@ -483,7 +484,7 @@ _LONE = re.compile(
 
 
 def lone_unit(text: str, other: Unit) -> Quantity | None:
-    """`5 m` as a quantity beside another one of lengths; None beside anything else."""
+    """Return `5 m` as a quantity beside another one of lengths; None beside anything else."""
     match = _LONE.fullmatch(text) if len(text) < 500 else None
     named = named_unit(match["unit"]) if match else None
     if match is None or named is None or not _PLAIN.fullmatch(match["number"].strip()):
@@ -504,7 +505,7 @@ _PERCENT = re.compile(
 
 
 def share(text: str) -> tuple[str, bool]:
-    """The number of a text and whether it is a percentage: `50\\%` -> `50`, True."""
+    """Return the number of a text and whether it is a percentage: `50\\%` -> `50`, True."""
     match = _PERCENT.fullmatch(text) if len(text) < 500 else None
     return (match["number"].strip(), True) if match else (text, False)
 
@@ -522,12 +523,12 @@ DENIALS = frozenset(
 
 
 def denials(text: str) -> frozenset[str]:
-    """The words of a text that take an answer back: `x>2 \\text{ is wrong}`."""
+    """Return the words of a text that take an answer back: `x>2 \\text{ is wrong}`."""
     return DENIALS.intersection(_WORD.findall(text.lower())) if len(text) < 2000 else frozenset()
 
 
 def qualifiers(text: str) -> frozenset[str]:
-    """Words that change what a number says: `5 or more` is not 5."""
+    """Return the words that change what a number says: `5 or more` is not 5."""
     if len(text) > 500:
         return frozenset()
     plain = re.sub(r"\\(?!text|mathrm)[a-zA-Z]+", " ", text)

@@ -28,7 +28,7 @@ _REPEATING = re.compile(
 
 @functools.lru_cache(maxsize=8192)
 def value(text: str) -> Fraction | None:
-    r"""The exact value of a tidy text that is one number, mixed ones and `1e5` included.
+    r"""Return the exact value of a tidy text that is one number, mixed ones and `1e5` included.
 
     `5\frac12` is five and a half, as every text book has it, and not the product.
     """
@@ -44,7 +44,7 @@ def value(text: str) -> Fraction | None:
 
 
 def _repeating(head: str, digits: str) -> Fraction:
-    r"""`0.1\overline{6}` = 0.1 + 6/90."""
+    r"""Return the value of `0.1\overline{6}`: 0.1 + 6/90."""
     places = len(head.partition(".")[2])
     tail = Fraction(int(digits), (10 ** len(digits) - 1) * 10**places)
     return Fraction(f"{head}0") + (-tail if head.startswith("-") else tail)
@@ -54,7 +54,8 @@ _TOKEN = re.compile(r"\s*(\d+\.\d*|\.\d+|\d+|\\frac|\\cdot|\\times|\\div|[-+*/^(
 
 
 def rational(text: str) -> Fraction | None:
-    r"""The exact value of a tidy text that is one number: `-3`, `0.75`, `3/4`, `\frac34`, `2^{10}`.
+    r"""Return the exact value of a tidy text that is one number: `-3`, `0.75`, `3/4`, `\frac34`,
+    `2^{10}`.
 
     Sums, products, quotients and whole powers of numbers count; two numbers side by side, which
     may be a product or a mixed number, do not, nor does anything with a name in it.
@@ -127,7 +128,7 @@ class _Reader:
         return Fraction(token)
 
     def argument(self) -> Fraction:
-        r"""What LaTeX takes as an argument: a group, or one character (`\frac12`, `2^10`)."""
+        r"""Read what LaTeX takes as an argument: a group, or one character (`\frac12`, `2^10`)."""
         if self.rest[-1] == "{":
             return self.atom()
         token = self.rest.pop()

@@ -11,7 +11,7 @@ Pair = tuple[Task, Task]
 
 
 def same_golds(pairs: Sequence[Pair], graders: Graders = BUILT_IN) -> list[bool | None]:
-    """For each (a, b): would a's gold, given as an answer to b, be right?
+    """Return for each (a, b) whether a's gold would be right as an answer to b.
 
     None where that cannot be decided: different kinds, programs, judged tasks, unreadable golds.
     """

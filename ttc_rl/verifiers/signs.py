@@ -49,7 +49,7 @@ _PLAIN = re.compile(r"[\x00-\x7f]*\Z")
 
 
 def as_latex(text: str) -> str:
-    """Signs of Unicode as LaTeX, compatible letters and digits as ASCII ones."""
+    """Return signs of Unicode as LaTeX, compatible letters and digits as ASCII ones."""
     if _PLAIN.match(text):
         return text
     out: list[str] = []

@@ -27,13 +27,14 @@ MAX_WORKERS = 32
 QUEUE = 64
 """Calls under way or waiting, for each worker."""
 MAX_TASKS = 5000
-"""A worker is replaced after so many comparisons: sympy's caches grow."""
+"""Comparisons after which a worker is replaced: sympy's caches grow."""
 MEMORY_BYTES = 4 << 30
 """Address space of one worker, on Linux."""
 
 
 def cores() -> int:
-    """Cores this process may use; one of several training processes on a machine gets its share."""
+    """Return the cores this process may use; one of several training processes on a machine gets
+    its share."""
     have = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     return max(1, have // max(1, int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
 
@@ -92,7 +93,8 @@ class Workers:
     def run(
         self, function: Callable[..., Any], calls: Sequence[tuple[Any, ...]], *, seconds: float
     ) -> list[Outcome]:
-        """`function(*call)` for each call, in their order; each may take so many seconds.
+        """Return the outcome of `function(*call)` for each call, in their order; each may take
+        `seconds`.
 
         An exception of the function itself is raised here. However many calls there are, at most
         QUEUE of them a worker are handed over at a time.
@@ -106,7 +108,7 @@ class Workers:
     def _alone(
         self, function: Callable[..., Any], call: tuple[Any, ...], seconds: float
     ) -> Outcome:
-        """Once more, by itself: pebble gives up the whole pool when an idle worker dies.
+        """Run a call once more, alone: pebble gives up the whole pool when an idle worker dies.
 
         A worker that was killed while it worked says nothing about its call: a host that runs out
         of memory kills whom it likes. A call that needs more than its own limit raises MemoryError.
@@ -148,12 +150,13 @@ class Workers:
             return self._pool.schedule(function, args=call, timeout=seconds)
 
     def _forget(self) -> None:
-        """A forked child has none of the pool's threads: it makes a pool of its own."""
+        """Make a pool of its own for a forked child, which has none of the pool's threads."""
         self._pool, self._lock = None, threading.Lock()
 
 
 def _outcome(future: ProcessFuture[Any]) -> Outcome | None:
-    """None where the pool broke down, or the worker was killed, before the call was done."""
+    """Return the outcome; None where the pool broke down, or the worker was killed, before the call
+    was done."""
     try:
         return Outcome("ok", future.result())
     except FutureTimeout:

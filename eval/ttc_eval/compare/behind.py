@@ -17,7 +17,7 @@ Tasks = Sequence[Mapping[str, Any]]
 
 
 def is_counted(models: Mapping[str, Tasks]) -> bool:
-    """Whether the counts are there; results of an older version lack them."""
+    """Return whether the counts are there, which results of an older version lack."""
     return all("votes" in row for rows in models.values() for row in rows)
 
 
@@ -29,7 +29,7 @@ def analyse(
     `controls` are arms rewarded for form alone, or for another task's answer.
     """
     if not is_counted(models):
-        return Refused(refused="results of an older version; `ttc-rl eval` counts them anew")
+        return Refused(refused="results of an older version; `ttc-rl eval` counts them again")
     trained = [name for name in models if name != "base"]
     latents = control = None
     if "base" in models:
@@ -92,7 +92,7 @@ def _filtered(filtered: np.ndarray, plain: np.ndarray) -> Filtered:
 
 
 def _largest(votes: Sequence[tuple[int, bool]]) -> float:
-    """maj@n of [size, correct] classes."""
+    """Return maj@n of [size, correct] classes."""
     most = max((size for size, _ in votes), default=0)
     top = [right for size, right in votes if size == most]
     return sum(top) / len(top) if top else 0.0

@@ -1,4 +1,4 @@
-"""What a gain on the target carried with it: to the same tasks changed, and to what else there is.
+"""Side effects of a gain on the target: on the same tasks, changed, and on other benchmarks.
 
 Pure functions over the results of a run; summary.json holds what they return as `changed` and
 `retention`.
@@ -55,7 +55,8 @@ def _paired(
 def _transfer(
     after: tuple[np.ndarray, np.ndarray], before: tuple[np.ndarray, np.ndarray]
 ) -> Transfer:
-    """The ratio has an interval where the gain on the tasks as they are is told from 0."""
+    """Return the transfer of a gain. The ratio has an interval where the gain on the tasks as they
+    are is resolved."""
     as_is = paired_difference(after[0], before[0])
     under_change = paired_difference(after[1], before[1])
     ratio = None

@@ -1,4 +1,4 @@
-"""What `ttc-rl compare` says of several runs: arms x targets x seeds. Shown, and not written."""
+"""The comparison of several runs: arms x targets x seeds. It is shown, and not written."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ttc_rl.metrics import Difference, Estimate
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OverSeeds(Difference):
-    """A mean, or a mean difference, over so many seeds; of one seed over its tasks."""
+    """A mean, or a mean difference, over seeds; of one seed, over its tasks."""
 
     seeds: int
 

@@ -50,13 +50,15 @@ def _measures(samples: int, k: int) -> dict[str, Callable[[Task], float]]:
 
 
 def _estimates(columns: Mapping[str, np.ndarray]) -> Metrics:
-    """Measures that a task lacks (one sample has no neighbour) are left out."""
+    """Return the measures' estimates, without those that a task lacks (one sample has no
+    neighbour)."""
     whole = {name: value for name, value in columns.items() if not np.isnan(value).any()}
     return dict(zip(whole, bootstrap_means(list(whole.values())), strict=True))
 
 
 def distinct_at_k(sizes: Sequence[int], samples: int, k: int) -> float:
-    """Expected number of different answers among k of n samples: sum of 1 - C(n-s, k) / C(n, k).
+    """Return the expected number of different answers among k of n samples: sum of 1 - C(n-s, k) /
+    C(n, k).
 
     sizes are those of the classes of equivalent answers; what could not be read is no answer.
     """
@@ -64,6 +66,7 @@ def distinct_at_k(sizes: Sequence[int], samples: int, k: int) -> float:
 
 
 def entropy(sizes: Sequence[int]) -> float:
-    """Of a task's answers, in bits; from n samples it is too low, for all models of this n."""
+    """Return the entropy of a task's answers, in bits. From n samples it is too low, for all models
+    of this n."""
     total = sum(sizes)
     return sum(size / total * math.log2(total / size) for size in sizes)

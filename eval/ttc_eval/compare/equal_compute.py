@@ -88,7 +88,7 @@ def _curve(
 
 
 def curve_points(samples: int) -> list[int]:
-    """The k of a curve over k: 1, 2, 4, ... and the number of samples itself."""
+    """Return the k of a curve over k: 1, 2, 4, ... and the number of samples itself."""
     return sorted({*(2**i for i in range(samples.bit_length())), samples})
 
 

@@ -17,7 +17,7 @@ def flips(after: np.ndarray, before: np.ndarray, prompts: Sequence[str]) -> Flip
     """Return counts over N tasks, from each task's avg@n under both models."""
     change = after - before
     gained = int(((after > 0.5) & (before <= 0.5)).sum())
-    given = int(((before > 0.5) & (after <= 0.5)).sum())
+    lost = int(((before > 0.5) & (after <= 0.5)).sum())
     order = np.argsort(-change, kind="stable")
     rows = [(int(i), float(before[i]), float(after[i])) for i in order]
     risen = [row for row in rows if row[2] > row[1]][:SHOWN]
@@ -29,8 +29,8 @@ def flips(after: np.ndarray, before: np.ndarray, prompts: Sequence[str]) -> Flip
         first=int(((before == 0) & (after > 0)).sum()),
         lost=int(((after == 0) & (before > 0)).sum()),
         majority_up=gained,
-        majority_down=given,
-        p=mcnemar(gained, given),
+        majority_down=lost,
+        p=mcnemar(gained, lost),
         most_changed=[
             ChangedTask(prompt=prompts[i], before=b, after=a) for i, b, a in [*risen, *fallen]
         ],
@@ -38,7 +38,8 @@ def flips(after: np.ndarray, before: np.ndarray, prompts: Sequence[str]) -> Flip
 
 
 def mcnemar(gained: int, lost: int) -> float | None:
-    """Exact two-sided p of so many flips each way if both ways were as likely; None without any."""
+    """Return the exact two-sided p of these flips each way if both ways were as likely; None
+    without flips."""
     total = gained + lost
     if not total:
         return None

@@ -51,6 +51,7 @@ KEYS = ("correct", "answered")
 
 
 def _bounds(means_R4: np.ndarray) -> np.ndarray:
-    """lower and upper, shape (R, 2); a resample in which nothing could be read counts w as tiny."""
+    """Return lower and upper bounds, shape (R, 2). A resample in which nothing could be read counts
+    w as tiny."""
     a0, w0, a1, w1 = means_R4.T
     return np.stack([a1 - a0 / np.maximum(w0, 1e-9), a1 / np.maximum(w1, 1e-9) - a0], axis=1)

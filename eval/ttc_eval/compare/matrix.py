@@ -36,10 +36,11 @@ def specialisation(
 def diagonal_test(
     gain_TT: np.ndarray, *, seed: int = 0, draws: int = 10_000
 ) -> tuple[float, float]:
-    """Mean of the diagonal minus mean of the rest, and P(as much under shuffled row labels).
+    """Return the mean of the diagonal minus the mean of the rest, and P(as much under shuffled row
+    labels).
 
-    All T! labellings where they are at most 5040 (T <= 7), so with T rows p is never below 1/T!;
-    else `draws` random ones, counting the observed one too.
+    All T! labellings are tried where they are at most 5040 (T <= 7), so with T rows p is never
+    below 1/T!. Otherwise `draws` random ones are, and the observed one counts too.
     """
     size = len(gain_TT)
     diagonal = float(np.trace(gain_TT))

@@ -59,7 +59,7 @@ def variants(
 
 
 def _shared(recipe: Recipe) -> dict[str, Any]:
-    """The keys that count for every model of a run."""
+    """Return the keys that count for every model of a run."""
     leaves = dict(_leaves(recipe.model_dump()))
     if not recipe.arms:
         del leaves["selection.method"]  # the arm's name
@@ -81,13 +81,14 @@ def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 
 def _differing(of_runs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The keys whose values differ, or that only some recipes have."""
+    """Return the keys whose values differ, or that only some recipes have."""
     every = dict.fromkeys(key for keys in of_runs for key in keys)
     return [key for key in every if len({repr(keys.get(key)) for keys in of_runs}) > 1]
 
 
 def _reaches_base(key: str, recipes: Sequence[Recipe]) -> bool:
-    """A warm-up without tasks of its own learns from the corpus."""
+    """Return whether a key changes the base model: a warm-up without tasks of its own learns from
+    the corpus."""
     warmups = (recipe.model.warmup for recipe in recipes)
     learns = any(warmup is not None and warmup.source is None for warmup in warmups)
     return not _within(key, LEARNING) or (learns and _within(key, ("corpus",)))
@@ -107,6 +108,6 @@ def _shortened(names: Names) -> tuple[Names, dict[str, str]]:
 
 
 def _letter(number: int) -> str:
-    """A to Z, then A1 to Z1, A2 ..."""
+    """Return the letters of a number: A to Z, then A1 to Z1, A2 ..."""
     turn, place = divmod(number, len(string.ascii_uppercase))
     return f"{string.ascii_uppercase[place]}{turn or ''}"

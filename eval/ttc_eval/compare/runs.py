@@ -65,7 +65,7 @@ class Trial:
     results: Mapping[str, Mapping[str, Result]]
 
     def named(self, benchmark: str) -> dict[str, Result]:
-        """Results by the name under which several runs are shown: `sift`, or `sift [A]`."""
+        """Return results by the name under which several runs are shown: `sift`, or `sift [A]`."""
         return {
             f"{arm} [{self.variants[arm]}]" if self.variants[arm] else arm: result
             for arm, result in self.results.get(benchmark, {}).items()
@@ -123,7 +123,7 @@ Pooled = dict[str, dict[str, OverSeeds]]
 
 
 def _by_seed(trials: Iterable[Trial], benchmark: str) -> BySeed:
-    """Variants of one seed stand side by side."""
+    """Return the results by seed, variants of one seed side by side."""
     models_of: BySeed = {}
     for trial in trials:
         models_of.setdefault(trial.seed, {}).update(trial.named(benchmark))
@@ -135,8 +135,8 @@ def _arm(name: str) -> str:
 
 
 def _pairs(models: Sequence[str]) -> list[tuple[str, str]]:
-    """Two arms of one variant or of none, or one arm in two variants; not everything against
-    everything.
+    """Return the pairs to compare: two arms of one variant or of none, or one arm in two variants;
+    not everything against everything.
 
     One base under two variants is the same model twice, unless it is the model that varies.
     """
@@ -166,7 +166,7 @@ def _models(seeds: BySeed) -> Series:
 
 
 def _differences(models: Series) -> Series:
-    """Of the same seed, on the same tasks."""
+    """Return the differences of models of the same seed, on the same tasks."""
     return {
         f"{a} - {b}": {
             metric: {
@@ -311,7 +311,8 @@ def _overall(by_target: Mapping[str, Sequence[Trial]]) -> OverTargets:
 def _over_targets(
     series: Sequence[Series], interval: Callable[[Sequence[float]], Estimate]
 ) -> Pooled:
-    """Only seeds that every target has count: a mean over fewer targets is another quantity."""
+    """Return the mean over targets. Only seeds that every target has count: a mean over fewer
+    targets is another quantity."""
     first, rest = series[0], series[1:]
     pooled: Pooled = {}
     for name, metrics in first.items():

@@ -1,4 +1,4 @@
-"""Does what selection leaves unknown about a target tell what training will gain on it?
+"""Does what selection leaves unknown about a target predict the gain of training?
 
 sigma of a target is the posterior standard deviation that the curriculum leaves of it, known before
 a single step is trained. The gain is the arm's mean correctness on that task minus the base's.

@@ -12,9 +12,8 @@ from ttc_rl.run_dir import RECORD_ANEW, RunDir, check_vouched, read_json, read_j
 
 
 def arm_spending(run: RunDir, recipe: Recipe, name: str) -> Spending:
-    """What the files tell, all experts of the arm together; not what a search for their mixture
-    drew. TRL's `num_tokens` counts prompts and completions of all rollouts.
-    """
+    """Return what an arm spent by its files, all experts together; not what a search for their
+    mixture drew. TRL's `num_tokens` counts prompts and completions of all rollouts."""
     arm, parameters = recipe.arm(name), num_parameters(run.arm(name, recipe).model)
     tokens, flops = list[int](), 0.0
     for part in run.parts_of(name, recipe):
@@ -36,7 +35,8 @@ def arm_spending(run: RunDir, recipe: Recipe, name: str) -> Spending:
 
 
 def num_parameters(model: Path) -> int | None:
-    """Of the safetensors files in a folder, from their headers; None where there are none.
+    """Return the parameters of the safetensors files in a folder, from their headers; None where
+    there are no such files.
 
     A header is its length in 8 bytes, then JSON: name -> {dtype, shape, data_offsets}. An adapter
     alone does not tell the size of the model it belongs to.

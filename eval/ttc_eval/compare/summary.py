@@ -36,7 +36,8 @@ Compared = TypeVar("Compared", bound=Difference)
 
 
 def in_order(arms: Iterable[str]) -> list[str]:
-    """base, random, nearest, sift, oracle, then others by name; `sift [size=9]` stays with sift."""
+    """Return the arms in order: base, random, nearest, sift, oracle, then others by name; `sift
+    [size=9]` stays with sift."""
     rank = {name: f"{i}" for i, name in enumerate(ARM_ORDER)}
 
     def place(name: str) -> tuple[str, str]:
@@ -56,7 +57,7 @@ class Result:
 
     @functools.cached_property
     def values(self) -> dict[str, np.ndarray]:
-        """Metric -> its value on each task."""
+        """Return metric -> its value on each task."""
         return {m: np.array([row[m] for row in self.tasks]) for m in self.numbers.metrics}
 
     @property
@@ -69,7 +70,7 @@ class Result:
 
 
 def load_results(run: RunDir) -> dict[str, dict[str, Result]]:
-    """Benchmark -> model -> result, arms in order."""
+    """Return benchmark -> model -> result, arms in order."""
     return {
         name: {model: _load(run.result(name, model)) for model in in_order(run.models(name))}
         for name in run.benchmarks()
@@ -152,7 +153,7 @@ def _benchmark(models: Mapping[str, Result]) -> BenchmarkSummary:
 
 def _differences(models: Mapping[str, Result], pairs: Sequence[tuple[str, str]]) -> Differences:
     """Return every difference, with `p_holm` over all pairs in its metric."""
-    found: Differences = {}
+    differences: Differences = {}
     for arm, other in pairs:
         cells = {
             metric: paired_difference(values, models[other].values[metric])
@@ -160,8 +161,8 @@ def _differences(models: Mapping[str, Result], pairs: Sequence[tuple[str, str]])
             if metric in models[other].values
         }
         if cells:
-            found[f"{arm} - {other}"] = cells
-    return adjusted_for_family(found)
+            differences[f"{arm} - {other}"] = cells
+    return adjusted_for_family(differences)
 
 
 def adjusted_for_family(

@@ -31,7 +31,8 @@ def drawings(
     weights: str | None = None,
     graders: Graders = BUILT_IN,
 ) -> list[Drawing]:
-    """What one model owes on one benchmark: its samples and, if asked, a greedy completion each."""
+    """Return the drawings of one model on one benchmark: its samples and, if asked for, a greedy
+    completion each."""
     path = run.samples(benchmark.name, model)
     all_drawings = [Drawing(benchmark.name, benchmark.tasks, samples, path, seed, weights, graders)]
     if greedy:

@@ -1,4 +1,4 @@
-"""What the n samples of one task tell, and the sums over tasks: counted once, from rows.
+"""Measures of the n samples of one task, and their sums over tasks: counted once, from rows.
 
 Undecided samples, and prompts that did not fit, are not correct in every metric, and counted.
 """
@@ -50,7 +50,7 @@ class Measured:
 def measure(
     task: Task, group: Sequence[Row], k: Sequence[int], graders: Graders = BUILT_IN
 ) -> Measured:
-    """All that is wanted of one task's samples; the rows are not kept."""
+    """Return all measures of one task's samples; the rows are not kept."""
     samples = len(group)
     correct = [row["correct"] is True for row in group]
     classes = graders.equivalence_classes(task, [row["answer"] for row in group])
@@ -76,14 +76,15 @@ def measure(
 
 @functools.lru_cache(maxsize=100_000)
 def _maj(vote: tuple[tuple[int, bool], ...], silent: int, k: int) -> float:
-    """Many tasks have the same vote, whatever was voted for."""
+    """Return maj@k of a vote, from a cache: many tasks have the same vote, whatever was voted
+    for."""
     return maj_at_k([size for size, _ in vote], [right for _, right in vote], silent, k)
 
 
 def _vote(classes: Sequence[int | None], correct: Sequence[bool]) -> tuple[list[int], list[bool]]:
-    """Sizes of the classes of equivalent answers, and whether each is correct.
+    """Return the sizes of the classes of equivalent answers, and whether each is correct.
 
-    A class is correct when more than half of its samples were found correct: they are equivalent,
+    A class is correct when more than half of its samples were graded correct: they are equivalent,
     so a mixed class is a verifier's slip, and an undecided one is not correct.
     """
     members: dict[int, list[bool]] = {}
@@ -119,7 +120,8 @@ def _facts(
 
 
 def _similarity(texts: Sequence[str]) -> float | None:
-    """Mean Jaccard similarity of the words of two samples, neighbours in the order drawn."""
+    """Return the mean Jaccard similarity of the words of two samples, neighbours in the order
+    drawn."""
     words = [set(text.split()) for text in texts]
     if len(words) < 2:
         return None
@@ -165,7 +167,7 @@ def rates(measured: Iterable[Measured]) -> Rates:
 
 
 def columns(measured: Sequence[Mapping[str, float]]) -> dict[str, np.ndarray]:
-    """Metric -> its value on each task, for the metrics that every task has."""
+    """Return metric -> its value on each task, for the metrics that every task has."""
     shared = [name for name in measured[0] if all(name in row for row in measured)]
     return {name: np.array([row[name] for row in measured]) for name in shared}
 

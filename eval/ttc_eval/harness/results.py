@@ -25,7 +25,7 @@ DRAW_ANEW = "delete it, and `ttc-rl eval` draws it again"
 
 
 def resolve_sampling(wishes: SamplingConfig, benchmark: SamplingConfig) -> Sampling:
-    """What the recipe asks, else the benchmark's default, else ours.
+    """Return the sampling that the recipe asks for, else the benchmark's default, else ours.
 
     A default k above the number of samples is left out; one that was asked is refused.
     """
@@ -54,7 +54,7 @@ def measure_all(
     greedy: Sequence[Row] | None = None,
     graders: Graders = BUILT_IN,
 ) -> list[Measured]:
-    """Every task, in the order of `tasks`; of `rows` one group is held at a time."""
+    """Measure every task, in the order of `tasks`; of `rows` one group is held at a time."""
     all_measured = [
         measure(task, group, k, graders) for task, group in zip(tasks, rows, strict=True)
     ]
@@ -103,7 +103,7 @@ def write_measured(
     measured: Sequence[Measured],
     files: Sequence[Path] = (),
 ) -> ModelResult:
-    """`write_result` of tasks that are measured already."""
+    """Write a result as `write_result` does, of tasks that are measured already."""
     result = ModelResult(
         **vars(question),
         tasks=len(measured),
@@ -125,12 +125,12 @@ def write_measured(
 
 
 def tasks_file(result: Path) -> Path:
-    """eval/BENCHMARK/MODEL.json -> eval/BENCHMARK/MODEL.tasks.jsonl"""
+    """Return the path of a result's tasks: eval/BENCHMARK/MODEL.tasks.jsonl."""
     return result.with_name(f"{result.name.removesuffix('.json')}.tasks.jsonl")
 
 
 def read_tasks(result: Path) -> list[Row]:
-    """task_id, prompt, gold and every metric, one row a task, in the benchmark's order."""
+    """Read task_id, prompt, gold and every metric, one row a task, in the benchmark's order."""
     path = tasks_file(result)
     if not path.exists():
         raise UserError(f"{path}: missing; `ttc-rl eval` writes it again from the samples")

@@ -163,7 +163,7 @@ def _graded(
     old: _Old,
     graders: Graders,
 ) -> Iterator[tuple[Task, list[Row]]]:
-    """Each task with its graded rows. `cells` is emptied on the way: no row is held twice."""
+    """Yield each task with its graded rows. `cells` is emptied on the way: no row is held twice."""
     step = max(1, AT_ONCE // samples)
     for start in range(0, len(tasks), step):
         chunk = tasks[start : start + step]
@@ -183,7 +183,7 @@ def _graded(
 
 
 def _fitting_k(benchmark: Benchmark, k: Sequence[int], samples: int) -> list[int]:
-    """What was asked, refused above the number of samples; else the defaults that fit."""
+    """Return `k` as asked for, refused above the number of samples; else the defaults that fit."""
     if k and max(k) > samples:
         raise UserError(
             f"pass@{max(k)} needs at least {max(k)} samples per task; there are {samples}"

@@ -1,4 +1,4 @@
-"""Completions in which the gold stands though the verifier did not read it: for eyes to look at.
+"""Completions that hold the gold although the verifier did not read it, for a person to look at.
 
 A warning, never a verdict: a model that lists guesses, or says what the answer is not, has the gold
 in its text too. After matharena's warning icons. On 5,276 published GSM8K solutions without a box
@@ -24,7 +24,7 @@ SHORT = 2
 def gold_not_read(
     task: Task, completion: str, answer: str | None, graders: Graders = BUILT_IN
 ) -> bool:
-    r"""Whether the gold is the content of any box, or stands in the last 200 characters.
+    r"""Return whether the gold is the content of any box, or is in the last 200 characters.
 
     Where the verifier read an answer, only after it: a gold inside what was read, or given up
     before it, was not overlooked.

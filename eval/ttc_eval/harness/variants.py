@@ -1,6 +1,6 @@
 """The same tasks, changed so that what was only memorised does not help.
 
-A gain that is ability carries over to a task with another wording, a sentence too many, one element
+A gain in skill carries over to a task with another wording, a sentence too many, one element
 fewer. `eval.perturbed` names the changes; each becomes a benchmark TARGET~NAME beside the target,
 and the report sets its gain beside the target's. A change of one's own is a function
 `Task -> Task | None`, named as `my_package.my_module:function`; None leaves a task out.
@@ -37,19 +37,19 @@ _ASIDES = (
 
 
 def reworded(task: Task) -> Task:
-    """The text between two sentences that ask for nothing new."""
+    """Put the text between two sentences that ask for nothing new."""
     return _retold(task, lambda text: f"Here is an exercise.\n\n{text}\n\nPlease work it out.")
 
 
 def distracted(task: Task) -> Task:
-    """A sentence in front that has nothing to do with it, and a number in that sentence."""
+    """Prepend a sentence that has nothing to do with the task, and holds a number."""
     rng = random.Random(f"distracted {task.id}")
     aside = rng.choice(_ASIDES).format(n=rng.randint(12, 98))
     return _retold(task, lambda text: f"{aside} {text}")
 
 
 def reordered(task: Task) -> Task | None:
-    """The options of a choice task in another order; None for any other task."""
+    """Return a choice task with its options in another order; None for any other task."""
     if task.kind != "choice" or not task.meta.get("options"):
         return None
     shuffled = next(
@@ -71,7 +71,8 @@ BUILT_IN: Mapping[str, Change] = {
 
 
 def perturbed(benchmark: Benchmark, name: str) -> Benchmark:
-    """The benchmark under a change. Raises UserError where the change fits none of its tasks.
+    """Return the benchmark under a change. Raises UserError where the change fits none of its
+    tasks.
 
     Each task's `meta.variant_of` holds the id of the task it was made from.
     """
@@ -95,9 +96,8 @@ def perturbed(benchmark: Benchmark, name: str) -> Benchmark:
 
 
 def eval_benchmarks(recipe: Recipe) -> list[Benchmark]:
-    """What a recipe evaluates: its target, unless that has no gold, the target under each change,
-    the recipe's `eval.benchmarks`, and what shows how much else was kept.
-    """
+    """Return what a recipe evaluates: its target, unless that has no gold, the target under each
+    change, the recipe's `eval.benchmarks`, and what shows how much else was kept."""
     targets = resolve_targets(recipe.target_sources)
     graded = [benchmark for benchmark in targets if gradable(benchmark.tasks)]
     own = [

@@ -1,4 +1,4 @@
-"""What is said of a base model that is not simply the one of the hub: its weights, its warm-up."""
+"""Facts about a base model that is not simply the hub's: its weights, its warm-up."""
 
 from __future__ import annotations
 

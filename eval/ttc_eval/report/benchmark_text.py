@@ -12,7 +12,8 @@ from ttc_rl.corpus.row_shapes import kind_of
 
 
 def benchmark_table(data: str | None = None) -> Table:
-    """One line a benchmark; reads no task. With `data`, whether its file is there."""
+    """Return a table with one line a benchmark; reads no task. With `data`, it says whether the
+    file is there."""
     columns = ["benchmark", "kind", "tasks", "samples", "temperature", "top-p", "tokens", "from"]
     rows = [_line(name, load_config(name), data) for name in benchmark_names()]
     note = "`ttc-rl benchmarks NAME` tells more. Parts: NAME/PART, NAME@COUNT; a file: NAME=FILE"
@@ -41,7 +42,7 @@ def _origin(config: BenchmarkConfig) -> str:
 
 
 def kind(config: BenchmarkConfig) -> str:
-    """Of its tasks; `-` where rows say it themselves."""
+    """Return the kind of a benchmark's tasks; `-` where its rows name it."""
     source = config.source
     if source is None:
         return "-"
@@ -51,7 +52,8 @@ def kind(config: BenchmarkConfig) -> str:
 
 
 def describe(name: str) -> str:
-    """All that a benchmark's YAML says, in lines; reads no task. Raises UserError for no name."""
+    """Return all that a benchmark's YAML says, in lines; reads no task. Raises UserError where
+    there is no such benchmark."""
     base = address(name).base
     config = load_config(base)
     blocks = [

@@ -96,7 +96,8 @@ class CardFacts:
 
     @cached_property
     def evaluated(self) -> dict[str, BenchmarkSummary]:
-        """Benchmark -> its part of the summary, where this arm has results; the target first."""
+        """Return benchmark -> its part of the summary, where this arm has results; the target
+        first."""
         parts = self.summary.benchmarks if self.summary else {}
         mine = [name for name, part in parts.items() if self.evaluated_arm in part.models]
         own = target_names(self.recipe.targets)

@@ -50,7 +50,7 @@ class Frame:
 
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
-    """About `count` round numbers that lie in [low, high]."""
+    """Return about `count` round numbers in [low, high]."""
     span = (high - low) or abs(high) or 1.0
     step = 10 ** math.floor(math.log10(span / count))
     step *= next(m for m in (1, 2, 5, 10) if span / (step * m) <= count)
@@ -80,7 +80,7 @@ def line_chart(
     width: int = FULL,
     height: int = 260,
 ) -> Markup:
-    """Lines over faint dots, with a band where there are intervals."""
+    """Return a chart of lines over faint dots, with a band where there are intervals."""
     xs = [x for s in series for x, _ in (*s.line, *s.dots)]
     ys = [y for s in series for _, y in (*s.line, *s.dots)]
     ys += [end for s in series for _, *ends in s.band for end in ends]
@@ -131,10 +131,10 @@ def interval_chart(
     ends = [(e.value, e.lo, e.hi) for _, _, e in rows]
     values = [number for numbers in ends for number in numbers if number is not None]
     low, high = min([0.0, *values]), max([*values, 0.01])
-    left = 24 + 8 * max(len(name) for name, *_ in rows)
+    margin = 24 + 8 * max(len(name) for name, *_ in rows)
 
     def at(value: float) -> float:
-        return left + (value - low) / (high - low) * (width - left - 56)
+        return margin + (value - low) / (high - low) * (width - margin - 56)
 
     body = "".join(
         f'<path class="grid" d="M{at(t):.1f} {TOP}V{height - BOTTOM}"/>'
@@ -145,7 +145,7 @@ def interval_chart(
         y, span, value = TOP + 28 * i + 14, "", estimate.value
         if estimate.lo is not None and estimate.hi is not None:
             span = f'<path class="bar" d="M{at(estimate.lo):.1f} {y}H{at(estimate.hi):.1f}"/>'
-        body += _text("name", left - 14, y + 4, name, "end")
+        body += _text("name", margin - 14, y + 4, name, "end")
         body += f'<g class="{css}">{span}<circle cx="{at(value):.1f}" cy="{y}" r="5"/></g>'
         body += _text("value", width - 4, y + 4, f"{100 * value:.1f}", "end")
     return _svg(
@@ -156,7 +156,8 @@ def interval_chart(
 def change_chart(
     pairs: Sequence[tuple[str, float, float]], *, title: str, y_label: str, css: tuple[str, str]
 ) -> Markup:
-    """Before and after for each task, (name, before, after), sorted by how much it changed."""
+    """Return a chart of before and after for each task, (name, before, after), sorted by the
+    change."""
     ordered = sorted(pairs, key=lambda pair: (pair[2] - pair[1], pair[1]))
     height = 260
     frame = Frame((-0.7, len(ordered) - 0.3), (-0.03, 1.03), FULL, height)
@@ -187,22 +188,22 @@ def heat_chart(
     values: Sequence[Sequence[float | None]],
     title: str,
 ) -> Markup:
-    """Signed values as coloured squares: one colour up, another down, the number inside."""
-    cell, left = 74, 24 + 7 * max(map(len, rows))
+    """Return signed values as coloured squares: one colour up, another down, the number inside."""
+    cell, margin = 74, 24 + 7 * max(map(len, rows))
     most = max((abs(v) for line in values for v in line if v is not None), default=0.0) or 1.0
     top = 30 + 7 * max(map(len, columns)) // 2
-    width, height = max(FULL, left + cell * len(columns) + 60), top + 34 * len(rows) + 10
+    width, height = max(FULL, margin + cell * len(columns) + 60), top + 34 * len(rows) + 10
     body = "".join(
-        f'<g transform="translate({left + cell * (j + 0.4):.0f} {top - 8}) rotate(-24)">'
+        f'<g transform="translate({margin + cell * (j + 0.4):.0f} {top - 8}) rotate(-24)">'
         + _text("tick", 0, 0, name, "start")
         + "</g>"
         for j, name in enumerate(columns)
     )
     for i, (row, line) in enumerate(zip(rows, values, strict=True)):
         y = top + 34 * i
-        body += _text("name", left - 12, y + 21, row, "end")
+        body += _text("name", margin - 12, y + 21, row, "end")
         for j, value in enumerate(line):
-            x, own = left + cell * j, " own" if columns[j] == row else ""
+            x, own = margin + cell * j, " own" if columns[j] == row else ""
             if value is None:
                 body += _text("tick", x + cell / 2, y + 21, "-")
                 continue

@@ -27,7 +27,8 @@ def write_comparison(comparison: Comparison, path: Path) -> None:
 
 
 def _differences(comparison: Comparison) -> Markup:
-    """Over all targets where there are several, else on the one target: interval by interval."""
+    """Show the differences interval by interval: over all targets where there are several, else on
+    the one."""
     if comparison.overall:
         differences, where = comparison.overall.differences, "mean over all targets"
     else:

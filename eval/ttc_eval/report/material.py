@@ -25,7 +25,8 @@ class Material:
 
     @property
     def arms(self) -> list[str]:
-        """What was trained by itself; an arm of several experts is each of them."""
+        """Return the names of what was trained separately; an arm of several experts is each of
+        them."""
         return in_order(self.run.parts(self.recipe))
 
     @property
@@ -38,7 +39,7 @@ class Material:
 
     @property
     def target_summary(self) -> BenchmarkSummary | None:
-        """None where no model was evaluated on the target."""
+        """Return the target's part of the summary; None where no model was evaluated on it."""
         return self.summary.benchmarks.get(self.target)
 
 

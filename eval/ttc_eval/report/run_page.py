@@ -1,4 +1,4 @@
-"""report.html: one file that tells what a run asked, did and found. No network, no other file.
+"""report.html: the question, the course and the outcome of a run, in one file. Needs no network.
 
 Everything is read from the run folder. A stage that has not run leaves a sentence, not a hole.
 """
@@ -29,7 +29,9 @@ from ttc_rl.metrics import Estimate
 from ttc_rl.run_dir import check_recorded, read_json, write_text
 from ttc_rl.system.tried import tried
 
-SECTIONS: Sequence[tuple[str, Callable[[Material], Markup]]] = (
+ReportSection = tuple[str, Callable[[Material], Markup]]
+"""A title, and the function that shows what stands under it."""
+SECTIONS: Sequence[ReportSection] = (
     ("Results", results),
     ("Task by task", tasks),
     ("Behind the numbers", analysis),
@@ -43,17 +45,17 @@ SECTIONS: Sequence[tuple[str, Callable[[Material], Markup]]] = (
     ("Completions", completions),
     ("How this was made", made),
 )
-"""Title, and what shows it: a function from the run's material to Markup, empty where there
-is nothing to show. In the order of the page; the function's name is the section's address on it."""
+"""The sections in the order of the page. A section whose Markup is empty is left out. The
+function's name is the section's address on the page."""
 
 
-def write_page(material: Material) -> Path:
+def write_page(material: Material, sections: Sequence[ReportSection] = SECTIONS) -> Path:
     """Write report.html; return its path."""
     run = material.run
     for arm in material.arms:
         check_recorded(run.arm(arm, material.recipe))
     filled = [
-        (show.__name__, title, inside) for title, show in SECTIONS if (inside := show(material))
+        (show.__name__, title, inside) for title, show in sections if (inside := show(material))
     ]
     targets = " and ".join(material.targets)
     lead, *sentences = opening(material)
@@ -123,7 +125,7 @@ def _change(arm: str, part: BenchmarkSummary, metric: str, target: str) -> str:
 def _rival(pair: str, difference: Estimate) -> str:
     arm, other = pair.split(" - ")
     if not _direction(difference):
-        return f"{arm} and {other} are not told apart ({points(difference)} points)."
+        return f"{arm} and {other} cannot be told apart ({points(difference)} points)."
     better, worse = (arm, other) if difference.value > 0 else (other, arm)
     return f"{better} beats {worse}: {pair} is {points(difference)} points."
 

@@ -25,7 +25,8 @@ Named = tuple[str, ArmDir, RunDir]
 
 
 def selections_markdown(runs: Sequence[RunDir]) -> str:
-    """Tables over targets: certificate and coverage, where the picks come from, what overlapped."""
+    """Return tables over targets: certificate and coverage, the sources of the picks, the
+    overlap."""
     arms: list[Named] = []
     for run in runs:
         recipe = run.load_recipe()
@@ -98,7 +99,7 @@ def _overlap(runs: Mapping[str, RunDir]) -> list[str]:
 
 
 def _left(read: Mapping[str, Json]) -> list[str]:
-    """What the certificate of the chosen tasks finds worth a look."""
+    """Return what deserves a look in the certificate of the chosen tasks."""
     measures = list(next(iter(read.values()))["contamination"]["measures"])
     lines = [
         "**What is left among the chosen tasks**: targets that one of them comes near to, by any "

@@ -69,12 +69,12 @@ class Table:
 
 
 def share(estimate: Estimate) -> str:
-    """`41.7 [33.1, 50.2]`; without an interval it says so."""
+    """Return `41.7 [33.1, 50.2]`; without an interval it says so."""
     return _with_interval(estimate, "{:.1f}")
 
 
 def points(estimate: Estimate) -> str:
-    """`+5.2 [+1.1, +9.3]`"""
+    """Return `+5.2 [+1.1, +9.3]`."""
     return _with_interval(estimate, "{:+.1f}")
 
 
@@ -91,7 +91,8 @@ def _with_interval(estimate: Estimate, form: str) -> str:
 
 
 def shown(metrics: Iterable[str], *, every_k: bool = True) -> list[str]:
-    """Each metric once, without those that equal avg@n; of pass@k and maj@k perhaps the largest."""
+    """Return each metric once, without those that equal avg@n; of pass@k and maj@k perhaps the
+    largest."""
     distinct = [metric for metric in dict.fromkeys(metrics) if metric not in EQUAL_TO_AVG]
     largest = {m.partition("@")[0]: m for m in sorted(distinct, key=_k)}
     return [m for m in distinct if every_k or largest[m.partition("@")[0]] == m]
@@ -239,7 +240,7 @@ def comparison_tables(comparison: Comparison, *, every_benchmark: bool = False) 
 
 
 def _legend(variants: Mapping[str, str]) -> list[Table]:
-    """What the letters behind the arms stand for."""
+    """Explain the letters behind the arms."""
     rows = [[letter, keys] for letter, keys in variants.items()]
     return (
         [Table("variants: runs differ in more than their seed", ["", "keys"], rows)] if rows else []
@@ -247,7 +248,7 @@ def _legend(variants: Mapping[str, str]) -> list[Table]:
 
 
 def changed_tasks_tables(comparison: Comparison) -> list[Table]:
-    """The tasks that each pair of arms changed most on the target, best and worst."""
+    """List the tasks that each pair of arms changed most on the target, best and worst."""
     return [
         Table(
             f"{target}: tasks most changed by {pair}, solved %",
@@ -290,13 +291,13 @@ def comparison_markdown(comparison: Comparison, *, every_benchmark: bool = False
 
 
 def _seed_counts(models: Mapping[str, Mapping[str, OverSeeds]]) -> tuple[int, int]:
-    """The fewest and the most seeds that an estimate of a table is over."""
+    """Return the fewest and the most seeds that an estimate of a table is over."""
     counts = {estimate.seeds for cells in models.values() for estimate in cells.values()}
     return min(counts), max(counts)
 
 
 def _seed_count(models: Mapping[str, Mapping[str, OverSeeds]]) -> str:
-    """`3 seeds`; empty where there is one, so that tasks are what repeats."""
+    """Return `3 seeds`; empty where there is one, so that tasks are what repeats."""
     fewest, most = _seed_counts(models)
     if most == 1:
         return ""
@@ -304,7 +305,7 @@ def _seed_count(models: Mapping[str, Mapping[str, OverSeeds]]) -> str:
 
 
 def _seeds(models: Mapping[str, Mapping[str, OverSeeds]]) -> str:
-    """How many seeds the estimates of a table are over, and of what their intervals tell."""
+    """Say how many seeds the estimates of a table are over, and what their intervals mean."""
     fewest, most = _seed_counts(models)
     if most == 1:
         return "1 seed, interval over tasks"
@@ -322,7 +323,8 @@ def _retention_table(target: str, retention: Mapping[str, PooledRetention]) -> T
 
 
 def _sigma_tables(targets: Mapping[str, TargetComparison]) -> list[Table]:
-    """Target by arm: does what selection left unknown tell the gain? None without selections."""
+    """Show by target and arm whether the variance left by selection predicts the gain; nothing
+    without selections."""
     sigmas = {target: part.sigma for target, part in targets.items() if part.sigma}
     arms = list(dict.fromkeys(arm for row in sigmas.values() for arm in row))
     rows = [

@@ -58,7 +58,7 @@ def certify_overlap(
     config: OverlapConfig,
     same_gold: SameGold,
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """One row a target, for contamination.jsonl, and the summary for selection.json."""
+    """Return one row a target, for contamination.jsonl, and the summary for selection.json."""
     best, texts = _nearest(chosen, targets, chosen_CD, target_MD)
     siblings = _siblings(targets, target_MD)
     limits = {
@@ -97,7 +97,7 @@ def certify_overlap(
 def _nearest(
     chosen: Sequence[Task], targets: Sequence[Task], chosen_CD: np.ndarray, target_MD: np.ndarray
 ) -> tuple[dict[str, Best], list[str]]:
-    """Each measure's greatest values, and the text of the longest spans."""
+    """Return each measure's greatest values, and the text of the longest spans."""
     spans, texts = _longest_spans(chosen, targets)
     best = {
         "span": spans,
@@ -113,9 +113,8 @@ def _stands_out(name: str, value: float, sibling: float) -> bool:
 
 
 def _siblings(targets: Sequence[Task], target_MD: np.ndarray) -> dict[str, float]:
-    """What nine in ten targets stay below when each is compared with the other half of the
-    targets; 0 for few targets. Of many, `SIBLINGS` are taken, evenly over their order.
-    """
+    """Return what nine in ten targets stay below when each is compared with the other half of the
+    targets; 0 for few targets. Of many targets, `SIBLINGS` are used, evenly over their order."""
     some = list(range(0, len(targets), -(-len(targets) // SIBLINGS) or 1))
     halves = some[::2], some[1::2]
     if len(halves[1]) < FEW:
@@ -174,7 +173,7 @@ def _golds(
 
 
 def _longest_spans(chosen: Sequence[Task], targets: Sequence[Task]) -> tuple[Best, list[str]]:
-    """The longest common spans in tokens, and their text as it stands in the target (NFKC)."""
+    """Return the longest common spans in tokens, and their text as it is in the target (NFKC)."""
     index = Spans([tokens_of(task.prompt) for task in chosen])
     spans = [index.longest(tokens_of(target.prompt)) for target in targets]
     texts = []
@@ -221,7 +220,7 @@ def _best(
     target_sets: Sequence[np.ndarray],
     value: Callable[[np.ndarray, int], np.ndarray],
 ) -> Best:
-    """The greatest `value(shared_M, size)` over all sets; every pair is counted."""
+    """Return the greatest `value(shared_M, size)` over all sets; every pair is counted."""
     items = np.concatenate([np.empty(0, np.int64), *target_sets])
     holders = np.repeat(np.arange(len(target_sets)), [len(members) for members in target_sets])
     order = np.argsort(items, kind="stable")

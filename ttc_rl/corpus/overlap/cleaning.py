@@ -1,4 +1,4 @@
-"""What may be trained on: the corpus without what overlaps with the targets, each task once.
+"""The corpus without what overlaps with the targets, each task once.
 
 Overlap goes first, so that overlap.jsonl names every task that stands in a target, repeats and all.
 """
@@ -35,7 +35,7 @@ class Cleaned:
 
 
 def clean(corpus: Sequence[Task], targets: Sequence[Task], config: OverlapConfig) -> Cleaned:
-    """By the texts. Raises UserError where nothing is left."""
+    """Remove overlap by the texts. Raises UserError where no task remains."""
     overlap = remove_overlap(corpus, targets, config)
     remaining = [corpus[row] for row in overlap.kept]
     rows, gone = duplicates(remaining, config.dedupe)
@@ -52,7 +52,8 @@ def clean_near(
     corpus_ND: np.ndarray | Vectors,
     target_MD: np.ndarray,
 ) -> tuple[Cleaned, np.ndarray]:
-    """By the embeddings of `cleaned.tasks` as well, and the rows of corpus_ND that stay."""
+    """Remove overlap by the embeddings of `cleaned.tasks`. Return the result, and the rows of
+    corpus_ND that stay."""
     overlap, stay = remove_near(cleaned.overlap, cleaned.tasks, targets, corpus_ND, target_MD)
     gone = list(cleaned.duplicates)
     threshold = overlap.config.dedupe.cosine

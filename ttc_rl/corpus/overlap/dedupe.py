@@ -49,7 +49,7 @@ class Duplicate:
 
 
 def duplicates(tasks: Sequence[Task], config: DedupeConfig) -> tuple[list[int], list[Duplicate]]:
-    """Rows that stay, in order, and what goes by the rules `exact` and `fuzzy`."""
+    """Return the rows that stay, in order, and the duplicates by the rules `exact` and `fuzzy`."""
     rows, gone = list(range(len(tasks))), list[Duplicate]()
     if config.exact:
         keys = [(_group(task), printed(task.prompt)) for task in tasks]
@@ -74,7 +74,7 @@ def duplicates(tasks: Sequence[Task], config: DedupeConfig) -> tuple[list[int], 
 def near_duplicates_within(
     tasks: Sequence[Task], corpus_ND: np.ndarray | Vectors, threshold: float
 ) -> tuple[list[int], list[Duplicate]]:
-    """Rows that stay, in order, and what goes by the rule `cosine`."""
+    """Return the rows that stay, in order, and the duplicates by the rule `cosine`."""
     return _first_stay(tasks, near_pairs(corpus_ND, threshold), "cosine")
 
 
@@ -89,7 +89,7 @@ def duplicates_report(
 
 
 def printed(text: str) -> str:
-    """The text without what does not show; a space stays between two words or numbers."""
+    """Return the text without invisible characters. A space stays between two words or numbers."""
     visible = _SPACE.sub(" ", _UNPRINTED.sub("", unicodedata.normalize("NFC", text)))
     return _GAP.sub("", " ".join(visible.split()))
 

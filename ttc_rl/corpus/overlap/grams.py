@@ -45,7 +45,7 @@ class GramIndex:
         return dict(rows)
 
     def find(self, text: str) -> tuple[int, str] | None:
-        """Row of the target covered most (of several the first) and the words for it."""
+        """Return the row of the target covered most (of several the first) and the words for it."""
         tokens = tokens_of(text)
         contained = self._contained(tokens)
         if contained is not None:
@@ -65,7 +65,7 @@ class GramIndex:
         return best, f"coverage {covered[best]:.2f}, {shared[best]} of {total} {self.n}-grams"
 
     def _contained(self, tokens: list[str]) -> tuple[int, str] | None:
-        """The first short target that stands in the tokens whole."""
+        """Return the first short target that the tokens contain whole."""
         hits = [
             (row, len(short))
             for start, token in enumerate(tokens)
@@ -78,7 +78,7 @@ class GramIndex:
         return row, f"contains all {length} tokens of the target"
 
     def _grams(self, tokens: list[str], words: set[str] | None = None) -> Iterable[Gram]:
-        """n-grams of the tokens; with `words`, only those made of these words alone."""
+        """Yield n-grams of the tokens; with `words`, only those made of these words alone."""
         run = 0
         for end, token in enumerate(tokens, start=1):
             run = run + 1 if words is None or token in words else 0

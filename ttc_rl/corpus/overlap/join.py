@@ -49,7 +49,8 @@ class Pairs:
 
 
 def similar_pairs(left: Shingles, right: Shingles, threshold: float, measure: Measure) -> Pairs:
-    """Every pair of a row of `left` and one of `right` that reaches the threshold, in (0, 1].
+    """Return every pair of a row of `left` and one of `right` that reaches the threshold, in (0,
+    1].
 
     Both sides share one vocabulary (`Shingles.rows`). A row without shingles is similar to none.
     """
@@ -87,11 +88,12 @@ class _Entries:
         return _Entries(row, sets.items_Z, ends[row] - before[:-1], total)
 
     def prefix(self, threshold: float) -> _Entries:
-        """Those that alone can be the first that two similar rows share: R(s) >= t w."""
+        """Return the entries that alone can be the first that two similar rows share: R(s) >= t
+        w."""
         return self[self.rest >= threshold * self.total * SLACK]
 
-    def __getitem__(self, wanted: np.ndarray) -> _Entries:
-        return _Entries(self.row[wanted], self.item[wanted], self.rest[wanted], self.total[wanted])
+    def __getitem__(self, rows: np.ndarray) -> _Entries:
+        return _Entries(self.row[rows], self.item[rows], self.rest[rows], self.total[rows])
 
 
 def _jaccard_candidates(left: Shingles, right: Shingles, threshold: float) -> Iterator[np.ndarray]:
@@ -112,7 +114,7 @@ def _jaccard_candidates(left: Shingles, right: Shingles, threshold: float) -> It
 def _containment_candidates(
     left: Shingles, right: Shingles, threshold: float
 ) -> Iterator[np.ndarray]:
-    """Pairs where the row of `left` is the lighter one, or as heavy."""
+    """Yield the pairs where the row of `left` is the lighter one, or as heavy."""
     ours = _Entries.of(left).prefix(threshold)
     by_key = _sorted(_Entries.of(right))
 
@@ -135,7 +137,8 @@ def _meet(
     fits: Callable[[np.ndarray, np.ndarray], np.ndarray],
     width: int,
 ) -> Iterator[np.ndarray]:
-    """Codes i * width + j of entries with one shingle, low <= w(j) <= high, that `fits` takes.
+    """Yield codes i * width + j of entries with one shingle, low <= w(j) <= high, that `fits`
+    takes.
 
     `theirs` is sorted by shingle and weight, so that the partners of one entry are one range.
     """
@@ -166,7 +169,7 @@ def _meet(
 def _similarities(
     left: Shingles, right: Shingles, i_P: np.ndarray, j_P: np.ndarray, measure: Measure
 ) -> np.ndarray:
-    """The similarity of each pair; i_P ascends."""
+    """Return the similarity of each pair; i_P ascends."""
     left_P, right_P = left.totals()[i_P], right.totals()[j_P]
     weight_V = np.zeros(len(left.weights_V), np.int64)
     shared_P = np.zeros(len(i_P), np.int64)

@@ -1,4 +1,4 @@
-"""What only embeddings show: corpus tasks whose meaning, not whose words, stand in a target.
+"""Overlap that only embeddings show: corpus tasks with the meaning of a target in other words.
 
 The embeddings are those that selection uses, so these rules come after them. A threshold on the
 cosine also takes tasks that are merely on the same subject: docs/overlap.md has measured how many.
@@ -25,7 +25,8 @@ CELLS = 1 << 24
 def near_duplicates(
     corpus_ND: np.ndarray | Vectors, target_MD: np.ndarray, threshold: float
 ) -> Pairs:
-    """Corpus rows whose cosine with a target is at least `threshold`, with the nearest target.
+    """Return the corpus rows whose cosine with a target is at least `threshold`, with the nearest
+    target.
 
     Of targets equally near the first is named.
     """
@@ -39,7 +40,7 @@ def near_duplicates(
 
 
 def nearest_tasks(corpus_ND: np.ndarray | Vectors, target_MD: np.ndarray, m: int) -> Pairs:
-    """The m corpus rows nearest to each target, nearest first; of equals the first."""
+    """Return the m corpus rows nearest to each target, nearest first; of equals the first."""
     rows_M = np.empty((len(target_MD), 0), np.int64)
     best_M = np.empty((len(target_MD), 0), np.float32)
     for start, cosine in _cosines(corpus_ND, target_MD):
@@ -55,13 +56,15 @@ def nearest_tasks(corpus_ND: np.ndarray | Vectors, target_MD: np.ndarray, m: int
 def near_max(
     corpus_ND: np.ndarray | Vectors, target_MD: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """For each target the greatest cosine and the first corpus row that has it; (M,) each."""
+    """Return, for each target, the greatest cosine and the first corpus row that has it; (M,)
+    each."""
     pairs = nearest_tasks(corpus_ND, target_MD, 1)
     return pairs.similarity.astype(float), pairs.i
 
 
 def near_pairs(corpus_ND: np.ndarray | Vectors, threshold: float) -> Pairs:
-    """Rows i < j of the corpus with cosine of at least `threshold`, by (i, j). N**2 D / 2 work."""
+    """Return rows i < j of the corpus with cosine of at least `threshold`, by (i, j). N**2 D / 2
+    work."""
     blocks = []
     tile = max(1, min(len(corpus_ND), 4096))
     starts = range(0, len(corpus_ND), tile)
@@ -85,7 +88,8 @@ def remove_near(
     corpus_ND: np.ndarray | Vectors,
     target_MD: np.ndarray,
 ) -> tuple[OverlapResult, np.ndarray]:
-    """`overlap` with the rules `cosine` and `nearest` added, and the rows of corpus_ND that stay.
+    """Return `overlap` with the rules `cosine` and `nearest` added, and the rows of corpus_ND that
+    stay.
 
     `corpus` are the tasks that the rows of corpus_ND stand for.
     """
@@ -117,7 +121,8 @@ def remove_near(
 def _cosines(
     corpus_ND: np.ndarray | Vectors, target_MD: np.ndarray
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Tiles of consecutive corpus rows: the first's number, and their cosines with all targets."""
+    """Yield tiles of consecutive corpus rows: the first's number, and their cosines with all
+    targets."""
     unit_MD = unit(np.asarray(target_MD)).astype(np.float32)
     tile = max(1, CELLS // max(len(target_MD), corpus_ND.shape[1], 1))
     for start in range(0, len(corpus_ND), tile):

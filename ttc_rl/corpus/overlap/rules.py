@@ -1,4 +1,4 @@
-"""Which corpus tasks stand in the targets, by their texts.
+"""Corpus tasks that overlap with the targets, by their texts.
 
     exact    the same prompt: NFKC, lower case, letters and digits only
     content  the same (family, content) in `meta`: a procedural task under another wording
@@ -32,7 +32,8 @@ from ttc_rl.schema import Task
 def remove_overlap(
     corpus: Sequence[Task], targets: Sequence[Task], config: OverlapConfig
 ) -> OverlapResult:
-    """Which corpus tasks may be trained on. Rules are tried in the order of the list above."""
+    """Return which corpus tasks may be trained on. Rules are tried in the order of the list
+    above."""
     overlaps = dict(_by_index(corpus, targets, config))
     if config.fuzzy is not None:
         for kinds in _kinds(corpus, targets):
@@ -40,10 +41,10 @@ def remove_overlap(
                 row for row, task in enumerate(corpus) if row not in overlaps and task.kind in kinds
             ]
             overlaps |= _by_shingles(corpus, rest, targets, config.fuzzy, kinds)
-    kept = [row for row in range(len(corpus)) if row not in overlaps]
-    remaining = remaining_overlap([corpus[row] for row in kept], targets)
+    rows = [row for row in range(len(corpus)) if row not in overlaps]
+    remaining = remaining_overlap([corpus[row] for row in rows], targets)
     removed = [overlaps[row] for row in sorted(overlaps)]
-    return OverlapResult(kept, removed, len(corpus), len(targets), config, remaining)
+    return OverlapResult(rows, removed, len(corpus), len(targets), config, remaining)
 
 
 def _by_index(
@@ -71,7 +72,7 @@ def _by_index(
 
 
 def _kinds(corpus: Sequence[Task], targets: Sequence[Task]) -> list[frozenset[str]]:
-    """The kinds among which to count what is rare: each of the targets', and all together."""
+    """Return the kinds among which rarity is counted: each of the targets', and all together."""
     every = frozenset(task.kind for task in (*corpus, *targets))
     alone = {frozenset([target.kind]) for target in targets} - {every}
     return [*sorted(alone, key=sorted), every]
@@ -84,7 +85,8 @@ def _by_shingles(
     threshold: float,
     kinds: frozenset[str],
 ) -> dict[int, Removed]:
-    """Those of the rows that reach the threshold; rarity is that among tasks of these kinds."""
+    """Return those of the rows that reach the threshold. Rarity is that among tasks of these
+    kinds."""
     targets = [target for target in targets if target.kind in kinds]
     prompts = [target.prompt for target in targets]
     counted = (task.prompt for task in corpus if task.kind in kinds)
@@ -113,7 +115,8 @@ def _by_shingles(
 
 
 def remaining_overlap(tasks: Sequence[Task], targets: Sequence[Task]) -> int:
-    """How many tasks equal a target in prompt or content; shares no code with the rules above."""
+    """Return how many tasks equal a target in prompt or content. Shares no code with the rules
+    above."""
 
     def letters(text: str) -> str:
         folded = unicodedata.normalize("NFKC", text).lower()

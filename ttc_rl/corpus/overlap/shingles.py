@@ -40,14 +40,14 @@ class Shingles:
 
     @property
     def sizes(self) -> np.ndarray:
-        """Shingles of each row; shape (N,)."""
+        """Return the number of shingles of each row; shape (N,)."""
         return np.diff(self.starts)
 
     def row(self, i: int) -> np.ndarray:
         return self.items_Z[self.starts[i] : self.starts[i + 1]]
 
     def totals(self) -> np.ndarray:
-        """w of each row; shape (N,)."""
+        """Return w of each row; shape (N,)."""
         return np.diff(np.r_[0, np.cumsum(self.weights_V[self.items_Z])][self.starts])
 
 
@@ -82,7 +82,7 @@ class Vocabulary:
         self.weights_V = weights.astype(np.int64)
 
     def sets(self, texts: Sequence[str]) -> Shingles:
-        """The sets of some of the texts that the vocabulary was made of."""
+        """Return the sets of some of the texts that the vocabulary was made of."""
         codes, rows = self._codes(texts)
         items = self.rank_V[np.searchsorted(self.codes_V, codes)]
         size = max(len(self.codes_V), 1)
@@ -90,7 +90,7 @@ class Vocabulary:
         return Shingles(items, np.searchsorted(rows, np.arange(len(texts) + 1)), self.weights_V)
 
     def _codes(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Packed 4-grams, repeats included, and the text each is from."""
+        """Return packed 4-grams, repeats included, and the row of the text of each."""
         framed = _framed(texts)
         places = np.searchsorted(self.alphabet, _points(framed)).astype(np.uint64)
         sizes = np.array([len(text) for text in framed], np.int64)
@@ -104,13 +104,15 @@ class Vocabulary:
 
 
 def distinct(values: np.ndarray) -> np.ndarray:
-    """Sorted, each once. By sorting: for millions of numbers np.unique, which hashes, is slower."""
+    """Return the values sorted, each once. For millions of numbers this is faster than np.unique,
+    which hashes."""
     ordered = np.sort(values)
     return ordered[np.r_[True, ordered[1:] != ordered[:-1]]] if len(ordered) else ordered
 
 
 def _framed(texts: Sequence[str]) -> list[str]:
-    """Tokens with a space around each; short texts are filled up, those without tokens empty."""
+    """Return texts with a space around each token. Short texts are filled up, those without tokens
+    are empty."""
     tokens = (tokens_of(text) for text in texts)
     return [f" {' '.join(words)} ".ljust(LENGTH) if words else "" for words in tokens]
 

@@ -62,7 +62,8 @@ class Spans:
         return len(self.next) - 1
 
     def longest(self, tokens: Sequence[str]) -> Span:
-        """The longest span of `tokens` that stands in a text; of equals the first in `tokens`."""
+        """Return the longest span of `tokens` that a text contains; of equals the first in
+        `tokens`."""
         state, length, best = 0, 0, Span(0, 0, None)
         for at, token in enumerate(tokens):
             while state and token not in self.next[state]:

@@ -1,4 +1,4 @@
-"""What of a task is compared: tokens, plain text, content."""
+"""Parts of a task that are compared: tokens, plain text, content."""
 
 from __future__ import annotations
 
@@ -12,33 +12,34 @@ _TOKEN = re.compile(r"[^\W_]+")
 
 
 def folded(text: str) -> str:
-    """NFKC, lower case."""
+    """Return a text in NFKC and lower case."""
     return unicodedata.normalize("NFKC", text).lower()
 
 
 def tokens_of(text: str) -> list[str]:
-    """Runs of letters and digits."""
+    """Return the runs of letters and digits."""
     return _TOKEN.findall(folded(text))
 
 
 def token_spans(text: str) -> list[tuple[int, int]]:
-    """Where each token stands in `folded(text)`."""
+    """Return the place of each token in `folded(text)`."""
     return [match.span() for match in _TOKEN.finditer(folded(text))]
 
 
 def plain_text(text: str) -> str:
-    """What `exact` compares. A prompt without letter or digit is compared as it stands."""
+    """Return the text that `exact` compares: the plain one, or for a prompt without letter or digit
+    the prompt itself."""
     return "".join(tokens_of(text)) or folded(text)
 
 
 def content_of(task: Task) -> tuple[str | None, str] | None:
-    """(family, content) of a procedural task, whatever its wording."""
+    """Return (family, content) of a procedural task, whatever its wording."""
     content = task.meta.get("content")
     return None if content is None else (task.meta.get("family"), str(content))
 
 
 def first_rows(keys: Iterable[Hashable | None]) -> dict[Hashable, int]:
-    """For each key the first row that has it; None is no key."""
+    """Return, for each key, the first row that has it. None is no key."""
     rows: dict[Hashable, int] = {}
     for row, key in enumerate(keys):
         if key is not None:

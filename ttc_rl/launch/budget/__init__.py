@@ -10,7 +10,7 @@ from ttc_rl.launch.budget.memory import Memory, Sharding, memory
 from ttc_rl.launch.budget.models import Gpu, ModelShape, gpu, known_gpus, shape_of
 from ttc_rl.schema import UserError
 from ttc_rl.train.curriculum import micro_batch, steps_and_padding
-from ttc_rl.train.methods import METHODS
+from ttc_rl.train.methods import method_of
 
 __all__ = ["Assumed", "Budget", "Sharding", "budget", "known_gpus", "shape_of"]
 
@@ -45,7 +45,7 @@ class Budget:
     most: Cost
     """Every completion at its limit."""
     expected: Cost | None
-    """At the mean length that was told."""
+    """At the assumed mean length."""
     experts: int | None
     """Trained one after another, each at this cost; None where their number is not known."""
     vote_tokens: int
@@ -69,7 +69,7 @@ class Budget:
 
 
 def budget(recipe: Recipe, assumed: Assumed) -> Budget:
-    """Of one arm's training; nothing is loaded, and nothing of the corpus is read.
+    """Return the budget of one arm's training. Loads nothing, and reads nothing of the corpus.
 
     Raises UserError for a model or GPU whose size is not known, and for a batch that does not
     divide over the GPUs.
@@ -93,7 +93,7 @@ def budget(recipe: Recipe, assumed: Assumed) -> Budget:
     def of(tokens: int) -> Cost:
         return cost(
             shape,
-            METHODS[train.method].step_cost(train),
+            method_of(recipe).step_cost(train),
             card,
             gpus=assumed.gpus,
             steps=steps,
@@ -128,7 +128,7 @@ def budget(recipe: Recipe, assumed: Assumed) -> Budget:
 
 
 def _experts(recipe: Recipe, assumed: Assumed) -> int | None:
-    """Models that an arm trains."""
+    """Return the number of models that an arm trains."""
     if recipe.experts is None:
         return 1
     if recipe.experts.groups is None:

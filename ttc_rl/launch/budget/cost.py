@@ -56,7 +56,7 @@ def cost(
     prompt_tokens: int,
     cached_tokens: int | None,
 ) -> Cost:
-    """Price a training of `steps` steps, each of whose sequences has so many tokens."""
+    """Price a training of `steps` steps, each of whose sequences has `tokens` tokens."""
     parameters, length = shape.parameters, prompt_tokens + tokens
     rollouts = steps * step.sequences
     every = rollouts * length
@@ -78,5 +78,6 @@ def cost(
 
 
 def equal_votes(shape: ModelShape, flops: float, target_tasks: int, vote_tokens: int) -> int:
-    """Votes a target task that the base model could cast for the same FLOPs: F / (2 P t tasks)."""
+    """Return the votes a target task that the base model could cast for the same FLOPs: F / (2 P t
+    tasks)."""
     return int(flops / (FORWARD * shape.parameters * vote_tokens * target_tasks))

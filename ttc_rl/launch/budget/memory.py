@@ -41,7 +41,7 @@ class Memory:
 
     @property
     def total(self) -> float:
-        """The most at any time."""
+        """Return the most at any time."""
         if not self.sleeps:
             return sum(self.parts.values())
         rest = sum(self.parts[name] for name in ("weights", "gradients", "optimiser"))
@@ -57,7 +57,8 @@ def memory(
     sharding: Sharding,
     prompt_tokens: int,
 ) -> Memory:
-    """Raises UserError where a step's completions do not divide over the GPUs."""
+    """Return the memory of a training by part. Raises UserError where a step's completions do not
+    divide over the GPUs."""
     width = BYTES.get(str((train.trl.get("model_init_kwargs") or {}).get("dtype")), 4)
     each = width if train.adapter is None else BYTES["float32"]
     trained = each * trained_parameters(shape, train)
@@ -84,8 +85,8 @@ def memory(
 
 
 def trained_parameters(shape: ModelShape, train: TrainConfig) -> int:
-    """All of them; or, for each linear map that `all-linear` adapts, r (in + out) of LoRA and
-    min(in, out) of SVF.
+    """Return the number of trained parameters: all of them, or for each linear map that
+    `all-linear` adapts, r (in + out) of LoRA and min(in, out) of SVF.
 
     Where the recipe names modules of its own, this is an upper bound.
     """
@@ -97,7 +98,7 @@ def trained_parameters(shape: ModelShape, train: TrainConfig) -> int:
 
 
 def linear_maps(shape: ModelShape) -> list[tuple[int, int]]:
-    """In and out of every linear map of all layers; the output layer is not among them."""
+    """Return in and out of every linear map of all layers; the output layer is not among them."""
     queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
     attention = [(shape.hidden, queries), (queries, shape.hidden), *[(shape.hidden, keys)] * 2]
     return shape.layers * [*attention, *[(shape.hidden, shape.mlp)] * 2, (shape.mlp, shape.hidden)]

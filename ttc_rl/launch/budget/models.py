@@ -41,7 +41,7 @@ class ModelShape:
 
     @property
     def parameters(self) -> int:
-        """V h (1 if tied else 2) + h + L (2 h a d + 2 h k d + 3 h m + 2 h [+ 2 d])."""
+        """Return V h (1 if tied else 2) + h + L (2 h a d + 2 h k d + 3 h m + 2 h [+ 2 d])."""
         attention = 2 * self.hidden * self.head_dim * (self.heads + self.kv_heads)
         norms = 2 * self.hidden + (2 * self.head_dim if self.head_norm else 0)
         layer = attention + 3 * self.hidden * self.mlp + norms
@@ -50,12 +50,13 @@ class ModelShape:
 
     @property
     def cache_bytes(self) -> int:
-        """Of one token's keys and values in bf16: 2 (K, V) x 2 bytes x L k d."""
+        """Return the bytes of one token's keys and values in bf16: 2 (K, V) x 2 bytes x L k d."""
         return 2 * 2 * self.layers * self.kv_heads * self.head_dim
 
 
 def shape_of(model: ModelConfig) -> ModelShape:
-    """Raises UserError where neither a local config.json nor the table knows the model."""
+    """Return the shape of a model. Raises UserError where neither a local config.json nor the table
+    knows it."""
     if model.pretrain is not None:
         return _tiny(model.pretrain)
     assert model.path is not None
@@ -99,7 +100,7 @@ def _from_config(config: Mapping[str, Any], where: Path) -> ModelShape:
 
 
 def _tiny(config: PretrainConfig) -> ModelShape:
-    """The Qwen3 architecture of ttc_rl/train/tiny_model.py."""
+    """Return the Qwen3 architecture of ttc_rl/train/tiny_model.py."""
     return ModelShape(
         layers=config.layers,
         hidden=config.hidden,

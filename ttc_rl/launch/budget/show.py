@@ -5,11 +5,11 @@ from __future__ import annotations
 from ttc_rl.config import Recipe
 from ttc_rl.launch.budget import Assumed, Budget, budget
 from ttc_rl.launch.budget.cost import DRAWING_SHARE, TRAINING_SHARE
-from ttc_rl.train.methods import METHODS
+from ttc_rl.train.methods import method_of
 
 Row = tuple[str, str, str]
 HOW = {
-    "weights": "bytes of the dtype a parameter; TRL loads float32 unless told",
+    "weights": "bytes of the dtype a parameter; TRL loads float32 by default",
     "gradients": "the same again, of trained parameters",
     "optimiser": "two states of AdamW",
     "activations": "(2 L + 34) b T h: checkpoints, and one layer recomputed",
@@ -20,7 +20,8 @@ GB = 1e9
 
 
 def arm_rows(recipe: Recipe, assumed: Assumed) -> list[tuple[str, list[Row]]]:
-    """Names of arms that cost the same, and what; `charge_selection` is not foreseen."""
+    """Return names of arms that cost the same, with their rows; `charge_selection` is not
+    foreseen."""
     groups: dict[tuple[Row, ...], list[str]] = {}
     for name in recipe.arm_names:
         arm = recipe.arm(name)
@@ -37,7 +38,7 @@ def rows(recipe: Recipe, budget: Budget) -> list[Row]:
 
 def _work(recipe: Recipe, budget: Budget) -> list[Row]:
     train = recipe.train
-    of_step = METHODS[train.method].step_cost(train)
+    of_step = method_of(recipe).step_cost(train)
     per_pass = f"{budget.micro_batch} completions a pass on each of {budget.assumed.gpus} GPUs"
     rows = [
         *_experts(recipe, budget),
@@ -88,7 +89,7 @@ def _memory(budget: Budget) -> list[Row]:
 def _time(recipe: Recipe, budget: Budget) -> list[Row]:
     cost = budget.cost
     length = "at the limit" if budget.expected is None else "expected"
-    step = METHODS[recipe.train.method].step_cost(recipe.train)
+    step = method_of(recipe).step_cost(recipe.train)
     passes = 2 * step.scorings + 6 * step.iterations
     factors = f"2 drawing + {passes} training" if step.drawn else f"{passes} training"
     best, worst = cost.gpu_hours

@@ -13,10 +13,10 @@ from ttc_rl.verifiers.majority import majority
 
 
 def gold_reply(task: Task, graders: Graders = BUILT_IN) -> str:
-    """What a right reply to the task looks like, as short as its kind allows.
+    """Return a right reply to the task, as short as its kind allows.
 
-    `meta.solution`, the text a procedural task is learned from, goes before; the gold follows it
-    where the task's kind says that the solution states no answer. Raises UserError for a task
+    `meta.solution`, the text that a procedural task is learned from, comes first. The gold follows
+    it where the task's kind says that the solution states no answer. Raises UserError for a task
     without a gold, and for programs, whose right reply nobody wrote.
     """
     kind = graders.kind_of(task)
@@ -32,7 +32,7 @@ def gold_reply(task: Task, graders: Graders = BUILT_IN) -> str:
 
 
 def supervised(task: Task, reply: str, model: Differentiable) -> Example:
-    """Mean log-likelihood of a reply's tokens."""
+    """Return the example whose objective is the mean log-likelihood of a reply's tokens."""
     ids = model.reply_ids(reply)
     return Example(model.prompt_ids(task), (Reply(ids, 1 / len(ids)),))
 
@@ -40,7 +40,8 @@ def supervised(task: Task, reply: str, model: Differentiable) -> Example:
 def policy(
     task: Task, group: Group, correct: Sequence[bool | None], model: Differentiable
 ) -> Example:
-    """sum_j A_j log pi(y_j) / G with A_j = r_j - mean r, as GRPO without scaling has it.
+    """Return the example of sum_j A_j log pi(y_j) / G with A_j = r_j - mean r, as in GRPO without
+    scaling.
 
     Undecided completions are left out. Where all verdicts agree no reply is left.
     """
@@ -60,7 +61,8 @@ def policy(
 
 
 def blind(task: Task) -> Task:
-    """The task as a selector may see it: prompt, kind, a choice's options, and answer marks."""
+    """Return the task as a selector may see it: prompt, kind, a choice's options, and answer
+    marks."""
     meta = {key: task.meta[key] for key in ("options", KEY) if key in task.meta}
     return Task(kind=task.kind, prompt=task.prompt, source=task.source, meta=meta, id=task.id)
 
@@ -75,11 +77,11 @@ def check_votes(tasks: Sequence[Task], labels: str, graders: Graders = BUILT_IN)
 
 
 def voted_reply(task: Task, group: Group, graders: Graders = BUILT_IN) -> str | None:
-    """A reply with the group's majority answer; None where there is none."""
+    """Return a reply with the group's majority answer; None where there is no majority."""
     label = majority(task, group.texts, graders=graders).label
     return None if label is None else graders.reply(task, label)
 
 
 def voted(task: Task, group: Group, graders: Graders = BUILT_IN) -> list[bool | None]:
-    """Verdicts of a group by its own majority."""
+    """Return the verdicts of a group by its own majority."""
     return [verdict.correct for verdict in majority(task, group.texts, graders=graders).verdicts]

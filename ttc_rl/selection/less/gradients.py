@@ -55,7 +55,7 @@ class Example:
 
     @property
     def tokens(self) -> int:
-        """Tokens of the sequences that are differentiated."""
+        """Return the number of tokens of the sequences that are differentiated."""
         return sum(len(self.prompt) + len(reply.ids) for reply in self.replies)
 
 
@@ -83,14 +83,14 @@ class Differentiable:
         return [p for p in self.model.parameters() if p.requires_grad]
 
     def gradient(self, example: Example) -> torch.Tensor:
-        """g of the formula above, shape (p,); zeros where no reply has a weight."""
+        """Return g of the formula above, shape (p,); zeros where no reply has a weight."""
         if not example.replies:
             return torch.zeros(sum(p.numel() for p in self.parameters))
         grads = torch.autograd.grad(self.loss([example]), self.parameters)
         return torch.cat([grad.flatten().float() for grad in grads]).cpu()
 
     def loss(self, examples: Sequence[Example]) -> torch.Tensor:
-        """-sum over examples and replies of weight log pi(reply | prompt)."""
+        """Return -sum over examples and replies of weight log pi(reply | prompt)."""
         rows = [(example.prompt, reply) for example in examples for reply in example.replies]
         width = max(len(prompt) + len(reply.ids) for prompt, reply in rows)
         ids = torch.full((len(rows), width), self.tokenizer.pad_token_id)
@@ -112,7 +112,7 @@ class Differentiable:
         return tuple(prompt_ids(task, self.templates, self.tokenizer))
 
     def reply_ids(self, text: str, *, finished: bool = True) -> tuple[int, ...]:
-        """Tokens of a reply; the end token where the policy stopped by itself.
+        """Return the tokens of a reply, with the end token where the policy stopped by itself.
 
         The text is tokenized anew, which may differ from the tokens that were drawn.
         """
@@ -125,7 +125,7 @@ class Differentiable:
 def load_differentiable(
     base: Path | str, templates: Mapping[str, str], lora_rank: int | None, seed: int
 ) -> Differentiable:
-    """The base model with gradients of all parameters, or of a fresh adapter on attention."""
+    """Load the base model with gradients of all parameters, or of a fresh adapter on attention."""
     disable_progress_bar()
     cuda = torch.cuda.is_available()
     model: Any = AutoModelForCausalLM.from_pretrained(
@@ -165,7 +165,7 @@ def load_tokenizer(base: Path | str) -> Any:
 
 
 def num_parameters(base: Path | str) -> int:
-    """Of the whole model, without loading its weights."""
+    """Return the number of parameters of a model, without loading its weights."""
     with torch.device("meta"):
         return AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(base)).num_parameters()
 
@@ -183,12 +183,13 @@ class Sketch:
         self.sign_p = 2.0 * torch.randint(2, (parameters,), generator=rng) - 1.0
 
     def __call__(self, vector_p: torch.Tensor) -> torch.Tensor:
-        """Shape (F,)."""
+        """Project a vector; the result has shape (F,)."""
         return torch.zeros(self.features).index_add_(0, self.bucket_p, vector_p * self.sign_p)
 
 
 def adam_direction(gradient_p: torch.Tensor, moments: Moments) -> torch.Tensor:
-    """Where Adam would go with this gradient next, up to its step size and bias correction."""
+    """Return where Adam would go next with this gradient, up to its step size and bias
+    correction."""
     mean_p = BETA1 * moments.mean_p + (1 - BETA1) * gradient_p
     square_p = BETA2 * moments.square_p + (1 - BETA2) * gradient_p**2
     return mean_p / (square_p.sqrt() + EPS)
@@ -202,10 +203,10 @@ def sketched(
     folder: Path,
     name: str,
 ) -> np.ndarray:
-    """Features of the examples at the model's present weights, shape (n, F), fp32.
+    """Return features of the examples at the model's present weights, shape (n, F), fp32.
 
-    Of Adam's direction with `moments`, of the plain gradient without. `name` says which weights
-    and side in the file names; a chunk's file also names the examples it is of.
+    With `moments` they are of Adam's direction, without them of the plain gradient. `name` puts the
+    weights and the side into the file names. A chunk's file also names its examples.
     """
     parts: list[np.ndarray] = []
     for start in range(0, len(examples), CHUNK):

@@ -47,7 +47,7 @@ def warm_up(
     seed: int,
     folder: Path,
 ) -> list[Checkpoint]:
-    """A checkpoint for each of the passes, from their files or trained now.
+    """Return a checkpoint for each of the passes, from their files or trained now.
 
     The learning rate falls linearly: step t of T uses lr (1 - t / T). Gradients are clipped to 1.
     """

@@ -29,8 +29,8 @@ from ttc_rl.train.curriculum.logits import OFFSET, logit, sigmoid
 
 
 class Achievable(Following):
-    def __init__(self, *given: Any, **options: Any) -> None:
-        super().__init__(*given, **options)
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
         self.estimate_N = self.prior_N.copy()
         self.window: list[Seen] = []
         self.shift = 0.0
@@ -70,7 +70,7 @@ class Achievable(Following):
 
 
 def observed_means(seen: Sequence[Seen]) -> dict[int, float]:
-    """Row -> mean score of its rollouts."""
+    """Return the mean score of each row's rollouts."""
     right: dict[int, float] = {}
     trials: dict[int, int] = {}
     for observed in seen:
@@ -82,7 +82,8 @@ def observed_means(seen: Sequence[Seen]) -> dict[int, float]:
 def moved(
     estimate_N: np.ndarray, trained_n: np.ndarray, mean_n: np.ndarray
 ) -> tuple[np.ndarray, float]:
-    """The estimates after `mean_n` was observed of rows `trained_n`, and D before it is clipped."""
+    """Return the estimates after `mean_n` was observed of rows `trained_n`, and D before it is
+    clipped."""
     shift = float(np.mean(logit(mean_n) - logit(estimate_N[trained_n])))
     moved_N = sigmoid(logit(estimate_N) + np.clip(shift, -OFFSET, OFFSET))
     moved_N[trained_n] = mean_n
@@ -90,8 +91,8 @@ def moved(
 
 
 def in_band(success_n: np.ndarray, band: tuple[float, float], least: int) -> np.ndarray:
-    """Positions inside the band; where fewer than `least`, also those nearest to its midpoint, and
-    all that are as near as the last of them. Ascending."""
+    """Return the positions inside the band, ascending. Where they are fewer than `least`, those
+    nearest to its midpoint join them, and all that are as near as the last of those."""
     low, high = band
     inside = (success_n >= low) & (success_n <= high)
     missing = least - int(inside.sum())

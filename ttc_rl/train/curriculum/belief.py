@@ -48,11 +48,11 @@ class Belief:
         self.shift, self.variance = 0.0, 1.0
 
     def see(self, corpus_ND: np.ndarray) -> None:
-        """By these embeddings tasks are alike from now on; what was counted stays."""
+        """Measure likeness by these embeddings from now on. The counts stay."""
         self.unit_ND = unit(np.asarray(corpus_ND, np.float64))
 
     def counts(self) -> tuple[np.ndarray, np.ndarray]:
-        """Both parameters of every task's Beta; each of shape (N,)."""
+        """Return both parameters of every task's Beta; each of shape (N,)."""
         q_N = sigmoid(logit(self.prior_N, EDGE) + self.shift)
         return STRENGTH * q_N + self.right_N, STRENGTH * (1 - q_N) + self.wrong_N
 
@@ -61,12 +61,12 @@ class Belief:
         return right_N / (right_N + wrong_N)
 
     def logit_N(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation of every task's log-odds, by the delta method."""
+        """Return mean and standard deviation of every task's log-odds, by the delta method."""
         right_N, wrong_N = self.counts()
         return np.log(right_N / wrong_N), np.sqrt(1 / right_N + 1 / wrong_N)
 
     def learn(self, seen: Sequence[Seen]) -> None:
-        """One step's groups."""
+        """Learn from the groups of one step."""
         rows_n = np.array([observed.row for observed in seen])
         trials_n = np.array([float(observed.trials) for observed in seen])
         right_n = np.array([observed.rate for observed in seen]) * trials_n

@@ -31,8 +31,8 @@ TINY = 1e-12
 
 
 class Believing(Following):
-    def __init__(self, *given: Any, **options: Any) -> None:
-        super().__init__(*given, **options)
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
         self.belief = Belief(self.pool.corpus_ND, self.prior_N, DECAY, REACH)
 
     def success_N(self) -> np.ndarray:
@@ -77,7 +77,7 @@ class Difficulty(Believing):
 
 
 class Discover(Believing):
-    """Success, novelty and relevance in one score, half of the rollouts to succeed.
+    """Solve rate, novelty and relevance in one score; half of the rollouts are to succeed.
 
     One after the other, the task with the largest
 
@@ -90,8 +90,8 @@ class Discover(Believing):
     hopeless ones, over those between. After each step a <- clip(a + RATE (success - 1/2), 0, 1).
     """
 
-    def __init__(self, *given: Any, **options: Any) -> None:
-        super().__init__(*given, **options)
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
         self.relevance = HALF
 
     def learn(self, seen: Sequence[Seen]) -> None:

@@ -1,4 +1,4 @@
-"""Curricula: asked for the tasks of a step, told how they went, saved and restored in between.
+"""Curricula, which name the tasks of a step, observe the rewards, and can be saved and restored.
 
 A choice is made every few steps, of all tasks until the next one, among those trained fewer than
 `train.epochs` times. What was seen since enters it: nothing is one step behind.
@@ -36,25 +36,26 @@ class Curriculum(ABC):
 
     @abstractmethod
     def next_tasks(self, count: int) -> list[str]:
-        """Ids of the tasks of the next step."""
+        """Return the ids of the tasks of the next step."""
 
     def observe(self, task_id: str, pass_rate: float, trials: int) -> None:
-        """`trials` rollouts of a task were decided, `pass_rate` of them are right."""
+        """Observe that `trials` rollouts of a task were decided, a share `pass_rate` of them
+        right."""
         self.solved[task_id] = self.solved.get(task_id, False) or pass_rate > 0
 
     def metrics(self) -> dict[str, float]:
-        """What there is to log after a step."""
+        """Return what to log after a step."""
         return {"never_solved": 1 - sum(self.solved.values()) / max(len(self.solved), 1)}
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the next tasks depend on, as JSON has it."""
+        """Return everything that the next tasks depend on, as JSON has it."""
         return {"steps": self.steps, "solved": self.solved}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.steps, self.solved = state["steps"], dict(state["solved"])
 
     def vectors(self) -> dict[str, np.ndarray]:
-        """The state that is no JSON: embeddings other than those it began with."""
+        """Return the state that is no JSON: embeddings other than those it began with."""
         return {}
 
     def load_vectors(self, vectors: Mapping[str, np.ndarray]) -> None:
@@ -106,21 +107,21 @@ class Following(Curriculum):
         self.choices = 0
         self.expected = 0.0
         self.look: Callable[[], tuple[np.ndarray, np.ndarray]] | None = None
-        """Embeds pool and targets anew; set by who has the model."""
+        """Embeds pool and targets again; set by the holder of the model."""
 
     # What subclasses say.
 
     @abstractmethod
     def success_N(self) -> np.ndarray:
-        """How often the model is believed to solve each task now."""
+        """Return the solve rate that is believed of each task now, shape (N,)."""
 
     @abstractmethod
     def learn(self, seen: Sequence[Seen]) -> None:
-        """What one step showed."""
+        """Learn from the rollouts of one step."""
 
     @abstractmethod
     def choose(self, rows: np.ndarray, size: int) -> list[int]:
-        """The next `size` of `rows`, in training order."""
+        """Return the next `size` of `rows`, in training order."""
 
     # What they share.
 
@@ -145,17 +146,18 @@ class Following(Curriculum):
         self.fresh.append(Seen(self.row_of[task_id], pass_rate, trials))
 
     def see(self, corpus_ND: np.ndarray, target_MD: np.ndarray) -> None:
-        """Other embeddings, of other dimensions perhaps, of the same pool and targets."""
+        """Take other embeddings of the same pool and targets, of other dimensions perhaps."""
         self.pool = replace(self.pool, corpus_ND=corpus_ND, target_MD=target_MD)
 
     def open(self, count: int) -> np.ndarray:
-        """Rows trained fewer than `passes` times; all, where those do not fill a step."""
+        """Return the rows trained fewer than `passes` times; all rows, where those do not fill a
+        step."""
         times_N = np.bincount(np.asarray(self.order, int), minlength=len(self.pool))
         rows = np.flatnonzero(times_N < self.passes)
         return rows if len(rows) >= count else np.arange(len(self.pool))
 
     def sift(self, rows: np.ndarray, size: int, noise_N: np.ndarray, *, known: bool) -> list[int]:
-        """SIFT's next picks among `rows`; with `known`, given the tasks trained so far."""
+        """Return SIFT's next picks among `rows`; with `known`, given the tasks trained so far."""
         before = np.asarray(self.order if known else [], int)
         both = np.concatenate([rows, before])
         picks = greedy(

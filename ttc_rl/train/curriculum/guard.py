@@ -39,12 +39,12 @@ class Groups:
 
     @property
     def flat(self) -> float:
-        """Share of groups without spread."""
+        """Return the share of groups without spread."""
         return float(((self.right_P == 0) | (self.right_P == self.trials_P)).mean())
 
 
 def kept(groups: Groups, guard: GuardConfig) -> np.ndarray:
-    """Which groups teach something; shape (P,)."""
+    """Return which groups teach something; shape (P,)."""
     return (groups.right_P >= guard.min_successes) & (groups.right_P < groups.trials_P)
 
 

@@ -1,6 +1,6 @@
 """What a curriculum that follows the model chooses from: tasks, their embeddings, the targets'.
 
-    pool.jsonl   one task a line, and its success where selection measured it
+    pool.jsonl   one task a line, and its solve rate where selection measured it
     pool.npz     `corpus` (N, D); `target` (M, D), weighted as the selection had them, and the
                  `target_texts` that were embedded
 
@@ -41,7 +41,8 @@ class Pool:
 def pool_rows(
     corpus_ND: np.ndarray | Vectors, target_MD: np.ndarray, picks: Sequence[int], size: int
 ) -> np.ndarray:
-    """Rows of the corpus that are picked, or among the `size` nearest to the targets; ascending."""
+    """Return the rows of the corpus that are picked, or among the `size` nearest to the targets;
+    ascending."""
     size = min(size, len(corpus_ND))
     near = nearest(Problem(corpus_ND, target_MD, size)) if size else []
     return np.union1d(np.asarray(near, int), np.asarray(picks, int))
@@ -63,7 +64,8 @@ def write_pool(folder: ArmDir, pool: Pool) -> None:
 
 
 def read_pool(folder: ArmDir) -> Pool:
-    """Raises UserError where the arm was selected for a static curriculum."""
+    """Read the pool of an arm. Raises UserError where the arm was selected for a static
+    curriculum."""
     if not folder.pool_vectors.exists():
         raise UserError(
             f"{folder.pool}: not there; `ttc-rl select RECIPE --overwrite` makes the pool that "

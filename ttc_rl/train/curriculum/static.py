@@ -30,13 +30,14 @@ class Plan:
         return len(self.task_ids) // self.tasks_per_step
 
     def step(self, number: int) -> tuple[str, ...]:
-        """Task ids of step `number`, counted from 1."""
+        """Return the task ids of step `number`, counted from 1."""
         start = (number - 1) * self.tasks_per_step
         return self.task_ids[start : start + self.tasks_per_step]
 
 
 def read_curriculum(folder: ArmDir) -> tuple[list[str], dict[str, Task]]:
-    """Task ids in training order, where one may stand several times, and the tasks by id."""
+    """Return the task ids in training order, in which one may occur several times, and the tasks by
+    id."""
     if not folder.curriculum.exists():
         raise UserError(f"{folder.curriculum}: not there yet; `ttc-rl select RECIPE` makes it")
     check_vouched(folder.selection, SELECT_ANEW.format(folder.selection), folder.curriculum)
@@ -45,10 +46,11 @@ def read_curriculum(folder: ArmDir) -> tuple[list[str], dict[str, Task]]:
 
 
 def plan(curriculum: Sequence[str], config: TrainConfig, targets: Sequence[str] = ()) -> Plan:
-    """`epochs` passes in the selector's order; a last partial step is filled from the start.
+    """Return the plan: `epochs` passes in the selector's order. The last step is filled from the
+    start.
 
-    TRL drops a partial last batch without a word, which is why there is none. With `train.ttrl` a
-    step ends with so many of the `targets`, which go round in their order.
+    TRL would drop a partial last batch without a word. With `train.ttrl`, a step ends with
+    `train.ttrl.tasks` of the `targets`, which take turns in their order.
     """
     per_step = config.curriculum_tasks_per_step
     if len(curriculum) < per_step:
@@ -68,9 +70,10 @@ def plan(curriculum: Sequence[str], config: TrainConfig, targets: Sequence[str] 
 
 
 def charged(whole: Plan, config: TrainConfig, compute: dict[str, Any] | None) -> Plan:
-    """The plan cut to what selection left of its compute; the whole without `charge_selection`.
+    """Return the plan cut to what selection left of its compute; the whole one without
+    `charge_selection`.
 
-    `compute` is that of selection.json, None where selection asked no model.
+    `compute` is that of selection.json, None where selection did not use the model.
     """
     if not config.charge_selection:
         return whole
@@ -81,7 +84,7 @@ def charged(whole: Plan, config: TrainConfig, compute: dict[str, Any] | None) ->
 
 
 def micro_batch(train: TrainConfig, devices: int) -> int:
-    """Completions per pass on one device: as asked, or all of an update's.
+    """Return the completions per pass on one device: `train.micro_batch`, or all of an update's.
 
     Raises UserError where they do not divide over the devices.
     """
@@ -97,14 +100,15 @@ def micro_batch(train: TrainConfig, devices: int) -> int:
 
 
 def steps_and_padding(train: TrainConfig, size: int) -> tuple[int, int]:
-    """Steps that the curriculum fills, epoch after epoch, and slots of the last left to fill."""
+    """Return the steps that the curriculum fills, epoch after epoch, and the slots left to fill in
+    the last."""
     slots = size * train.epochs
     per_step = train.curriculum_tasks_per_step
     return -(-slots // per_step), -slots % per_step
 
 
 def arithmetic(train: TrainConfig, size: int, *, experts: bool) -> str:
-    """What training on so many tasks will take, in one line, before anything is loaded."""
+    """Return what training on so many tasks will take, in one line, before anything is loaded."""
     steps, padding = steps_and_padding(train, size)
     rollouts = steps * train.rollouts_per_step
     mixed = f" and {train.ttrl.tasks} target prompts" if train.ttrl else ""

@@ -1,4 +1,4 @@
-"""What a training method is: everything in which GRPO, and what comes beside it, differ.
+"""A training method: everything in which GRPO and its alternatives differ.
 
 The loop (`train/loop.py`) resumes, watches, saves and vouches, for all methods alike.
 """
@@ -19,7 +19,7 @@ from ttc_rl.verifiers import Graders
 
 @dataclass(frozen=True)
 class Setup:
-    """One arm's training, as a method is handed it."""
+    """One arm's training: the argument of a method."""
 
     recipe: Recipe
     plan: Plan
@@ -29,14 +29,14 @@ class Setup:
     tokenizer: Any
     graders: Graders
     curriculum: Curriculum | None
-    """Chooses the tasks, where they follow what the model can do; the plan's order else."""
+    """What chooses the tasks where they follow the model; None trains in the plan's order."""
     track: bool
     """Whether W&B is on."""
     callbacks: list[Any]
-    """Those of the loop, for the trainer."""
+    """The loop's callbacks, for the trainer."""
     checkpoint: Path | None
     step: int
-    """Steps that the checkpoint has behind it."""
+    """Steps taken before the checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -57,13 +57,12 @@ class StepCost:
 class Method:
     """A way to change weights."""
 
-    name: str
     signal: str
     """The key of TRL's logs that every step has: a row of metrics.jsonl, and what the report draws
     first."""
     progress: Callable[[Mapping[str, Any]], str]
-    """What a line on the console says of a step's logs."""
+    """Return what the console shows of a step's logs."""
     trainer: Callable[[Setup], Any]
-    """Makes TRL's trainer; imports it only then."""
+    """Return TRL's trainer, which is imported only here."""
     step_cost: Callable[[TrainConfig], StepCost]
     """Counts the passes of a step, without importing TRL."""

@@ -54,7 +54,7 @@ def make_trainer(setup: Setup) -> Any:
         graders=setup.graders,
     )
     set_seed(recipe.seed)  # an adapter is drawn before TRL sets the seed
-    given: dict[str, Any] = {
+    arguments: dict[str, Any] = {
         "model": str(setup.base),
         "reward_funcs": ledger.verified_reward,
         "args": grpo_config(recipe, plan.steps, setup.arm, setup.track),
@@ -64,8 +64,8 @@ def make_trainer(setup: Setup) -> Any:
         "callbacks": setup.callbacks,
     }
     if director is None:
-        return GRPOTrainer(**given)
-    trainer = FollowingTrainer(director=director, **given)
+        return GRPOTrainer(**arguments)
+    trainer = FollowingTrainer(director=director, **arguments)
     if recipe.train.curriculum.reembed:
         look_with_policy(trainer, setup.base, recipe.embed)
     return trainer
@@ -125,4 +125,4 @@ def step_cost(train: TrainConfig) -> StepCost:
     )
 
 
-METHOD = Method("grpo", "reward", progress, make_trainer, step_cost)
+METHOD = Method("reward", progress, make_trainer, step_cost)

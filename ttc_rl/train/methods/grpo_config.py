@@ -1,4 +1,4 @@
-"""One arm's training as TRL is told it; the trainer itself, which is slow to import, stays out."""
+"""One arm's training as a GRPOConfig; the trainer itself, which is slow to import, stays out."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def check_trl(recipe: Recipe, arm: ArmDir) -> None:
         return
     names = f"{config.optim.value} with schedule {config.lr_scheduler_type.value}"
     try:
-        kind, given = Trainer.get_optimizer_cls_and_kwargs(config)
+        kind, options = Trainer.get_optimizer_cls_and_kwargs(config)
         get_scheduler(
             config.lr_scheduler_type,
-            kind([torch.nn.Parameter(torch.zeros(1))], **given),
+            kind([torch.nn.Parameter(torch.zeros(1))], **options),
             num_warmup_steps=0,
             num_training_steps=1,
             scheduler_specific_kwargs=config.lr_scheduler_kwargs,

@@ -55,7 +55,7 @@ class Director:
     steps: int = 0
 
     def step(self, number: int) -> tuple[str, ...]:
-        """The tasks that step `number`, counted from 1, has to roll out."""
+        """Return the tasks that step `number`, counted from 1, has to roll out."""
         return tuple(self.tasks) if number == self.steps else ()
 
     def begin(self, *, main: bool) -> None:
@@ -65,7 +65,7 @@ class Director:
         self.steps += 1
 
     def end(self, rewards: np.ndarray, *, main: bool) -> None:
-        """The rewards of all completions of the step, in the order of its tasks."""
+        """End a step with the rewards of all its completions, in the order of its tasks."""
         groups = Groups(rewards.reshape(self.tasks_per_step, -1))
         if main:
             for task_id, right, trials in zip(
@@ -94,8 +94,8 @@ class Director:
 
 
 class FollowingTrainer(GRPOTrainer):
-    def __init__(self, *given: Any, director: Director, **options: Any) -> None:
-        super().__init__(*given, **options)
+    def __init__(self, *arguments: Any, director: Director, **options: Any) -> None:
+        super().__init__(*arguments, **options)
         if director.guard and self.is_deepspeed_enabled:
             raise UserError("train.guard: DeepSpeed steps by itself, out of reach; leave it out")
         self.director = director
@@ -118,21 +118,22 @@ class FollowingTrainer(GRPOTrainer):
         return output
 
     def _groups(self, count: int) -> list[int]:
-        """Of each of this process's `count` completions, which of the step's tasks it is of."""
+        """Return, for each of this process's `count` completions, the position of its task in the
+        step."""
         first = self.accelerator.process_index * count
         group = self.accelerator.num_processes * count // self.director.tasks_per_step
         return [(first + i) // group for i in range(count)]
 
     def _filled(self, inputs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        """This process's share of the slots with the step's tasks in them."""
+        """Return this process's share of the slots with the step's tasks in them."""
         ids = [self.director.tasks[i] for i in self._groups(len(inputs))]
         prompts = {task_id: self.director.prompt(task_id) for task_id in set(ids)}
         return [
             slot | {"prompt": prompts[i], "task_id": i} for slot, i in zip(inputs, ids, strict=True)
         ]
 
-    def _calculate_rewards(self, *given: Any, **options: Any) -> torch.Tensor:
-        rewards = super()._calculate_rewards(*given, **options)  # of all processes
+    def _calculate_rewards(self, *arguments: Any, **options: Any) -> torch.Tensor:
+        rewards = super()._calculate_rewards(*arguments, **options)  # of all processes
         values = rewards[:, 0].double().cpu().numpy()
         self.director.end(values, main=self.accelerator.is_main_process)
         return rewards
@@ -182,12 +183,12 @@ class _ShrunkStep(TrainerCallback):
         self.director = director
         self.rates: list[Any] = []
 
-    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **given: Any) -> None:
-        groups = given["optimizer"].param_groups
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **others: Any) -> None:
+        groups = others["optimizer"].param_groups
         self.rates = [group["lr"] for group in groups]
         for group, rate in zip(groups, self.rates, strict=True):
             group["lr"] = rate * self.director.shrink
 
-    def on_optimizer_step(self, args: Any, state: Any, control: Any, **given: Any) -> None:
-        for group, rate in zip(given["optimizer"].param_groups, self.rates, strict=True):
+    def on_optimizer_step(self, args: Any, state: Any, control: Any, **others: Any) -> None:
+        for group, rate in zip(others["optimizer"].param_groups, self.rates, strict=True):
             group["lr"] = rate

@@ -49,7 +49,7 @@ class Order(Protocol):
     """A plan, or a curriculum that follows the model."""
 
     def step(self, number: int) -> tuple[str, ...]:
-        """Task ids of a step, counted from 1."""
+        """Return the task ids of a step, counted from 1."""
         ...
 
 
@@ -68,8 +68,8 @@ class Ledger:
         after: int = 0,
         graders: Graders = BUILT_IN,
     ) -> None:
-        """`ends` are the tokens that end a completion; `after` so many steps, where a training goes
-        on."""
+        """Keep what rewards are made from. `ends` are the tokens that end a completion; a resumed
+        training begins `after` this many steps."""
         self.plan, self.tasks, self.arm = plan, tasks, arm
         self.tokenizer, self.ends, self.graders = tokenizer, ends, graders
         self.reward: str = recipe.train.reward
@@ -94,7 +94,8 @@ class Ledger:
         log_metric: Callable[[str, float], None],
         **_: Any,
     ) -> list[float | None]:
-        """One reward a completion: 1 or 0 by the verifier's verdict, or None where undecided."""
+        """Return one reward a completion: 1 or 0 by the verifier's verdict, or None where
+        undecided."""
         step = trainer_state.global_step // self.updates + 1
         self._check_order(step, task_id)
         # Read as an evaluation reads them: TRL may have cut out what a template calls thought.
@@ -137,9 +138,9 @@ class Ledger:
     def _verdicts(
         self, tasks: Sequence[Task], texts: Sequence[str], log_metric: Callable[[str, float], None]
     ) -> list[Verdict]:
-        """By gold; or, with `train.majority`, by the vote of each group, which is reported; with
-        `train.ttrl`, by vote for the target prompts, which have no gold, and by gold for the rest.
-        """
+        """Return verdicts by gold; with `train.majority`, by the vote of each group, which is
+        reported. With `train.ttrl`, return verdicts by vote for the target prompts, which have no
+        gold, and by gold for the rest."""
         if self.ttrl is not None:
             voting = [task.gold is None and not task.tests for task in tasks]
             own = [i for i, votes in enumerate(voting) if not votes]
@@ -183,7 +184,7 @@ class Ledger:
         return [verdict for vote in votes for verdict in vote.verdicts]
 
     def _check_order(self, step: int, task_ids: Sequence[str]) -> None:
-        """The tasks rolled out are those the plan has for this step.
+        """Raise where the tasks rolled out are not those of the plan for this step.
 
         A rank sees its share of the completions, which may begin and end within a group.
         """
@@ -202,7 +203,7 @@ def _in_turn(task_ids: Sequence[str]) -> list[str]:
 
 
 def _generated(arm: ArmDir, step: int) -> int:
-    """Tokens written up to a step, all processes together."""
+    """Return the tokens written up to a step, by all processes together."""
     rows = [row for row in read_jsonl(arm.metrics, "step") if row["step"] <= step]
     return int(rows[-1].get("tokens/generated", 0)) if rows else 0
 

@@ -165,7 +165,8 @@ def _train(
 
 
 def _row(reply: Reply, templates: Mapping[str, str], tokenizer: Any) -> dict[str, list[int]]:
-    """Token ids of prompt and reply as generation sees them, and labels of the reply alone."""
+    """Return the token ids of prompt and reply as generation sees them, and the labels of the reply
+    alone."""
     prompt = prompt_ids(reply.task, templates, tokenizer)
     written = tokenizer(reply.text, add_special_tokens=False)["input_ids"]
     written = [*written, tokenizer.eos_token_id]

@@ -19,7 +19,7 @@ from ttc_rl.system.peft_warnings import ignore_warnings_of_peft
 
 
 def peft_config(config: AdapterConfig | SvfConfig | None) -> Any:
-    """What TRL is given as `peft_config`; None trains every parameter."""
+    """Return TRL's `peft_config`; None trains every parameter."""
     if config is None:
         return None
     if isinstance(config, SvfConfig):
@@ -40,7 +40,8 @@ def peft_config(config: AdapterConfig | SvfConfig | None) -> Any:
 
 
 def loading(config: AdapterConfig | None) -> Mapping[str, Any]:
-    """`model_init_kwargs` of a base in four bits (QLoRA, arXiv 2305.14314); empty for others.
+    """Return `model_init_kwargs` of a base in four bits (QLoRA, arXiv 2305.14314); empty for
+    others.
 
     Raises UserError where bitsandbytes, which quantises, is not installed.
     """
@@ -62,7 +63,8 @@ def loading(config: AdapterConfig | None) -> Mapping[str, Any]:
 
 
 def merged(base: Path | str, adapter: Path) -> Any:
-    """The base as it lies on disk with the adapter's change added to its weights, on the CPU."""
+    """Return the base as it is on disk with the adapter's change added to its weights, on the
+    CPU."""
     from peft import PeftModel
 
     import ttc_rl.train.weights.svf  # noqa: F401  peft then knows it

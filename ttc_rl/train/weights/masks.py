@@ -26,7 +26,7 @@ def only_masked(trainer: Any, patch: Path) -> None:
     allowed = places_in(patch)
     parameters = dict(trainer.model.named_parameters())
     if missing := sorted(allowed.keys() - parameters.keys()):
-        raise UserError(f"train.mask: {patch} names {missing[0]}, which this model has not")
+        raise UserError(f"train.mask: {patch} names {missing[0]}, which this model does not have")
     for name, parameter in parameters.items():
         if name not in allowed:
             parameter.requires_grad_(False)

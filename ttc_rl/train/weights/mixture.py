@@ -27,7 +27,7 @@ Change = Callable[[], torch.Tensor]
 
 
 def local_folder(base: Path | str) -> Path:
-    """The folder of a model; of one from the hub, where it was downloaded to."""
+    """Return the folder of a model; for a model of the hub, the folder of its download."""
     if Path(base).is_dir():
         return Path(base)
     from huggingface_hub import snapshot_download
@@ -36,7 +36,7 @@ def local_folder(base: Path | str) -> Path:
 
 
 def whole_model(base: Path | str, expert: ArmDir, out: Path) -> None:
-    """The expert as a model folder; from a patch in bfloat16, as patches are."""
+    """Write the expert as a model folder; from a patch in bfloat16, as patches are."""
     if expert.patch.exists():
         apply_patch(local_folder(base), expert.patch, out)
         return
@@ -74,7 +74,8 @@ class Mixture:
             weight.data.copy_(mixed)
 
     def save(self, folder: Path) -> None:
-        """The mixture as it is now, as a model folder. It cannot be weighed anew after that."""
+        """Save the current mixture as a model folder. It cannot be given other weights after
+        that."""
         whole = self.model.unload() if hasattr(self.model, "unload") else self.model
         whole.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
@@ -90,9 +91,9 @@ class Mixture:
             if not any(change is not None for change in values_of):
                 continue
             self._keep(name, weight, [])
-            kept = self.kept[name]
+            base_weight = self.kept[name]
             self.changes[name] = [
-                None if change is None else partial(_difference, kept, *change)
+                None if change is None else partial(_difference, base_weight, *change)
                 for change in values_of
             ]
 
@@ -127,7 +128,7 @@ def _adapted(layer: Any, weight: torch.Tensor, name: str) -> torch.Tensor:
 def _difference(
     weight: torch.Tensor, places: torch.Tensor | None, values: torch.Tensor
 ) -> torch.Tensor:
-    """From the base as bfloat16 has it, which is what a patch is told of."""
+    """Return the difference to the base in bfloat16, which is what a patch is relative to."""
     before = weight.to(torch.bfloat16).float()
     if places is None:
         return values.float() - before

@@ -52,7 +52,7 @@ def make_patch(base: Path, model: Path, out: Path) -> Change:
     before, after = dict(_tensors(base)), dict(_tensors(model))
     if before.keys() != after.keys():
         odd = sorted(before.keys() ^ after.keys())[0]
-        raise UserError(f"{model}: is no change of {base}: {odd} stands in one of them only")
+        raise UserError(f"{model}: was not trained from {base}: only one of them has {odd}")
     for name, old_file in before.items():
         old, new = _load(old_file, name), _load(after[name], name)
         if old.shape != new.shape:
@@ -78,7 +78,7 @@ def make_patch(base: Path, model: Path, out: Path) -> Change:
 
 
 def apply_patch(base: Path, patch: Path, out: Path) -> None:
-    """A model folder: the base in bfloat16, changed, with all the base's other files.
+    """Write a model folder: the base in bfloat16, changed, with all the base's other files.
 
     Raises UserError where the patch is another base's.
     """
@@ -107,7 +107,8 @@ def apply_patch(base: Path, patch: Path, out: Path) -> None:
 
 
 def changed_values(patch: Path) -> dict[str, tuple[torch.Tensor | None, torch.Tensor]]:
-    """For each weight that the patch changes, the flat places (None: all) and what stands there."""
+    """Return, for each weight that the patch changes, the flat places (None: all) and their
+    values."""
     places_of_name = places_in(patch)
     with safe_open(patch, "pt") as file:
         return {
@@ -117,7 +118,8 @@ def changed_values(patch: Path) -> dict[str, tuple[torch.Tensor | None, torch.Te
 
 
 def places_in(patch: Path) -> dict[str, torch.Tensor | None]:
-    """For each weight that the patch changes, the flat places of the numbers; None for all of them.
+    """Return, for each weight that the patch changes, the flat places of the numbers; None for all
+    of them.
 
     Raises UserError where the file is no patch.
     """
@@ -139,9 +141,8 @@ def places_in(patch: Path) -> dict[str, torch.Tensor | None]:
 
 
 def gaps_of(places: np.ndarray) -> np.ndarray:
-    """Ascending positions as bytes: a position is the sum of all bytes up to its own, plus one for
-    each position before; 255 adds 255 and is none.
-    """
+    """Return ascending positions as bytes: a position is the sum of all bytes up to its own, plus
+    one for each position before; 255 adds 255 and is no position."""
     gaps = np.diff(places, prepend=-1) - 1
     fillers = gaps // STEP
     ends = np.cumsum(fillers + 1) - 1
@@ -151,14 +152,14 @@ def gaps_of(places: np.ndarray) -> np.ndarray:
 
 
 def places_of(gaps: np.ndarray) -> np.ndarray:
-    """The inverse of `gaps_of`."""
+    """Return the positions that `gaps_of` packed."""
     steps = gaps.astype(np.int64)
     is_place = steps < STEP
     return (np.cumsum(steps + is_place) - 1)[is_place]
 
 
 def _tensors(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Name and file of every tensor of a model folder, by name."""
+    """Yield name and file of every tensor of a model folder, by name."""
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         raise UserError(f"{folder}: holds no .safetensors")

@@ -86,7 +86,7 @@ class SvfLayer(nn.Module, BaseTunerLayer):
         self.set_adapter(self.active_adapters, inference_mode=config.inference_mode)
 
     def scale(self, adapter_name: str) -> torch.Tensor:
-        """z, in float32."""
+        """Return z, in float32."""
         z = self.svf_z[adapter_name]
         return z if self.forms[adapter_name] == "paper" else released(z, self.values)
 
@@ -114,7 +114,7 @@ class SvfLayer(nn.Module, BaseTunerLayer):
             self.merged_adapters.append(name)
 
     def unmerge(self) -> None:
-        """The base's weight, to the bit."""
+        """Restore the base's weight, to the bit."""
         if self.kept is not None:
             self.base_layer.weight.data.copy_(self.kept)
             self.kept = None
@@ -155,7 +155,8 @@ _CONFIGS[NAME], _TUNERS[NAME], _PREFIXES[NAME] = SvfPeftConfig, SvfModel, PREFIX
 
 
 def singular(weight_mn: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The singular vectors of the shorter side, as columns, and the values; largest first, float32.
+    """Return the singular vectors of the shorter side, as columns, and the values; largest first,
+    float32.
 
     From the Gram matrix of that side in float64: a value's error is about 1e-8 of the largest one.
     """
@@ -167,7 +168,7 @@ def singular(weight_mn: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def scaled(weight_mn: torch.Tensor, basis: torch.Tensor, change: torch.Tensor) -> torch.Tensor:
-    """W' - W for z - 1 = `change`, in W's type; computed in float32."""
+    """Return W' - W for z - 1 = `change`, in W's type; computed in float32."""
     w, q = weight_mn.float(), basis.float()
     m, n = weight_mn.shape
     changed = (w @ q * change) @ q.T if m >= n else q @ (change[:, None] * (q.T @ w))

@@ -52,7 +52,8 @@ class Sandbox:
         return self.kind != local.NAME
 
     def run(self, job: Job, stop: Stop = lambda result: False) -> Outcome:
-        """Results in the order of the trials, up to the first that did not end well or `stop`."""
+        """Run a job; return results in the order of the trials, up to the first that did not end
+        well or `stop`."""
         return BACKENDS[self.kind].run(job, stop)
 
 
@@ -61,7 +62,7 @@ def run(job: Job, stop: Stop = lambda result: False) -> Outcome:
 
 
 def default_sandbox() -> Sandbox:
-    """The one that `TTC_RL_SANDBOX` names, else the first that works here."""
+    """Return the sandbox that `TTC_RL_SANDBOX` names, else the first that works here."""
     return _chosen(os.environ.get(VARIABLE, ""))
 
 
@@ -81,7 +82,7 @@ def _chosen(name: str) -> Sandbox:
 
 
 def probe() -> list[BackendStatus]:
-    """Each backend of `ORDER` with a real program in it."""
+    """Run a real program in each backend of `ORDER`, and return what happened."""
     return [_status(module.NAME) for module in ORDER]
 
 

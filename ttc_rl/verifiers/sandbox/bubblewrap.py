@@ -37,7 +37,7 @@ def run(job: Job, stop: Stop) -> Outcome:
 
 
 def random_user() -> int:
-    """A user nobody is, so that limits on its number of threads count only this sandbox."""
+    """Return a user nobody is, so that limits on its number of threads count only this sandbox."""
     return (1 << 30) + secrets.randbelow(1 << 30)
 
 

@@ -81,7 +81,7 @@ PROBES = (
 
 
 def attack(run: Run) -> Iterator[tuple[Probe, bool]]:
-    """Each probe with whether the sandbox contained it."""
+    """Yield each probe with whether the sandbox contained it."""
     with tempfile.TemporaryDirectory(prefix="ttc-rl-probe-") as outside:
         os.chmod(outside, 0o755)  # for everybody: what keeps a program out is the sandbox
         (Path(outside) / "secret").write_text("secret", encoding="utf-8")

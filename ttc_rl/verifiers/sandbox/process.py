@@ -28,7 +28,7 @@ def listen(
     *,
     environment: Mapping[str, str] = wire.ENVIRONMENT,
 ) -> Outcome:
-    """Runs a driver to its end, to `stop`, or to the end of its time; then kills all of it."""
+    """Run a driver to its end, to `stop`, or to the end of its time; then kill all of it."""
     with tempfile.TemporaryFile() as words, tempfile.TemporaryFile() as orders:
         orders.write(stdin)
         orders.seek(0)
@@ -81,7 +81,7 @@ class Hearing:
                 deadline = time.monotonic() + CLOCK_FACTOR * sum(seconds) + 5
 
     def read(self, buffer: bytearray) -> None:
-        """Takes the whole frames off the front and hears them."""
+        """Take the whole frames off the front and act on them."""
         try:
             frames = wire.split_frames(buffer, self.job.limits)
         except codec.Unreadable as error:
@@ -108,7 +108,8 @@ class Hearing:
             self.over = result.status != "ok" or self.stop(result)
 
     def outcome(self, name: str, words: str) -> Outcome:
-        """A driver that died while a program ran, or in silence, is that program's crash.
+        """Return the outcome: a driver that died while a program ran, or in silence, is that
+        program's crash.
 
         One that left words on its standard error, which no program can write to, while no program
         ran, failed by itself.

@@ -75,7 +75,7 @@ def _post(url: str, body: dict[str, Any], seconds: float) -> Any:
 
 
 def _read(job: Job, stop: Stop, reply: dict[str, Any]) -> Outcome:
-    """The driver's frames are the standard output, in base64."""
+    """Read the driver's frames, which are the standard output in base64."""
     run_result = reply.get("run_result")
     run_result = run_result if isinstance(run_result, dict) else {}
     hearing = Hearing(job, stop)

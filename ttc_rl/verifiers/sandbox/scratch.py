@@ -17,7 +17,7 @@ PREFIX = "ttc-rl-"
 
 
 def mount_point() -> str:
-    """Returns the one empty folder over which each sandbox mounts its own file system.
+    """Return the one empty folder over which each sandbox mounts its own file system.
 
     Nothing is ever written to the folder itself, so there is nothing to remove.
     """
@@ -32,7 +32,8 @@ def mount_point() -> str:
 
 @contextlib.contextmanager
 def folder() -> Iterator[str]:
-    """Makes a folder on disk, and removes it. The next start removes those of killed graders."""
+    """Make a folder on disk for the block, and remove it. The next start removes those of killed
+    graders."""
     _sweep()
     prefix = f"{PREFIX}{os.getpid()}-"
     with tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as path:
@@ -41,7 +42,7 @@ def folder() -> Iterator[str]:
 
 @functools.cache
 def _sweep() -> None:
-    """Once a process: removes our own folders whose grader is gone."""
+    """Remove, once a process, our own folders whose grader is gone."""
     for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*-*"):
         pid = path.name.split("-")[2]
         with contextlib.suppress(OSError):

@@ -44,12 +44,13 @@ ENVIRONMENT = {
 
 
 def python() -> str:
-    """The interpreter itself, not a virtual environment's link to it."""
+    """Return the interpreter itself, not a virtual environment's link to it."""
     return str(Path(sys.executable).resolve())
 
 
 def command() -> list[str]:
-    """Starts the driver, without `site`: that alone halves the start of a process."""
+    """Return the command that starts the driver, without `site`: that alone halves the start of a
+    process."""
     return [python(), "-S", "-s", "-P", "-B", "-c", START]
 
 
@@ -64,28 +65,30 @@ def _compiled() -> bytes:
 
 
 def packages() -> list[str]:
-    """Where a program finds numpy and its like."""
+    """Return where a program finds numpy and its like."""
     paths = sysconfig.get_paths()
     return list(dict.fromkeys([paths["purelib"], paths["platlib"]]))
 
 
 def readable() -> list[str]:
-    """All that a program may read: the interpreter, its packages, system libraries. No home."""
+    """Return all that a program may read: the interpreter, its packages, system libraries. No
+    home."""
     paths = sysconfig.get_paths()
     base = Path(sys.base_prefix)
     libraries = ["/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/share/zoneinfo"]
     libraries += ["/etc/ld.so.cache", "/etc/localtime", str(base / "lib"), str(base / "lib64")]
-    wanted = [*libraries, python(), paths["stdlib"], paths["platstdlib"], *packages()]
-    return [path for path in dict.fromkeys(wanted) if Path(path).exists()]
+    folders = [*libraries, python(), paths["stdlib"], paths["platstdlib"], *packages()]
+    return [path for path in dict.fromkeys(folders) if Path(path).exists()]
 
 
 def orders(job: Job, settings: Mapping[str, Any]) -> bytes:
-    """All of the driver's standard input: itself, then what `pack_job` says."""
+    """Return all of the driver's standard input: itself, then what `pack_job` says."""
     return _block(_compiled()) + pack_job(job, settings)
 
 
 def pack_job(job: Job, settings: Mapping[str, Any]) -> bytes:
-    """The job, then the secrets of script trials: each is read by the process that may know it."""
+    """Return the job, then the secrets of script trials: each is read by the process that may know
+    it."""
     trials = [
         {
             "kind": trial.kind,
@@ -122,7 +125,7 @@ def _block(data: bytes) -> bytes:
 
 
 def split_frames(buffer: bytearray, limits: Limits) -> list[dict[str, Any]]:
-    """Takes the whole frames off the front. Raises Unreadable for what no driver writes."""
+    """Take the whole frames off the front. Raises Unreadable for what no driver writes."""
     frames = []
     longest = (limits.output_mb + 1) << 20
     while len(buffer) >= 8:
@@ -139,7 +142,7 @@ def split_frames(buffer: bytearray, limits: Limits) -> list[dict[str, Any]]:
 
 
 def result_of(frame: Mapping[str, Any], kind: str) -> Result:
-    """Raises Unreadable for a frame that no driver writes."""
+    """Return the result of a frame. Raises Unreadable for a frame that no driver writes."""
     names = ("status", "message", "index", "cpu", "output")
     status, message, index, cpu, output = (frame.get(name) for name in names)
     if (
@@ -165,7 +168,8 @@ def result_of(frame: Mapping[str, Any], kind: str) -> Result:
 
 
 def _value(result: Result, output: bytes) -> Result:
-    """The program's own process wrote these bytes: whatever they hold, it is only its answer."""
+    """Return the result with the value that the program's own process wrote: whatever it holds, it
+    is only its answer."""
     if len(output) < 8:
         return Result(result.index, "crash", message="the program ended before it answered")
     try:

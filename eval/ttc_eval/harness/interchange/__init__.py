@@ -35,7 +35,7 @@ WRITERS: dict[str, tuple[str, Callable[[Exported, Path], None]]] = {
 
 
 def sniff(path: Path) -> str:
-    """Which of READERS a file is for."""
+    """Return which of READERS a file is for."""
     if not path.exists():
         raise UserError(f"{path}: no such file")
     with path.open("rb") as file:
@@ -50,16 +50,17 @@ def sniff(path: Path) -> str:
 
 
 def read_samples(path: Path, benchmark: Benchmark) -> Cells:
-    """Rows by (our task id, sample); a row that does not say which sample it is takes the next.
+    """Read rows by (our task id, sample). A row that does not say which sample it is takes the
+    next.
 
-    Raises UserError naming the first row whose task cannot be told for sure, or that stands twice.
+    Raises UserError naming the first row whose task is uncertain, or that occurs twice.
     """
     finder, cells, seen = Finder(benchmark.tasks, benchmark.aliases), Cells(), Counter[str]()
     for row in READERS[sniff(path)](path):
         task = finder.find(row)
         sample = row.sample if row.sample is not None else seen[task.id]
         if (task.id, sample) in cells:
-            raise UserError(f"{row.where}: task {row.name} sample {sample} stands here twice")
+            raise UserError(f"{row.where}: task {row.name} sample {sample} occurs twice")
         seen[task.id] += 1
         cells[task.id, sample] = row.values
     if not cells:

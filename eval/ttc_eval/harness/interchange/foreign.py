@@ -91,7 +91,8 @@ class Finder:
 
 
 def _holds(text: str, task: Task) -> bool:
-    """Whether a prompt holds a task: of a choice, the question and its options in our order."""
+    """Return whether a prompt holds a task: of a choice, the question and its options in our
+    order."""
     options = task.meta.get("options")
     pieces = [str(task.meta.get("question", "")), *options] if options else [task.prompt]
     start = 0
@@ -108,5 +109,5 @@ def _squeezed(text: str) -> str:
 
 
 def source_id(task: Task) -> str:
-    """The id by which others know a task, or its content hash."""
+    """Return the id by which others know a task, or its content hash."""
     return str(task.meta.get("id", task.id))

@@ -32,30 +32,30 @@ _KEPT = ("status", "reason", "correct")
 
 def read_zip(path: Path) -> Iterator[Foreign]:
     with zipfile.ZipFile(path) as log:
-        names = [info for info in log.infolist() if info.filename.startswith("samples/")]
+        names = [entry for entry in log.infolist() if entry.filename.startswith("samples/")]
         if not names:
             raise UserError(f"{path}: no log of Inspect, or one without samples")
-        for info in names:
-            yield _foreign(f"{path}:{info.filename}", json.loads(_entry(path, log, info)))
+        for entry in names:
+            yield _foreign(f"{path}:{entry.filename}", json.loads(_entry(path, log, entry)))
 
 
-def _entry(path: Path, log: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+def _entry(path: Path, log: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
     try:
-        return log.read(info)
+        return log.read(entry)
     except NotImplementedError:
-        if info.compress_type != ZSTANDARD:
+        if entry.compress_type != ZSTANDARD:
             raise UserError(
-                f"{path}: packed in a way I cannot read ({info.compress_type})"
+                f"{path}: packed in a way I cannot read ({entry.compress_type})"
             ) from None
     try:
         import pyarrow
     except ImportError:
         raise UserError(f"{path}: packed with zstandard; pip install ttc-rl[hub]") from None
     with path.open("rb") as file:
-        file.seek(info.header_offset)
+        file.seek(entry.header_offset)
         header = file.read(30)
         file.seek(sum(struct.unpack("<HH", header[26:30])), io.SEEK_CUR)
-        packed = pyarrow.BufferReader(file.read(info.compress_size))
+        packed = pyarrow.BufferReader(file.read(entry.compress_size))
     return pyarrow.CompressedInputStream(packed, "zstd").read()
 
 
@@ -95,18 +95,18 @@ def _foreign(where: str, sample: Mapping[str, Any]) -> Foreign:
 
 
 def _text(content: Any) -> str:
-    """Of a message: its text parts, without the reasoning."""
+    """Return the text parts of a message, without the reasoning."""
     if isinstance(content, str):
         return content
     return "".join(str(p["text"]) for p in content or () if p.get("type") == "text")
 
 
-def _asked(given: Any, attached: Mapping[str, str]) -> str:
-    """The last user turn."""
-    if isinstance(given, list):
-        turns = [_text(turn.get("content")) for turn in given if turn.get("role") == "user"]
-        given = turns[-1] if turns else ""
-    return attached.get(str(given).removeprefix("attachment://"), str(given))
+def _asked(content: Any, attached: Mapping[str, str]) -> str:
+    """Return the last user turn."""
+    if isinstance(content, list):
+        turns = [_text(turn.get("content")) for turn in content if turn.get("role") == "user"]
+        content = turns[-1] if turns else ""
+    return attached.get(str(content).removeprefix("attachment://"), str(content))
 
 
 def _verdict(scores: Mapping[str, Any]) -> Row:

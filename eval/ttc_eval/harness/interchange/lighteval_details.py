@@ -65,7 +65,8 @@ def _ours(doc: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _verdict(metric: Any) -> bool | None:
-    """Of one completion: where all metrics say 1, or all say 0."""
+    """Return the verdict on one completion: all metrics say 1, or all say 0; None where they
+    disagree."""
     values = set(metric.values()) - {None} if isinstance(metric, Mapping) else set()
     return bool(values.pop()) if len(values) == 1 and values <= {0, 1} else None
 

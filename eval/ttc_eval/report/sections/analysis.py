@@ -25,17 +25,17 @@ from ttc_rl.metrics import Estimate
 
 def analysis(material: Material) -> Markup:
     """Show all analyses of the target, each under its own heading."""
-    found = material.summary.analysis.get(material.target)
-    if found is None:
+    whole = material.summary.analysis.get(material.target)
+    if whole is None:
         return page.paragraph("Needs an evaluation of the target.", "soft")
-    if isinstance(found, Refused):
-        return page.paragraph(found.refused, "soft")
+    if isinstance(whole, Refused):
+        return page.paragraph(whole.refused, "soft")
     parts = (
-        _latent(found.latent or {}),
-        _control(found.control or {}),
-        _gap(found.verification_gap),
-        _diversity(found.diversity),
-        _compute(found.compute) if found.compute else Markup(),
+        _latent(whole.latent or {}),
+        _control(whole.control or {}),
+        _gap(whole.verification_gap),
+        _diversity(whole.diversity),
+        _compute(whole.compute) if whole.compute else Markup(),
     )
     return Markup().join(parts)
 
@@ -54,12 +54,12 @@ def _latent(arms: Mapping[str, Latent]) -> Markup:
     ]
     note = "; ".join(f"{arm}: {latent.refused}" for arm, latent in arms.items() if latent.refused)
     columns = ["arm", "readable before", "after", "gain in skill, at least", "at most"]
-    told = (
+    sentence = (
         "If what could not be read would have been right no more often than the rest, the gain in "
         "skill lies between these bounds, in points with 95 % intervals over tasks."
     )
     table = Table("gain in skill, with the format taken out", columns, rows, note)
-    return page.subsection("Skill or format", told, page.number_table(table))
+    return page.subsection("Skill or format", sentence, page.number_table(table))
 
 
 def _control(controls: Mapping[str, Control]) -> Markup:
@@ -88,7 +88,11 @@ def _gap(models: Mapping[str, VerificationGap]) -> Markup:
         kinds.append("confidence")
     filtered = {name: (gap.majority, gap.confidence)[: len(kinds)] for name, gap in models.items()}
     rows = [
-        [name, percent(models[name].plain), *(points(kept.gap) for kept in both if kept)]
+        [
+            name,
+            percent(models[name].plain),
+            *(points(filtered_by.gap) for filtered_by in both if filtered_by),
+        ]
         for name, both in filtered.items()
     ]
     poor = [name for name, gap in models.items() if not gap.majority_reward]
@@ -139,7 +143,7 @@ def _number(estimate: Estimate | None, measure: str, signed: bool) -> str:
 
 def _compute(compute: Compute | Refused) -> Markup:
     if isinstance(compute, Refused):
-        return page.subsection("Equal compute", f"Not told: {compute.refused}.", Markup())
+        return page.subsection("Equal compute", f"Not shown: {compute.refused}.", Markup())
     series = [_series("base", compute.base.curve)]
     sentences = []
     for arm, spent in compute.arms.items():

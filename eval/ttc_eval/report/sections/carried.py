@@ -58,7 +58,7 @@ def changed(material: Material) -> Markup:
     if not rows:
         return Markup()
     columns = ["tasks", "arm", "gain as they are", "gain when changed", "carried over"]
-    note = "carried over: the second gain as a share of the first, where the first is told from 0"
+    note = "carried over: the second gain as a share of the first, where the first differs from 0"
     table = Table(
         "gain over base in avg@n, points, on the tasks that can be changed", columns, rows
     )

@@ -54,7 +54,7 @@ def verdict_name(row: Mapping[str, Any]) -> str:
 
 
 def _examples(path: Path) -> Iterator[Json]:
-    """The first few rows of each verdict, no two on one task."""
+    """Yield the first few rows of each verdict, no two on one task."""
     seen: dict[str, set[str]] = {verdict: set() for verdict in VERDICTS}
     if not path.exists():
         return

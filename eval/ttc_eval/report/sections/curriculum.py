@@ -64,7 +64,7 @@ def curriculum(material: Material) -> Markup:
 
 
 def _repeats(selections: Mapping[str, Json]) -> Markup:
-    """How the corpus lies around the targets: the same for every arm."""
+    """Show how the corpus lies around the targets, which is the same for every arm."""
     for selection in selections.values():
         if around := selection.get("duplication"):
             return page.paragraph(
@@ -75,7 +75,7 @@ def _repeats(selections: Mapping[str, Json]) -> Markup:
 
 
 def _gains(curricula: Mapping[str, list[Json]]) -> Markup:
-    """What each pick added, on a logarithmic axis, every pick's mean with its neighbours'."""
+    """Show what each pick added, on a logarithmic axis, every pick's mean with its neighbours'."""
     series = []
     for arm, rows in curricula.items():
         width = max(1, len(rows) // 100)
@@ -101,7 +101,7 @@ def _gains(curricula: Mapping[str, list[Json]]) -> Markup:
 
 
 def _covered(selections: Mapping[str, Json]) -> Markup:
-    """Each target's share of variance left, worst first."""
+    """Show each target's remaining share of variance, worst first."""
     series: list[charts.Series] = []
     floor: list[float] = []
     for arm, selection in selections.items():
@@ -183,7 +183,7 @@ def _uncertainty(curricula: Mapping[str, list[Json]], selections: Mapping[str, J
 
 
 def _mix(rows: Sequence[Json], arm: str, recipe: Recipe) -> Markup:
-    """Bars by source, and by what else the tasks tell of themselves: family, subject, level."""
+    """Show bars by source, and by whatever else the tasks carry: family, subject, level."""
     keys = dict.fromkeys([recipe.selection.group_by, "family", "subject", "level"])
     groups = [Counter(row["task"].get("source") or "unnamed" for row in rows)]
     for key in keys:
@@ -251,14 +251,14 @@ def overlap(material: Material) -> Markup:
 
 
 def _near_rules(report: Json) -> str:
-    """The rules that see more than equal words, where they were on."""
+    """Name the rules that compare more than equal words, where they were on."""
     rules = []
     if report.get("fuzzy") is not None:
         rules.append(f"fuzzy: at least {report['fuzzy']} of the shorter text is in the longer.")
     if report.get("cosine") is not None:
         rules.append(f"cosine: embeddings with a cosine of at least {report['cosine']}.")
     else:
-        rules.append("A problem told in other words is not seen.")
+        rules.append("A reworded problem is not detected.")
     if report.get("leave_nearest"):
         rules.append(f"nearest: each target's {report['leave_nearest']} nearest tasks, on purpose.")
     repeats = report.get("duplicates", {}).get("removed", 0)
@@ -266,7 +266,7 @@ def _near_rules(report: Json) -> str:
 
 
 def _certificate(folder: ArmDir, arm: str) -> Markup:
-    """What is left after selection: for each target the nearest chosen task, by four measures."""
+    """Show, for each target, the nearest chosen task after selection, by four measures."""
     if not folder.contamination.exists() or not folder.selection.exists():
         return Markup()
     contamination = read_json(folder.selection)["contamination"]

@@ -1,4 +1,4 @@
-"""How a run was made: its recipe and its versions, as they stand."""
+"""How a run was made: its recipe and its versions."""
 
 from __future__ import annotations
 

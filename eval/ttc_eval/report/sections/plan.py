@@ -10,7 +10,7 @@ from ttc_eval.harness.results import resolve_sampling
 from ttc_eval.report import page
 from ttc_eval.report.material import Material
 from ttc_rl.config import Recipe, SamplingConfig
-from ttc_rl.corpus.benchmark_config import benchmark_names, load_config
+from ttc_rl.corpus.benchmark_config import is_benchmark, load_config
 from ttc_rl.corpus.benchmarks import resolve_targets
 from ttc_rl.launch.budget import shape_of
 from ttc_rl.metrics import assumed_spread
@@ -22,11 +22,10 @@ Row = tuple[str, str, str]
 
 
 def target_size(recipe: Recipe) -> int | None:
-    """Tasks of the recipe's target, where a benchmark's YAML says it; nothing is read for it."""
+    """Return the number of tasks of the recipe's target where a benchmark's YAML says it. Reads no
+    task."""
     sizes = [
-        load_config(target).size
-        if isinstance(target, str) and target in benchmark_names()
-        else None
+        load_config(target).size if isinstance(target, str) and is_benchmark(target) else None
         for target in recipe.targets
     ]
     known_sizes = [size for size in sizes if size is not None]
@@ -34,10 +33,10 @@ def target_size(recipe: Recipe) -> int | None:
 
 
 def foreseen(recipe: Recipe) -> str:
-    """What the coming comparison can resolve, as a sentence; before anything is drawn.
+    """Say in a sentence what the coming comparison can resolve, before anything is drawn.
 
-    Assumed are 40 % right with a standard deviation of 30 points over tasks, and gains that differ
-    by 15 points between tasks. Targets of the hub are not asked for.
+    Assumes 40 % right with a standard deviation of 30 points over tasks, and gains that differ by
+    15 points between tasks. Targets of the hub are not read.
     """
     unread = [t for t in recipe.targets if not isinstance(t, str) and t.hub]
     try:
@@ -64,7 +63,7 @@ def foreseen(recipe: Recipe) -> str:
 def _default_samples(recipe: Recipe) -> int:
     first = recipe.targets[0]
     own = SamplingConfig()
-    if isinstance(first, str) and first in benchmark_names():
+    if isinstance(first, str) and is_benchmark(first):
         own = load_config(first).sampling
     return resolve_sampling(recipe.eval, own).samples
 
@@ -85,7 +84,7 @@ def plan(material: Material) -> Markup:
 
 
 def plan_rows(run: RunDir, recipe: Recipe, name: str) -> list[Row]:
-    """What the arm's own files tell of what was planned; nothing that is not in them."""
+    """Return planned and measured numbers of an arm, from its own files alone."""
     arm, folder = recipe.arm(name), run.arm(name, recipe)
     rows = list(read_jsonl(folder.metrics, "step"))
     if not rows:

@@ -51,8 +51,8 @@ def _published(material: Material) -> Markup:
     return page.text_table(columns, rows, []) if rows else Markup()
 
 
-def _tables(summary: Summary, wanted: Callable[[str], bool], *, every_k: bool = True) -> Markup:
-    benchmarks = {name: part for name, part in summary.benchmarks.items() if wanted(name)}
+def _tables(summary: Summary, belongs: Callable[[str], bool], *, every_k: bool = True) -> Markup:
+    benchmarks = {name: part for name, part in summary.benchmarks.items() if belongs(name)}
     tables = summary_tables(replace(summary, benchmarks=benchmarks), every_k=every_k)
     return Markup().join(page.number_table(table) for table in tables)
 
@@ -65,7 +65,8 @@ def _averages(target: str, part: BenchmarkSummary) -> Markup:
 
 
 def _pass_curve(material: Material) -> Markup:
-    """pass@k at every power of two, from the counts of each task, with its interval as a band."""
+    """Show pass@k at every power of two, from the counts of each task, with its interval as a
+    band."""
     series: list[charts.Series] = []
     for arm, result in material.on_target.items():
         samples = result.numbers.samples

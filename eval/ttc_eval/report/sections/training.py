@@ -1,4 +1,4 @@
-"""What metrics.jsonl tells about training: reward, and the signs that it goes wrong."""
+"""What metrics.jsonl shows about training: reward, and the signs that it goes wrong."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ttc_eval.report import charts, page
 from ttc_eval.report.material import Material
 from ttc_rl.config import Recipe
 from ttc_rl.run_dir import RunDir, read_jsonl
-from ttc_rl.train.methods import METHODS
+from ttc_rl.train.methods import method_of
 
 SMALL = {
     "frac_reward_zero_std": ("groups without a difference", "share of groups"),
@@ -27,7 +27,7 @@ def training(material: Material) -> Markup:
     """Show the reward of all arms in one large chart, four signs of health in small ones."""
     run, recipe, arms = material.run, material.recipe, material.arms
     rows = {arm: list(read_jsonl(run.arm(arm, recipe).metrics, "step")) for arm in arms}
-    signals = {arm: METHODS[recipe.arm(arm).train.method].signal for arm in arms}
+    signals = {arm: method_of(recipe.arm(arm)).signal for arm in arms}
     rewards = {arm: column(steps, signals[arm]) for arm, steps in rows.items()}
     if not any(rewards.values()):
         return page.paragraph("Nothing was trained in this run folder yet.", "soft")
@@ -62,7 +62,7 @@ def _alarms(run: RunDir, recipe: Recipe, arms: Sequence[str]) -> Markup:
 
 
 def _dev(run: RunDir, recipe: Recipe, arms: Sequence[str]) -> Markup:
-    """The score on the dev tasks by step; says so where those are the test's own."""
+    """Show the score on the dev tasks by step; say so where those are the test's own."""
     config = recipe.train.dev
     rows = {arm: list(read_jsonl(run.arm(arm, recipe).dev, "step")) for arm in arms}
     if config is None or not any(rows.values()):
@@ -91,7 +91,7 @@ def _dev(run: RunDir, recipe: Recipe, arms: Sequence[str]) -> Markup:
 
 
 def column(rows: Sequence[Mapping[str, Any]], key: str) -> list[charts.Point]:
-    """(step, value) of every row that has a finite value."""
+    """Return (step, value) of every row that has a finite value."""
     values = [(row["step"], row.get(key)) for row in rows]
     return [
         (float(step), float(value))
@@ -101,7 +101,8 @@ def column(rows: Sequence[Mapping[str, Any]], key: str) -> list[charts.Point]:
 
 
 def running_mean(points: Sequence[charts.Point]) -> list[charts.Point]:
-    """Mean over a window of an eighth of the run around each point; shorter at both ends."""
+    """Return the mean over a window of an eighth of the run around each point; shorter at both
+    ends."""
     reach = len(points) // 16
     means: list[charts.Point] = []
     for i, (x, _) in enumerate(points):

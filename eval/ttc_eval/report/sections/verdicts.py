@@ -70,9 +70,10 @@ def moved(what: str, before: GradedBefore) -> str:
 
 
 def other_versions(path: Path, recipe: Recipe) -> Counter[str]:
-    """Verdicts of a sample file by the version that gave them, without the installed version.
+    """Count the verdicts of a sample file by the version that gave them, without the installed
+    version.
 
-    Those of a plug-in whose file is not here are left out: nobody can say what its version is.
+    Leaves out those of a plug-in whose file is not here: nobody can say what its version is.
     """
     counts = Counter[str]()
     if path.exists():
@@ -99,7 +100,7 @@ def _outdated(what: str, versions: Counter[str], recipe: Recipe) -> str:
 
 
 def _benchmark(recipe: Recipe, name: str) -> str:
-    """The options of `ttc-rl score` that name the benchmark."""
+    """Return the options of `ttc-rl score` that name the benchmark."""
     target = dict(zip(target_names(recipe.targets), recipe.targets, strict=True)).get(name, name)
     if not isinstance(target, str):
         target = target.path or f"FILE-WITH-THE-TASKS-OF-{name}"

@@ -37,14 +37,16 @@ class Unreadable(Exception):
 
 
 def pack(value: Any, classes: Any = (), keep: Callable[[Any], int] | None = None) -> bytes:
-    """`classes`: names of classes both sides know; `keep` takes what cannot travel."""
+    """Return a value as bytes. `classes` names classes that both sides know; `keep` takes what
+    cannot travel."""
     packer = Packer(classes, keep)
     packer.put(value)
     return b"".join(packer.parts)
 
 
 def unpack(data: bytes, classes: Mapping[str, Any] | None = None, handle: Any = None) -> Any:
-    """`classes` by name, for objects; `handle(number, class name)` for what was kept there."""
+    """Return the value of bytes. `classes` by name, for objects; `handle(number, class name)` for
+    what was kept there."""
     reader = Unpacker(data, classes or {}, handle)
     try:
         value = reader.get()
@@ -181,7 +183,7 @@ class Unpacker:
                 return value
 
     def head(self, open_: list[Any]) -> Any:
-        """A value without parts; or MORE, and what to build of its parts on top of `open_`."""
+        """Read a value without parts; or MORE, and what to build of its parts on top of `open_`."""
         letter = self.data[self.at : self.at + 1]
         self.at += 1
         if letter in (b"N", b"T", b"F"):
@@ -252,7 +254,7 @@ class Unpacker:
         return build if name in VIEWS else _unknown(b"v")
 
     def instance(self, name: str) -> Callable[[list[Any]], Any]:
-        """The object is known before its parts, which may hold it."""
+        """Return what fills an object, which is known before its parts, since they may hold it."""
         cls = self.classes[name]
         value = cls.__new__(cls)
         self.objects.append(value)
@@ -273,7 +275,7 @@ class Unpacker:
         return self.data[start : self.at]
 
     def count(self, line: bytes) -> int:
-        """A length that the bytes left can hold."""
+        """Read a length that the remaining bytes can hold."""
         size = int(line, 16)
         if not 0 <= size <= len(self.data) - self.at:
             raise ValueError("a length beyond the end")

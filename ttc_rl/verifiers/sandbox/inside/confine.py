@@ -70,7 +70,7 @@ class Unsupported(OSError):
 
 
 def enter(settings: dict[str, Any]) -> None:
-    """The rights that the driver itself gives up, before it reads a program."""
+    """Give up the rights that the driver itself gives up, before it reads a program."""
     if settings.get("landlock"):
         settings["bounded"] = _own_scratch(settings)
     if settings.get("uid"):
@@ -84,7 +84,7 @@ def enter(settings: dict[str, Any]) -> None:
 
 
 def shut(settings: Mapping[str, Any], seconds: float) -> None:
-    """The rights that a program never has. Nothing gives them back."""
+    """Give up the rights that a program never has. Nothing gives them back."""
     prctl(1, 9)
     limits = settings["limits"]
     for name, value in {
@@ -112,7 +112,8 @@ def prctl(option: int, value: int) -> int:
 
 
 def count_threads() -> int:
-    """Of all processes of this user: what RLIMIT_NPROC counts outside a user namespace."""
+    """Count the threads of all processes of this user: what RLIMIT_NPROC counts outside a user
+    namespace."""
     total, me = 0, os.getuid()
     for name in filter(str.isdecimal, os.listdir("/proc")):
         try:
@@ -130,7 +131,7 @@ def _lower(which: int, value: int) -> None:
 
 
 def _become(uid: int, scratch: str | None) -> None:
-    """From root to a user that owns nothing, who may still read what the sandbox shows.
+    """Turn from root to a user that owns nothing, who may still read what the sandbox shows.
 
     The Python of a container often lives below /root; its files stay readable, and only they:
     the mounts or Landlock decide what is there.
@@ -157,7 +158,7 @@ def _keep_capabilities(mask: int) -> None:
 
 
 def _own_scratch(settings: dict[str, Any]) -> bool:
-    """Mounts a small file system in memory over the scratch folder, for this process alone.
+    """Mount a small file system in memory over the scratch folder, for this process alone.
 
     False where neither root nor a user namespace may mount: then a program gets no right to write
     any file, for nothing else bounds how much disk it takes.
@@ -198,7 +199,7 @@ _WRITE = 1 << 1 | 1 << 5 | 1 << 8  # write, remove and make plain files; no fold
 
 
 def landlock_abi() -> int:
-    """0 where the kernel has no Landlock, or has it switched off."""
+    """Return the version of Landlock; 0 where the kernel has none, or has it switched off."""
     return max(0, libc.syscall(444, None, ctypes.c_size_t(0), 1))
 
 
@@ -248,7 +249,7 @@ def _seccomp(pid: int) -> None:
 
 
 def _rules(pid: int) -> list[tuple[int, int, int, int]]:
-    """The BPF program: what it names is refused, and so is every call newer than it."""
+    """Return the BPF program: what it names is refused, and so is every call newer than it."""
     machine = os.uname().machine
     if machine not in AUDIT_ARCH or sys.maxsize < 1 << 32:
         raise Unsupported(f"no seccomp rules for {machine}")

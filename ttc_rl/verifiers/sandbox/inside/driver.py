@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def _exit_like_python(work: Callable[[], None]) -> None:
-    """What the interpreter does at the end, without taking itself apart (10 ms a trial)."""
+    """Exit as the interpreter does, without taking itself apart (10 ms a trial)."""
     code = 0
     try:
         work()
@@ -59,7 +59,7 @@ def _exit_like_python(work: Callable[[], None]) -> None:
 
 
 def main_encoded() -> None:
-    """Where only text goes in and out: both in base64, in a folder of our own."""
+    """Run where only text goes in and out: both in base64, in a folder of our own."""
     import base64
     import shutil
     import tempfile
@@ -108,7 +108,8 @@ def _supervise() -> None:
 
 
 def _open_input(path: str) -> int:
-    """A file that only this descriptor can write to: a program may change no mode and no owner."""
+    """Open a file that only this descriptor can write to: a program may change no mode and no
+    owner."""
     writer = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o444)
     os.chmod(path, 0o444)  # whatever the umask says
     os.chmod(os.path.dirname(path), 0o555)

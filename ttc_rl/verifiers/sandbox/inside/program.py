@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 
 def run(job: Mapping[str, Any]) -> None:
-    """As `python program.py` would, down to exit codes, threads left over and atexit."""
+    """Run a program as `python program.py` would, down to exit codes, remaining threads and
+    atexit."""
     module = _module("__main__")
     sys.argv[:] = ["program.py"]
     exec(compile(job["preamble"], "preamble.py", "exec"), module.__dict__)
@@ -22,13 +23,13 @@ def run(job: Mapping[str, Any]) -> None:
 
 
 def answer_once(job: Mapping[str, Any], trial: Mapping[str, Any], replies: int) -> None:
-    """Loads the program as a module and sends the value of one expression."""
+    """Load the program as a module and send the value of one expression."""
     server = _load(job)
     send(replies, server.answer(codec.pack(["value", trial["text"], trial["arguments"]])))
 
 
 def serve(job: Mapping[str, Any], requests: int, replies: int) -> None:
-    """Loads the program as a module, then answers until nobody asks any more."""
+    """Load the program as a module, then answer until nobody asks any more."""
     server = _load(job)
     while (request := receive(requests)) is not None:
         send(replies, server.answer(request))
@@ -51,7 +52,8 @@ class Server:
         self.functions: dict[str, Any] = {}
 
     def answer(self, request: bytes) -> bytes:
-        """A value, or what was raised. BaseException: a program may raise SystemExit or worse."""
+        """Return a value, or what was raised. BaseException: a program may raise SystemExit or
+        worse."""
         classes = {name: self.namespace[name] for name in self.classes if name in self.namespace}
         order, what, arguments = codec.unpack(request, classes, lambda number, _: self.kept[number])
         try:
@@ -71,7 +73,8 @@ class Server:
         return function(*positional, **named)
 
     def function(self, expression: str) -> Any:
-        """`Solution().f` is made once, as a test would hold it."""
+        """Return a function of the program. `Solution().f` is made once, as a test would hold
+        it."""
         if expression not in self.functions:
             self.functions[expression] = eval(expression, self.namespace)
         return self.functions[expression]

@@ -13,7 +13,8 @@ NAMED += ("datetime", "timedelta", "ndarray")
 
 
 def parts(value: Any) -> Any:
-    """What rebuilds a value of the standard library or numpy; None for a stranger of that name."""
+    """Return what rebuilds a value of the standard library or numpy; None for a stranger of that
+    name."""
     kind = type(value)
     if kind.__module__ == "collections":
         if kind.__name__ == "deque":
@@ -108,7 +109,7 @@ class Tables:
         return mapping
 
     def pairs(self, items: list[Any]) -> dict[Any, Any]:
-        """Keys and values by turns."""
+        """Return a dict of keys and values by turns."""
         if len(items) % 2:
             raise ValueError("a key without a value")
         return self.new_dict(items[::2], items[1::2])
@@ -124,7 +125,8 @@ class Tables:
                 raise ValueError("keys that collide")
 
     def _refuse_deep(self, keys: list[Any]) -> None:
-        """A frozenset keeps its hash, and its parts were looked at when it was built."""
+        """Refuse deep keys: a frozenset keeps its hash, and its parts were looked at when it was
+        built."""
         level = [key for key in keys if isinstance(key, tuple)]
         for _ in range(self.NESTED):
             if not level:

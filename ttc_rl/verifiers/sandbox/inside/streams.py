@@ -25,14 +25,14 @@ def write_all(fd: int, data: bytes) -> None:
 
 
 def read_exactly(fd: int, size: int) -> bytes:
-    """Fewer bytes only at the end."""
-    parts, left = [], size
-    while left > 0 and (data := os.read(fd, min(left, 1 << 20))):
+    """Read `size` bytes; fewer only at the end."""
+    parts, remaining = [], size
+    while remaining > 0 and (data := os.read(fd, min(remaining, 1 << 20))):
         parts.append(data)
-        left -= len(data)
+        remaining -= len(data)
     return b"".join(parts)
 
 
 def read_block() -> bytes:
-    """From standard input, without reading ahead: what follows is for somebody else."""
+    """Read from standard input, without reading ahead: what follows is for somebody else."""
     return read_exactly(0, int.from_bytes(read_exactly(0, 8), "big"))

@@ -28,7 +28,7 @@ def test(
     listen: int,
     verdict: int,
 ) -> None:
-    """Runs the test's code; says "passed" only after its last line."""
+    """Run the test's code; say "passed" only after its last line."""
     source, expression = codec.unpack(secret), trial["text"]
     namespace: dict[str, Any] = {"__name__": "test"}
     exec(compile(job["preamble"], "preamble.py", "exec"), namespace)
@@ -92,7 +92,7 @@ class Handle:
         return f"<{self._name} of the program>"
 
     def __eq__(self, other: object) -> bool:
-        """Two objects of the program's are compared by the program; no other equals one."""
+        """Compare two objects of the program's by the program; no other equals one."""
         if not isinstance(other, Handle):
             return False
         return other is self or self._part("__eq__")(other) is True
@@ -100,9 +100,8 @@ class Handle:
     __hash__ = object.__hash__
 
     def __getattr__(self, name: str) -> Any:
-        """Numpy and others believe what `__array_interface__` and its like say: a made-up one is a
-        pointer into the memory of this process. So a program answers for no such name.
-        """
+        """Refuse made-up names: numpy and others believe `__array_interface__` and its like, and a
+        made-up one is a pointer into the memory of this process."""
         if name.startswith("__") and name not in ("__name__", "__doc__"):
             raise AttributeError(f"{self!r} has no {name}")
         return self._part(name)
@@ -141,7 +140,8 @@ def _number_of(value: Any) -> int:
 
 
 def _as_raised(answer: Any) -> Exception:
-    """What the test sees. An exception that ends loops would end the test's own `map` or `zip`."""
+    """Return what the test sees. An exception that ends loops would end the test's own `map` or
+    `zip`."""
     name, text = str(answer[1]), str(answer[2])
     kind = getattr(builtins, name, None)
     if (
@@ -154,7 +154,7 @@ def _as_raised(answer: Any) -> Exception:
 
 
 def _describe(error: BaseException, source: str) -> str:
-    """The line of the test's code that failed, and the error."""
+    """Return the line of the test's code that failed, and the error."""
     where, trace = 0, error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code.co_filename == "test.py":
@@ -166,7 +166,7 @@ def _describe(error: BaseException, source: str) -> str:
 
 
 def _bind(source: str, namespace: dict[str, Any], client: Client, own: Sequence[str]) -> None:
-    """Names that the test uses and nobody defines are the program's, and so are those in `own`.
+    """Bind names that the test uses and nobody defines to the program's, and those in `own` too.
 
     Where such a name is a module of the standard library and its parts are used, as in
     `sys.getsizeof(x)`, the test relies on an import of the program's: it gets the module itself.

@@ -43,7 +43,7 @@ class Child:
         """How much more often it gave the processor away than lost it."""
 
     def cpu_so_far(self) -> float:
-        """Its processor time while it runs; what the kernel said of it once it ended."""
+        """Return its processor time while it runs; what the kernel said of it once it ended."""
         if self.ended is None:
             try:
                 return time.clock_gettime((~self.pid << 3) | 2)  # as clock_getcpuclockid(3) has it
@@ -72,7 +72,8 @@ class Trial:
     def __init__(
         self, job: dict[str, Any], trial: dict[str, Any], started: Callable[[], None]
     ) -> None:
-        """`started` is called when all processes are there: what fails later, the program did."""
+        """Start the trial. `started` is called when all processes are there: what fails later, the
+        program did."""
         self.job, self.trial, self.started = job, trial, started
         self.settings = job["settings"]
         self.seconds = trial["seconds"]
@@ -102,7 +103,7 @@ class Trial:
         return self.finish(*self.spawn_pair(listen, replies))
 
     def spawn_pair(self, listen: int, replies: int) -> tuple[Child, str, Child]:
-        """The program first: its process is made before anybody has read the secret."""
+        """Start the program first: its process is made before anybody has read the secret."""
         requests, ask = os.pipe()
         server = self.spawn(
             lambda: program.serve(self.job, requests, replies), ("error",), keep=(requests, replies)
@@ -150,7 +151,7 @@ class Trial:
         raise InChild(work)
 
     def finish(self, child: Child, wanted: str, judge: Child | None = None) -> dict[str, Any]:
-        """Listens to the children until the one that writes what is wanted is done."""
+        """Listen to the children until the one that writes what is wanted is done."""
         self.started()
         children = [child] if judge is None else [child, judge]
         writer = judge or child
@@ -171,7 +172,7 @@ class Trial:
         return {"output": b"" if wanted == "verdict" else output, "cpu": cpu, **result}
 
     def listen(self, children: list[Child], writer: Child, wanted: str) -> str:
-        """Why it ended: "" for by itself, else the limit."""
+        """Listen; return why it ended: "" for by itself, else the limit."""
         poll = select.poll()
         sources = {fd: (each, name) for each in children for name, fd in each.pipes.items()}
         watched = {each.watch: each for each in children}
@@ -206,7 +207,7 @@ class Trial:
         return "output" if self.room < 0 else ""
 
     def take(self, child: Child, name: str, fd: int) -> bool:
-        """Reads what is there; False at the end. Of errors only the last words are kept."""
+        """Read what is there; return False at the end. Of errors only the last words are kept."""
         data = os.read(fd, 1 << 16)
         self.room -= len(data)
         output = child.output[name]
@@ -216,7 +217,8 @@ class Trial:
         return bool(data)
 
     def drain(self, child: Child) -> None:
-        """What a dead child left in its pipes, without waiting for others that hold them open."""
+        """Read what a dead child left in its pipes, without waiting for others that hold them
+        open."""
         for name, fd in child.pipes.items():
             os.set_blocking(fd, False)
             try:
@@ -227,7 +229,7 @@ class Trial:
 
 
 def _status(reason: str, child: Child, seconds: float, complete: bool) -> dict[str, Any]:
-    """How the program ended: `ok` for exit code 0, or a whole reply before that."""
+    """Return how the program ended: `ok` for exit code 0, or a whole reply before that."""
     words = bytes(child.output["error"]).decode("utf-8", "replace").strip()
     last = words.rpartition("\n")[2][:300]
     if reason in ("output", "files"):
@@ -250,7 +252,7 @@ def _status(reason: str, child: Child, seconds: float, complete: bool) -> dict[s
 
 
 def _tested(output: bytes, ended: Child | None, judge: Child, seconds: float) -> dict[str, Any]:
-    """What the tester found; of a program that ended meanwhile, how."""
+    """Return what the tester found; of a program that ended meanwhile, how."""
     code = os.waitstatus_to_exitcode(judge.ended or 0)
     if judge.cpu > seconds or not complete(output):
         slow = judge.cpu > seconds
