@@ -33,12 +33,17 @@ def is_full_disk(error: BaseException) -> bool:
     )
 
 
+BEFORE = ("system", "turns")
+"""Keys of a task's `meta` that the model reads before its prompt: a text, and turns of a chat."""
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """One verifiable problem.
 
     `gold` is the reference answer (`math`, `exact`, `choice`, `judge`), `tests` the checks of a
-    `code` task. `id` is a hash of kind, prompt, gold and tests, so equal tasks have equal ids.
+    `code` task. `id` is a hash of kind, prompt, gold and tests, and of the turns before the prompt
+    (`meta.system`, `meta.turns`), so equal tasks have equal ids.
     """
 
     kind: str
@@ -51,9 +56,10 @@ class Task:
 
     def __post_init__(self) -> None:
         if not self.id:
-            object.__setattr__(
-                self, "id", content_hash([self.kind, self.prompt, self.gold, self.tests])
-            )
+            content: list[Any] = [self.kind, self.prompt, self.gold, self.tests]
+            before = [self.meta[key] for key in BEFORE if self.meta.get(key)]
+            content += [before] if before else []
+            object.__setattr__(self, "id", content_hash(content))
 
 
 @dataclass(frozen=True, slots=True)

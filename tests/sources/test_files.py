@@ -61,7 +61,7 @@ def test_a_task_without_source_is_named_after_its_file(tmp_path: Path):
         ({**GOOD, "answer": True}, "gold: column 'answer' should be text or a number, got true"),
         ({**GOOD, "kind": "maths"}, "unknown kind 'maths'; did you mean math?"),
         ({**GOOD, "kind": 7}, "unknown kind 7; known: math, exact"),
-        ({**GOOD, "kind": None}, "no kind; give the source one"),
+        ({**GOOD, "kind": None}, "no kind, and a format that I do not know"),
         ({**GOOD, "kind": "code"}, "no tests (a code task needs them)"),
         ({**GOOD, "kind": "code", "tests": [1]}, "tests: should be a list of objects"),
         ({**GOOD, "kind": "code", "tests": "[{"}, "tests: not JSON"),
@@ -135,10 +135,10 @@ def test_a_missing_file_is_told_with_a_near_name(tmp_path: Path):
 
 
 def test_what_is_not_a_task_file_is_refused(tmp_path: Path):
-    (tmp_path / "a.csv").write_text("x")
+    (tmp_path / "a.txt").write_text("x")
     (tmp_path / "cut.jsonl.gz").write_bytes(gzip.compress(b'{"a": 1}\n' * 99)[:-9])
     for name, message in {
-        "a.csv": "not a file of tasks",
+        "a.txt": "not a file of tasks",
         "": "is a folder",
         "*.parquet": "no file matches",
         "cut.jsonl.gz": "damaged gzip",

@@ -8,11 +8,13 @@ import zlib
 from typing import Any, get_args
 
 import pytest
+from formats import FOLDER
 
 from ttc_rl.config import Shape
 from ttc_rl.corpus.packed_tests import unpack_tests
-from ttc_rl.corpus.row_shapes import SHAPES, kind_of, shaped
 from ttc_rl.corpus.rows import BadRow, RowReader
+from ttc_rl.corpus.shapes import SHAPES, kind_of, shaped
+from ttc_rl.corpus.shapes.guess import guess
 from ttc_rl.schema import Task
 from ttc_rl.verifiers import verify
 
@@ -154,7 +156,10 @@ def task_of(name: str, row: Any) -> Task:
 
 
 def test_every_shape_has_a_row_here_and_a_name_in_the_config():
-    assert set(get_args(Shape)) == set(SHAPES) == set(ROWS)
+    files = [path.read_text(encoding="utf-8").splitlines()[0] for path in FOLDER.glob("*.jsonl")]
+    known = [guess(json.loads(line)) for line in files]
+    filed = {one.shape for one in known if one is not None}
+    assert set(get_args(Shape)) == set(SHAPES) == {*ROWS, *filed, "curriculum"}
 
 
 @pytest.mark.parametrize("name", ROWS)

@@ -22,7 +22,7 @@ from ttc_rl.schema import UserError
 
 if TYPE_CHECKING:
     from ttc_rl.launch.doctor import Finding
-    from ttc_rl.schema import Task
+    from ttc_rl.verifiers.golds import Checked
 
 
 def plan(
@@ -132,15 +132,25 @@ def corpus(
     source: Annotated[
         str | None, typer.Argument(help="A named source, a task file, or a hub id")
     ] = None,
+    keys: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="kind=math, columns.prompt=question ..."),
+    ] = None,
     data: Data = None,
+    out: Annotated[
+        str | None,
+        typer.Option(help="Write the good tasks to a .jsonl(.gz) file or a data set, hub:NAME"),
+    ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Grade every gold against itself, silence and another")
     ] = False,
 ) -> None:
-    """List the named sources; with a name, show its size, its bad rows and three of its tasks."""
+    """List the named sources; with a name, show three of its tasks as the model will read them,
+    its bad rows, and its golds graded against themselves."""
     from rich.table import Table
 
-    from ttc_rl.corpus.sources import catalog, load_corpus
+    from ttc_rl.corpus.sources import catalog
+    from ttc_rl.stages.corpus_files import look, save, source_of
 
     if source is None:
         table = Table("name", "kind", "licence", "hub", "description")
@@ -148,18 +158,23 @@ def corpus(
             table.add_row(name, entry.kind, entry.licence, entry.hub or "-", entry.description)
         console.print(table)
         return
-    loaded = load_corpus([source], data)
+    seen = look(source_of(source, keys or [], data), every=check)
+    loaded = seen.loaded
     for problem in loaded.problems:
         show(f"bad row: {problem}")
+    if not check:
+        for task, text in seen.shown:
+            gold = f"{len(task.tests)} tests" if task.tests else f"gold: {task.gold}"
+            console.print(f"{task.kind} {task.id}\n{text}\n{gold}\n", markup=False)
     show(
         f"{len(loaded.tasks):,} tasks, {loaded.duplicates:,} duplicates, "
         f"{len(loaded.problems):,} bad rows"
     )
-    if check:
-        _check_golds(loaded.tasks)
-        return
-    for task in loaded.tasks[:3]:
-        console.print(f"\n{task.kind} {task.id}\n{task.prompt}\ngold: {task.gold}", markup=False)
+    if seen.graded < len(loaded.tasks):
+        show(f"{seen.graded:,} golds graded; --check grades every one")
+    _show_golds(seen.checked)
+    if out is not None:
+        show(f"written: {save(loaded.tasks, out, source)}")
 
 
 def embed(
@@ -274,13 +289,13 @@ def _print_findings(rows: Sequence[Finding]) -> None:
     console.print(table)
 
 
-def _check_golds(tasks: list[Task]) -> None:
-    from ttc_rl.verifiers.golds import check_golds, markdown
+def _show_golds(checked: Sequence[Checked]) -> None:
+    from ttc_rl.verifiers.golds import markdown
 
-    checked = check_golds(tasks)
     for result in checked:
         for line in result.unreadable:
             console.print(f"unreadable: {line}", markup=False, soft_wrap=True)
         for line in result.failures:
             console.print(f"failed: {line}", markup=False, soft_wrap=True)
-    console.print(markdown(checked), markup=False, soft_wrap=True)
+    if checked:
+        console.print(markdown(checked), markup=False, soft_wrap=True)

@@ -41,9 +41,11 @@ class EverydayConfig(Section):
 
 Shape = Literal[
     "humaneval", "mbpp", "mbppplus", "leetcode", "livecodebench", "codeforces", "codeelo",
-    "code_contests", "taco", "primeintellect", "gpqa", "mmlu_pro", "olympiadbench",
+    "code_contests", "taco", "primeintellect", "gpqa", "mmlu_pro", "olympiadbench", "mmlu", "arc",
+    "gsm8k", "problem", "verl", "chat", "instruct", "synthetic", "verifiable_corpus",
+    "curriculum",
 ]  # fmt: skip
-"""Published row formats that ttc_rl/corpus/row_shapes.py turns into our fields."""
+"""Published row formats that ttc_rl/corpus/shapes turns into our fields."""
 
 
 class ConditionConfig(Section):
@@ -86,7 +88,8 @@ class SourceConfig(Section):
     gold_after: str | None = None
     """The gold is what follows the last such mark in its column: GSM8K's `####`."""
     shape: Shape | None = None
-    """The published format of the rows, where naming columns is not enough."""
+    """Published format of the rows; guessed from their columns where neither it nor `kind`,
+    `columns` or `gold_after` is given. docs/data.md lists them."""
     meta: dict[str, Any] = {}
     """Added to every task: `{tolerance: 0.05}` where golds were rounded."""
     where: dict[str, ConditionConfig] = {}

@@ -6,7 +6,7 @@ import functools
 import io
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -214,6 +214,12 @@ def _parse_override(text: str) -> tuple[str, Any]:
         raise UserError(f"{text[:200]!r}: the value is not valid YAML") from None
     _check_size(key, loaded)
     return key, loaded
+
+
+def parsed_overrides(texts: Sequence[str]) -> Iterator[Tree]:
+    """Yield the tree of each `a.b=value`. Raises UserError for what is none."""
+    for text in texts:
+        yield nested(*_parse_override(text))
 
 
 def _without(tree: Tree, *keys: str) -> Tree:

@@ -24,13 +24,11 @@ from ttc_rl.corpus.benchmark_config import (
     load_config,
 )
 from ttc_rl.corpus.everyday import FAMILIES
-from ttc_rl.corpus.files import read_files
+from ttc_rl.corpus.files import SUFFIXES, read_files
 from ttc_rl.corpus.skills import SKILLS
 from ttc_rl.corpus.sources import Loaded, check_source, load_source
 from ttc_rl.schema import Task, UserError, content_hash
 from ttc_rl.verifiers.kinds import KINDS
-
-_FILE_ENDINGS = (".jsonl", ".jsonl.gz", ".parquet")
 
 
 @dataclass(frozen=True)
@@ -193,7 +191,7 @@ def named_benchmark(name: str, data: str | None = None, kinds: Collection[str] =
 
 def _is_file(text: str) -> bool:
     """Return whether a file of tasks is named, not one given to a benchmark: `NAME=FILE`."""
-    if not text.endswith(_FILE_ENDINGS):
+    if not text.endswith(SUFFIXES):
         return False
     benchmark, equals, _ = text.partition("=")
     named = re.match(r"[^@=\s]+?\.yaml|[^/@=\s]+", benchmark)
@@ -243,7 +241,8 @@ def is_prompt(target: str | SourceConfig) -> bool:
 def _source_name(source: SourceConfig) -> str:
     if source.generated is not None:
         return "-".join(source.generated.families or ["skills" if source.skills else "everyday"])
-    return re.sub(r"(\.jsonl|\.gz|\.parquet)+$", "", Path(source.path or source.hub or "").name)
+    name = Path(source.path or source.hub or "").name
+    return re.sub(r"(\.(jsonl|json|csv|tsv|parquet|gz))+$", "", name)
 
 
 def resolve_target(sources: TargetSources) -> Benchmark:

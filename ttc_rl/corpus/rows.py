@@ -6,11 +6,13 @@ import dataclasses
 import difflib
 import json
 import math
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
 from ttc_rl.schema import Task, UserError
+from ttc_rl.verifiers.choices import label
 from ttc_rl.verifiers.kinds import KINDS
 
 FIELDS = ("prompt", "gold", "tests", "kind", "source", "id", "split", "meta")
@@ -73,8 +75,11 @@ class RowReader:
         if not tested and gold is None:
             raise BadRow(f"no gold: column {self._column('gold', row)!r} is missing or empty")
         source = self._get(row, "source") or self.source
+        prompt, meta = self._prompt(row), self._meta(row)
+        if kind == "choice":
+            prompt, gold = _with_options(prompt, gold, self._get(row, "gold"), meta)
         try:
-            return Task(kind, self._prompt(row), gold, tests, str(source), self._meta(row))
+            return Task(kind, prompt, gold, tests, str(source), meta)
         except UnicodeEncodeError:
             raise BadRow("holds half of a surrogate pair, which is not text") from None
         except TypeError as error:
@@ -91,7 +96,10 @@ class RowReader:
     def _kind(self, row: Mapping[str, Any]) -> str:
         kind = self._get(row, "kind")
         if kind is None:
-            raise BadRow("no kind; give the source one, e.g. `kind: math`")
+            raise BadRow(
+                f"no kind, and a format that I do not know{_others(row)}; give the source a kind "
+                "and columns, e.g. `kind: math, columns: {prompt: NAME, gold: NAME}`"
+            )
         try:
             return known_kind(kind, self.kinds)
         except UserError as error:
@@ -150,6 +158,31 @@ class RowReader:
             if value is not None:
                 merged[key] = value
         return merged
+
+
+def _with_options(
+    prompt: str, gold: str | None, raw: Any, meta: Mapping[str, Any]
+) -> tuple[str, str | None]:
+    """Return the prompt with its options shown, and the gold as a letter where it is an index.
+
+    Raises BadRow where there are no options to show.
+    """
+    options = [str(option) for option in meta.get("options") or ()]
+    if isinstance(raw, int) and options:
+        if not 0 <= raw < len(options):
+            raise BadRow(f"gold: {raw} is the index of none of {len(options)} options")
+        gold = label(raw)
+    if all(re.search(rf"(?m)^\W*{letter}[).:\]]", prompt) for letter in "AB"):
+        return prompt, gold
+    if options and all(option in prompt for option in options):
+        return prompt, gold
+    if not options:
+        raise BadRow(
+            "a choice task shows no options: list them in the prompt (A. ..., B. ...), or name "
+            "their column: `columns: {meta.options: choices}`"
+        )
+    listed = (f"{label(i)}. {option}" for i, option in enumerate(options))
+    return f"{prompt}\n\n" + "\n".join(listed), gold
 
 
 def known_kind(kind: Any, kinds: Collection[str] = ()) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import functools
+import itertools
+import logging
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,9 +17,12 @@ from typing import Any
 from ttc_rl.config import ConditionConfig, Shape, SourceConfig
 from ttc_rl.corpus.files import find_files, is_path, read_files
 from ttc_rl.corpus.filters import tested, wanted
-from ttc_rl.corpus.row_shapes import shaped
 from ttc_rl.corpus.rows import BadRow, Row, RowReader
+from ttc_rl.corpus.shapes import shaped
+from ttc_rl.corpus.shapes.guess import guess
 from ttc_rl.schema import Task, UserError, content_hash
+
+logger = logging.getLogger(__name__)
 
 __all__ = [
     "CatalogEntry",
@@ -189,16 +194,38 @@ def _good_tasks(
         return
     name = config.hub or Path(config.path or "").name.partition(".")[0]
     reader = RowReader(config.columns, config.kind, name, config.gold_after, config.meta, kinds)
-    for row in _rows(config):
+    rows = _rows(config)
+    shape = config.shape
+    if not (shape or config.kind or config.columns or config.gold_after):
+        shape, rows = _guessed(name, rows)
+    for row in rows:
         try:
             if row.problem:
                 raise BadRow(row.problem)
             if wanted(row.value, config.where):
-                task = reader.task(shaped(config.shape, row.value))
+                task = reader.task(shaped(shape, row.value))
                 if tested(task, config.min_tests):
                     yield task
         except BadRow as problem:
             problems.append(f"{row.where}: {problem}")
+
+
+def _guessed(name: str, rows: Iterator[Row]) -> tuple[Shape | None, Iterator[Row]]:
+    """Return the shape that the first readable row has, and all rows."""
+    before: list[Row] = []
+    for row in rows:
+        before.append(row)
+        if not row.problem:
+            break
+    known = guess(before[-1].value) if before else None
+    if known is not None:
+        _say_once(f"{name}: read as {known.says}")
+    return known and known.shape, itertools.chain(before, rows)
+
+
+@functools.cache
+def _say_once(line: str) -> None:
+    logger.info(line)
 
 
 def _rows(config: SourceConfig) -> Iterator[Row]:

@@ -27,13 +27,15 @@ HASHED_BYTES = 2**31
 
 
 def text_of(item: Task | str, config: EmbedConfig) -> str:
-    """Return the text that is embedded of a task: its prompt and, if asked, the sentence that names
-    its kind."""
+    """Return the text that is embedded of a task: `meta.embedded`, else its prompt, and the
+    sentence
+    that names its kind where `embed.kind_sentence` is set."""
     if isinstance(item, str):
         if config.kind_sentence:
             raise UserError("embed.kind_sentence needs tasks: a bare text has no kind")
         return item
-    return item.prompt + KIND_SENTENCE.format(kind=item.kind) * config.kind_sentence
+    text = str(item.meta.get("embedded") or item.prompt)
+    return text + KIND_SENTENCE.format(kind=item.kind) * config.kind_sentence
 
 
 def text_key(text: str) -> str:

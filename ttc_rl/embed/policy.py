@@ -15,7 +15,7 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import InputModule
 from transformers import AutoModel, AutoTokenizer
 
-from ttc_rl.sampling.prompts import chat_turns
+from ttc_rl.sampling.prompts import as_messages, chat_turns
 
 # B prompts of a batch, T tokens, D hidden size.
 
@@ -46,7 +46,9 @@ def chat_tokens(tokenizer: Any, texts: list[str], limit: int | None, **more: Any
     if not plain:
         texts = [
             tokenizer.apply_chat_template(
-                chat_turns(text, tokenizer), tokenize=False, add_generation_prompt=False
+                chat_turns(as_messages(text), tokenizer),
+                tokenize=False,
+                add_generation_prompt=False,
             )
             for text in texts
         ]

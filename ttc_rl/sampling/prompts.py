@@ -36,35 +36,55 @@ def as_messages(text: str) -> list[dict[str, str]]:
     return [{"role": "user", "content": text}]
 
 
-def chat_turns(text: str, tokenizer: Any) -> list[dict[str, str]]:
-    """Return one user turn, behind an empty system turn where the chat template demands one.
+def conversation(task: Task, templates: Mapping[str, str]) -> list[dict[str, str]]:
+    """Return the task as a user turn, behind the turns that it brings along."""
+    system = task.meta.get("system")
+    before = [{"role": "system", "content": str(system)}] if system else []
+    return [*before, *task.meta.get("turns", ()), *as_messages(render(task, templates))]
 
-    Raises UserError where the template takes neither.
+
+def without_roles(turns: Sequence[Mapping[str, str]]) -> str:
+    """Return a conversation as a model without a chat template reads it: a paragraph each."""
+    return "\n\n".join(turn["content"] for turn in turns)
+
+
+def chat_turns(turns: Sequence[dict[str, str]], tokenizer: Any) -> list[dict[str, str]]:
+    """Return the turns as the chat template takes them.
+
+    A template that demands a system turn gets an empty one; one that takes none has it at the head
+    of the first user turn. Raises UserError where the template takes neither.
     """
     from jinja2 import TemplateError
 
-    user, refused = as_messages(text), ""
-    for turns in (user, [{"role": "system", "content": ""}, *user]):
+    refused = ""
+    for fitted in (turns, _with_system(turns)):
         try:
-            tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+            tokenizer.apply_chat_template(fitted, tokenize=False, add_generation_prompt=True)
         except TemplateError as error:
             refused = refused or str(error)
         else:
-            return turns
+            return list(fitted)
     raise UserError(
-        f"{tokenizer.name_or_path}: its chat template does not take a single user turn, with an "
-        f"empty system turn or without: {refused}"
+        f"{tokenizer.name_or_path}: its chat template does not take these turns "
+        f"({', '.join(turn['role'] for turn in turns)}), with a system turn or without: {refused}"
     )
 
 
+def _with_system(turns: Sequence[dict[str, str]]) -> list[dict[str, str]]:
+    """Return the turns with an empty system turn, or with theirs folded into the next turn."""
+    if turns[0]["role"] != "system":
+        return [{"role": "system", "content": ""}, *turns]
+    system, first, *others = turns
+    return [{**first, "content": f"{system['content']}\n\n{first['content']}"}, *others]
+
+
 def prompt_text(task: Task, templates: Mapping[str, str], tokenizer: Any) -> str:
-    """Return what the model reads: the prompt through the tokenizer's chat template, where there is
-    one."""
-    text = render(task, templates)
+    """Return what the model reads: through the tokenizer's chat template, where there is one."""
+    turns = conversation(task, templates)
     if tokenizer.chat_template is None:
-        return text
+        return without_roles(turns)
     return tokenizer.apply_chat_template(
-        chat_turns(text, tokenizer), tokenize=False, add_generation_prompt=True
+        chat_turns(turns, tokenizer), tokenize=False, add_generation_prompt=True
     )
 
 

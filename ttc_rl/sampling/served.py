@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from ttc_rl.config import EngineConfig
 from ttc_rl.sampling import Decoding
-from ttc_rl.sampling.prompts import as_messages, render
+from ttc_rl.sampling.prompts import conversation, without_roles
 from ttc_rl.schema import Completion, Task, Undrawn, sample_seed
 from ttc_rl.system.endpoint import (
     BadReply,
@@ -83,8 +83,8 @@ class ServedCompleter:
         return "chat/completions" if self.chat else "completions"
 
     def _body(self, task: Task, seed: int) -> Json:
-        text = render(task, self.templates)
-        prompt = {"messages": as_messages(text)} if self.chat else {"prompt": text}
+        turns = conversation(task, self.templates)
+        prompt = {"messages": turns} if self.chat else {"prompt": without_roles(turns)}
         return {
             "model": self.model,
             **prompt,

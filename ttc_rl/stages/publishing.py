@@ -7,6 +7,7 @@ a run folder, and files of such kinds are left out even where somebody put them 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from ttc_eval.records import read_summary
 from ttc_eval.report.model_card import RECIPE, write_cards
@@ -31,6 +32,28 @@ def push(
     folder = _folder_to_send(run.arm(name, recipe), name, adapter)
     if not (folder / RECIPE).exists():  # of a run made before there were cards
         write_cards(run, recipe, name, read_summary(run.summary) if run.summary.exists() else None)
+    return upload(
+        folder,
+        repo,
+        private=private,
+        message=f"{folder.name} of arm {name}, trained by ttc-rl",
+        ignore=KEPT_HERE,
+    )
+
+
+def upload(
+    folder: Path,
+    repo: str,
+    *,
+    message: str,
+    kind: Literal["model", "dataset"] = "model",
+    private: bool = False,
+    ignore: list[str] | None = None,
+) -> str:
+    """Upload a folder to the Hub, and return the address of the commit.
+
+    Raises UserError where there is no login, or the Hub says no.
+    """
     from huggingface_hub import HfApi, get_token
     from huggingface_hub.errors import (
         HTTPError,  # httpx's or httpx2's  # pyright: ignore[reportPrivateImportUsage]
@@ -41,17 +64,18 @@ def push(
         raise UserError("push: not logged in to the Hub; `hf auth login` or HF_TOKEN first")
     api = HfApi()
     try:
-        full = api.create_repo(repo, private=private or None, exist_ok=True).repo_id
-        if private and not api.model_info(full).private:
+        full = api.create_repo(repo, private=private or None, exist_ok=True, repo_type=kind).repo_id
+        if private and not api.repo_info(full, repo_type=kind).private:
             raise UserError(
                 f"push: {full} exists and is public, which --private does not change; make it "
                 "private in its settings, or name another"
             )
         sent = api.upload_folder(
             repo_id=full,
+            repo_type=kind,
             folder_path=folder,
-            ignore_patterns=KEPT_HERE,
-            commit_message=f"{folder.name} of arm {name}, trained by ttc-rl",
+            ignore_patterns=ignore,
+            commit_message=message,
         )
     except (HTTPError, OfflineModeIsEnabled, ValueError) as error:
         raise UserError(f"push: the Hub refuses {repo}: {' '.join(str(error).split())}") from None

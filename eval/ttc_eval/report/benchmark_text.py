@@ -8,7 +8,7 @@ from ttc_eval.report.tables import Table
 from ttc_rl.config import SamplingConfig
 from ttc_rl.corpus.addresses import address
 from ttc_rl.corpus.benchmark_config import BenchmarkConfig, benchmark_names, load_config
-from ttc_rl.corpus.row_shapes import kind_of
+from ttc_rl.corpus.shapes import kind_of
 
 
 def benchmark_table(data: str | None = None) -> Table:

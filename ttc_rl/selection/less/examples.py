@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ttc_rl.config.marks import KEY
 from ttc_rl.sampling.drawing import Group
-from ttc_rl.schema import Task, UserError
+from ttc_rl.schema import BEFORE, Task, UserError
 from ttc_rl.selection.less.gradients import Differentiable, Example, Reply
 from ttc_rl.verifiers import BUILT_IN, Graders
 from ttc_rl.verifiers.majority import majority
@@ -61,9 +61,8 @@ def policy(
 
 
 def blind(task: Task) -> Task:
-    """Return the task as a selector may see it: prompt, kind, a choice's options, and answer
-    marks."""
-    meta = {key: task.meta[key] for key in ("options", KEY) if key in task.meta}
+    """Return the task as a selector may see it: what the model reads, kind, options, marks."""
+    meta = {key: task.meta[key] for key in ("options", KEY, *BEFORE) if key in task.meta}
     return Task(kind=task.kind, prompt=task.prompt, source=task.source, meta=meta, id=task.id)
 
 

@@ -75,13 +75,13 @@ def prompts(
     templates: Mapping[str, str], tasks: Mapping[str, Task], tokenizer: Any
 ) -> Callable[[str], str | list[dict[str, str]]]:
     """Return a function from a task's id to its prompt, as TRL takes it."""
-    from ttc_rl.sampling.prompts import chat_turns, render
+    from ttc_rl.sampling.prompts import chat_turns, conversation, without_roles
 
     chat = tokenizer.chat_template is not None
 
     def prompt(task_id: str) -> str | list[dict[str, str]]:
-        text = render(tasks[task_id], templates)
-        return chat_turns(text, tokenizer) if chat else text
+        turns = conversation(tasks[task_id], templates)
+        return chat_turns(turns, tokenizer) if chat else without_roles(turns)
 
     return prompt
 

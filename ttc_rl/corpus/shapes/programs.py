@@ -1,8 +1,4 @@
-"""Rows of published data sets, as they stand on the hub, in our fields. Pure functions row -> row.
-
-A source names one (`shape: humaneval`) where picking columns is not enough: tests to be built,
-options to be listed, a statement in several columns. What comes out has `prompt`, `answer` or
-`tests`, `kind`, `id` and `meta`, and is then read like a row of our own files.
+"""Rows of programming problems: functions to write, and contests on standard input.
 
 Not covered: problems with several right outputs (Codeforces, CodeElo, AtCoder): one output is
 compared, the checkers that some data sets bring are not run.
@@ -13,31 +9,16 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from ttc_rl.config import Shape
 from ttc_rl.corpus.packed_tests import unpack_tests
 from ttc_rl.corpus.rows import BadRow
+from ttc_rl.corpus.shapes.fields import Row, as_object, code_row
 from ttc_rl.schema import content_hash
 
-Row = Mapping[str, Any]
-OPTION_SEED = 0
-"""Of the order in which GPQA's four answers are listed."""
 USUAL_SECONDS = 6.0
 """Limits of contests are set for C++: one below this is not taken over."""
-
-
-def shaped(name: Shape | None, row: Any) -> Any:
-    """Return the row in our fields; without a shape, the row unchanged. Raises BadRow."""
-    if name is None or not isinstance(row, Mapping):
-        return row
-    try:
-        return SHAPES[name](row)
-    except KeyError as missing:
-        raise BadRow(f"shape {name}: the row has no column {missing}") from None
-    except (TypeError, ValueError, IndexError, AttributeError) as error:
-        raise BadRow(f"shape {name}: {error}") from None
 
 
 # --------------------------------------------------------------------------- functions to write
@@ -47,7 +28,7 @@ def humaneval(row: Row) -> Row:
     """Convert openai/openai_humaneval and evalplus/humanevalplus: `test` defines
     check(candidate)."""
     entry = row["entry_point"]
-    return _code(
+    return code_row(
         row["task_id"],
         row["prompt"],
         [{"type": "check", "code": row["test"], "entry_point": entry}],
@@ -59,7 +40,7 @@ def humaneval(row: Row) -> Row:
 def mbpp(row: Row) -> Row:
     """Convert google-research-datasets/mbpp, full (`text`) or sanitized (`prompt`)."""
     asserts = list(row["test_list"])
-    return _code(
+    return code_row(
         f"MBPP/{row['task_id']}",
         row["text"] if "text" in row else row["prompt"],
         [{"type": "assert", "code": code} for code in asserts],
@@ -80,7 +61,7 @@ def mbppplus(row: Row) -> Row:
 def leetcode(row: Row) -> Row:
     """Convert newfacade/LeetCodeDataset: `prompt` holds the imports, `test` defines
     check(candidate)."""
-    return _code(
+    return code_row(
         row["task_id"],
         row["problem_description"],
         [{"type": "check", "code": row["test"], "entry_point": row["entry_point"]}],
@@ -103,9 +84,9 @@ def _called(code: str, asserts: Sequence[str]) -> str | None:
 def livecodebench(row: Row) -> Row:
     """Convert livecodebench/code_generation_lite: public and private tests, on stdin or of a
     function."""
-    extra = _object(row.get("metadata"))
+    extra = as_object(row.get("metadata"))
     tests = unpack_tests(row["public_test_cases"]) + unpack_tests(row["private_test_cases"])
-    return _code(
+    return code_row(
         f"lcb/{row['question_id']}",
         row["question_content"],
         [_lcb_test(test, extra.get("func_name")) for test in tests],
@@ -136,7 +117,7 @@ def codeforces(row: Row) -> Row:
     solution."""
     if row.get("input_mode") == "file":
         raise BadRow("reads from a file, not from standard input")
-    return _code(
+    return code_row(
         f"codeforces/{row['id']}",
         _statement(row, ("description", "input_format", "output_format", "interaction_format"))
         + _examples([(example["input"], example["output"]) for example in row["examples"] or ()])
@@ -152,7 +133,7 @@ def codeforces(row: Row) -> Row:
 def codeelo(row: Row) -> Row:
     """Convert Qwen/CodeElo. Its examples are all the tests there are, so they are not shown."""
     limit = row.get("time_limit_ms")
-    return _code(
+    return code_row(
         f"codeelo/{row['problem_id']}",
         _statement(row, ("description", "input", "output", "interaction", "note")),
         [_stdin(example[0], example[1]) for example in row["examples"]],
@@ -169,7 +150,7 @@ def code_contests(row: Row) -> Row:
     groups = [row[name] for name in ("public_tests", "private_tests", "generated_tests")]
     pairs = [pair for g in groups for pair in zip(g["input"], g["output"], strict=True)]
     limit = row.get("time_limit") or {}
-    return _code(
+    return code_row(
         f"code_contests/{row['name']}",
         row["description"],
         [_stdin(*pair) for pair in pairs],
@@ -186,14 +167,14 @@ def taco(row: Row) -> Row:
     With `fn_name` an input is the list of a call's arguments, and an output of one element holds
     the value that is returned.
     """
-    pairs = _object(row["input_output"])
+    pairs = as_object(row["input_output"])
     tests = [
-        _called_or_piped(pairs.get("fn_name"), argument, expected)
+        called_or_piped(pairs.get("fn_name"), argument, expected)
         for argument, expected in zip(pairs["inputs"], pairs["outputs"], strict=True)
     ]
     question = row["question"]
     limit = re.search(r"[\d.]+", str(row.get("time_limit") or ""))
-    return _code(
+    return code_row(
         f"taco/{content_hash(question)}",
         question,
         tests,
@@ -213,19 +194,19 @@ def primeintellect(row: Row) -> Row:
     except ValueError:
         fields = ast.literal_eval(packed)
     tests = [
-        _called_or_piped(
+        called_or_piped(
             test.get("fn_name") if test["type"] == "function_call" else None,
             test["input"],
             test["output"],
         )
         for test in fields["test_cases"]
     ]
-    return _code(
+    return code_row(
         f"primeintellect/{row['problem_id']}", row["prompt"], tests, platform=row.get("source")
     )
 
 
-def _called_or_piped(function: str | None, argument: Any, expected: Any) -> Row:
+def called_or_piped(function: str | None, argument: Any, expected: Any) -> Row:
     if not function:
         return _stdin(_lines(argument), _lines(expected))
     is_single = isinstance(expected, list) and len(expected) == 1
@@ -265,108 +246,3 @@ def _stdin(text: str, expected: str) -> Row:
 
 def _seconds(limit: float | None) -> float | None:
     return limit if limit and limit > USUAL_SECONDS else None
-
-
-# --------------------------------------------------------------------------- questions
-
-
-def gpqa(row: Row) -> Row:
-    """Convert Idavidrein/gpqa: one right and three wrong answers, listed in an order made of their
-    text.
-
-    The order is that of hashes of (seed, question, answer): the same on every machine, whatever
-    the order of the rows. The gold is the letter where the right one ends up.
-    """
-    question = row["Question"].strip()
-    wrong = [row[f"Incorrect Answer {i}"].strip() for i in (1, 2, 3)]
-    right = row["Correct Answer"].strip()
-    options = sorted(
-        [right, *wrong], key=lambda option: content_hash([OPTION_SEED, question, option])
-    )
-    return _choice(
-        row.get("Record ID") or content_hash(question),
-        question,
-        options,
-        "ABCD"[options.index(right)],
-        subject=row.get("High-level domain"),
-        subdomain=row.get("Subdomain"),
-    )
-
-
-def mmlu_pro(row: Row) -> Row:
-    """Convert TIGER-Lab/MMLU-Pro: up to ten options, the gold a letter."""
-    options = [str(option) for option in row["options"]]
-    return _choice(
-        f"mmlu_pro/{row['question_id']}",
-        row["question"],
-        options,
-        row["answer"],
-        subject=row["category"],
-        src=row.get("src"),
-    )
-
-
-def olympiadbench(row: Row) -> Row:
-    """Convert Hothan/OlympiadBench, open-ended and text only: a context may precede the question.
-
-    `final_answer` is a list of one text. Not covered: `error`, an absolute tolerance on numbers.
-    """
-    context = (row.get("context") or "").strip()
-    unit = row.get("unit")
-    return {
-        "kind": "math",
-        "id": f"olympiadbench/{row['id']}",
-        "prompt": f"{context}\n\n{row['question']}".strip()
-        + (f"\n\nGive the answer in {unit}, without the unit." if unit else ""),
-        "answer": row["final_answer"][0].strip().strip("$"),
-        "meta": _present(subject=row.get("subfield"), answer_type=row.get("answer_type")),
-    }
-
-
-def _choice(name: Any, question: str, options: Sequence[str], gold: str, **meta: Any) -> Row:
-    listed = "\n".join(
-        f"{letter}. {option}" for letter, option in zip(_LETTERS, options, strict=False)
-    )
-    return {
-        "kind": "choice",
-        "id": str(name),
-        "prompt": f"{question}\n\n{listed}",
-        "answer": gold,
-        "meta": _present(question=question, options=list(options), **meta),
-    }
-
-
-_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-
-
-def _code(name: Any, prompt: str, tests: Sequence[Row], **meta: Any) -> Row:
-    return {
-        "kind": "code",
-        "id": str(name),
-        "prompt": prompt,
-        "tests": list(tests),
-        "meta": _present(**meta),
-    }
-
-
-def _present(**meta: Any) -> dict[str, Any]:
-    return {key: value for key, value in meta.items() if value not in (None, "", [])}
-
-
-def _object(text: Any) -> Row:
-    value = json.loads(text) if isinstance(text, str) and text.strip() else text
-    return value if isinstance(value, Mapping) else {}
-
-
-SHAPES: dict[str, Callable[[Row], Row]] = {
-    function.__name__: function
-    for function in (
-        humaneval, mbpp, mbppplus, leetcode, livecodebench, codeforces, codeelo, code_contests,
-        taco, primeintellect, gpqa, mmlu_pro, olympiadbench,
-    )
-}  # fmt: skip
-
-
-def kind_of(shape: Shape) -> str:
-    """Return the kind of the tasks that a shape makes."""
-    return {"gpqa": "choice", "mmlu_pro": "choice", "olympiadbench": "math"}.get(shape, "code")
