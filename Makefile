@@ -42,8 +42,8 @@ test-core: .venv-core/ready
 	! .venv-core/bin/python -c "import torch" 2>/dev/null
 	.venv-core/bin/python -m pytest $(CORE_TESTS)
 
-CORE_TESTS = tests/metrics tests/test_metrics.py tests/verifiers tests/sandbox tests/overlap/test_rules.py \
-    tests/selection/test_sift.py tests/selection/test_certificate.py tests/test_config.py tests/test_prompts.py
+CORE_TESTS = tests/metrics tests/verifiers tests/corpus/overlap/test_rules.py \
+    tests/selection/test_sift.py tests/selection/test_certificate.py tests/config/test_config.py tests/sampling/test_prompts.py
 
 .venv-core/ready: pyproject.toml
 	$(PYTHON) -m venv .venv-core
@@ -61,7 +61,7 @@ check: .venv/ready
 # triton would bring is CUDA's and breaks a CPU torch.
 test-vllm: .venv-vllm/ready
 	VLLM_CPU_KVCACHE_SPACE=1 TORCHDYNAMO_DISABLE=1 PYTHONPATH=.:eval .venv-vllm/bin/python -m pytest \
-	    tests/test_vllm_engine.py tests/test_vllm_training.py tests/test_vllm_server.py
+	    tests/sampling/test_vllm_engine.py tests/train/test_vllm_training.py tests/sampling/test_vllm_server.py
 
 .venv-vllm/ready: pyproject.toml tests/vllm-overrides.txt
 	$(PYTHON) -m venv .venv-vllm

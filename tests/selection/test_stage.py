@@ -10,7 +10,7 @@ import pytest
 from ttc_rl.run_dir import RunDir, read_json, read_jsonl
 from ttc_rl.selection import METHODS
 
-NEEDS_THE_MODEL = {"difficulty", "band", "less"}  # tests/test_inputs.py
+NEEDS_THE_MODEL = {"difficulty", "band", "less"}  # tests/stages/test_inputs.py
 RECIPE = """
 model: m
 corpus:
