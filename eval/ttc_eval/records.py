@@ -92,7 +92,7 @@ class Asked:
     """Fingerprint of the weights that drew the samples."""
     samples_sha256: str | None = None
     engine: str | None = None
-    prompts: dict[str, str] | None = None
+    prompts: dict[str, Any] | None = None
     versions: dict[str, Any] | None = None
     """Packages, python, machine and commit."""
     samples_file: str | None = None

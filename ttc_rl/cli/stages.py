@@ -133,6 +133,7 @@ def _resolved(recipe: Path, overrides: list[str] | None, dry_run: bool) -> Recip
     resolved = load_recipe(recipe, overrides or [])
     if dry_run:
         from ttc_eval.report.sections.plan import foreseen
+        from ttc_rl.stages.dry_run import example_prompt
         from ttc_rl.stages.sweep import check_cells
 
         console.print(dump_recipe(resolved), markup=False, soft_wrap=True)
@@ -142,6 +143,7 @@ def _resolved(recipe: Path, overrides: list[str] | None, dry_run: bool) -> Recip
             console.print(f"{name}: {line}", markup=False, soft_wrap=True)
         check_cells(resolved, sources=True)
         console.print(foreseen(resolved), markup=False, soft_wrap=True)
+        console.print(example_prompt(resolved), markup=False, soft_wrap=True)
         raise typer.Exit
     return resolved
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
 
 from ttc_rl.config.section import Section, as_list
 
@@ -135,6 +136,20 @@ class EmbedConfig(Section):
         list[str], BeforeValidator(as_list, json_schema_input_type=str | list[str])
     ] = []
     """Folders that `ttc-rl embed --out` made; a text found there is not embedded again."""
+    _chat: dict[str, Any] = PrivateAttr(default_factory=dict[str, Any])
+
+    @property
+    def chat(self) -> Mapping[str, Any]:
+        """What of `prompts:` the policy reads around a text."""
+        return self._chat
+
+    def reading(self, prompts: Mapping[str, Any]) -> Self:
+        """Return the same config, with what the policy reads around a text."""
+        copy = self.model_copy()
+        if self.model == "policy":
+            given = {key: prompts[key] for key in ("system", "template") if prompts.get(key)}
+            copy._chat = given  # pyright: ignore[reportPrivateUsage]
+        return copy
 
 
 class DedupeConfig(Section):

@@ -21,6 +21,7 @@ from ttc_rl.config.evaluation import EngineConfig, EvalConfig, JudgeConfig
 from ttc_rl.config.marks import DEFAULT, Mark
 from ttc_rl.config.methods import unread_in_schema, without_unread
 from ttc_rl.config.places import Places
+from ttc_rl.config.prompts import PromptsConfig, checked
 from ttc_rl.config.section import Section, as_list, merge
 from ttc_rl.config.selection import SelectionConfig
 from ttc_rl.config.train import ExpertsConfig, TrainConfig
@@ -182,9 +183,10 @@ class Recipe(Section):
     """A folder of task files that stand in for the hub: `corpus/` and `benchmarks/`."""
     seed: int = 42
     """Seed of all that is drawn at random."""
-    prompts: dict[str, str] = {}
-    """Task kind -> prompt template with `{prompt}`, where the built-in wording does not fit; and
-    `after`: what stands behind every prompt, such as Qwen3's switch `/no_think`."""
+    prompts: Annotated[
+        dict[str, Any], BeforeValidator(checked, json_schema_input_type=PromptsConfig)
+    ] = {}
+    """What the model reads around a task."""
     answer_marks: Annotated[
         list[Mark],
         BeforeValidator(_as_marks, json_schema_input_type=Mark | list[Mark]),
@@ -240,6 +242,11 @@ class Recipe(Section):
         return self
 
     @property
+    def embedding(self) -> EmbedConfig:
+        """Return `embed:` with what the policy reads around a text, if it is the encoder."""
+        return self.embed.reading(self.prompts)
+
+    @property
     def engine(self) -> EngineConfig:
         """What an evaluation draws with, its backend filled in."""
         backend = self.eval.engine.backend or self.train.engine.backend
@@ -262,7 +269,8 @@ class Recipe(Section):
     def _marks_are_asked_for(self) -> Self:
         if tuple(self.answer_marks) == DEFAULT or "math" not in self.prompts:
             return self
-        asked = self.prompts["math"] + self.prompts.get("after", "")
+        parts = (self.prompts.get(key) or "" for key in ("system", "math", "after"))
+        asked = "".join(parts)
         if not any(mark in asked for mark in self.answer_marks):
             raise ValueError(
                 f"prompts.math: asks for none of answer_marks ({', '.join(self.answer_marks)}), so "

@@ -33,6 +33,7 @@ SAID_ELSEWHERE = {
     "vllm_gpu_memory_utilization": "train.vllm.gpu_memory_utilization",
     "vllm_tensor_parallel_size": "train.vllm.tensor_parallel_size",
     "vllm_server_base_url": "train.vllm.server_base_url",
+    "chat_template_kwargs": "prompts.template, which evaluation obeys too,",
 }
 """Fields that a recipe says in another place: two places for one thing would drift apart."""
 LOGGING = ("logging_steps", "logging_strategy")

@@ -56,7 +56,7 @@ def describe(config: EmbedConfig, policy: Path | str | None) -> dict[str, Any]:
         "prompt": config.prompt,
         "kind_sentence": KIND_SENTENCE if config.kind_sentence else None,
         "dtype": config.dtype,
-    }
+    } | ({"chat": dict(config.chat)} if config.chat else {})
 
 
 def weights_of(config: EmbedConfig, policy: Path | str | None) -> Path | str:
@@ -94,7 +94,7 @@ def open_encoder(config: EmbedConfig, policy: Path | str | None) -> Iterator[Enc
     if config.backend == "vllm":
         from ttc_rl.embed.pooling import PoolingEngine
 
-        engine = PoolingEngine(weights, policy=config.model == POLICY)
+        engine = PoolingEngine(weights, policy=config.model == POLICY, chat=config.chat)
         try:
             yield lambda texts: _unit(engine([config.prompt + text for text in texts]))
         finally:
@@ -119,7 +119,7 @@ def encode_with(
     from ttc_rl.embed.policy import around
 
     training = policy.training
-    vectors_nD = _encode(around(policy, path), texts, config, None)
+    vectors_nD = _encode(around(policy, path, config.chat), texts, config, None)
     policy.train(training)
     return vectors_nD
 
@@ -179,7 +179,7 @@ def _load(config: EmbedConfig, weights: Path | str) -> Any:
         if config.model == POLICY:
             from ttc_rl.embed.policy import load_policy
 
-            return load_policy(weights)
+            return load_policy(weights, config.chat)
         return SentenceTransformer(str(weights))
     except OSError as error:
         raise _cannot_load(config.model, error) from None

@@ -7,6 +7,7 @@ a module of sentence-transformers, whose batching and processes then serve it to
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +21,16 @@ from ttc_rl.sampling.prompts import as_messages, chat_turns
 # B prompts of a batch, T tokens, D hidden size.
 
 
-def load_policy(path: Path | str) -> SentenceTransformer:
+def load_policy(path: Path | str, chat: Mapping[str, Any]) -> SentenceTransformer:
     """Return a sentence encoder around a causal model's id or folder."""
-    return SentenceTransformer(modules=[LastTokenState(path)])
+    return SentenceTransformer(modules=[LastTokenState(path, chat=chat)])
 
 
-def around(model: Any, path: Path | str) -> SentenceTransformer:
+def around(model: Any, path: Path | str, chat: Mapping[str, Any]) -> SentenceTransformer:
     """Return a sentence encoder around a causal model that is loaded already, perhaps with an
     adapter; `path` has its tokenizer."""
     causal = model.get_base_model() if hasattr(model, "get_base_model") else model
-    layers = LastTokenState(path, causal.base_model)
+    layers = LastTokenState(path, causal.base_model, chat)
     return SentenceTransformer(modules=[layers], device=str(causal.device))
 
 
@@ -39,16 +40,26 @@ def chat_tokenizer(path: Path | str) -> Any:
     return AutoTokenizer.from_pretrained(path, truncation_side="left")
 
 
-def chat_tokens(tokenizer: Any, texts: list[str], limit: int | None, **more: Any) -> Any:
+def chat_tokens(
+    tokenizer: Any,
+    texts: list[str],
+    limit: int | None,
+    chat: Mapping[str, Any] | None = None,
+    **more: Any,
+) -> Any:
     """Return the token ids of each text as one user turn; of the bare text where there is no chat
-    template."""
+    template. `chat` holds the recipe's system turn and the chat template's arguments."""
+    chat = chat or {}
+    arguments = chat.get("template", {})
+    system = [{"role": "system", "content": chat["system"]}] if chat.get("system") else []
     plain = tokenizer.chat_template is None
     if not plain:
         texts = [
             tokenizer.apply_chat_template(
-                chat_turns(as_messages(text), tokenizer),
+                chat_turns([*system, *as_messages(text)], tokenizer, arguments),
                 tokenize=False,
                 add_generation_prompt=False,
+                **arguments,
             )
             for text in texts
         ]
@@ -66,8 +77,11 @@ def chat_tokens(tokenizer: Any, texts: list[str], limit: int | None, **more: Any
 class LastTokenState(InputModule):
     """Texts to the last layer's state at their last token; shape (B, D), float32."""
 
-    def __init__(self, path: Path | str, model: Any = None) -> None:
+    def __init__(
+        self, path: Path | str, model: Any = None, chat: Mapping[str, Any] | None = None
+    ) -> None:
         super().__init__()
+        self.chat = chat
         if model is None:
             dtype = "auto" if torch.cuda.is_available() else torch.float32
             model = AutoModel.from_pretrained(path, dtype=dtype)
@@ -83,6 +97,7 @@ class LastTokenState(InputModule):
             self.tokenizer,
             [(prompt or "") + text for text in inputs],
             getattr(self.model.config, "max_position_embeddings", None),
+            self.chat,
             padding=True,
             padding_side="right",
             return_tensors="pt",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,14 @@ class PoolingEngine:
     by our caller in any case.
     """
 
-    def __init__(self, model: Path | str, *, policy: bool, **engine: Any) -> None:
+    def __init__(
+        self,
+        model: Path | str,
+        *,
+        policy: bool,
+        chat: Mapping[str, Any] | None = None,
+        **engine: Any,
+    ) -> None:
         try:
             from vllm import LLM  # pyright: ignore[reportMissingImports]
             from vllm.config import PoolerConfig  # pyright: ignore[reportMissingImports]
@@ -30,6 +38,7 @@ class PoolingEngine:
             engine |= {"convert": "embed", "pooler_config": PoolerConfig(pooling_type="LAST")}
         self.engine = LLM(model=str(model), runner="pooling", **engine)
         self.tokenizer = chat_tokenizer(model) if policy else None
+        self.chat = chat
 
     def __call__(self, texts: list[str]) -> np.ndarray:
         """Return the vectors of texts; shape (n, D), float32."""
@@ -38,7 +47,7 @@ class PoolingEngine:
         cut: dict[str, Any] = {"truncate_prompt_tokens": -1}
         if self.tokenizer is not None:
             limit = self.engine.model_config.max_model_len
-            tokens = chat_tokens(self.tokenizer, texts, limit)
+            tokens = chat_tokens(self.tokenizer, texts, limit, self.chat)
             prompts, cut = [{"prompt_token_ids": row} for row in tokens["input_ids"]], {}
         outputs = self.engine.embed(prompts, use_tqdm=False, tokenization_kwargs=cut)
         return np.array([output.outputs.embedding for output in outputs], dtype=np.float32)

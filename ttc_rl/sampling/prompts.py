@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from ttc_rl.config.prompts import PLACE
 from ttc_rl.schema import Task, UserError
 from ttc_rl.verifiers.kinds import KINDS
 
-PLACE = "{prompt}"
-AFTER = "after"
-"""Key of a recipe's `prompts:` that is no kind: what stands after every prompt."""
+Turn = dict[str, str]
+"""`role` and `content`, as chat templates take them."""
 
 
-def render(task: Task, templates: Mapping[str, str]) -> str:
+def render(task: Task, templates: Mapping[str, Any]) -> str:
     """Return the template with the task's prompt in place of `{prompt}`. Other braces stay as they
     are.
 
@@ -28,19 +29,38 @@ def render(task: Task, templates: Mapping[str, str]) -> str:
             f"prompts.{task.kind}: the template has no {PLACE}, so no task would be shown"
         )
     prompt = template.replace(PLACE, str(task.meta.get("shown") or task.prompt))
-    return prompt + templates.get(AFTER, "")
+    return prompt + templates.get("after", "")
 
 
-def as_messages(text: str) -> list[dict[str, str]]:
+def as_messages(text: str) -> list[Turn]:
     """Return one user turn, as chat templates take it."""
     return [{"role": "user", "content": text}]
 
 
-def conversation(task: Task, templates: Mapping[str, str]) -> list[dict[str, str]]:
-    """Return the task as a user turn, behind the turns that it brings along."""
-    system = task.meta.get("system")
-    before = [{"role": "system", "content": str(system)}] if system else []
-    return [*before, *task.meta.get("turns", ()), *as_messages(render(task, templates))]
+def _user(task: Task, templates: Mapping[str, Any]) -> list[Turn]:
+    return as_messages(render(task, templates))
+
+
+def _system(text: Any) -> list[Turn]:
+    return [{"role": "system", "content": str(text)}] if text else []
+
+
+def _examples(task: Task, templates: Mapping[str, Any]) -> Iterator[Turn]:
+    for example in templates.get("examples", ()):
+        if example.get("kind") in (None, task.kind):
+            yield from _user(replace(task, prompt=example["prompt"], meta={}, id=""), templates)
+            yield {"role": "assistant", "content": example["reply"]}
+
+
+def conversation(task: Task, templates: Mapping[str, Any]) -> list[Turn]:
+    """Return the task as a user turn, behind the recipe's system turn and examples and the turns
+    that the task brings along; its own system turn goes before the recipe's."""
+    turns = [*_examples(task, templates), *task.meta.get("turns", ())]
+    return [
+        *_system(task.meta.get("system") or templates.get("system")),
+        *turns,
+        *_user(task, templates),
+    ]
 
 
 def without_roles(turns: Sequence[Mapping[str, str]]) -> str:
@@ -48,7 +68,9 @@ def without_roles(turns: Sequence[Mapping[str, str]]) -> str:
     return "\n\n".join(turn["content"] for turn in turns)
 
 
-def chat_turns(turns: Sequence[dict[str, str]], tokenizer: Any) -> list[dict[str, str]]:
+def chat_turns(
+    turns: Sequence[Turn], tokenizer: Any, arguments: Mapping[str, Any] | None = None
+) -> list[Turn]:
     """Return the turns as the chat template takes them.
 
     A template that demands a system turn gets an empty one; one that takes none has it at the head
@@ -59,7 +81,9 @@ def chat_turns(turns: Sequence[dict[str, str]], tokenizer: Any) -> list[dict[str
     refused = ""
     for fitted in (turns, _with_system(turns)):
         try:
-            tokenizer.apply_chat_template(fitted, tokenize=False, add_generation_prompt=True)
+            tokenizer.apply_chat_template(
+                fitted, tokenize=False, add_generation_prompt=True, **(arguments or {})
+            )
         except TemplateError as error:
             refused = refused or str(error)
         else:
@@ -70,7 +94,7 @@ def chat_turns(turns: Sequence[dict[str, str]], tokenizer: Any) -> list[dict[str
     )
 
 
-def _with_system(turns: Sequence[dict[str, str]]) -> list[dict[str, str]]:
+def _with_system(turns: Sequence[Turn]) -> list[Turn]:
     """Return the turns with an empty system turn, or with theirs folded into the next turn."""
     if turns[0]["role"] != "system":
         return [{"role": "system", "content": ""}, *turns]
@@ -78,17 +102,21 @@ def _with_system(turns: Sequence[dict[str, str]]) -> list[dict[str, str]]:
     return [{**first, "content": f"{system['content']}\n\n{first['content']}"}, *others]
 
 
-def prompt_text(task: Task, templates: Mapping[str, str], tokenizer: Any) -> str:
+def prompt_text(task: Task, templates: Mapping[str, Any], tokenizer: Any) -> str:
     """Return what the model reads: through the tokenizer's chat template, where there is one."""
     turns = conversation(task, templates)
     if tokenizer.chat_template is None:
         return without_roles(turns)
+    arguments = templates.get("template", {})
     return tokenizer.apply_chat_template(
-        chat_turns(turns, tokenizer), tokenize=False, add_generation_prompt=True
+        chat_turns(turns, tokenizer, arguments),
+        tokenize=False,
+        add_generation_prompt=True,
+        **arguments,
     )
 
 
-def prompt_ids(task: Task, templates: Mapping[str, str], tokenizer: Any) -> list[int]:
+def prompt_ids(task: Task, templates: Mapping[str, Any], tokenizer: Any) -> list[int]:
     """Return the token ids of what the model reads.
 
     A chat template has written the special tokens already: no second BOS.

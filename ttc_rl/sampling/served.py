@@ -84,7 +84,9 @@ class ServedCompleter:
 
     def _body(self, task: Task, seed: int) -> Json:
         turns = conversation(task, self.templates)
-        prompt = {"messages": turns} if self.chat else {"prompt": without_roles(turns)}
+        prompt: Json = {"messages": turns} if self.chat else {"prompt": without_roles(turns)}
+        if self.chat and self.templates.get("template"):
+            prompt["chat_template_kwargs"] = self.templates["template"]
         return {
             "model": self.model,
             **prompt,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ttc_rl.config import Recipe
 from ttc_rl.config.places import did_you_mean
+from ttc_rl.config.prompts import RESERVED
 from ttc_rl.corpus.benchmarks import check_target
 from ttc_rl.corpus.sources import check_source
 from ttc_rl.embed.encoders import POLICY, check_encoder
@@ -25,6 +26,7 @@ from ttc_rl.stages.inputs import NEEDS_MODEL
 from ttc_rl.stages.own_code import check_own_code, graders_of
 from ttc_rl.system.model_files import check_folder, check_place
 from ttc_rl.train.packaged import packaged_model
+from ttc_rl.verifiers.kinds import KINDS
 
 if TYPE_CHECKING:
     from torch.nn import Module
@@ -44,6 +46,10 @@ def check_files(recipe: Recipe) -> None:
     """
     check_own_code(recipe)
     for arm in _arms(recipe):
+        for kind in arm.prompts:
+            if kind not in (known := (*RESERVED, *KINDS, *arm.verifiers)):
+                hint = did_you_mean(kind, known) or f"; there are {', '.join(known)}"
+                raise UserError(f"{arm.places.named(f'prompts.{kind}')}: no kind of task{hint}")
         if arm.model.path is not None:
             with _at(arm, "model.path"):
                 _check_local(arm.model.path)

@@ -49,13 +49,13 @@ class Ahead:
     def into_cache(self) -> None:
         """Embed into the cache, where the next run of a recipe with the same `embed:` looks."""
         loaded = load_corpus(self.sources, self.data, self.recipe.verifiers)
-        rows = embed(loaded.tasks, self.recipe.embed, policy=self.policy)
+        rows = embed(loaded.tasks, self.recipe.embedding, policy=self.policy)
         logger.info(f"{len(rows):,} tasks x {rows.shape[1]} dimensions are in the cache")
 
     def into_folder(self, out: Path) -> None:
         """Write shards in the order of the corpus."""
         loaded = load_corpus(self.sources, self.data, self.recipe.verifiers)
-        shards = write_shards(loaded.tasks, out, self.recipe.embed, policy=self.policy)
+        shards = write_shards(loaded.tasks, out, self.recipe.embedding, policy=self.policy)
         logger.info(f"{out}: {shards.count:,} rows in {len(shards.list)} shards")
 
     def on_cluster(
@@ -79,7 +79,7 @@ class Ahead:
         job = cluster.ClusterJob(
             self.sources,
             self.data,
-            self.recipe.embed,
+            self.recipe.embedding,
             self.policy,
             out.absolute(),
             tasks,

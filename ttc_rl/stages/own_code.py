@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from ttc_rl.config import Recipe, is_own
 from ttc_rl.config.plugins import load_function
+from ttc_rl.config.prompts import PLACE
 from ttc_rl.run_dir import cache_dir
 from ttc_rl.schema import Completer, Task, UserError
 from ttc_rl.selection import Selector
@@ -81,7 +82,6 @@ def _local_judge(recipe: Recipe) -> Judge:
     @functools.cache
     def judge_model() -> Completer:
         from ttc_rl.sampling import Decoding, load_completer
-        from ttc_rl.sampling.prompts import PLACE
 
         loaded = load_completer(config.model, {"judge": PLACE}, recipe.train.engine)
         return loaded.decoding_with(Decoding(JUDGE_TOKENS, temperature=0))

@@ -204,6 +204,6 @@ def route(job: Job, name: str) -> Callable[[Sequence[Task]], list[str]]:
 def _embedded(job: Job, tasks: Sequence[Task]) -> np.ndarray:
     from ttc_rl.embed import POLICY, embed
 
-    config = job.recipe.embed
+    config = job.recipe.embedding
     policy = starting_model(job.recipe) if config.model == POLICY else None
     return np.asarray(embed(tasks, config, policy=policy)[:])

@@ -71,7 +71,7 @@ def select(job: Job) -> None:
     _write_overlap(job, cleaned, loaded.tasks, target.tasks)
     corpus = cleaned.tasks
     record(job, loaded, targets)
-    config = job.recipe.embed
+    config = job.recipe.embedding
     policy = starting_model(job.recipe) if config.model == POLICY else None
     corpus_ND = embed(corpus, config, policy=policy)
     target_MD = embed(target.tasks, config, policy=policy)[:]

@@ -56,7 +56,7 @@ def evaluate_model(
     weights: str | None = None,
     progress: Progress | None = None,
     engine: str | None = None,
-    prompts: dict[str, str] | None = None,
+    prompts: dict[str, Any] | None = None,
     versions: dict[str, Any] | None = None,
     graders: Graders = BUILT_IN,
 ) -> ModelResult:

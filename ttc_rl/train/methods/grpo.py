@@ -67,12 +67,12 @@ def make_trainer(setup: Setup) -> Any:
         return GRPOTrainer(**arguments)
     trainer = FollowingTrainer(director=director, **arguments)
     if recipe.train.curriculum.reembed:
-        look_with_policy(trainer, setup.base, recipe.embed)
+        look_with_policy(trainer, setup.base, recipe.embedding)
     return trainer
 
 
 def prompts(
-    templates: Mapping[str, str], tasks: Mapping[str, Task], tokenizer: Any
+    templates: Mapping[str, Any], tasks: Mapping[str, Task], tokenizer: Any
 ) -> Callable[[str], str | list[dict[str, str]]]:
     """Return a function from a task's id to its prompt, as TRL takes it."""
     from ttc_rl.sampling.prompts import chat_turns, conversation, without_roles
@@ -81,7 +81,11 @@ def prompts(
 
     def prompt(task_id: str) -> str | list[dict[str, str]]:
         turns = conversation(tasks[task_id], templates)
-        return chat_turns(turns, tokenizer) if chat else without_roles(turns)
+        return (
+            chat_turns(turns, tokenizer, templates.get("template"))
+            if chat
+            else without_roles(turns)
+        )
 
     return prompt
 

@@ -73,6 +73,7 @@ def grpo_config(recipe: Recipe, steps: int, arm: ArmDir, track: bool) -> GRPOCon
         "project": recipe.track.project,
         "run_name": run_name(arm.root),
         "disable_tqdm": True,
+        "chat_template_kwargs": dict(recipe.prompts.get("template", {})) or None,
     } | hardware_fields(GRPOConfig, recipe.model.dtype)
     if train.vllm:
         ours |= {
