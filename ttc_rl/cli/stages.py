@@ -87,9 +87,21 @@ def train(
 
 
 def evaluate(
-    recipe: RecipeFile,
+    recipe: Annotated[
+        str | None, typer.Argument(metavar="[RECIPE]", help="A recipe; or --model, --benchmark")
+    ] = None,
     overrides: Overrides = None,
     run_dir: RunFolder = None,
+    model: Annotated[
+        str | None, typer.Option(help="An id or a folder, to evaluate without a recipe")
+    ] = None,
+    benchmark: Annotated[
+        list[str] | None, typer.Option(help="A benchmark or a file of tasks; may be repeated")
+    ] = None,
+    samples: Annotated[int | None, typer.Option(min=1, help="Completions a task")] = None,
+    url: Annotated[
+        str | None, typer.Option(help="Ask this endpoint, where the model has that name")
+    ] = None,
     dry_run: DryRun = False,
     unsafe_local: UnsafeLocal = False,
     join: Annotated[
@@ -99,10 +111,21 @@ def evaluate(
 ) -> None:
     """Evaluate base and trained models, and write the report. Evaluation goes on where it
     stopped."""
-    resolved = _one_run(_resolved(recipe, overrides, dry_run))
     from ttc_rl.stages import run as pipeline
+    from ttc_rl.stages.evaluate_only import folder_for, recipe_for
 
-    job = _open(resolved, run_dir or default_folder(recipe), resume=True)
+    keys = [*(overrides or []), *([f"eval.samples={samples}"] if samples else [])]
+    if recipe is not None and ("=" not in recipe or Path(recipe).exists()):
+        if model or benchmark or url:
+            raise UserError("eval: a recipe names its model and benchmarks itself")
+        resolved = _one_run(_resolved(Path(recipe), keys, dry_run))
+        root = run_dir or default_folder(Path(recipe))
+    else:
+        keys = [recipe, *keys] if recipe else keys
+        resolved = recipe_for(model, benchmark or [], keys, url=url)
+        root = run_dir or folder_for(str(model), benchmark or [])
+        _show_dry(resolved, dry_run)
+    job = _open(resolved, root, resume=True)
     if worker:
         pipeline.draw(job)
         return
@@ -127,10 +150,18 @@ def report(run_dir: Annotated[Path, typer.Argument(metavar="RUN", help="A run fo
 def _resolved(recipe: Path, overrides: list[str] | None, dry_run: bool) -> Recipe:
     """Return the recipe with its parent and overrides folded in. A dry run shows it with its
     arithmetic, checks that the files exist which it names, and ends."""
-    from ttc_rl.config import dump_recipe, load_recipe
-    from ttc_rl.train.curriculum import arithmetic
+    from ttc_rl.config import load_recipe
 
     resolved = load_recipe(recipe, overrides or [])
+    _show_dry(resolved, dry_run)
+    return resolved
+
+
+def _show_dry(resolved: Recipe, dry_run: bool) -> None:
+    """In a dry run, show the recipe, its arithmetic and a prompt, look for its files, and end."""
+    from ttc_rl.config import dump_recipe
+    from ttc_rl.train.curriculum import arithmetic
+
     if dry_run:
         from ttc_eval.report.sections.plan import foreseen
         from ttc_rl.stages.dry_run import example_prompt
@@ -145,7 +176,6 @@ def _resolved(recipe: Path, overrides: list[str] | None, dry_run: bool) -> Recip
         console.print(foreseen(resolved), markup=False, soft_wrap=True)
         console.print(example_prompt(resolved), markup=False, soft_wrap=True)
         raise typer.Exit
-    return resolved
 
 
 def _one_run(recipe: Recipe) -> Recipe:

@@ -174,7 +174,7 @@ class Recipe(Section):
     corpus: Annotated[
         list[str | SourceConfig],
         BeforeValidator(as_list, json_schema_input_type=str | SourceConfig | Sources),
-    ] = Field(min_length=1)
+    ]
     """Named sources (`ttc-rl corpus` lists them), task files, hub ids, or blocks of keys."""
     target: str | SourceConfig | Sources
     """A benchmark, a file of tasks, or one prompt; or several, which then count alike in selection

@@ -24,9 +24,9 @@ def example_prompt(recipe: Recipe) -> str:
     path = recipe.model.path
     folder = (packaged_model(path) or path) if path else None
     if folder is not None and Path(folder).is_dir():
-        from transformers import AutoTokenizer
+        from ttc_rl.sampling.inspect_model import inspect_model
 
-        text = prompt_text(task, recipe.prompts, AutoTokenizer.from_pretrained(folder))
+        text = prompt_text(task, recipe.prompts, inspect_model(folder).tokenizer)
         return f"a prompt, by the model's own chat template:\n{text}"
     turns = conversation(task, recipe.prompts)
     shown = "\n".join(f"[{turn['role']}] {turn['content']}" for turn in turns)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from ttc_eval.compare.summary import Result, in_order, load_results, summary_of
 from ttc_eval.records import BenchmarkSummary, Summary
@@ -28,6 +29,17 @@ class Material:
         """Return the names of what was trained separately; an arm of several experts is each of
         them."""
         return in_order(self.run.parts(self.recipe))
+
+    @property
+    def selected(self) -> bool:
+        """Return whether anything was selected, or is to be: an evaluation alone has no corpus."""
+        return bool(self.recipe.corpus)
+
+    @property
+    def base_name(self) -> str:
+        """Return what the recipe calls its model."""
+        path = self.recipe.model.path
+        return Path(path).name if path and Path(path).is_dir() else path or "base"
 
     @property
     def targets(self) -> list[str]:

@@ -1,6 +1,6 @@
 """report.html: the question, the course and the outcome of a run, in one file. Needs no network.
 
-Everything is read from the run folder. A stage that has not run leaves a sentence, not a hole.
+Everything is read from the run folder. A stage that has not run has no section.
 """
 
 from __future__ import annotations
@@ -59,15 +59,23 @@ def write_page(material: Material, sections: Sequence[ReportSection] = SECTIONS)
     ]
     targets = " and ".join(material.targets)
     lead, *sentences = opening(material)
+    what = subject(material)
     html = page.page(
-        f"{material.target}: test-time curriculum",
-        f"Test-time curriculum for {targets}: {run.root.name}",
+        f"{material.target}: {what[0].lower()}{what[1:]}",
+        f"{what} for {targets}: {run.root.name}" if material.selected else f"{what} on {targets}",
         lead,
         filled,
         sentences,
     )
     write_text(run.report, html)
     return run.report
+
+
+def subject(material: Material) -> str:
+    """Say what the page is about: a curriculum, or a model that is evaluated alone."""
+    if material.selected:
+        return "Test-time curriculum"
+    return f"Evaluation of {material.base_name}"
 
 
 # --------------------------------------------------------------------------- the headline
@@ -78,11 +86,14 @@ def opening(material: Material) -> list[str]:
     run = material.run
     facts = base_facts(read_json(run.versions) if run.versions.exists() else {})
     attempts = filter(None, [tried(run.root, material.recipe.model_dump())])
-    return [*headline(material.summary), *attempts, *facts]
+    return [*headline(material.summary, material.base_name), *attempts, *facts]
 
 
-def headline(summary: Summary) -> list[str]:
-    """Say what the run found, in plain sentences; the first one is the news."""
+def headline(summary: Summary, base: str = "base") -> list[str]:
+    """Say what the run found, in plain sentences; the first one is the news.
+
+    `base` is what the base model is called where nothing else was evaluated.
+    """
     target, part = summary.target, summary.benchmarks.get(summary.target)
     if part is None:
         return [f"Nothing was evaluated on {target} yet."]
@@ -96,7 +107,8 @@ def headline(summary: Summary) -> list[str]:
         return [f"Nothing was solved: every model scored 0 on {target} ({size})."]
     metric, arms = part.avg_name, [arm for arm in models if arm != "base"]
     if "base" not in models or not arms:
-        clauses = [f"{a} scores {share(m.metrics[metric])} %" for a, m in models.items()]
+        scores = {a: share(m.metrics[metric]) for a, m in models.items()}
+        clauses = [f"{base if a == 'base' else a} scores {s} %" for a, s in scores.items()]
         return [f"{'; '.join(clauses)} in {metric} on {target} ({size})."]
     arm = "sift" if "sift" in arms else arms[0]
     sentences = [_change(arm, part, metric, target)]

@@ -27,7 +27,7 @@ def analysis(material: Material) -> Markup:
     """Show all analyses of the target, each under its own heading."""
     whole = material.summary.analysis.get(material.target)
     if whole is None:
-        return page.paragraph("Needs an evaluation of the target.", "soft")
+        return Markup()
     if isinstance(whole, Refused):
         return page.paragraph(whole.refused, "soft")
     parts = (

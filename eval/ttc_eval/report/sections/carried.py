@@ -14,6 +14,8 @@ from ttc_rl.metrics import Estimate
 def retention(material: Material) -> Markup:
     """Show the change of every arm on benchmarks that share nothing with the target."""
     retention_of = material.summary.retention
+    if not any(arm != "base" for arm in material.on_target):
+        return Markup()
     if not retention_of:
         return page.paragraph(
             "No benchmark unlike the target was evaluated: what training cost elsewhere is not "

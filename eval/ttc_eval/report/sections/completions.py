@@ -25,7 +25,7 @@ def completions(material: Material) -> Markup:
     """Show a few completions of each verdict of each model."""
     models = material.on_target
     if not models:
-        return page.paragraph("There are no completions on the target yet.", "soft")
+        return Markup()
     prompts = {row["task_id"]: row for result in models.values() for row in result.tasks}
     articles = Markup().join(
         _article(model, row, prompts.get(row["task_id"], {}))

@@ -25,7 +25,7 @@ def curriculum(material: Material) -> Markup:
     folders = {arm: material.run.arm(arm, material.recipe) for arm in material.arms}
     selected = {arm: folder for arm, folder in folders.items() if folder.curriculum.exists()}
     if not selected:
-        return page.paragraph("Nothing was selected in this run folder yet.", "soft")
+        return Markup()
     for folder in selected.values():
         fix = SELECT_ANEW.format(folder.selection)
         check_vouched(folder.selection, fix, folder.curriculum, folder.contamination)
@@ -221,9 +221,7 @@ def overlap(material: Material) -> Markup:
     run = material.run
     path = run.overlap.with_suffix(".json")
     if not path.exists():
-        return page.paragraph(
-            "The corpus was not checked against the target in this folder yet.", "soft"
-        )
+        return Markup()
     report = read_json(path)
     checked = (
         f"checked {report['corpus_tasks']:,} corpus tasks against {report['targets']:,} targets"

@@ -54,6 +54,8 @@ def foreseen(recipe: Recipe) -> str:
     if tasks < 2:
         return f"{what}: one task says nothing of others"
     resolvable = assumed_spread(0.4, 0.3, 0.15).resolvable(tasks, samples)
+    if resolvable >= 1:
+        return f"{what}: too few to tell any two models apart (80 % power)"
     return (
         f"{what} can resolve about {100 * resolvable:.0f} points in avg@{samples} for one seed "
         "(80 % power; assumed: 40 % right, spread 30 points, gains' spread 15)"

@@ -26,7 +26,7 @@ NOTE = (
 def results(material: Material) -> Markup:
     """Show every model on every benchmark, the target first, and what others published."""
     if not material.results:
-        return page.paragraph("No model was evaluated in this run folder yet.", "soft")
+        return Markup()
     pictures = Markup()
     if part := material.target_summary:
         pictures = page.pair(_averages(material.target, part) + _pass_curve(material))

@@ -14,9 +14,7 @@ def tasks(material: Material) -> Markup:
     models = material.on_target
     trained = [arm for arm in models if arm != "base"]
     if "base" not in models or not trained:
-        return page.paragraph(
-            "Needs the base model and a trained one, evaluated on the target.", "soft"
-        )
+        return Markup()
     first = "sift" if "sift" in trained else trained[0]
     others = Markup().join(
         _task_changes(models["base"], models[arm], arm) for arm in trained if arm != first

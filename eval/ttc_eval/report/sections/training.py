@@ -30,7 +30,7 @@ def training(material: Material) -> Markup:
     signals = {arm: method_of(recipe.arm(arm)).signal for arm in arms}
     rewards = {arm: column(steps, signals[arm]) for arm, steps in rows.items()}
     if not any(rewards.values()):
-        return page.paragraph("Nothing was trained in this run folder yet.", "soft")
+        return Markup()
     trained = [arm for arm in arms if rewards[arm]]
     large = charts.line_chart(
         [_smoothed(arm, rewards[arm]) for arm in trained],
