@@ -2,12 +2,15 @@
 
 import errno
 import json
+import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from ttc_rl.corpus.sources import load_tasks
 
 MINIMAL = "model: m\ncorpus: {corpus}\ntarget: {target}\nselection: {{size: 4}}\n"
 HEAVY = ("torch", "transformers", "trl", "datasets", "sentence_transformers", "wandb", "sympy")
@@ -93,8 +96,11 @@ def test_an_empty_corpus(tmp_path: Path, files: tuple[Path, Path]):
 
 
 def test_a_target_larger_than_the_corpus(tmp_path: Path, files: tuple[Path, Path]):
-    line = said("select", recipe(tmp_path, files[1], files[0]), "--run-dir", str(tmp_path / "run"))
-    assert "the target (9 tasks) is larger than the corpus (3)" in line
+    path = recipe(tmp_path, files[1], files[0])
+    done = ttc_rl("select", path, "--run-dir", str(tmp_path / "run"), "selection.size=2")
+    assert done.returncode == 0, done.stderr
+    assert "the target (9 tasks) is larger than the corpus (3)" in done.stderr
+    assert (tmp_path / "run" / "curriculum.jsonl").exists()
 
 
 def test_an_unknown_benchmark(tmp_path: Path, files: tuple[Path, Path]):
@@ -220,3 +226,33 @@ def test_a_place_that_cannot_be_written_is_one_line(number: int, told: str):
     assert done.returncode == 2
     assert done.stderr.startswith("ttc-rl: /cache/models/x: refused; ")
     assert told in done.stderr
+
+
+def test_version_help_and_quiet(tmp_path: Path, files: tuple[Path, Path]):
+    assert re.fullmatch(r"ttc-rl \d+\.\d+\S*\n", ttc_rl("--version").stdout)
+    assert ttc_rl("-h").stdout == ttc_rl("--help").stdout
+    assert "--model" in ttc_rl("eval", "-h").stdout
+    path = recipe(tmp_path, files[0], files[1])
+    done = ttc_rl("--quiet", "select", path, "--run-dir", str(tmp_path / "run"))
+    assert done.returncode == 0, done.stderr
+    assert not [line for line in done.stderr.splitlines() if line.startswith("[")]  # progress
+    assert "curriculum.jsonl" in done.stdout
+
+
+def test_results_as_json(tmp_path: Path):
+    tasks = write_tasks(tmp_path / "t.jsonl", 2)
+    rows = [
+        {"task_id": task.id, "sample": 0, "completion": rf"\boxed{{{i + 1}}}"}
+        for i, task in enumerate(load_tasks(str(tasks)))
+    ]
+    samples = tmp_path / "s.jsonl"
+    samples.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    done = ttc_rl("score", str(samples), "--benchmark", str(tasks), "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["metrics"]["avg@1"]["value"] == 1.0
+
+
+def test_a_key_of_older_scripts_is_answered(tmp_path: Path, files: tuple[Path, Path]):
+    path = recipe(tmp_path, *files, extra="train: {trl: {max_prompt_length: 512}}\n")
+    line = said("select", path)
+    assert "train.trl.max_prompt_length: TRL has dropped it: no prompt is cut" in line

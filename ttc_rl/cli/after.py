@@ -7,7 +7,16 @@ from typing import Annotated, Literal
 
 import typer
 
-from ttc_rl.cli.options import Data, Overrides, RecipeFile, UnsafeLocal, console, show
+from ttc_rl.cli.options import (
+    AsJson,
+    Data,
+    Overrides,
+    RecipeFile,
+    UnsafeLocal,
+    console,
+    print_json,
+    show,
+)
 
 
 def score(
@@ -26,6 +35,7 @@ def score(
         bool,
         typer.Option("--fallback", help='Without a mark, read after "answer" or a last number'),
     ] = False,
+    as_json: AsJson = False,
     unsafe_local: UnsafeLocal = False,
 ) -> None:
     """Grade completions that exist already: no model, no GPU."""
@@ -47,6 +57,9 @@ def score(
         fallback=fallback,
         graders=graders_for(recipe, tested.tasks) if recipe else BUILT_IN,
     )
+    if as_json:
+        print_json(scored.result)
+        return
     console.print(result_table(scored.result))
     if before := scored.result.graded_before:
         others = f" ({before.by_another_verifier} were by another version of the verifier)"

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import signal
 import sys
+from importlib.metadata import version
 from signal import SIGINT, SIGTERM
+from typing import Annotated
 
 import typer
 
 from ttc_rl.cli import after, before, stages
-from ttc_rl.cli.options import opened
+from ttc_rl.cli.options import console, opened
 from ttc_rl.schema import FULL_DISK, UserError, is_full_disk
 from ttc_rl.system.printable import Terminal
-from ttc_rl.system.progress import shown_progress
+from ttc_rl.system.progress import LOGGERS, shown_progress
 from ttc_rl.system.tether import follow_launch
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="Train a language model for the test it is about to take.",
     epilog="Any key of a recipe can be set on the command line: selection.size=500 seed=1",
 )
@@ -47,6 +50,31 @@ COMMANDS = {
 """In the order of `ttc-rl --help`."""
 for _name, _command in COMMANDS.items():
     app.command(name=_name)(_command)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        console.print(f"ttc-rl {version('ttc-rl')}", highlight=False)
+        raise typer.Exit
+
+
+def _quiet(asked: bool) -> None:
+    if asked:
+        for name in LOGGERS:
+            logging.getLogger(name).setLevel(logging.WARNING)
+
+
+@app.callback()
+def _everywhere(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it, and end")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", callback=_quiet, help="Results alone, no progress")
+    ] = False,
+) -> None:
+    pass
+
 
 GOES_ON = "the same command goes on from there (`run` and `select` with --resume)"
 _ELSEWHERE = "make it writable, or name another place (--run-dir, TTC_RL_CACHE)"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -45,6 +46,7 @@ UnsafeLocal = Annotated[
         callback=_without_sandbox,
     ),
 ]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the results as JSON")]
 Data = Annotated[str | None, typer.Option(help="Folder of task files that stand in for the hub")]
 
 
@@ -52,6 +54,13 @@ def show(line: str) -> None:
     """Print one plain line of a result on stdout; of several ranks one prints."""
     if is_main():
         console.print(line, markup=False, soft_wrap=True)
+
+
+def print_json(record: Any) -> None:
+    """Print a record of the harness as it stands in its file."""
+    from ttc_eval.records import as_json
+
+    show(json.dumps(as_json(record), indent=2, ensure_ascii=False))
 
 
 def default_folder(recipe: Path) -> Path:

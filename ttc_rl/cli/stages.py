@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ttc_rl.cli.options import (
+    AsJson,
     DryRun,
     Overrides,
     Overwrite,
@@ -18,6 +19,7 @@ from ttc_rl.cli.options import (
     console,
     default_folder,
     opened,
+    print_json,
     show,
 )
 from ttc_rl.schema import UserError
@@ -35,6 +37,7 @@ def run(
     overwrite: Overwrite = False,
     dry_run: DryRun = False,
     jobs: Annotated[int, typer.Option(min=1, help="Runs of a `sweep:` at a time")] = 1,
+    as_json: AsJson = False,
     unsafe_local: UnsafeLocal = False,
 ) -> None:
     """Run the whole job: corpus, curriculum, GRPO, evaluation, report."""
@@ -49,7 +52,7 @@ def run(
     check_extras(resolved)
     job = _open(resolved, root, resume, overwrite)
     run_all(job)
-    _print_summary(job)
+    _print_summary(job, as_json)
 
 
 def select(
@@ -103,6 +106,7 @@ def evaluate(
         str | None, typer.Option(help="Ask this endpoint, where the model has that name")
     ] = None,
     dry_run: DryRun = False,
+    as_json: AsJson = False,
     unsafe_local: UnsafeLocal = False,
     join: Annotated[
         bool, typer.Option("--join", help="Share the work with all who join the same run folder")
@@ -131,7 +135,7 @@ def evaluate(
         return
     pipeline.evaluate(job, join=join)
     pipeline.report(job)
-    _print_summary(job)
+    _print_summary(job, as_json)
 
 
 def report(run_dir: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder")]) -> None:
@@ -235,9 +239,13 @@ def _select_sweep(recipe: Recipe, root: Path, resume: bool, overwrite: bool, exp
     show(f"{write_selections([job.run for job in jobs], root)}")
 
 
-def _print_summary(job: Job) -> None:
+def _print_summary(job: Job, as_json: bool) -> None:
     from ttc_eval.report.tables import summary_tables
     from ttc_rl.stages.run import read_summary
 
-    for table in summary_tables(read_summary(job.run)):
+    summary = read_summary(job.run)
+    if as_json:
+        print_json(summary)
+        return
+    for table in summary_tables(summary):
         console.print(table)

@@ -21,6 +21,7 @@ from ttc_rl.config.recipe import Recipe
 from ttc_rl.config.removed import without_removed
 from ttc_rl.config.section import merge, named, nested
 from ttc_rl.config.trl_fields import (
+    GONE,
     LOGGING,
     SAID_ELSEWHERE,
     grpo_config_fields,
@@ -271,6 +272,8 @@ def _check_trl_keys(recipe: Recipe, places: Places) -> None:
             at = f"{places.of(f'{prefix}.{key}')}: {prefix}.{key}"
             if key in SAID_ELSEWHERE:
                 raise UserError(f"{at}: set {SAID_ELSEWHERE[key]} instead")
+            if key in GONE and key not in known:
+                raise UserError(f"{at}: {GONE[key]}")
             if key in LOGGING:
                 raise UserError(
                     f"{at}: every step is logged, for metrics.jsonl and the watchdog; leave it out"

@@ -36,6 +36,11 @@ SAID_ELSEWHERE = {
     "chat_template_kwargs": "prompts.template, which evaluation obeys too,",
 }
 """Fields that a recipe says in another place: two places for one thing would drift apart."""
+GONE = {
+    "max_prompt_length": "TRL has dropped it: no prompt is cut, and one that leaves no room for a "
+    "completion is told of before training; leave it out",
+}
+"""Fields of older scripts -> what became of them."""
 LOGGING = ("logging_steps", "logging_strategy")
 """Fields that would thin what metrics.jsonl and the watchdog are made of."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,9 @@ from ttc_rl.selection.influence import Influence
 from ttc_rl.vectors import Vectors
 
 # N corpus tasks, M targets, D embedding size.
+
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class Problem:
         if not targets[0]:
             raise UserError("no target to select for")
         if targets[0] > corpus[0]:
-            raise UserError(
+            logger.warning(
                 f"the target ({targets[0]} tasks) is larger than the corpus ({corpus[0]}): "
                 "are they swapped? A corpus should hold many tasks for each target"
             )
