@@ -100,6 +100,12 @@ class Asked:
     """Whether maths answers without a mark were read otherwise."""
     answer_marks: Sequence[str] | None = None
     graded_before: GradedBefore | None = None
+    left_out: int | None = None
+    """Tasks of the benchmark without all samples, which `ttc-rl score --partial` left out."""
+    unknown: int | None = None
+    """Rows of other tasks, which `ttc-rl score --skip-unknown` passed over."""
+    stop: Sequence[str] | None = None
+    """Texts at which completions were cut before they were graded."""
 
 
 @dataclass(frozen=True, kw_only=True)

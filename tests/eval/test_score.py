@@ -1,3 +1,4 @@
+import gzip
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from ttc_eval.report.tables import result_table
 from ttc_rl.corpus.benchmarks import Benchmark
 from ttc_rl.run_dir import read_jsonl, write_jsonl
 from ttc_rl.sampling.drawing import Drawing, draw
-from ttc_rl.schema import UserError
+from ttc_rl.schema import Task, UserError
 
 
 def test_our_own_samples_keep_their_verdicts(sums: Benchmark, guesser: Any, tmp_path: Path):
@@ -81,8 +82,11 @@ def test_rows_with_the_sources_own_ids_are_graded(sums: Benchmark, tmp_path: Pat
 
 def test_a_file_that_ends_early_is_not_divided_by_less(sums: Benchmark, tmp_path: Path):
     write_jsonl(tmp_path / "theirs.jsonl", foreign(sums, 2)[:-3])
-    with pytest.raises(UserError, match=r"\(1 tasks lack 1, 1 tasks lack 2\)"):
+    with pytest.raises(UserError, match=r"\(1 tasks lack 1, 1 tasks lack 2\).*; --partial"):
         score(tmp_path / "theirs.jsonl", sums)
+    result = score(tmp_path / "theirs.jsonl", sums, partial=True).result
+    assert (result.tasks, result.left_out) == (2, 2)
+    assert result.metrics["avg@2"].value == 0.5
 
 
 @pytest.mark.parametrize(
@@ -147,3 +151,79 @@ def test_rows_that_cannot_be_made_leave_no_file(tmp_path: Path):
     with pytest.raises(UserError):
         write_jsonl(tmp_path / "x.jsonl", rows())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_rows_of_other_tasks_are_passed_over_when_asked(sums: Benchmark, tmp_path: Path):
+    rows = [*foreign(sums, 1), {"task_id": "other/1", "completion": "x"}]
+    write_jsonl(tmp_path / "theirs.jsonl", rows)
+    with pytest.raises(UserError, match=r"'other/1' is not in this benchmark; --skip-unknown"):
+        score(tmp_path / "theirs.jsonl", sums)
+    result = score(tmp_path / "theirs.jsonl", sums, skip_unknown=True).result
+    assert (result.tasks, result.unknown) == (4, 1)
+
+
+def test_a_completion_that_runs_on_is_cut_where_the_next_question_begins(
+    sums: Benchmark, tmp_path: Path
+):
+    rows = [
+        {
+            "task_id": task.meta["id"],
+            "completion": rf"\boxed{{{task.gold}}}" + "\nQuestion: next\n" + r"\boxed{0}",
+        }
+        for task in sums.tasks
+    ]
+    write_jsonl(tmp_path / "theirs.jsonl", rows)
+    assert score(tmp_path / "theirs.jsonl", sums).result.metrics["avg@1"].value == 0
+    cut = score(tmp_path / "theirs.jsonl", sums, stop=["Question:", "Problem:"]).result
+    assert cut.metrics["avg@1"].value == 1
+    assert cut.stop == ["Question:", "Problem:"]
+
+
+def write_gz(rows: list[dict[str, Any]], folder: Path) -> Path:
+    path = folder / "theirs.jsonl.gz"
+    path.write_bytes(gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode()))
+    return path
+
+
+def write_list(rows: list[dict[str, Any]], folder: Path) -> Path:
+    path = folder / "theirs.json"
+    path.write_text(json.dumps(rows), encoding="utf-8")
+    return path
+
+
+def write_folder(rows: list[dict[str, Any]], folder: Path) -> Path:
+    (folder / "theirs").mkdir()
+    write_jsonl(folder / "theirs" / "a.jsonl", rows[:3])
+    write_jsonl(folder / "theirs" / "b.jsonl", rows[3:])
+    return folder / "theirs"
+
+
+@pytest.mark.parametrize("write", [write_gz, write_list, write_folder])
+def test_files_as_people_have_them(sums: Benchmark, tmp_path: Path, write: Any):
+    path = write(foreign(sums, 2), tmp_path)
+    assert score(path, sums, out=tmp_path / "out").result.metrics["avg@2"].value == 0.5
+
+
+def test_numbers_for_ids_as_the_source_has_them(sums: Benchmark, tmp_path: Path):
+    rows = [{**row, "task_id": int(row["task_id"].rpartition("/")[2])} for row in foreign(sums, 1)]
+    write_jsonl(tmp_path / "theirs.jsonl", rows)
+    assert score(tmp_path / "theirs.jsonl", sums).result.tasks == 4
+    write_jsonl(tmp_path / "wrong.jsonl", [{**rows[0], "prompt": "Another question?"}])
+    with pytest.raises(UserError, match="is not in this benchmark"):
+        score(tmp_path / "wrong.jsonl", sums)
+
+
+def test_evalplus_results_are_read_with_their_verdicts(tmp_path: Path):
+    task = Task(
+        "code", "def one():\n", tests=({"type": "assert", "code": "assert one() == 1"},),
+        meta={"id": "HumanEval/0"},
+    )  # fmt: skip
+    result = {"task_id": "HumanEval/0", "base_status": "pass", "plus_status": "fail"}
+    programs = ["def one():\n    return 1\n", "def one():\n    return 2\n"]
+    rows = [{**result, "solution": program, "plus_fail_tests": []} for program in programs]
+    path = tmp_path / "run_eval_results.json"
+    path.write_text(json.dumps({"date": "", "hash": "", "eval": {"HumanEval/0": rows}}))
+    scored = score(path, Benchmark("one", [task]))
+    assert scored.result.metrics["avg@2"].value == 0.5
+    assert scored.graded_before == 2
+    assert len(scored.changed) == 1

@@ -35,6 +35,15 @@ def score(
         bool,
         typer.Option("--fallback", help='Without a mark, read after "answer" or a last number'),
     ] = False,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Leave out tasks without all samples, and count them")
+    ] = False,
+    skip_unknown: Annotated[
+        bool, typer.Option("--skip-unknown", help="Pass over rows of other tasks, and count them")
+    ] = False,
+    stop: Annotated[
+        list[str] | None, typer.Option(help="Grade up to this text; may be repeated")
+    ] = None,
     as_json: AsJson = False,
     unsafe_local: UnsafeLocal = False,
 ) -> None:
@@ -55,12 +64,19 @@ def score(
         k=k or [],
         out=out,
         fallback=fallback,
+        partial=partial,
+        skip_unknown=skip_unknown,
+        stop=stop or [],
         graders=graders_for(recipe, tested.tasks) if recipe else BUILT_IN,
     )
     if as_json:
         print_json(scored.result)
         return
     console.print(result_table(scored.result))
+    if scored.result.left_out:
+        show(f"{scored.result.left_out} tasks without all samples are left out (--partial)")
+    if scored.result.unknown:
+        show(f"{scored.result.unknown} rows of other tasks are passed over (--skip-unknown)")
     if before := scored.result.graded_before:
         others = f" ({before.by_another_verifier} were by another version of the verifier)"
         show(f"{before.moved} of {before.verdicts} earlier verdicts changed{others}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ttc_eval.harness.interchange import read_samples
@@ -45,6 +45,9 @@ def score(
     k: Sequence[int] = (),
     out: Path | None = None,
     fallback: bool = False,
+    partial: bool = False,
+    skip_unknown: bool = False,
+    stop: Sequence[str] = (),
     graders: Graders = BUILT_IN,
 ) -> Scored:
     """Grade a sample file anew; `out` is the folder of the two files written, else beside it.
@@ -53,14 +56,28 @@ def score(
     Samples in a run folder are read behind the marks of that run's recipe; its own kinds need its
     `graders`.
 
-    The number of samples is that of the task with most; a task with fewer is an error.
+    The number of samples is that of the task with most. A task with fewer is an error; with
+    `partial` it is left out, and counted. With `skip_unknown`, rows of tasks that the benchmark
+    does not have are passed over, and counted. A completion is graded up to the first of the `stop`
+    texts: base models run on.
     """
     check_gradable(benchmark.name, benchmark.tasks)
     recipe = recipe_of(samples_path)
     benchmark = marked(benchmark, recipe.answer_marks) if recipe else benchmark
-    cells = read_samples(samples_path, benchmark)
-    samples = max(Counter(task_id for task_id, _ in cells).values())
-    check_complete(cells, benchmark.tasks, samples)
+    unknown: list[str] = []
+    cells = read_samples(samples_path, benchmark, unknown=unknown if skip_unknown else None)
+    for row in cells.values() if stop else ():
+        row["completion"] = _cut(row["completion"], stop)
+    counted = Counter(task_id for task_id, _ in cells)
+    samples = max(counted.values())
+    whole = [task for task in benchmark.tasks if counted[task.id] == samples]
+    left_out = len(benchmark.tasks) - len(whole)
+    if left_out and not partial:
+        try:
+            check_complete(cells, benchmark.tasks, samples)
+        except UserError as error:
+            raise UserError(f"{error}; --partial leaves such tasks out") from None
+    benchmark = replace(benchmark, tasks=whole)
     counts = _fitting_k(benchmark, k, samples)
     stem = re.sub(r"(\.(jsonl|json|eval|parquet|samples|inspect))+$", "", samples_path.name)
     target = (out or samples_path.parent) / f"{stem}{RESCORED}.samples.jsonl"
@@ -84,11 +101,20 @@ def score(
         fallback=fallback,
         answer_marks=list(marks) if marks not in ((), DEFAULT) else None,
         graded_before=old.counted(),
+        left_out=left_out or None,
+        unknown=len(unknown) or None,
+        stop=list(stop) or None,
     )
     result = write_measured(result_path, benchmark, question, measured)
     silent = old.maths > 0 and old.silent == old.maths and not fallback
     unread = marks if silent else ()
     return Scored(target, result_path, result, old.graded, old.changed, unread)
+
+
+def _cut(text: str, stop: Sequence[str]) -> str:
+    """Return a text up to the first of the stops."""
+    ends = [place for place in (text.find(word) for word in stop) if place >= 0]
+    return text[: min(ends)] if ends else text
 
 
 def recipe_of(samples_path: Path) -> Recipe | None:

@@ -34,6 +34,10 @@ WRITERS: dict[str, tuple[str, Callable[[Exported, Path], None]]] = {
 """Format -> ending of its files, and who writes it."""
 
 
+ENDINGS = (".jsonl", ".jsonl.gz", ".json", ".parquet", ".eval")
+"""Of the files that are read out of a folder."""
+
+
 def sniff(path: Path) -> str:
     """Return which of READERS a file is for."""
     if not path.exists():
@@ -45,19 +49,29 @@ def sniff(path: Path) -> str:
     if head.startswith(b"PK\x03\x04"):
         return "inspect"
     if path.name.endswith(".json") and head.startswith(b"{"):
-        return "inspect-json"
+        return "humaneval" if human_eval.is_evalplus(path) else "inspect-json"
     return "humaneval"
 
 
-def read_samples(path: Path, benchmark: Benchmark) -> Cells:
+def read_samples(path: Path, benchmark: Benchmark, *, unknown: list[str] | None = None) -> Cells:
     """Read rows by (our task id, sample). A row that does not say which sample it is takes the
     next.
 
-    Raises UserError naming the first row whose task is uncertain, or that occurs twice.
+    `path` is a file, or a folder of files. With a list `unknown`, rows of other tasks are passed
+    over, and their names noted there. Raises UserError naming the first row whose task is
+    uncertain, or that occurs twice.
     """
     finder, cells, seen = Finder(benchmark.tasks, benchmark.aliases), Cells(), Counter[str]()
-    for row in READERS[sniff(path)](path):
-        task = finder.find(row)
+    for row in (row for file in _files(path) for row in READERS[sniff(file)](file)):
+        task = finder.known(row)
+        if task is None:
+            if unknown is None:
+                raise UserError(
+                    f"{row.where}: task {row.name!r} is not in this benchmark; --skip-unknown "
+                    "passes over such rows"
+                )
+            unknown.append(row.name)
+            continue
         sample = row.sample if row.sample is not None else seen[task.id]
         if (task.id, sample) in cells:
             raise UserError(f"{row.where}: task {row.name} sample {sample} occurs twice")
@@ -66,6 +80,16 @@ def read_samples(path: Path, benchmark: Benchmark) -> Cells:
     if not cells:
         raise UserError(f"{path}: holds no completions")
     return cells
+
+
+def _files(path: Path) -> list[Path]:
+    """Return the file, or those of a folder by name."""
+    if not path.is_dir():
+        return [path]
+    files = sorted(file for file in path.iterdir() if file.name.endswith(ENDINGS))
+    if not files:
+        raise UserError(f"{path}: holds no sample file ({', '.join(ENDINGS)})")
+    return files
 
 
 def export(run: RunDir, benchmark: Benchmark, model: str, to: str, out: Path | None = None) -> Path:

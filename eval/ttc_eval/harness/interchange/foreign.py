@@ -2,7 +2,8 @@
 
 By its id, as our content hash or as the source's own; else by its prompt, where exactly one task
 has this prompt; else by its place in the benchmark, where the prompt that it was given holds our
-task's whole problem. A row that none of these settles is an error that names it.
+task's whole problem; else by the end of the source's id, where one task's ends so. A row that none
+of these settles is an error that names it.
 """
 
 from __future__ import annotations
@@ -55,17 +56,27 @@ class Finder:
         self.tasks, self.aliases = tasks, aliases
         self.by_id: dict[str, list[Task]] = defaultdict(list)
         self.by_prompt: dict[str, list[Task]] = defaultdict(list)
+        self.by_number: dict[str, list[Task]] = defaultdict(list)
         for task in tasks:
             for name in {task.id, source_id(task)}:
                 self.by_id[name].append(task)
+            if "/" in source_id(task):
+                self.by_number[source_id(task).rpartition("/")[2]].append(task)
             for text in {_squeezed(task.prompt), _squeezed(str(task.meta.get("shown", "")))} - {""}:
                 self.by_prompt[text].append(task)
 
     def find(self, row: Foreign) -> Task:
-        task = self._by_id(row) or self._by_prompt(row) or self._by_index(row)
+        """Return the task that a row answers; raise UserError where there is none."""
+        task = self.known(row)
         if task is None:
             raise UserError(f"{row.where}: task {row.name!r} is not in this benchmark")
         return task
+
+    def known(self, row: Foreign) -> Task | None:
+        """Return the task that a row answers; None where the benchmark has no such task."""
+        return (
+            self._by_id(row) or self._by_prompt(row) or self._by_index(row) or self._by_number(row)
+        )
 
     def _by_id(self, row: Foreign) -> Task | None:
         if row.id is None:
@@ -78,6 +89,15 @@ class Finder:
         if len(candidates) > 1:
             raise UserError(f"{row.where}: task {row.id!r} may be {' or '.join(candidates)}")
         return next(iter(candidates.values()), None)
+
+    def _by_number(self, row: Foreign) -> Task | None:
+        """Return the task whose id ends with the row's, `olympiadbench/1606` for 1606, where one
+        does. A prompt beside it has to hold the task."""
+        candidates = self.by_number.get(str(row.id), [])
+        if len(candidates) != 1:
+            return None
+        text = _squeezed(row.prompt)
+        return candidates[0] if not text or _holds(text, candidates[0]) else None
 
     def _by_prompt(self, row: Foreign) -> Task | None:
         candidates = self.by_prompt.get(_squeezed(row.prompt), [])

@@ -1,23 +1,32 @@
 """One JSON object a line: `task_id` and `completion`, or EvalPlus's `solution`; our own files too.
 
-`passed` (HumanEval's result files) is taken as the verdict before. Written are our rows with the
-source's task id, and `solution`, the program that was read, for tools that run programs.
+Also with .gz, as a JSON list, and EvalPlus's `*_eval_results.json`. `passed` (HumanEval's result
+files) and EvalPlus's `base_status` and `plus_status` are taken as the verdict before. Written are
+our rows with the source's task id, and `solution`, the program that was read, for tools that run
+programs.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from ttc_eval.harness.interchange.foreign import Exported, Foreign, source_id
+from ttc_rl.corpus.files import read_files
+from ttc_rl.corpus.rows import Row as FileRow
 from ttc_rl.run_dir import write_jsonl
 from ttc_rl.sampling.samples import numbered_rows
 from ttc_rl.schema import UserError
 
+NOT_OURS = (
+    "passed", "solution", "base_status", "plus_status", "base_fail_tests", "plus_fail_tests",
+)  # fmt: skip
+
 
 def read(path: Path) -> Iterator[Foreign]:
-    for where, row in numbered_rows(path, ours=False):
+    for where, row in _rows(path):
         task_id = row.get("task_id")
         if isinstance(task_id, int) and not isinstance(task_id, bool):
             task_id = str(task_id)
@@ -26,11 +35,51 @@ def read(path: Path) -> Iterator[Foreign]:
         sample = row.get("sample")
         if sample is not None and (type(sample) is not int or sample < 0):
             raise UserError(f"{where}: sample {sample!r} is not a number from 0")
-        values = {key: value for key, value in row.items() if key not in ("passed", "solution")}
+        values = {key: value for key, value in row.items() if key not in NOT_OURS}
         values["completion"] = _completion(where, row)
-        if isinstance(row.get("passed"), bool) and "correct" not in row:
-            values["correct"] = row["passed"]
+        passed = row.get("passed", _passed(row))
+        if isinstance(passed, bool) and "correct" not in row:
+            values["correct"] = passed
         yield Foreign(where, values, task_id, str(row.get("prompt") or ""), sample=sample)
+
+
+def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    if not path.name.endswith((".gz", ".json")):
+        yield from numbered_rows(path, ours=False)
+        return
+    for row in read_files(str(path)) if not is_evalplus(path) else _evalplus(path):
+        if row.problem or not isinstance(row.value, dict):
+            raise UserError(f"{row.where}: {row.problem or 'a row is an object'}")
+        yield row.where, row.value
+
+
+def is_evalplus(path: Path) -> bool:
+    """Return whether a file holds EvalPlus's results: lists by task under `eval`."""
+    if not path.name.endswith(".json"):
+        return False
+    results = _whole(path).get("eval")
+    if not isinstance(results, dict) or not results:
+        return False
+    return all(isinstance(rows, list) for rows in results.values())
+
+
+def _whole(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not JSON: {error}") from None
+    return value if isinstance(value, dict) else {}
+
+
+def _evalplus(path: Path) -> Iterator[FileRow]:
+    for task_id, results in _whole(path)["eval"].items():
+        for number, result in enumerate(results):
+            yield FileRow(f"{path}: {task_id}[{number}]", {"task_id": task_id, **result})
+
+
+def _passed(row: dict[str, Any]) -> bool | None:
+    base, plus = row.get("base_status"), row.get("plus_status")
+    return None if base is None else base == "pass" and plus in ("pass", None)
 
 
 def _completion(where: str, row: dict[str, Any]) -> str:
