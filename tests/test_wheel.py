@@ -47,3 +47,6 @@ def test_the_wheel_has_every_module_and_every_file_of_data(names: set[str]):
         assert expected <= names
     benchmarks = {path.name for path in (ROOT / "eval" / "benchmarks").glob("*.yaml")}
     assert {f"ttc_rl/benchmarks/{name}" for name in benchmarks} <= names
+    recipes = ROOT / "recipes"
+    shipped = {path.relative_to(recipes).as_posix() for path in recipes.rglob("*.yaml")}
+    assert {f"ttc_rl/recipes/{name}" for name in shipped} <= names

@@ -136,7 +136,7 @@ def test_a_stage_before_its_time_says_what_to_run_first(tmp_path: Path, files: t
 
 def test_a_missing_extra_is_named(tmp_path: Path, files: tuple[Path, Path]):
     path = recipe(tmp_path, *files, "train: {vllm: {mode: colocate}}\n")
-    assert "pip install 'ttc-rl[vllm]'" in said("run", path, "--run-dir", str(tmp_path / "run"))
+    assert "[vllm]'" in said("run", path, "--run-dir", str(tmp_path / "run"))
 
 
 def test_dry_run_shows_the_recipe_and_the_arithmetic_and_leaves_nothing(tmp_path: Path):

@@ -14,6 +14,7 @@ from ttc_rl.cli import before
 from ttc_rl.config import PretrainConfig
 from ttc_rl.launch import doctor, doctor_model
 from ttc_rl.launch.doctor_model import model_findings
+from ttc_rl.system.install import install
 from ttc_rl.train.tiny_model import base_model
 
 SMALL = PretrainConfig(hidden=16, layers=1, mlp=16, skills=None, max_steps=0)
@@ -31,7 +32,7 @@ def test_a_missing_extra_is_not_broken_but_says_how_to_get_it():
     if importlib.util.find_spec("vllm"):
         pytest.skip("vLLM is installed")
     found = {one.what: one for one in doctor.findings()}
-    assert (found["vllm"].works, found["vllm"].fix) == (None, "pip install 'ttc-rl[vllm]'")
+    assert (found["vllm"].works, found["vllm"].fix) == (None, install("vllm"))
 
 
 def test_versions_that_do_not_go_together_are_named():

@@ -38,10 +38,24 @@ def test_command_line_beats_recipe_beats_parent_beats_defaults(tmp_path: Path):
     assert (recipe.train.epochs, recipe.train.tasks_per_step) == (4, 8)
 
 
-def test_a_parent_has_no_parent(tmp_path: Path):
-    write(tmp_path, MINIMAL, "a.yaml")
-    write(tmp_path, "extends: a.yaml\n", "b.yaml")
-    assert "a parent has no parent" in error(write(tmp_path, "extends: b.yaml\n"))
+def test_a_parent_may_have_a_parent_but_not_itself(tmp_path: Path):
+    write(tmp_path, MINIMAL + "seed: 1\ntrain: {epochs: 5, save_steps: 2}\n", "a.yaml")
+    write(tmp_path, "extends: a.yaml\nseed: 2\ntrain: {epochs: 6}\n", "b.yaml")
+    recipe = load_recipe(write(tmp_path, "extends: b.yaml\ntrain: {epochs: 7}\n"))
+    assert (recipe.seed, recipe.train.epochs, recipe.train.save_steps) == (2, 7, 2)
+    write(tmp_path, "extends: d.yaml\n", "c.yaml")
+    assert "d.yaml: extends itself, through" in error(
+        write(tmp_path, "extends: c.yaml\n", "d.yaml")
+    )
+
+
+def test_a_mapping_is_merged_by_one_sign_and_replaced_by_the_other(tmp_path: Path):
+    path = write(tmp_path, MINIMAL + "train: {trl: {learning_rate: 1e-6, beta: 0.1}}\n")
+    assert load_recipe(path, ["train.trl={beta: 0.2}"]).train.trl == {
+        "learning_rate": 1e-6, "beta": 0.2,
+    }  # fmt: skip
+    assert load_recipe(path, ["train.trl:={beta: 0.2}"]).train.trl == {"beta": 0.2}
+    assert load_recipe(path, ["train:={epochs: 2}"]).train.trl == {}
 
 
 def test_yaml_1_2_reads_exponents_as_numbers_and_no_as_a_word(tmp_path: Path):
@@ -91,7 +105,7 @@ def test_conditions_of_a_source_are_written_back(tmp_path: Path):
         ("train={majority: [0, 1], reward: format}", "are two rewards; name one"),
         ("train={malformed: -1, reward: 'm:f'}", "train: `malformed` and `reward: m:f`: your func"),
         ("train={svf: {}, lora: {}}", "lora and svf: what is trained is one of them"),
-        ("corpus=[]", "corpus: List should have at least 1 item"),
+        ("corpus=[]", "corpus: names no source"),
         ("target={path: a, hub: b}", "exactly one of path, hub, skills, everyday"),
         ("seed", "write key=value"),
         ("arms={a: {model: x}}", "arms.a.model: arms of one run share it"),

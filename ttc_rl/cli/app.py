@@ -36,6 +36,7 @@ COMMANDS = {
     "workspace": after.workspace,
     "push": after.push,
     "patch": after.patch,
+    "init": before.init,
     "plan": before.plan,
     "launch": before.launch,
     "score": after.score,

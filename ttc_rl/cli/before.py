@@ -25,6 +25,19 @@ if TYPE_CHECKING:
     from ttc_rl.verifiers.golds import Checked
 
 
+def init(
+    out: Annotated[Path, typer.Argument(help="The recipe to write")] = Path("recipe.yaml"),
+    model: Annotated[str | None, typer.Option(help="A model's id or folder")] = None,
+    corpus: Annotated[str | None, typer.Option(help="A file of tasks")] = None,
+    target: Annotated[str | None, typer.Option(help="The test: a benchmark or a file")] = None,
+) -> None:
+    """Write a commented first recipe from what lies here: a model's folder, a file of tasks."""
+    from ttc_rl.stages.starter import look_around, starter, write_starter
+
+    write_starter(out, starter(look_around(Path(), model, corpus), target))
+    show(f"{out}; next: ttc-rl run {out} --dry-run")
+
+
 def plan(
     recipe: RecipeFile,
     overrides: Overrides = None,

@@ -55,6 +55,8 @@ def _resolved(
     said: Tree = {}
     for override in overrides:
         key, value = _parse_override(override)
+        if f"{key}:=" in override:
+            tree = _without_key(tree, key.split("."))
         tree, said = merge(tree, nested(key, value)), merge(said, nested(key, value))
         places.at[key] = f"command line, {override}"
     layers = [*layers, said]
@@ -132,20 +134,16 @@ def _shown(node: Any) -> Any:
 # --------------------------------------------------------------------------- reading
 
 
-def _with_parent(path: Path) -> tuple[list[Tree], Places]:
-    """The parent's tree, where there is one, and the file's own."""
+def _with_parent(path: Path, children: Sequence[Path] = ()) -> tuple[list[Tree], Places]:
+    """Return the trees of the parents, the eldest first, and the file's own."""
+    if path.resolve() in children:
+        raise UserError(f"{path}: extends itself, through {children[-1]}")
     tree, places = _read(path)
     parent_name = tree.pop("extends", None)
     if parent_name is None:
         return [tree], places
-    parent_path = path.parent / str(parent_name)
-    parent, inherited = _read(parent_path)
-    if "extends" in parent:
-        raise UserError(
-            f"{parent_path}: extends {parent['extends']!r}, but {path} extends it: "
-            "a parent has no parent"
-        )
-    return [parent, tree], Places(places.file, inherited.at | places.at)
+    older, inherited = _with_parent(path.parent / str(parent_name), [*children, path.resolve()])
+    return [*older, tree], Places(places.file, inherited.at | places.at)
 
 
 def _read(path: Path) -> tuple[Tree, Places]:
@@ -207,6 +205,7 @@ def _plain(node: Any, prefix: str, places: Places) -> Any:
 
 def _parse_override(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
+    key = key.removesuffix(":")
     if not equals or not re.fullmatch(r"[\w.-]+", key):
         raise UserError(f"{text!r} is not an override; write key=value, e.g. selection.size=500")
     try:
@@ -221,6 +220,14 @@ def parsed_overrides(texts: Sequence[str]) -> Iterator[Tree]:
     """Yield the tree of each `a.b=value`. Raises UserError for what is none."""
     for text in texts:
         yield nested(*_parse_override(text))
+
+
+def _without_key(tree: Tree, path: Sequence[str]) -> Tree:
+    """Return the tree without what stands at a dotted key, for `key:=value` to replace."""
+    first, *rest = path
+    if not rest or not isinstance(tree.get(first), dict):
+        return _without(tree, first)
+    return {**tree, first: _without_key(tree[first], rest)}
 
 
 def _without(tree: Tree, *keys: str) -> Tree:

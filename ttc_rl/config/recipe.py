@@ -260,6 +260,12 @@ class Recipe(Section):
         return arm.placed(self.places.of_arm(name))
 
     @model_validator(mode="after")
+    def _has_a_corpus(self) -> Self:
+        if not self.corpus and self.eval.models != ["base"]:
+            raise ValueError("corpus: names no source; only an evaluation of the base does without")
+        return self
+
+    @model_validator(mode="after")
     def _mix_has_its_tasks(self) -> Self:
         if self.experts and self.experts.mix == "dev" and self.train.dev is None:
             raise ValueError("experts.mix: dev: weighs by the tasks of `train.dev`; name it")

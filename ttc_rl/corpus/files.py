@@ -16,6 +16,7 @@ from typing import Any, cast
 
 from ttc_rl.corpus.rows import Row
 from ttc_rl.schema import UserError
+from ttc_rl.system.install import install
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".csv", ".csv.gz", ".tsv", ".parquet")
 SAVED = ("state.json", "dataset_dict.json")
@@ -137,7 +138,7 @@ def _read_saved(folder: Path) -> Iterator[Row]:
         import datasets
     except ImportError:
         raise UserError(
-            f"{folder}: a saved data set needs the datasets package: pip install ttc-rl[hub]"
+            f"{folder}: a saved data set needs the datasets package: {install('hub')}"
         ) from None
     try:
         saved: Any = datasets.load_from_disk(str(folder))
@@ -177,7 +178,7 @@ def _read_parquet(path: Path) -> Iterator[Row]:
         import pyarrow
         from pyarrow import parquet
     except ImportError:
-        raise UserError(f"{path}: reading parquet needs pyarrow: pip install ttc-rl[hub]") from None
+        raise UserError(f"{path}: reading parquet needs pyarrow: {install('hub')}") from None
     try:
         with parquet.ParquetFile(path) as file:
             number = 0

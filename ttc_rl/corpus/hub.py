@@ -8,6 +8,7 @@ from typing import Any, cast
 from ttc_rl.config import SourceConfig
 from ttc_rl.corpus.rows import Row
 from ttc_rl.schema import UserError
+from ttc_rl.system.install import install
 
 
 def read_hub(config: SourceConfig) -> Iterator[Row]:
@@ -23,7 +24,7 @@ def _load(config: SourceConfig) -> Any:
     except ImportError:
         raise UserError(
             f"{config.hub}: data sets of the hub need the datasets package: "
-            "pip install ttc-rl[hub], or name a file of tasks instead"
+            f"{install('hub')}, or name a file of tasks instead"
         ) from None
     what = f"{config.hub} (config {config.config}, split {config.split})"
     try:

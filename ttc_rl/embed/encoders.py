@@ -14,6 +14,7 @@ import numpy as np
 from ttc_rl.config import EmbedConfig
 from ttc_rl.embed.shards import file_hash
 from ttc_rl.schema import Task, UserError, content_hash
+from ttc_rl.system.install import install
 from ttc_rl.system.model_files import check_place
 
 # n texts, D dimensions.
@@ -171,9 +172,7 @@ def _load(config: EmbedConfig, weights: Path | str) -> Any:
         from sentence_transformers import SentenceTransformer
         from transformers.utils.logging import disable_progress_bar
     except ImportError:
-        raise UserError(
-            "embedding needs sentence-transformers: pip install 'ttc-rl[embed]'"
-        ) from None
+        raise UserError(f"embedding needs sentence-transformers: {install('embed')}") from None
     disable_progress_bar()
     try:
         if config.model == POLICY:
@@ -207,9 +206,7 @@ def _revision(weights: str) -> str:
         from huggingface_hub import hf_hub_download
         from huggingface_hub.errors import HFValidationError
     except ImportError:
-        raise UserError(
-            "embedding needs sentence-transformers: pip install 'ttc-rl[embed]'"
-        ) from None
+        raise UserError(f"embedding needs sentence-transformers: {install('embed')}") from None
     try:
         return Path(hf_hub_download(weights, "config.json")).parent.name
     except (OSError, HFValidationError) as error:

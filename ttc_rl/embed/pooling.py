@@ -10,6 +10,7 @@ import numpy as np
 
 from ttc_rl.embed.policy import chat_tokenizer, chat_tokens
 from ttc_rl.schema import UserError
+from ttc_rl.system.install import install
 
 # n texts, D dimensions.
 
@@ -33,7 +34,7 @@ class PoolingEngine:
             from vllm import LLM  # pyright: ignore[reportMissingImports]
             from vllm.config import PoolerConfig  # pyright: ignore[reportMissingImports]
         except ImportError:
-            raise UserError("embed.backend vllm needs vLLM: pip install 'ttc-rl[vllm]'") from None
+            raise UserError(f"embed.backend vllm needs vLLM: {install('vllm')}") from None
         if policy:
             engine |= {"convert": "embed", "pooler_config": PoolerConfig(pooling_type="LAST")}
         self.engine = LLM(model=str(model), runner="pooling", **engine)

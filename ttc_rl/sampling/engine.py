@@ -11,6 +11,7 @@ from ttc_rl.config import EngineConfig
 from ttc_rl.sampling import Decoding, confidence
 from ttc_rl.sampling.prompts import prompt_text
 from ttc_rl.schema import Completion, Task, UserError, sample_seed
+from ttc_rl.system.install import install
 
 ON_CPU: Mapping[str, Any] = {
     "enforce_eager": True,
@@ -81,7 +82,7 @@ class EngineCompleter:
         try:
             from vllm import LLM  # pyright: ignore[reportMissingImports]
         except ImportError:
-            raise UserError("train.vllm needs vLLM: pip install 'ttc-rl[vllm]'") from None
+            raise UserError(f"train.vllm needs vLLM: {install('vllm')}") from None
         import torch
 
         engine = LLM(

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from ttc_rl.schema import UserError
+from ttc_rl.system.install import install
 
 
 def sklearn_cluster() -> Any:
     try:
         from sklearn import cluster
     except ImportError:
-        raise UserError(_MISSING.format("scikit-learn")) from None
+        raise UserError(_missing("scikit-learn")) from None
     return cluster
 
 
@@ -19,8 +20,9 @@ def nnls() -> Any:
     try:
         from scipy.optimize import nnls
     except ImportError:
-        raise UserError(_MISSING.format("scipy")) from None
+        raise UserError(_missing("scipy")) from None
     return nnls
 
 
-_MISSING = "this selection method needs {}: pip install 'ttc-rl[embed]'"
+def _missing(package: str) -> str:
+    return f"this selection method needs {package}: {install('embed')}"

@@ -13,6 +13,7 @@ from ttc_rl.corpus.sources import load_corpus
 from ttc_rl.embed import POLICY, embed, write_shards
 from ttc_rl.schema import UserError
 from ttc_rl.stages.job import starting_model
+from ttc_rl.system.install import install
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +76,7 @@ class Ahead:
         try:
             from ttc_rl.launch import embedding_cluster as cluster
         except ImportError:
-            raise UserError("--cluster needs datatrove: pip install 'ttc-rl[cluster]'") from None
+            raise UserError(f"--cluster needs datatrove: {install('cluster')}") from None
         job = cluster.ClusterJob(
             self.sources,
             self.data,

@@ -15,6 +15,7 @@ from ttc_rl.config.marks import with_marks
 from ttc_rl.run_dir import ArmDir, RunDir
 from ttc_rl.schema import UserError, content_hash
 from ttc_rl.stages.own_code import graders_of
+from ttc_rl.system.install import install
 from ttc_rl.train.packaged import packaged_model
 from ttc_rl.verifiers import Graders
 
@@ -67,7 +68,7 @@ def check_extras(recipe: Recipe) -> None:
     _check_integrations(recipe)
     for module, extra in needed.items():
         if importlib.util.find_spec(module) is None:
-            raise UserError(f"{module} is not installed: pip install 'ttc-rl[{extra}]'")
+            raise UserError(f"{module} is not installed: {install(extra)}")
 
 
 MODULES = {"tensorboard": ("tensorboard", "tensorboardX"), "azure_ml": ("azureml",)}

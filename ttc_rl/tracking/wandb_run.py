@@ -15,6 +15,7 @@ from ttc_rl.config import Recipe
 from ttc_rl.metrics import Estimate
 from ttc_rl.run_dir import ArmDir, read_rollouts, write_text
 from ttc_rl.schema import UserError
+from ttc_rl.system.install import install
 from ttc_rl.system.ranks import is_main
 
 logger = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ def tracked(recipe: Recipe, folder: Path) -> Iterator[bool]:
     try:
         import wandb
     except ImportError:
-        raise UserError("track.wandb needs W&B: pip install 'ttc-rl[wandb]'") from None
+        raise UserError(f"track.wandb needs W&B: {install('wandb')}") from None
     id_file = folder / "wandb_id"
     if not id_file.exists():
         # The agent of a sweep names the run before it starts it.

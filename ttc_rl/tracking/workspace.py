@@ -12,6 +12,7 @@ from typing import Any
 
 from ttc_rl.config import Recipe
 from ttc_rl.schema import UserError
+from ttc_rl.system.install import install
 from ttc_rl.tracking.wandb_run import TOKENS
 
 STEPS = "train/global_step"
@@ -159,7 +160,7 @@ def save_workspace(recipe: Recipe, entity: str, results: Mapping[str, Sequence[s
         import wandb_workspaces.workspaces as workspaces
         from wandb.sdk.lib.service.service_connection import WandbApiFailedError
     except ImportError:
-        raise UserError("workspace needs W&B: pip install 'ttc-rl[wandb]'") from None
+        raise UserError(f"workspace needs W&B: {install('wandb')}") from None
     try:
         logged_in = wandb.login(prompt=False)
     except wandb.Error as error:

@@ -23,6 +23,7 @@ from ttc_rl.run_dir import write_json
 from ttc_rl.sampling.prompts import render
 from ttc_rl.sampling.samples import Row
 from ttc_rl.schema import Task, UserError, content_hash
+from ttc_rl.system.install import install
 
 ZSTANDARD = 93
 _FINISHED = {"stop": "stop", "max_tokens": "length", "model_length": "length"}
@@ -50,7 +51,7 @@ def _entry(path: Path, log: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
     try:
         import pyarrow
     except ImportError:
-        raise UserError(f"{path}: packed with zstandard; pip install ttc-rl[hub]") from None
+        raise UserError(f"{path}: packed with zstandard; {install('hub')}") from None
     with path.open("rb") as file:
         file.seek(entry.header_offset)
         header = file.read(30)

@@ -18,6 +18,7 @@ from ttc_rl.corpus.files import read_files
 from ttc_rl.sampling.prompts import render
 from ttc_rl.sampling.samples import Row
 from ttc_rl.schema import Task, UserError
+from ttc_rl.system.install import install
 
 KEPT = ("answer", "correct", "status", "reason", "finish_reason", "tokens")
 
@@ -76,7 +77,7 @@ def write(exported: Exported, path: Path) -> None:
         import pyarrow
         from pyarrow import parquet
     except ImportError:
-        raise UserError(f"{path}: parquet needs pyarrow: pip install ttc-rl[hub]") from None
+        raise UserError(f"{path}: parquet needs pyarrow: {install('hub')}") from None
     rows = [
         _row(exported, index, task, group)
         for index, (task, group) in enumerate(
