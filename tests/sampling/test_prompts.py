@@ -168,8 +168,17 @@ def test_the_policy_embeds_behind_the_same_system_turn():
     assert dict(EmbedConfig().reading(PROMPTS).chat) == {}  # a sentence encoder reads no chat
 
 
-def test_a_system_turn_that_a_template_refuses_goes_before_the_first_user_turn():
-    refuses = "{% if messages[0].role == 'system' %}{{ raise_exception('no') }}{% endif %}" + THINKS
+@pytest.mark.parametrize(
+    "refuses",
+    [
+        "{% if messages[0].role == 'system' %}{{ raise_exception('no') }}{% endif %}" + THINKS,
+        THINKS.replace("[{{", "{% if m.role != 'system' %}[{{").replace(
+            "\n{% endfor %}", "\n{% endif %}{% endfor %}"
+        ),
+    ],
+    ids=["refuses", "leaves out"],
+)
+def test_a_system_turn_that_a_template_does_not_take_goes_before_the_first_user_turn(refuses: str):
     turns = chat_turns(
         conversation(TASK, {"system": "Be brief.", "math": "{prompt}"}), Chat(refuses)
     )

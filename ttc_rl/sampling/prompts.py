@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from ttc_rl.config.marks import KEY
 from ttc_rl.config.prompts import PLACE
 from ttc_rl.schema import Task, UserError
 from ttc_rl.verifiers.kinds import KINDS
@@ -48,7 +49,8 @@ def _system(text: Any) -> list[Turn]:
 def _examples(task: Task, templates: Mapping[str, Any]) -> Iterator[Turn]:
     for example in templates.get("examples", ()):
         if example.get("kind") in (None, task.kind):
-            yield from _user(replace(task, prompt=example["prompt"], meta={}, id=""), templates)
+            meta = {KEY: task.meta[KEY]} if KEY in task.meta else {}
+            yield from _user(replace(task, prompt=example["prompt"], meta=meta, id=""), templates)
             yield {"role": "assistant", "content": example["reply"]}
 
 
@@ -73,21 +75,24 @@ def chat_turns(
 ) -> list[Turn]:
     """Return the turns as the chat template takes them.
 
-    A template that demands a system turn gets an empty one; one that takes none has it at the head
-    of the first user turn. Raises UserError where the template takes neither.
+    A template that demands a system turn gets an empty one. Where it refuses or leaves out a system
+    turn, that stands at the head of the first user turn. Raises UserError where the template takes
+    neither.
     """
     from jinja2 import TemplateError
 
     refused = ""
     for fitted in (turns, _with_system(turns)):
         try:
-            tokenizer.apply_chat_template(
+            text = tokenizer.apply_chat_template(
                 fitted, tokenize=False, add_generation_prompt=True, **(arguments or {})
             )
         except TemplateError as error:
             refused = refused or str(error)
-        else:
+            continue
+        if fitted[0]["role"] != "system" or fitted[0]["content"].strip() in text:
             return list(fitted)
+        refused = refused or "it leaves the system turn out"
     raise UserError(
         f"{tokenizer.name_or_path}: its chat template does not take these turns "
         f"({', '.join(turn['role'] for turn in turns)}), with a system turn or without: {refused}"
