@@ -36,7 +36,7 @@ def example_prompt(recipe: Recipe) -> str:
 def _first_task(recipe: Recipe) -> Task | None:
     try:
         if not any(not isinstance(target, str) and target.hub for target in recipe.targets):
-            return resolve_targets(recipe)[0].tasks[0]
+            return resolve_targets(recipe.target_sources)[0].tasks[0]
     except UserError:
         pass
     for entry in recipe.corpus:
