@@ -123,7 +123,7 @@ def an_adapter(model: Path) -> None:
         (pointer, "is git's stand-in for the file; `git lfs pull` there"),
         (without_tokenizer, "holds no tokenizer; save that of its base model there"),
         (broken_tokenizer, "its tokenizer cannot be read"),
-        (refusing_template, "with an empty system turn or without: no user turns"),
+        (refusing_template, "with a system turn or without: no user turns"),
         (without_end, "names an end token; set eos_token in tokenizer_config.json"),
         (lambda m: change(m / "config.json", vocab_size=99), "but the model embeds 99"),
     ],

@@ -164,7 +164,7 @@ def test_a_benchmark_of_ones_own_has_parts_and_a_name(recipe: Path):
     other = load_benchmark("riddles.yaml=other.jsonl", kinds=["loose"])
     assert (other.name, other.problems) == ("riddles", ("riddles.yaml: 1 tasks, 2 were published",))
     changed = load_recipe(recipe, ["target=riddles.yaml=other.jsonl"])
-    assert target_name(changed) == "riddles"
+    assert target_name(changed.targets) == "riddles"
     shown = tool("-m", "ttc_rl", "benchmarks", "riddles.yaml", folder=recipe.parent)
     assert "two riddles about length" in shown
 

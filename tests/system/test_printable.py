@@ -26,6 +26,7 @@ def test_control_characters_are_shown_and_not_obeyed(markup: bool):
     assert shown(CLEAR, markup=markup) == "␛[2Jgone\n"
     assert shown("a\x05b\x9bc\u202ed\x7f", markup=markup) == "a␅b�c�d␡\n"
     assert shown("two\nlines", markup=markup) == "two\nlines\n"
+    assert shown("h\udcc3", markup=markup) == "h�\n"  # of a file's name in another locale
 
 
 def test_a_table_and_a_document_are_safe_too():

@@ -76,6 +76,7 @@ def make_report() -> Any:
             run=runs[0],
             recipe=runs[0].load_recipe(),
             targets=["aime25"],
+            base_name="m",
             summary=Summary(target="aime25", benchmarks={}, changed={}, retention={}, analysis={}),
         )
         return " ".join(opening(material))  # pyright: ignore[reportArgumentType]

@@ -82,7 +82,7 @@ def test_the_losses_that_clip_are_those_of_trl():
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_curriculum_tells_what_its_panels_show(method: str):
-    from curricula.test_curricula import made
+    from train.curriculum.test_curricula import made
 
     recipe = load_recipe(TINY, [f"train.curriculum.method={method}"])
     names = {n for n in named(recipe) if n.startswith("train/curriculum/")}

@@ -14,7 +14,7 @@ from whole_replies import END, WholeReplies
 
 from ttc_rl.config import TrainConfig
 from ttc_rl.run_dir import ArmDir, RunDir, read_jsonl
-from ttc_rl.sampling.prompts import chat_turns
+from ttc_rl.sampling.prompts import as_messages, chat_turns
 from ttc_rl.schema import Task, UserError
 from ttc_rl.selection.less.examples import supervised
 from ttc_rl.selection.less.gradients import load_differentiable
@@ -99,11 +99,14 @@ def chat(template: str) -> Any:
 def test_a_template_that_demands_a_system_turn_gets_an_empty_one():
     demands = "{% if messages[0].role != 'system' %}{{ raise_exception('no system') }}{% endif %}"
     user = {"role": "user", "content": "hi"}
-    assert chat_turns("hi", chat(demands + CHATML)) == [{"role": "system", "content": ""}, user]
-    assert chat_turns("hi", chat(CHATML)) == [user]
+    assert chat_turns(as_messages("hi"), chat(demands + CHATML)) == [
+        {"role": "system", "content": ""},
+        user,
+    ]
+    assert chat_turns(as_messages("hi"), chat(CHATML)) == [user]
     refuses = "{{ raise_exception('only tools speak') }}"
-    with pytest.raises(UserError, match=r"does not take a single user turn.*: only tools speak"):
-        chat_turns("hi", chat(refuses))
+    with pytest.raises(UserError, match=r"does not take these turns .*only tools speak"):
+        chat_turns(as_messages("hi"), chat(refuses))
 
 
 # --------------------------------------------------------------------------- context

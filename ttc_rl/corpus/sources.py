@@ -6,6 +6,7 @@ import difflib
 import functools
 import itertools
 import logging
+import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -192,7 +193,7 @@ def _good_tasks(
 
         yield from make_everyday(config.everyday)
         return
-    name = config.hub or Path(config.path or "").name.partition(".")[0]
+    name = config.hub or _readable(Path(config.path or "").name.partition(".")[0])
     reader = RowReader(config.columns, config.kind, name, config.gold_after, config.meta, kinds)
     rows = _rows(config)
     shape = config.shape
@@ -208,6 +209,11 @@ def _good_tasks(
                     yield task
         except BadRow as problem:
             problems.append(f"{row.where}: {problem}")
+
+
+def _readable(name: str) -> str:
+    """Return a file's name as text, whatever the locale reads it as."""
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def _guessed(name: str, rows: Iterator[Row]) -> tuple[Shape | None, Iterator[Row]]:

@@ -46,11 +46,11 @@ def upload(
     repo: str,
     *,
     message: str,
-    kind: Literal["model", "dataset"] = "model",
+    kind: Literal["dataset"] | None = None,
     private: bool = False,
     ignore: list[str] | None = None,
 ) -> str:
-    """Upload a folder to the Hub, and return the address of the commit.
+    """Upload a folder to the Hub, as a model or a data set; return the address of the commit.
 
     Raises UserError where there is no login, or the Hub says no.
     """
