@@ -13,10 +13,12 @@ from threading import Thread
 from typing import Any
 
 import pytest
+from formats import FOLDER
 from http_reply import JsonHandler
-from huggingface_hub import ModelCard
+from huggingface_hub import DatasetCard, ModelCard
 
 from ttc_rl.config import load_recipe
+from ttc_rl.corpus.sources import load_tasks
 from ttc_rl.run_dir import RunDir, read_json, read_jsonl
 from ttc_rl.schema import UserError
 from ttc_rl.stages.publishing import push
@@ -87,14 +89,16 @@ def hub() -> Iterator[Hub]:
         hub.shutdown()
 
 
-def told(hub: Hub, tmp_path: Path, *arguments: str, token: str = "hf_0") -> tuple[int, str]:
+def told(
+    hub: Hub, tmp_path: Path, *arguments: str, token: str = "hf_0", name: str = "push"
+) -> tuple[int, str]:
     environment = os.environ | {
         "HF_ENDPOINT": hub.url,
         "HF_TOKEN": token,
         "HF_HUB_OFFLINE": "0",
         "HF_HOME": str(tmp_path / "hf"),
     }
-    command = [sys.executable, "-m", "ttc_rl", "push", *arguments]
+    command = [sys.executable, "-m", "ttc_rl", name, *arguments]
     done = subprocess.run(
         command, env=environment, capture_output=True, text=True, timeout=120, check=False
     )
@@ -183,3 +187,18 @@ def test_what_is_not_there_is_not_pushed(undisturbed: Path, tmp_path: Path):
     untrained = RunDir.open(tmp_path / "run", run.load_recipe())
     with pytest.raises(UserError, match="sift has no model yet"):
         push(untrained, "me/it", arm="sift")
+
+
+def test_a_cleaned_corpus_goes_up_as_a_data_set_with_a_card(tmp_path: Path, hub: Hub):
+    source = FOLDER / "gsm8k.jsonl"
+    code, output = told(hub, tmp_path, str(source), "--out", "hub:me/it", name="corpus")
+    assert code == 0, output
+    assert f"written: {hub.url}/me/it/commit/1" in output
+    assert hub.created == [{"name": "it", "organization": "me", "type": "dataset"}]
+    assert hub.files.keys() == {"README.md", "tasks.jsonl"}
+    (tmp_path / "back.jsonl").write_bytes(hub.files["tasks.jsonl"])
+    before, back = load_tasks(str(source)), load_tasks(str(tmp_path / "back.jsonl"))
+    assert [task.id for task in back] == [task.id for task in before]
+    card = DatasetCard(hub.files["README.md"].decode())
+    assert card.data.tags == ["ttc-rl"]
+    assert "| math | gsm8k | 2 |" in card.text
