@@ -182,6 +182,7 @@ def test_other_kinds_of_file_hold_the_same_tasks(tmp_path: Path, name: str, save
         ("x.json", '"text"', "should hold a list of objects"),
         ("x.csv", "question,answer\n1 + 1,2,3\n", r"x\.csv:2: has more fields than the 2 columns"),
         ("x.csv", 'question,answer\n"1 + 1,2\n', "not readable as csv"),
+        ("x.csv", "question,answer,answer\n1 + 1,2,3\n", "two columns are called 'answer'"),
     ],
 )
 def test_a_damaged_file_is_told_with_what_to_do(tmp_path: Path, name: str, text: str, says: str):

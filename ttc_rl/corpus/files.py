@@ -120,6 +120,9 @@ def _read_csv(path: Path) -> Iterator[Row]:
         delimiter = "\t" if ".tsv" in path.name else ","
         reader = csv.DictReader(text, delimiter=delimiter, restkey="", strict=True)
         try:
+            columns = list(reader.fieldnames or ())
+            if twice := next((name for name in columns if columns.count(name) > 1), None):
+                raise UserError(f"{path}:1: two columns are called {twice!r}; rename one")
             for value in reader:
                 where = f"{path}:{reader.line_num}"
                 if "" in value:
