@@ -1,5 +1,8 @@
 """What the documents show: links that lead somewhere, YAML that loads, commands that exist."""
 
+import ast
+import importlib
+import importlib.util
 import re
 from pathlib import Path
 
@@ -57,3 +60,18 @@ def test_every_page_stands_in_the_index():
     index = Path("docs/index.md").read_text(encoding="utf-8")
     for page in DOCS:
         assert page.name == "index.md" or f"({page.name})" in index, page
+
+
+@pytest.mark.parametrize("script", sorted(Path("tests/benchmarks").glob("*.py")), ids=str)
+def test_names_that_a_benchmark_imports_from_the_tool_exist(script: Path):
+    """The scripts behind the documents' figures are seldom run: a moved name would go unseen."""
+    for node in ast.walk(ast.parse(script.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ttc_"):
+            module = importlib.import_module(str(node.module))
+            for name in node.names:
+                inner = (
+                    importlib.util.find_spec(f"{node.module}.{name.name}")
+                    if hasattr(module, "__path__")
+                    else None
+                )
+                assert hasattr(module, name.name) or inner, f"{node.module}.{name.name}"

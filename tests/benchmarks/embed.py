@@ -23,7 +23,8 @@ from ttc_rl.config import EmbedConfig
 from ttc_rl.corpus.sources import load_tasks
 from ttc_rl.embed import embed
 from ttc_rl.embed.encoders import weights_of
-from ttc_rl.selection import posterior_trace, select
+from ttc_rl.selection import select
+from ttc_rl.selection.posterior import variances
 
 CORPORA = ("math_12k", "gsm8k_train", "dapo_math_17k", "mmlu")
 
@@ -40,7 +41,7 @@ def rounding(exact_ND: np.ndarray, target_MD: np.ndarray, size: int) -> None:
         for n in (size // 10, size // 2, size):
             common = len(set(order[:n]) & set(other[:n]))
             before, ours, theirs = (
-                posterior_trace(exact_ND[rows].astype(np.float64), target_MD, 0.1)[-1]
+                variances(exact_ND[rows], target_MD, 0.1)[-1].sum()
                 for rows in ([], order[:n], other[:n])
             )
             print(

@@ -25,6 +25,7 @@ from statistics import median
 from typing import Any
 
 from transformers import TrainerCallback
+from transformers.trainer_callback import PrinterCallback
 from trl.trainer.grpo_trainer import GRPOTrainer
 
 from ttc_rl.config import EverydayConfig, PretrainConfig, Recipe, SkillsConfig
@@ -170,11 +171,11 @@ def bare(case: Case, steps: int) -> list[float]:
         model=str(base),
         reward_funcs=reward,
         args=config,
-        train_dataset=grpo.dataset(order, grpo.prompts(made, by_id, tokenizer)),
+        train_dataset=grpo.dataset(order, grpo.prompts(made.prompts, by_id, tokenizer)),
         processing_class=tokenizer,
         callbacks=[clock],
     )
-    trainer.remove_callback(grpo.PrinterCallback)
+    trainer.remove_callback(PrinterCallback)
     trainer.train()
     shutil.rmtree(folder)
     return clock.steps()
