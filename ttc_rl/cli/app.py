@@ -53,14 +53,14 @@ for _name, _command in COMMANDS.items():
     app.command(name=_name)(_command)
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(shown: bool) -> None:
+    if shown:
         console.print(f"ttc-rl {version('ttc-rl')}", highlight=False)
         raise typer.Exit
 
 
-def _quiet(asked: bool) -> None:
-    if asked:
+def _quiet(wanted: bool) -> None:
+    if wanted:
         for name in LOGGERS:
             logging.getLogger(name).setLevel(logging.WARNING)
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ttc_rl.corpus.shapes.fields import Row, code_row, entered, is_number, math_row, present
-from ttc_rl.corpus.shapes.programs import called_or_piped
+from ttc_rl.corpus.shapes.programs import called_or_piped, paired_tests, typed_test
 from ttc_rl.verifiers.boxes import last_boxed
 
 _FORM = (
@@ -79,11 +79,7 @@ def verl(row: Row) -> Row:
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     if isinstance(value, Mapping) and {"inputs", "outputs"} <= value.keys():
-        tests = [
-            called_or_piped(value.get("fn_name"), given, expected)
-            for given, expected in zip(value["inputs"], value["outputs"], strict=True)
-        ]
-        return code_row(name or "", asked.prompt, tests, **meta)
+        return code_row(name or "", asked.prompt, paired_tests(value), **meta)
     if isinstance(value, Mapping | list):
         raise ValueError(
             "reward_model.ground_truth is no answer but an object: give `columns` and a kind of "
@@ -140,7 +136,8 @@ def synthetic(row: Row) -> Row:
     meta = {"task_type": row.get("task_type"), "data_source": row.get("source")}
     cases = info.get("test_cases")
     if cases is not None:
-        return code_row(name or "", row["prompt"], [_case(test) for test in entered(cases)], **meta)
+        tests = [typed_test(test) for test in entered(cases)]
+        return code_row(name or "", row["prompt"], tests, **meta)
     gold = info.get("ground_truth", info.get("answer", info.get("output")))
     if gold in (None, ""):
         raise ValueError(f"task_type {row.get('task_type')}: no ground_truth, and no test_cases")
@@ -149,11 +146,6 @@ def synthetic(row: Row) -> Row:
     asked = Conversation("", [], prompt, None)
     ability = "math" if "math" in str(row.get("task_type")) else ""
     return _answered(name, asked, gold, ability, **meta)
-
-
-def _case(test: Row) -> Row:
-    function = test.get("fn_name") if test["type"] == "function_call" else None
-    return called_or_piped(function, test["input"], test["output"])
 
 
 def verifiable_corpus(row: Row) -> Row:

@@ -167,11 +167,7 @@ def taco(row: Row) -> Row:
     With `fn_name` an input is the list of a call's arguments, and an output of one element holds
     the value that is returned.
     """
-    pairs = as_object(row["input_output"])
-    tests = [
-        called_or_piped(pairs.get("fn_name"), argument, expected)
-        for argument, expected in zip(pairs["inputs"], pairs["outputs"], strict=True)
-    ]
+    tests = paired_tests(as_object(row["input_output"]))
     question = row["question"]
     limit = re.search(r"[\d.]+", str(row.get("time_limit") or ""))
     return code_row(
@@ -193,17 +189,24 @@ def primeintellect(row: Row) -> Row:
         fields = json.loads(packed) if isinstance(packed, str) else packed
     except ValueError:
         fields = ast.literal_eval(packed)
-    tests = [
-        called_or_piped(
-            test.get("fn_name") if test["type"] == "function_call" else None,
-            test["input"],
-            test["output"],
-        )
-        for test in fields["test_cases"]
-    ]
+    tests = [typed_test(test) for test in fields["test_cases"]]
     return code_row(
         f"primeintellect/{row['problem_id']}", row["prompt"], tests, platform=row.get("source")
     )
+
+
+def typed_test(test: Row) -> Row:
+    """Convert a test whose `type` says whether a function is called."""
+    function = test.get("fn_name") if test["type"] == "function_call" else None
+    return called_or_piped(function, test["input"], test["output"])
+
+
+def paired_tests(pairs: Row) -> list[Row]:
+    """Convert lists of `inputs` and `outputs`, of the function `fn_name` where there is one."""
+    return [
+        called_or_piped(pairs.get("fn_name"), argument, expected)
+        for argument, expected in zip(pairs["inputs"], pairs["outputs"], strict=True)
+    ]
 
 
 def called_or_piped(function: str | None, argument: Any, expected: Any) -> Row:

@@ -49,7 +49,8 @@ def sniff(path: Path) -> str:
     if head.startswith(b"PK\x03\x04"):
         return "inspect"
     if path.name.endswith(".json") and head.startswith(b"{"):
-        return "humaneval" if human_eval.is_evalplus(path) else "inspect-json"
+        is_evalplus = human_eval.evalplus_results(path) is not None
+        return "humaneval" if is_evalplus else "inspect-json"
     return "humaneval"
 
 

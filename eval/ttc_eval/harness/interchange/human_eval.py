@@ -47,33 +47,30 @@ def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     if not path.name.endswith((".gz", ".json")):
         yield from numbered_rows(path, ours=False)
         return
-    for row in read_files(str(path)) if not is_evalplus(path) else _evalplus(path):
+    results = evalplus_results(path)
+    for row in read_files(str(path)) if results is None else _evalplus(path, results):
         if row.problem or not isinstance(row.value, dict):
             raise UserError(f"{row.where}: {row.problem or 'a row is an object'}")
         yield row.where, row.value
 
 
-def is_evalplus(path: Path) -> bool:
-    """Return whether a file holds EvalPlus's results: lists by task under `eval`."""
+def evalplus_results(path: Path) -> dict[str, list[Any]] | None:
+    """Return EvalPlus's results, lists by task under `eval`; None for a file of another kind."""
     if not path.name.endswith(".json"):
-        return False
-    results = _whole(path).get("eval")
-    if not isinstance(results, dict) or not results:
-        return False
-    return all(isinstance(rows, list) for rows in results.values())
-
-
-def _whole(path: Path) -> dict[str, Any]:
+        return None
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        whole = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not JSON: {error}") from None
-    return value if isinstance(value, dict) else {}
+    results = whole.get("eval") if isinstance(whole, dict) else None
+    if not isinstance(results, dict) or not results:
+        return None
+    return results if all(isinstance(rows, list) for rows in results.values()) else None
 
 
-def _evalplus(path: Path) -> Iterator[FileRow]:
-    for task_id, results in _whole(path)["eval"].items():
-        for number, result in enumerate(results):
+def _evalplus(path: Path, results: dict[str, list[Any]]) -> Iterator[FileRow]:
+    for task_id, rows in results.items():
+        for number, result in enumerate(rows):
             yield FileRow(f"{path}: {task_id}[{number}]", {"task_id": task_id, **result})
 
 
