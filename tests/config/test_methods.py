@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 from json_schema import mistakes
+from refusals import refusal
 from ruamel.yaml import YAML
 
 from ttc_rl.config import Recipe, dump_recipe, load_recipe, with_keys
 from ttc_rl.config.methods import ALL
-from ttc_rl.schema import UserError
 from ttc_rl.selection import METHODS as SELECTING
 from ttc_rl.stages.sweep import cells
 from ttc_rl.train.curriculum.choose import CURRICULA
@@ -21,13 +21,6 @@ def write(folder: Path, text: str, name: str = "r.yaml") -> Path:
     path = folder / name
     path.write_text(MINIMAL + text if "extends" not in text else text)
     return path
-
-
-def refusal(path: Path, *overrides: str) -> str:
-    with pytest.raises(UserError) as caught:
-        load_recipe(path, overrides)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def test_the_tables_name_methods_and_keys_that_exist():

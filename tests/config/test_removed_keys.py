@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from refusals import refusal
 from ruamel.yaml import YAML
 
 from ttc_rl.config import PretrainConfig, Recipe, dump_recipe, load_recipe
@@ -12,7 +13,6 @@ from ttc_rl.config.mistakes import _all_keys
 from ttc_rl.config.removed import REMOVED
 from ttc_rl.config.section import merge
 from ttc_rl.run_dir import RunDir
-from ttc_rl.schema import UserError
 from ttc_rl.selection.less import warmup
 from ttc_rl.stages import inputs, preflight
 from ttc_rl.train import tiny_model, watchdog
@@ -35,13 +35,6 @@ def write(folder: Path, tree: dict[str, Any] | str, name: str = "r.yaml") -> Pat
     else:
         YAML(typ="safe", pure=True).dump(tree, path)
     return path
-
-
-def refusal(path: Path, *overrides: str) -> str:
-    with pytest.raises(UserError) as caught:
-        load_recipe(path, overrides)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def with_old_keys(text: str) -> dict[str, Any]:
