@@ -13,12 +13,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 ROOT = Path(__file__).parent.parent
+# The tool takes TTC_RL_DATA as the default of `data`; a test names the folder where it needs it.
+os.environ["TTC_RL_TEST_DATA"] = os.environ.pop("TTC_RL_DATA", str(ROOT.parent / "shared" / "data"))
 
 
 @pytest.fixture(scope="session")
 def data() -> Path:
     """A folder with corpus/ and benchmarks/; tests on real records are skipped without one."""
-    folder = Path(os.environ.get("TTC_RL_DATA", ROOT.parent / "shared" / "data"))
+    folder = Path(os.environ["TTC_RL_TEST_DATA"])
     if not (folder / "corpus").is_dir():
         pytest.skip(f"no task data at {folder}; set TTC_RL_DATA")
     return folder

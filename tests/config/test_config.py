@@ -191,3 +191,17 @@ def test_no_step_is_kept_from_metrics_and_watchdog(key: str):
     tree = {"model": "m", "corpus": "c.jsonl", "target": "t.jsonl", "train": {"trl": {key: 10}}}
     with pytest.raises(UserError, match=rf"train\.trl\.{key}: every step is logged.*leave it out"):
         make_recipe(tree)
+
+
+def test_the_folder_of_data_is_that_of_the_environment_unless_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    keys = {"model": "m", "corpus": "c.jsonl", "target": "aime25"}
+    assert make_recipe(keys).data is None
+    monkeypatch.setenv("TTC_RL_DATA", "/some/where")
+    assert make_recipe(keys).data == "/some/where"
+    assert make_recipe(keys | {"data": "/else"}).data == "/else"
+    assert make_recipe(keys | {"data": None}).data is None
+    (tmp_path / "recipe.yaml").write_text("model: m\ncorpus: c.jsonl\ntarget: aime25\n")
+    assert load_recipe(tmp_path / "recipe.yaml").data == "/some/where"
+    assert load_recipe(tmp_path / "recipe.yaml", of_run=True).data is None

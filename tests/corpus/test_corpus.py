@@ -12,7 +12,7 @@ from ttc_rl.config import SourceConfig
 from ttc_rl.corpus.sources import catalog, load_corpus, load_source, resolve_source
 from ttc_rl.schema import UserError
 
-DATA = Path(os.environ.get("TTC_RL_DATA", Path(__file__).parents[3] / "shared" / "data"))
+DATA = Path(os.environ["TTC_RL_TEST_DATA"])
 needs_data = pytest.mark.skipif(not (DATA / "corpus").is_dir(), reason="no task data here")
 
 

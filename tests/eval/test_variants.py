@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from ttc_eval.harness.variants import distracted, eval_benchmarks, perturbed, reordered, reworded
@@ -16,8 +18,9 @@ CHOICE = Task(
 SUM = Task("math", "What is 1+1?", "2", meta={"shown": "SUM: What is 1+1?"})
 
 
-def recipe(target: object, **evaluated: object) -> Recipe:
+def recipe(target: object, data: Path | None = None, **evaluated: object) -> Recipe:
     tree = {"model": "m", "corpus": "c.jsonl", "target": target, "eval": evaluated}
+    tree |= {"data": str(data)} if data else {}
     return Recipe.model_validate(tree)
 
 
@@ -100,3 +103,36 @@ def test_what_cannot_be_had_says_how_to_leave_it_out(tmp_path: object):
     made = recipe("skills/cipher", retention=["nonsense"])
     with pytest.raises(UserError, match=r"nonsense.*eval\.retention: \[\] leaves it out"):
         eval_benchmarks(made)
+
+
+def test_what_was_kept_is_measured_only_where_its_data_is_at_hand(tmp_path: Path):
+    (tmp_path / "sums.jsonl").write_text('{"kind": "math", "prompt": "1+1?", "answer": "2"}\n')
+    made = recipe(str(tmp_path / "sums.jsonl"), data=tmp_path)
+    (only,) = eval_benchmarks(made)
+    assert only.name == "sums"
+    assert (
+        "what training costs elsewhere is not measured: mmlu-pro@200 is not at hand"
+        in (only.problems[-1])
+    )
+    asked = recipe(str(tmp_path / "sums.jsonl"), data=tmp_path, retention=["mmlu-pro@200"])
+    with pytest.raises(UserError, match="no such file"):
+        eval_benchmarks(asked)
+
+
+def test_benchmarks_are_files_sources_and_patterns_too(tmp_path: Path):
+    rows = '{"kind": "math", "prompt": "1+1?", "answer": "2"}\n'
+    for name in ("a", "b", "c"):
+        (tmp_path / f"{name}.jsonl").write_text(rows)
+        (tmp_path / f"{name}.yaml").write_text(
+            f"description: {name}\nsource: {{path: {tmp_path}/{name}.jsonl}}\n"
+        )
+    (tmp_path / "plain.jsonl").write_text(rows)
+    pattern, plain = f"{tmp_path}/*.yaml", f"{tmp_path}/plain.jsonl"
+    entries = [pattern, f"{tmp_path}/a.yaml", plain, {"path": plain, "limit": 1, "kind": "exact"}]
+    made = recipe("skills/cipher", benchmarks=entries[:3])
+    assert [b.name for b in eval_benchmarks(made)] == ["skills/cipher", "a", "b", "c", "plain"]
+    with pytest.raises(UserError, match="two are named plain"):
+        eval_benchmarks(recipe("skills/cipher", benchmarks=entries))
+    with pytest.raises(UserError, match=r"none/\*\.yaml: no file matches"):
+        eval_benchmarks(recipe("skills/cipher", benchmarks=["none/*.yaml"]))
+    assert len(eval_benchmarks(recipe(pattern))) == 3

@@ -12,7 +12,7 @@ from ttc_rl.embed.encoders import open_encoder
 from ttc_rl.selection.certificate import coverage
 from ttc_rl.selection.explain import VERDICTS, in_short, verdicts
 
-DATA = Path(os.environ.get("TTC_RL_DATA", Path(__file__).parents[3] / "shared" / "data"))
+DATA = Path(os.environ["TTC_RL_TEST_DATA"])
 ODD = [
     "བོད་ཡིག་གི་ཡི་གེ་འདི་ཀློག་དང་། ཚིག་གི་དོན་ཅི་ཡིན།",
     "Show that the derived category of coherent sheaves of X determines its canonical ring.",

@@ -21,7 +21,7 @@ def test_a_killed_selection_goes_on_and_a_finished_one_leaves_nothing(
     folder = ArmDir(tmp_path)
     with pytest.raises(KeyboardInterrupt), Unfinished(folder, ["size", 9]) as first:
         picks_two_and_is_killed(first)
-    assert said == ["sift: 2 of 9 tasks selected"]
+    assert said == ["sift: 2 of 9 tasks selected, 0 s left"]
     assert Unfinished(folder, ["size", 8]).picks == []
     with Unfinished(folder, ["size", 9]) as second:
         assert second.picks == [4, 2]

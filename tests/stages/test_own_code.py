@@ -16,11 +16,10 @@ from safetensors.numpy import load_file
 from ttc_rl.config import load_recipe, merge
 from ttc_rl.corpus.benchmarks import load_benchmark, target_name
 from ttc_rl.run_dir import RunDir, read_json, read_jsonl
-from ttc_rl.schema import Task, UserError, Verdict
+from ttc_rl.schema import UserError
 from ttc_rl.stages.job import starting_model
 from ttc_rl.stages.own_code import check_own_code
 from ttc_rl.train.curriculum import read_pool
-from ttc_rl.train.rewards import paid_by
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -201,12 +200,3 @@ def test_a_selector_that_gives_no_curriculum_is_told(recipe: Path, cache: Path):
     assert line.startswith(
         "ttc-rl: selection.method: every_third gave 2 rows, such as [0, 0]: give at"
     )
-
-
-@pytest.mark.parametrize("paid", ["1", float("nan"), [1]])
-def test_a_reward_that_is_no_number_is_told(paid: object):
-    def own(task: Task, verdict: Verdict) -> float:
-        return paid  # type: ignore[return-value]
-
-    with pytest.raises(UserError, match=r"train\.reward: own paid .* return a number"):
-        paid_by(own, Task("exact", "?", "1"), Verdict(True, "1"))

@@ -43,7 +43,10 @@ def plan(
     overrides: Overrides = None,
     gpu: Annotated[str, typer.Option(help="Kind of GPU: h100, a100-80gb, rtx4090 ...")] = "h100",
     gpus: Annotated[int, typer.Option(min=1, help="How many train")] = 1,
-    sharding: Annotated[Literal["none", "fsdp2"], typer.Option(help="What they share")] = "none",
+    parallel: Annotated[
+        Literal["single", "ddp", "fsdp2"] | None,
+        typer.Option(help="What they share, as in `launch`; ddp for several"),
+    ] = None,
     tokens: Annotated[
         int | None, typer.Option(min=1, help="Expected mean completion; else its limit")
     ] = None,
@@ -63,7 +66,13 @@ def plan(
 
     resolved = load_recipe(recipe, overrides or [])
     assumed = Assumed(
-        gpu, gpus, sharding, prompt_tokens, tokens, price, target_tasks or target_size(resolved)
+        gpu,
+        gpus,
+        parallel or ("single" if gpus == 1 else "ddp"),
+        prompt_tokens,
+        tokens,
+        price,
+        target_tasks or target_size(resolved),
     )
     for title, rows in arm_rows(resolved, assumed):
         table = Table("", "", "how", title=title, show_header=False)

@@ -47,7 +47,10 @@ UnsafeLocal = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the results as JSON")]
-Data = Annotated[str | None, typer.Option(help="Folder of task files that stand in for the hub")]
+Data = Annotated[
+    str | None,
+    typer.Option(envvar="TTC_RL_DATA", help="Folder of task files that stand in for the hub"),
+]
 
 
 def show(line: str) -> None:

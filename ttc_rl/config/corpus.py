@@ -85,7 +85,8 @@ class SourceConfig(Section):
     kind: str | None = None
     """Task kind of every row, where the rows do not carry their own."""
     columns: dict[str, str] = {}
-    """Task field -> column name, e.g. `{prompt: problem, gold: answer}`."""
+    """Task field -> column name, e.g. `{prompt: problem, gold: answer}`, or a Jinja template of
+    columns: `{prompt: "{{title}}: {{question}}"}`."""
     gold_after: str | None = None
     """The gold is what follows the last such mark in its column: GSM8K's `####`."""
     shape: Shape | None = None

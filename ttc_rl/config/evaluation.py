@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from ttc_rl.config.corpus import SourceConfig
 from ttc_rl.config.section import Section
 
 
@@ -82,9 +83,10 @@ class EngineConfig(Section):
 class EvalConfig(SamplingConfig):
     """What is evaluated before and after training, and how completions are drawn."""
 
-    benchmarks: list[str] = []
-    """Benchmarks besides the target, which is always evaluated."""
-    retention: list[str] | None = None
+    benchmarks: list[str | SourceConfig] = []
+    """Benchmarks besides the target, which is always evaluated: as `target` names them, or a
+    pattern of files that describe some, `bench/*.yaml`."""
+    retention: list[str | SourceConfig] | None = None
     """Benchmarks unlike the target, to see what training on it cost. When left out and no other
     benchmark is named: other families for skills and everyday questions, 200 tasks of MMLU-Pro for
     maths, 100 of MATH-500 for programs and choices."""

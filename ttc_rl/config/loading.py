@@ -32,6 +32,8 @@ from ttc_rl.schema import UserError
 
 Tree = dict[str, Any]
 MOST_VALUES = 100_000
+DATA = "TTC_RL_DATA"
+"""Variable that `data` is taken from where a recipe leaves it out."""
 
 
 def load_recipe(path: Path | str, overrides: Sequence[str] = (), *, of_run: bool = False) -> Recipe:
@@ -60,6 +62,8 @@ def _resolved(
         tree, said = merge(tree, nested(key, value)), merge(said, nested(key, value))
         places.at[key] = f"command line, {override}"
     layers = [*layers, said]
+    if not of_run and "data" not in tree and os.environ.get(DATA):
+        tree["data"], places.at["data"] = os.environ[DATA], f"the variable {DATA}"
     tree = without_removed(_expanded(tree, "", places), places)
     _checked(tree, places)
     if not of_run:

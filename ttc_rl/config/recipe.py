@@ -180,7 +180,8 @@ class Recipe(Section):
     """A benchmark, a file of tasks, or one prompt; or several, which then count alike in selection
     however many tasks they hold. The first one is the headline of the report."""
     data: str | None = None
-    """A folder of task files that stand in for the hub: `corpus/` and `benchmarks/`."""
+    """A folder of task files that stand in for the hub: `corpus/` and `benchmarks/`. When left out,
+    the one that the variable TTC_RL_DATA names, if it is set."""
     seed: int = 42
     """Seed of all that is drawn at random."""
     prompts: Annotated[

@@ -191,7 +191,8 @@ class TrainConfig(Section):
     """Evaluate every so many steps; not at all when left out."""
     reward: Annotated[str, OwnOr(REWARDS)] = "correct"
     """`partial` counts a program's tests. `format` and `shuffled` are control arms: what is gained
-    without learning to solve."""
+    without learning to solve. `module:function` is your own, of `(task, verdict)`, or of
+    `(completions, **columns)` as TRL calls it."""
     malformed: float = Field(default=0.0, le=0)
     """Reward of a completion that ended by itself and left no answer to be read; a `reward` of your
     own says that itself."""

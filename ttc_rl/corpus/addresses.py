@@ -1,6 +1,6 @@
 """Parts of a benchmark, and the wording in which its tasks are shown.
 
-    NAME[/PIECE...][@COUNT][=FILE]       NAME is a benchmark of the tool, or a .yaml file of yours
+    NAME[/PIECE...][@COUNT][=FILE]   NAME is a benchmark of the tool, or a file that describes one
 
     math500/algebra+geometry         tasks whose `subset` key has one of the values
     skills/not-cipher+decode         tasks whose `subset` key has none of them
@@ -8,6 +8,7 @@
     livecodebench/v6/2025-02..2025-04    days from the first month to the end of the second
     mmlu-pro@200, mmlu-pro/law@50    that many at random, the same ones every time, everywhere
     my/riddles.yaml/easy             a part of the benchmark that the file describes
+    evals/riddles.py@easy_ones       a task of Inspect's, where the file has several
     gpqa-diamond=my/gpqa.jsonl       the tasks of a file, under the benchmark's name and settings
 
 Pieces narrow one after another. Smaller draws are contained in larger ones.
@@ -18,17 +19,22 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
-from ttc_rl.corpus.benchmark_config import BenchmarkConfig, is_yaml, unknown
+from ttc_rl.corpus.benchmark_config import (
+    DESCRIBES,
+    BenchmarkConfig,
+    is_described,
+    title_of,
+    unknown,
+)
 from ttc_rl.corpus.rows import reach
 from ttc_rl.schema import Task, UserError, content_hash
 
 DRAW_SEED = 0
 NOT = "not-"
 _ADDRESS = re.compile(
-    r"(?P<base>[^@=\s]+?\.yaml|[^/@=\s]+)(?P<pieces>(?:/[^/@=]+)*)(?:@(?P<count>\d+))?"
+    rf"(?P<base>{DESCRIBES}|[^/@=\s]+)(?P<pieces>(?:/[^/@=]+)*)(?:@(?P<count>\d+))?"
 )
 _MONTH = r"\d{4}-\d{2}(?:-\d{2})?"
 _WINDOW = re.compile(rf"(?P<first>{_MONTH})?\.\.(?P<last>{_MONTH})?")
@@ -40,7 +46,7 @@ class Address:
     name: str
     """All but the file: the name under which results are kept, such as `riddles/easy`."""
     base: str
-    """The benchmark: its name, or the path of its YAML."""
+    """The benchmark: its name, or the path of the file that describes it."""
     pieces: tuple[str, ...] = ()
     count: int | None = None
     file: str | None = None
@@ -54,7 +60,7 @@ def address(text: str) -> Address:
         raise UserError(f"{text!r}: a benchmark is addressed as NAME[/PART][@COUNT][=FILE]")
     count = int(match["count"]) if match["count"] else None
     pieces = tuple(match["pieces"].split("/")[1:])
-    title = Path(match["base"]).stem if is_yaml(match["base"]) else match["base"]
+    title = title_of(match["base"]) if is_described(match["base"]) else match["base"]
     name = title + name.removeprefix(match["base"])
     return Address(name, match["base"], pieces, count, file or None)
 

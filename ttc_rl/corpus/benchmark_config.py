@@ -6,17 +6,21 @@ Numbers and errata carry their source, and a test holds every file to that.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 from ruamel.yaml import YAML
+from ruamel.yaml.constructor import SafeConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from ttc_rl.config import SamplingConfig, Section, SourceConfig
 from ttc_rl.config.places import did_you_mean
+from ttc_rl.corpus.inspect_tasks import from_inspect
+from ttc_rl.corpus.lm_eval_tasks import Function, from_lm_eval, is_lm_eval
 from ttc_rl.schema import UserError
 
 FOLDER = Path(str(resources.files("ttc_rl").joinpath("benchmarks")))
@@ -60,6 +64,8 @@ class BenchmarkConfig(Section):
     """Name under `{data}/benchmarks/` of the file that stands in for the source, .gz or not."""
     file_differs: str = ""
     """How that file differs from the source; reported whenever it is used."""
+    differs: str = ""
+    """How asking or grading differs from what those do who made the benchmark; reported."""
     size: int | None = Field(default=None, gt=0)
     """How many tasks were published, repeats included: a mismatch is reported."""
     prompt: str = ""
@@ -91,38 +97,76 @@ def benchmark_names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
-def is_yaml(base: str) -> bool:
-    """Return whether a benchmark is named by a YAML file of the user's."""
-    return base.endswith(".yaml")
+def is_described(base: str) -> bool:
+    """Return whether a benchmark is named by a file of the user's that describes it: a YAML file,
+    or a Python file of Inspect's tasks, `evals.py@task`."""
+    return bool(_DESCRIBES.fullmatch(base))
+
+
+DESCRIBES = r"[^@=\s]+?\.(?:yaml|yml|py(?:@[A-Za-z_]\w*)?)"
+_DESCRIBES = re.compile(DESCRIBES)
+
+
+def title_of(base: str) -> str:
+    """Return a described benchmark's short name: that of the task, or of the file."""
+    file, _, task = base.partition("@")
+    return task or Path(file).stem
 
 
 def is_benchmark(target: str) -> bool:
-    """Return whether a target names a whole benchmark: one of the tool's, or a YAML file that
-    exists."""
-    return target in benchmark_names() or (is_yaml(target) and Path(target).is_file())
+    """Return whether a target names a whole benchmark: one of the tool's, or a file that exists
+    and describes one."""
+    file = Path(target.partition("@")[0])
+    return target in benchmark_names() or (is_described(target) and file.is_file())
 
 
 def load_config(name: str) -> BenchmarkConfig:
-    """Read what is known of a benchmark, by its name or by the path of a YAML file.
+    """Read what is known of a benchmark, by its name or by the path of a file that describes it: a
+    YAML file of our own keys, one of lm-evaluation-harness, or Inspect tasks.
 
     Raises UserError where there is no such benchmark, or where its file cannot be read.
     """
-    path = Path(name) if is_yaml(name) else FOLDER / f"{name}.yaml"
-    if is_yaml(name) and not path.is_file():
+    file, _, task = name.partition("@") if is_described(name) else (name, "", "")
+    path = Path(file) if is_described(name) else FOLDER / f"{name}.yaml"
+    if is_described(name) and not path.is_file():
         raise UserError(f"{path}: no such file; it would describe a benchmark")
     if not path.exists():
         raise UserError(f"{unknown('benchmark', name, benchmark_names())}{_IF_A_FILE}")
+    if path.suffix == ".py":
+        tree = from_inspect(path, task)
+    else:
+        tree = _load(path)
+        if is_lm_eval(tree):
+            tree = from_lm_eval(path, tree, _load)
     try:
-        tree = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        return BenchmarkConfig.model_validate(tree)
+    except ValidationError as error:
+        raise UserError(f"{path}: {_first_problem(error)}") from None
+
+
+class _Constructor(SafeConstructor):
+    """Plain YAML, and the tag by which lm-eval names Python code."""
+
+
+_Constructor.add_constructor("!function", lambda _, node: Function(str(node.value)))
+
+
+def _load(path: Path) -> Mapping[str, Any]:
+    """Return the keys of a YAML file. Raises UserError where it holds none."""
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Constructor = _Constructor
+    try:
+        tree = yaml.load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; another one includes it") from None
     except MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         raise UserError(f"{path}{line}: not readable as YAML: {error.problem}") from None
     except (YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not readable as YAML: {error}") from None
-    try:
-        return BenchmarkConfig.model_validate(tree)
-    except ValidationError as error:
-        raise UserError(f"{path}: {_first_problem(error)}") from None
+    if not isinstance(tree, Mapping):
+        raise UserError(f"{path}: holds no keys; a benchmark's file has description and source")
+    return tree
 
 
 def _first_problem(error: ValidationError) -> str:

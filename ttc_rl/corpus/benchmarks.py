@@ -7,6 +7,7 @@ errata are all listed in `problems`.
 
 from __future__ import annotations
 
+import glob
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,11 +17,12 @@ from ttc_rl.config import ORIGINS, EvalConfig, SamplingConfig, SourceConfig, Tar
 from ttc_rl.config.marks import Mark, with_marks
 from ttc_rl.corpus.addresses import Address, address, narrowed, worded
 from ttc_rl.corpus.benchmark_config import (
+    DESCRIBES,
     BenchmarkConfig,
     Erratum,
     Published,
     benchmark_names,
-    is_yaml,
+    is_described,
     load_config,
 )
 from ttc_rl.corpus.everyday import FAMILIES
@@ -69,6 +71,8 @@ def load_benchmark(name: str, data: str | None = None, kinds: Collection[str] = 
         problems.append(f"{where.base}: {len(whole.tasks):,} tasks, {size:,} were published")
     if config.file_differs and config.file and Path(source.path or "").name.startswith(config.file):
         problems.append(f"{where.base}: {source.path} differs from the hub: {config.file_differs}")
+    if config.differs:
+        problems.append(f"{where.base}: {config.differs}")
     tasks, errata = corrected(whole.tasks, config.errata)
     tasks = worded(narrowed(tasks, where, config), config.prompt)
     return Benchmark(
@@ -131,18 +135,32 @@ def _stand_in(where: Address, file: str, data: str) -> Path:
     )
 
 
+def expanded(targets: Sequence[str | SourceConfig]) -> list[str | SourceConfig]:
+    """Return the same, each pattern of files that describe benchmarks (`bench/*.yaml`) as those
+    files, by name. Raises UserError where a pattern matches none."""
+    found: list[str | SourceConfig] = []
+    for target in targets:
+        if isinstance(target, str) and "*" in target and is_described(target):
+            files = sorted(glob.glob(target, recursive=True))
+            if not files:
+                raise UserError(f"{target}: no file matches")
+            found += files
+        else:
+            found.append(target)
+    return found
+
+
 def check_target(target: str | SourceConfig, data: str | None = None) -> None:
     """Raise UserError where no benchmark has that name, or its files are missing.
 
     The hub is not asked, and of a file given to a benchmark one row is read.
     """
-    if is_prompt(target):
-        return
-    if isinstance(target, SourceConfig) or _is_file(target):
-        check_source(target, data)
-        return
-    where = address(target)
-    check_source(_origin(where, load_config(where.base), data)[0])
+    for each in expanded([target]):
+        if isinstance(each, SourceConfig) or _is_file(each):
+            check_source(each, data)
+        elif not is_prompt(each):
+            where = address(each)
+            check_source(_origin(where, load_config(where.base), data)[0])
 
 
 # --------------------------------------------------------------------------- errata
@@ -194,8 +212,8 @@ def _is_file(text: str) -> bool:
     if not text.endswith(SUFFIXES):
         return False
     benchmark, equals, _ = text.partition("=")
-    named = re.match(r"[^@=\s]+?\.yaml|[^/@=\s]+", benchmark)
-    return not (equals and named and (is_yaml(named[0]) or named[0] in benchmark_names()))
+    named = re.match(rf"{DESCRIBES}|[^/@=\s]+", benchmark)
+    return not (equals and named and (is_described(named[0]) or named[0] in benchmark_names()))
 
 
 def benchmark_from_source(
@@ -216,11 +234,11 @@ def benchmark_from_loaded(name: str, loaded: Loaded, *, keeps_repeats: bool = Fa
 def target_name(targets: Sequence[str | SourceConfig]) -> str:
     """Return the name under which the target, the first of several, is evaluated. Reads no
     task."""
-    return _name(targets[0])
+    return target_names(targets)[0]
 
 
 def target_names(targets: Sequence[str | SourceConfig]) -> list[str]:
-    return [_name(target) for target in targets]
+    return [_name(target) for target in expanded(targets)]
 
 
 def _name(target: str | SourceConfig) -> str:
@@ -265,8 +283,8 @@ def resolve_targets(sources: TargetSources) -> list[Benchmark]:
     Raises UserError where two have one name.
     """
     benchmarks = [
-        marked(_resolve(target, sources.data, sources.verifiers), sources.answer_marks)
-        for target in sources.targets
+        marked(any_benchmark(target, sources.data, sources.verifiers), sources.answer_marks)
+        for target in expanded(sources.targets)
     ]
     names = [benchmark.name for benchmark in benchmarks]
     if twice := next((name for name in names if names.count(name) > 1), None):
@@ -274,7 +292,10 @@ def resolve_targets(sources: TargetSources) -> list[Benchmark]:
     return benchmarks
 
 
-def _resolve(target: str | SourceConfig, data: str | None, kinds: Collection[str]) -> Benchmark:
+def any_benchmark(
+    target: str | SourceConfig, data: str | None = None, kinds: Collection[str] = ()
+) -> Benchmark:
+    """Return the benchmark of an address, a file of tasks, a source, or one prompt."""
     if isinstance(target, SourceConfig):
         return benchmark_from_source(_name(target), target, kinds)
     if is_prompt(target):
@@ -305,7 +326,7 @@ def target_shares(shares: Mapping[str, float], targets: Sequence[Benchmark]) -> 
     return {task_id: count / whole for task_id, count in weights.items()}
 
 
-def retention(config: EvalConfig, target: Benchmark) -> list[str]:
+def retention(config: EvalConfig, target: Benchmark) -> list[str | SourceConfig]:
     """Return the names of benchmarks unlike the target: those of the recipe, else by what the
     target is."""
     if config.retention is not None:

@@ -8,6 +8,7 @@ from typing import Any, cast
 from ttc_rl.config import SourceConfig
 from ttc_rl.corpus.rows import Row
 from ttc_rl.schema import UserError
+from ttc_rl.system.hub import hub_is_reachable
 from ttc_rl.system.install import install
 
 
@@ -26,6 +27,7 @@ def _load(config: SourceConfig) -> Any:
             f"{config.hub}: data sets of the hub need the datasets package: "
             f"{install('hub')}, or name a file of tasks instead"
         ) from None
+    hub_is_reachable()
     what = f"{config.hub} (config {config.config}, split {config.split})"
     try:
         data = datasets.load_dataset(

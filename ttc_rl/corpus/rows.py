@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+from ttc_rl.corpus.templates import check_template, filled, is_template
 from ttc_rl.schema import Task, UserError
 from ttc_rl.verifiers.choices import label
 from ttc_rl.verifiers.kinds import KINDS
@@ -37,8 +38,8 @@ class RowReader:
     """How rows become tasks.
 
     `columns` maps a task field (`gold`, or `meta.level`) to a column; a dotted column reaches into
-    nested ones (`reward_model.ground_truth`, `messages.0.content`). `gold_after` keeps what follows
-    the last such mark in the gold (GSM8K's `####`).
+    nested ones (`reward_model.ground_truth`, `messages.0.content`); one with braces is a template
+    (templates.py). `gold_after` keeps what follows the last such mark in the gold (GSM8K's `####`).
     """
 
     columns: Mapping[str, str]
@@ -59,6 +60,8 @@ class RowReader:
                     f"columns: a task has no field {field!r}"
                     + (f"; did you mean {hint}?" if hint else f"; it has {', '.join(FIELDS)}")
                 )
+        for column in filter(is_template, self.columns.values()):
+            check_template(column)
         if self.kind is not None:
             known_kind(self.kind, self.kinds)
 
@@ -91,10 +94,18 @@ class RowReader:
         return self.columns.get(field, field)
 
     def _get(self, row: Mapping[str, Any], field: str) -> Any:
-        return reach(row, self._column(field, row))
+        column = self._column(field, row)
+        if not is_template(column):
+            return reach(row, column)
+        try:
+            return filled(column, row)
+        except ValueError as error:
+            raise BadRow(f"{field}: {error}") from None
 
     def _kind(self, row: Mapping[str, Any]) -> str:
         kind = self._get(row, "kind")
+        if kind is None and is_template(column := self._column("kind", row)):
+            raise BadRow(f"no kind: {column} names a column that is missing{_others(row)}")
         if kind is None:
             raise BadRow(
                 f"no kind, and a format that I do not know{_others(row)}; give the source a kind "

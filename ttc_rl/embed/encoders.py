@@ -14,6 +14,7 @@ import numpy as np
 from ttc_rl.config import EmbedConfig
 from ttc_rl.embed.shards import file_hash
 from ttc_rl.schema import Task, UserError, content_hash
+from ttc_rl.system.hub import hub_is_reachable
 from ttc_rl.system.install import install
 from ttc_rl.system.model_files import check_place
 
@@ -207,6 +208,7 @@ def _revision(weights: str) -> str:
         from huggingface_hub.errors import HFValidationError
     except ImportError:
         raise UserError(f"embedding needs sentence-transformers: {install('embed')}") from None
+    hub_is_reachable()
     try:
         return Path(hf_hub_download(weights, "config.json")).parent.name
     except (OSError, HFValidationError) as error:

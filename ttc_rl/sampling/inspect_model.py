@@ -28,6 +28,7 @@ from transformers.models.auto.modeling_auto import (
 
 from ttc_rl.sampling.prompts import context_length, end_ids, prompt_ids, prompt_text
 from ttc_rl.schema import Task, UserError
+from ttc_rl.system.hub import hub_is_reachable
 from ttc_rl.system.model_files import Unusable, check_folder, check_place
 
 SAMPLE = Task(kind="math", prompt="What is 17 + 25?", gold="42")
@@ -115,6 +116,7 @@ def folder_of(path: Path | str) -> Path | None:
     check_place(path)
     if Path(path).is_dir():
         return Path(path)
+    hub_is_reachable()
     cached = try_to_load_from_cache(str(path), "config.json")
     return Path(cached).parent if constants.HF_HUB_OFFLINE and isinstance(cached, str) else None
 

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from ttc_rl.run_dir import ArmDir, read_json, write_json
 from ttc_rl.schema import content_hash
+from ttc_rl.system.progress import time_left
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +31,8 @@ class Unfinished:
             self.picks = noted["picks"] if noted["question"] == self.question else []
 
     def progress(self, name: str, size: int) -> Callable[[list[int]], None]:
-        last = time.monotonic()
+        began = last = time.monotonic()
+        before = len(self.picks)
         if self.picks:
             logger.info(f"{name}: selection goes on after {len(self.picks):,} tasks")
 
@@ -39,7 +41,8 @@ class Unfinished:
             if time.monotonic() - last < SECONDS:
                 return
             write_json(self.path, {"question": self.question, "picks": picks})
-            logger.info(f"{name}: {len(picks):,} of {size:,} tasks selected")
+            left = time_left(len(picks) - before, size - before, time.monotonic() - began)
+            logger.info(f"{name}: {len(picks):,} of {size:,} tasks selected{left}")
             last = time.monotonic()
 
         return note

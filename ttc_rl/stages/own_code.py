@@ -17,7 +17,7 @@ from ttc_rl.selection import Selector
 from ttc_rl.system.endpoint import Unreachable
 from ttc_rl.train.curriculum.choose import own_curriculum
 from ttc_rl.train.methods import method_of
-from ttc_rl.train.rewards import own_reward
+from ttc_rl.train.own_reward import own_reward
 from ttc_rl.verifiers import Graders
 from ttc_rl.verifiers.judge import Judge, from_completer, from_config
 

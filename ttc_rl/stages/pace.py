@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import time
 
+from ttc_rl.system.progress import time_left
+
 logger = logging.getLogger(__name__)
 
 
@@ -32,11 +34,4 @@ def pace_line(done: int, total: int, tokens: int, seconds: float, before: int = 
     line = f"{done:,} of {total:,} completions"
     if tokens:
         line += f", {tokens / seconds:,.0f} tokens/s"
-    if done > before and done < total:
-        seconds_left = (total - done) * seconds / (done - before)
-        line += (
-            f", {seconds_left:.0f} s left"
-            if seconds_left < 120
-            else f", {seconds_left / 60:.0f} min left"
-        )
-    return line
+    return line + time_left(done - before, total - before, seconds)

@@ -24,6 +24,14 @@ def heading(name: str) -> Iterator[None]:
         _headings.pop()
 
 
+def time_left(done: float, total: float, seconds: float) -> str:
+    """Return `, 3 min left` where `done` of `total` took so many seconds; nothing at either end."""
+    if not 0 < done < total:
+        return ""
+    left = (total - done) * seconds / done
+    return f", {left:.0f} s left" if left < 120 else f", {left / 60:.0f} min left"
+
+
 class Lines(logging.Handler):
     """Prints one plain line a record on stderr; of several ranks one prints."""
 

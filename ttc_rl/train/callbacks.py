@@ -14,6 +14,7 @@ from ttc_rl.run_dir import ArmDir, append_jsonl, sync
 from ttc_rl.sampling import Decoding
 from ttc_rl.sampling.generate import GenerateCompleter
 from ttc_rl.schema import Completer
+from ttc_rl.system.progress import time_left
 from ttc_rl.train.checkpoints import mark_complete
 from ttc_rl.train.methods import Method
 from ttc_rl.train.ranks import barrier
@@ -31,6 +32,8 @@ class Progress(TrainerCallback):
     def __init__(self, arm: ArmDir, updates: int, method: Method) -> None:
         self.arm, self.updates, self.method = arm, updates, method
         self.last_said = time.monotonic()
+        self.first: tuple[int, float, float] | None = None
+        """Step, tokens and time at the first line, from which pace is told."""
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
         if not state.is_world_process_zero or self.method.signal not in logs:
@@ -38,10 +41,22 @@ class Progress(TrainerCallback):
 
         step, steps = state.global_step // self.updates, state.max_steps // self.updates
         append_jsonl(self.arm.metrics, [{"step": step, **logs}], to_disk=False)
+        if self.first is None:
+            self.first = step, logs.get("num_tokens") or 0.0, time.monotonic()
         done = state.global_step == state.max_steps
         if done or time.monotonic() - self.last_said > 5:
             self.last_said = time.monotonic()
-            logger.info(f"step {step}/{steps}  {self.method.progress(logs)}")
+            pace = self._pace(step, steps, logs)
+            logger.info(f"step {step}/{steps}  {self.method.progress(logs)}{pace}")
+
+    def _pace(self, step: int, steps: int, logs: Mapping[str, Any]) -> str:
+        """Return tokens a second, prompts' too, and the time left, since the first step seen."""
+        tokens, now = logs.get("num_tokens") or 0.0, time.monotonic()
+        began, before, then = self.first or (step, tokens, now)
+        if step == began:
+            return ""
+        speed = f", {(tokens - before) / (now - then):,.0f} tokens/s" if tokens > before else ""
+        return speed + time_left(step - began, steps - began, now - then)
 
 
 class Evaluate(TrainerCallback):

@@ -8,7 +8,7 @@ anything (Kung & Peng, arXiv 2305.11383). An arm trained on such a reward, at eq
     partial     for programs the share of tests passed before the first that failed, else as correct
     format      1 where an answer could be read, right or not
     shuffled    1 where the answer is that of another task of the same kind
-    pkg.mod:f   what the user's function f(task, verdict) says: a number, or None to leave it out
+    pkg.mod:f   what the user's function says (own_reward.py)
 
 `malformed` is what a completion gets that ended by itself and left no answer to be read. One that
 was cut at the token limit gets 0: it was not done, which is no fault of form.
@@ -20,15 +20,11 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from numbers import Real
 
 import numpy as np
 
-from ttc_rl.config import is_own
-from ttc_rl.config.places import Places
-from ttc_rl.config.plugins import load_function
 from ttc_rl.schema import Task, UserError, Verdict
 
 
@@ -52,35 +48,6 @@ def reward(
     if name == "partial" and verdict.share is not None:
         return verdict.share
     return float(verdict.correct)
-
-
-OwnReward = Callable[[Task, Verdict], float | None]
-
-
-def own_reward(path: str, places: Places) -> OwnReward | None:
-    """Return the user's function that `train.reward` names; None where it names one of ours."""
-    if not is_own(path):
-        return None
-    return load_function(places.named("train.reward"), path, "task, verdict", places.folders)
-
-
-def paid_by(own: OwnReward, task: Task, verdict: Verdict) -> float | None:
-    """Return what the user's function pays; None where the verifier failed, which it cannot know.
-
-    Raises UserError where it pays no number.
-    """
-    if verdict.status == "infra_error":
-        return None
-    paid = own(task, verdict)
-    if paid is None:
-        return None
-    number = float(paid) if isinstance(paid, Real) else math.nan
-    if not math.isfinite(number):
-        raise UserError(
-            f"train.reward: {own.__name__} paid {paid!r} for task {task.id}; return a number, or "
-            "None to leave the completion out"
-        )
-    return number
 
 
 def shuffled_golds(tasks: Mapping[str, Task], seed: int) -> dict[str, Task]:

@@ -12,12 +12,13 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from ttc_rl.config import Recipe
+from ttc_rl.config import Recipe, SourceConfig
 from ttc_rl.config.plugins import load_function
 from ttc_rl.corpus.benchmarks import (
     Benchmark,
+    any_benchmark,
+    expanded,
     gradable,
-    load_benchmark,
     marked,
     resolve_targets,
     retention,
@@ -25,6 +26,7 @@ from ttc_rl.corpus.benchmarks import (
 )
 from ttc_rl.corpus.skills import one_fewer
 from ttc_rl.schema import Task, UserError
+from ttc_rl.system.hub import hub_is_reachable
 from ttc_rl.verifiers.choices import shuffle_options
 
 MARK = "~"
@@ -106,15 +108,31 @@ def eval_benchmarks(recipe: Recipe) -> list[Benchmark]:
         for benchmark in (target, *(perturbed(target, name) for name in recipe.eval.perturbed))
     ]
     for_retention = retention(recipe.eval, together(targets))
-    names = dict.fromkeys([*recipe.eval.benchmarks, *for_retention])
-    others: list[Benchmark] = []
-    for name in (name for name in names if name not in recipe.targets):
+    others: dict[str, Benchmark] = {}
+    entries = expanded([*recipe.eval.benchmarks, *for_retention])
+    for entry in (e for i, e in enumerate(entries) if e not in (*recipe.targets, *entries[:i])):
         try:
-            others.append(load_benchmark(name, recipe.data, recipe.verifiers))
+            found = any_benchmark(entry, recipe.data, recipe.verifiers)
         except UserError as error:
-            hint = "; eval.retention: [] leaves it out" if name in for_retention else ""
-            raise UserError(f"{error}{hint}") from None
-    return [marked(benchmark, recipe.answer_marks) for benchmark in (*own, *others)]
+            asked = recipe.eval.retention is not None or entry not in for_retention
+            if asked or (recipe.data is None and hub_is_reachable()):
+                hint = "; eval.retention: [] leaves it out" if entry in for_retention else ""
+                raise UserError(f"{error}{hint}") from None
+            own[:1] = [_unmeasured(own[0], entry, error)] if own else []
+            continue
+        if found.name in others:
+            raise UserError(f"eval.benchmarks: two are named {found.name}; rename one's file")
+        others[found.name] = found
+    return [marked(benchmark, recipe.answer_marks) for benchmark in (*own, *others.values())]
+
+
+def _unmeasured(target: Benchmark, entry: str | SourceConfig, error: UserError) -> Benchmark:
+    """Return the target, which says that what it cost elsewhere is not measured, and why."""
+    line = (
+        f"what training costs elsewhere is not measured: {entry} is not at hand ({error}); "
+        "eval.retention asks for another benchmark, or for none ([])"
+    )
+    return replace(target, problems=(*target.problems, line))
 
 
 def _retold(task: Task, tell: Callable[[str], str]) -> Task:

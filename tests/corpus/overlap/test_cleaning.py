@@ -16,7 +16,7 @@ from ttc_rl.corpus.sources import load_corpus
 from ttc_rl.schema import Task, UserError
 from ttc_rl.vectors import Vectors
 
-DATA = Path(os.environ.get("TTC_RL_DATA", Path(__file__).parents[4] / "shared" / "data"))
+DATA = Path(os.environ["TTC_RL_TEST_DATA"])
 
 
 def math_task(prompt: str, gold: str = "1", **meta: object) -> Task:

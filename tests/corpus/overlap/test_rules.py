@@ -15,7 +15,7 @@ from ttc_rl.config import OverlapConfig
 from ttc_rl.corpus.overlap import OverlapResult, remaining_overlap, remove_overlap
 from ttc_rl.schema import Task
 
-DATA = Path(os.environ.get("TTC_RL_DATA", Path(__file__).parents[4] / "shared" / "data"))
+DATA = Path(os.environ["TTC_RL_TEST_DATA"])
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="no task data here")
 
 

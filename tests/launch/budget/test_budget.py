@@ -17,6 +17,7 @@ from ttc_rl.config import (
     TrainConfig,
 )
 from ttc_rl.launch.budget import Assumed, budget, shape_of
+from ttc_rl.launch.budget.fitting import fitting
 from ttc_rl.launch.budget.memory import trained_parameters
 from ttc_rl.launch.budget.models import known_gpus, known_models
 from ttc_rl.launch.budget.show import arm_rows
@@ -41,10 +42,10 @@ def recipe(model: str = "Qwen/Qwen3-8B", size: int = 10, **train: object) -> Rec
 @pytest.mark.parametrize("name", sorted(known_models()))
 def test_a_model_has_as_many_parameters_as_transformers_makes_of_its_shape(name: str):
     import torch
-    from transformers import Qwen3Config, Qwen3ForCausalLM
+    from transformers import AutoModelForCausalLM, LlamaConfig, Qwen3Config
 
     shape = shape_of(ModelConfig(path=name))
-    config = Qwen3Config(
+    config = (Qwen3Config if shape.head_norm else LlamaConfig)(
         vocab_size=shape.vocabulary,
         hidden_size=shape.hidden,
         intermediate_size=shape.mlp,
@@ -55,7 +56,7 @@ def test_a_model_has_as_many_parameters_as_transformers_makes_of_its_shape(name:
         tie_word_embeddings=shape.tied,
     )
     with torch.device("meta"):
-        made = Qwen3ForCausalLM(config)
+        made = AutoModelForCausalLM.from_config(config)
     assert shape.parameters == sum(p.numel() for p in made.parameters())
 
 
@@ -81,8 +82,75 @@ def test_a_local_config_is_read_and_an_unknown_model_is_one_line(tmp_path: Path)
     assert (shape.kv_heads, shape.head_dim, shape.head_norm) == (2, 4, False)
     layer = 4 * 8 * 8 + 3 * 8 * 16 + 2 * 8
     assert shape.parameters == 2 * 10 * 8 + 8 + 2 * layer
-    with pytest.raises(UserError, match=r"shape of some/model is not known.*config\.json"):
+    with pytest.raises(UserError, match=r"shape of some/model is not known.*hf download some/mod"):
         shape_of(ModelConfig(path="some/model"))
+
+
+def test_a_config_in_the_hubs_cache_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    folder = tmp_path / "models--some--model"
+    (folder / "refs").mkdir(parents=True)
+    (folder / "refs" / "main").write_text("abc")
+    (folder / "snapshots" / "abc").mkdir(parents=True)
+    (folder / "snapshots" / "abc" / "config.json").write_text(json.dumps(OF_FAMILIES["gpt2"]))
+    assert shape_of(ModelConfig(path="some/model")).layers == 2
+
+
+SIZES = {"hidden_size": 8, "num_attention_heads": 2, "num_hidden_layers": 2, "vocab_size": 10}
+OF_FAMILIES = {
+    "gpt2": {"model_type": "gpt2", "n_layer": 2, "n_embd": 8, "n_head": 2, "vocab_size": 10},
+    "qwen2": {"model_type": "qwen2", "intermediate_size": 16, **SIZES},
+    "gemma3_text": {"model_type": "gemma3_text", "intermediate_size": 16, "head_dim": 4, **SIZES},
+    "phi": {"model_type": "phi", "intermediate_size": 16, **SIZES},
+    "qwen3_moe": {
+        "model_type": "qwen3_moe", "num_experts": 4, "num_experts_per_tok": 2, "head_dim": 4,
+        "moe_intermediate_size": 12, "intermediate_size": 16, "num_key_value_heads": 2, **SIZES,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("family", OF_FAMILIES)
+def test_other_families_are_counted_as_transformers_makes_them(family: str, tmp_path: Path):
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    (tmp_path / "config.json").write_text(json.dumps(OF_FAMILIES[family]))
+    shape = shape_of(ModelConfig(path=str(tmp_path)))
+    with torch.device("meta"):
+        made = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(tmp_path))
+    assert shape.parameters == sum(p.numel() for p in made.parameters())
+    used = 2 * (4 - 2) * 3 * 8 * 12 if family == "qwen3_moe" else 0
+    assert shape.active == shape.parameters - used
+
+
+def test_a_config_that_says_too_little_is_one_line(tmp_path: Path):
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama", "hidden_size": 8}))
+    with pytest.raises(UserError, match=r"config\.json: has no num_hidden_layers, so the model's"):
+        shape_of(ModelConfig(path=str(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("gpu", "gpus", "found"),
+    [
+        ("h100", 4, "--parallel fsdp2"),
+        ("rtx4090", 1, "train.lora={rank: 16, load_in_4bit: true}"),
+        ("a100-80gb", 1, "train.lora={rank: 16}"),
+    ],
+)
+def test_a_plan_that_does_not_fit_says_what_would(gpu: str, gpus: int, found: str):
+    made = recipe(vllm={"gpu_memory_utilization": 0.3}, max_completion_tokens=2048, micro_batch=4)
+    assumed = Assumed(gpu, gpus, "ddp" if gpus > 1 else "single")
+    assert not budget(made, assumed).fits
+    assert fitting(made, assumed) == found
+    ((_, rows),) = arm_rows(made, assumed)
+    assert ("fits with", found) in [row[:2] for row in rows]
+
+
+def test_where_no_change_helps_none_is_named():
+    huge = recipe(lora={"rank": 8, "load_in_4bit": True}, max_completion_tokens=4_000_000)
+    assert fitting(huge, Assumed("l4")) is None
 
 
 def test_steps_and_padding_are_those_that_training_makes():
@@ -125,7 +193,7 @@ def test_scorings_follow_trl():
 def test_sharding_divides_what_it_says_and_the_rest_stays():
     made = recipe(micro_batch=2, vllm={"mode": "colocate", "gpu_memory_utilization": 0.5})
     whole, fsdp2 = (
-        budget(made, Assumed(gpus=4, sharding=s)).memory.parts for s in ("none", "fsdp2")
+        budget(made, Assumed(gpus=4, parallel=s)).memory.parts for s in ("ddp", "fsdp2")
     )
     assert whole["weights"] == 4 * fsdp2["weights"] == 4 * 8_190_735_360
     for part in ("gradients", "optimiser"):

@@ -11,8 +11,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ttc_rl.corpus.shapes.fields import Row, code_row, entered, is_number, math_row, present
+from ttc_rl.corpus.shapes.fields import Row, code_row, entered, math_row, present
 from ttc_rl.corpus.shapes.programs import called_or_piped, paired_tests, typed_test
+from ttc_rl.corpus.templates import is_number
 from ttc_rl.verifiers.boxes import last_boxed
 
 _FORM = (

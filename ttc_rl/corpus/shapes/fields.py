@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import json
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -64,11 +63,3 @@ def entered(text: Any) -> Any:
             except (ValueError, SyntaxError, MemoryError, RecursionError):
                 return text
     return text
-
-
-def is_number(text: Any) -> bool:
-    """Whether a gold is a number: `1,234`, `-0.5`, `$7`, `3/4`, `12%`."""
-    return bool(_NUMBER.fullmatch(str(text).strip()))
-
-
-_NUMBER = re.compile(r"[-+]?\$?\d[\d,]*(?:\.\d+)?(?:/\d+)?\s*%?")

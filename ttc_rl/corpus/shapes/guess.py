@@ -8,7 +8,8 @@ from typing import Any, cast
 
 from ttc_rl.config import Shape
 from ttc_rl.corpus.shapes.conversations import INSTRUCTIONS, REPLIES
-from ttc_rl.corpus.shapes.fields import Row, is_number
+from ttc_rl.corpus.shapes.fields import Row
+from ttc_rl.corpus.templates import is_number
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from ttc_rl.config import Recipe
 from ttc_rl.launch.budget.cost import Cost, cost, equal_votes
-from ttc_rl.launch.budget.memory import Memory, Sharding, memory
+from ttc_rl.launch.budget.memory import Memory, Parallel, memory
 from ttc_rl.launch.budget.models import Gpu, ModelShape, gpu, known_gpus, shape_of
 from ttc_rl.schema import UserError
 from ttc_rl.train.curriculum import micro_batch, steps_and_padding
 from ttc_rl.train.methods import method_of
 
-__all__ = ["Assumed", "Budget", "Sharding", "budget", "known_gpus", "shape_of"]
+__all__ = ["Assumed", "Budget", "Parallel", "budget", "known_gpus", "shape_of"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Assumed:
 
     gpu: str = "h100"
     gpus: int = 1
-    sharding: Sharding = "none"
+    parallel: Parallel = "single"
     prompt_tokens: int = 256
     tokens: int | None = None
     """Mean completion; the limit stands in where it is not known."""
@@ -86,7 +86,7 @@ def budget(recipe: Recipe, assumed: Assumed) -> Budget:
         train,
         card,
         gpus=assumed.gpus,
-        sharding=assumed.sharding,
+        parallel=assumed.parallel,
         prompt_tokens=assumed.prompt_tokens,
     )
 

@@ -1,6 +1,7 @@
 """FLOPs, seconds, money, and how many votes of the base model the same FLOPs would buy.
 
-FLOPs follow ttc_rl/metrics/flops.py: 2 P a token forward, 4 P back. A token of a method that draws
+FLOPs follow ttc_rl/metrics/flops.py: 2 P a token forward, 4 P back, with P the parameters that a
+token passes through: of a mixture of experts, those that it uses. A token of a method that draws
 is drawn once; each is scored `scorings` times more and differentiated `iterations` times
 (`Method.step_cost`):
 
@@ -57,7 +58,7 @@ def cost(
     cached_tokens: int | None,
 ) -> Cost:
     """Price a training of `steps` steps, each of whose sequences has `tokens` tokens."""
-    parameters, length = shape.parameters, prompt_tokens + tokens
+    parameters, length = shape.active, prompt_tokens + tokens
     rollouts = steps * step.sequences
     every = rollouts * length
     drawing = float(FORWARD * parameters * every) if step.drawn else 0.0
@@ -67,7 +68,7 @@ def cost(
     if cached_tokens is not None:
         at_once = max(min(at_once, UNTIL_FULL, cached_tokens // length), 1)
     mean_length = prompt_tokens + tokens / 2
-    of_one = (2 * parameters / at_once + shape.cache_bytes * mean_length) / gpu.bandwidth
+    of_one = (2 * shape.parameters / at_once + shape.cache_bytes * mean_length) / gpu.bandwidth
     drawn = rollouts * tokens * of_one if step.drawn else 0.0
     trained = training / gpu.flops
     hours = [
@@ -80,4 +81,4 @@ def cost(
 def equal_votes(shape: ModelShape, flops: float, target_tasks: int, vote_tokens: int) -> int:
     """Return the votes a target task that the base model could cast for the same FLOPs: F / (2 P t
     tasks)."""
-    return int(flops / (FORWARD * shape.parameters * vote_tokens * target_tasks))
+    return int(flops / (FORWARD * shape.active * vote_tokens * target_tasks))

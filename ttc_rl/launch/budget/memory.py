@@ -22,7 +22,8 @@ from ttc_rl.config import TrainConfig
 from ttc_rl.launch.budget.models import Gpu, ModelShape
 from ttc_rl.train.curriculum import micro_batch
 
-Sharding = Literal["none", "fsdp2"]
+Parallel = Literal["single", "ddp", "fsdp2"]
+"""What `ttc-rl launch --parallel` calls it; fsdp2 alone shares out memory."""
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 FOUR_BIT = 0.5
 ADAM_STATES = 2
@@ -54,7 +55,7 @@ def memory(
     gpu: Gpu,
     *,
     gpus: int,
-    sharding: Sharding,
+    parallel: Parallel,
     prompt_tokens: int,
 ) -> Memory:
     """Return the memory of a training by part. Raises UserError where a step's completions do not
@@ -65,7 +66,7 @@ def memory(
     bases = width * sum(min(map_) ** 2 for map_ in linear_maps(shape)) if train.svf else 0
     if train.lora is not None and train.lora.load_in_4bit:
         width = FOUR_BIT
-    over = gpus if sharding == "fsdp2" else 1
+    over = gpus if parallel == "fsdp2" else 1
     parts = {
         "weights": width * shape.parameters / over + bases,
         "gradients": trained / over,

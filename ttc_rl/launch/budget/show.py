@@ -5,6 +5,7 @@ from __future__ import annotations
 from ttc_rl.config import Recipe
 from ttc_rl.launch.budget import Assumed, Budget, budget
 from ttc_rl.launch.budget.cost import DRAWING_SHARE, TRAINING_SHARE
+from ttc_rl.launch.budget.fitting import fitting
 from ttc_rl.train.methods import method_of
 
 Row = tuple[str, str, str]
@@ -33,7 +34,8 @@ def arm_rows(recipe: Recipe, assumed: Assumed) -> list[tuple[str, list[Row]]]:
 
 
 def rows(recipe: Recipe, budget: Budget) -> list[Row]:
-    return [*_work(recipe, budget), *_memory(budget), *_time(recipe, budget), *_rival(budget)]
+    parts = _work(recipe, budget), _memory(recipe, budget), _time(recipe, budget), _rival(budget)
+    return [row for part in parts for row in part]
 
 
 def _work(recipe: Recipe, budget: Budget) -> list[Row]:
@@ -66,10 +68,13 @@ def _experts(recipe: Recipe, budget: Budget) -> list[Row]:
     return [("experts", count, "one after another; what follows is of each of them")]
 
 
-def _memory(budget: Budget) -> list[Row]:
-    over, sharding = budget.assumed.gpus, budget.assumed.sharding
-    shared = f"; {sharding} over {over}" if sharding != "none" and over > 1 else ""
-    rows = [("model", f"{budget.shape.parameters:,} parameters", "")]
+def _memory(recipe: Recipe, budget: Budget) -> list[Row]:
+    over, parallel = budget.assumed.gpus, budget.assumed.parallel
+    shared = f"; {parallel} over {over}" if parallel == "fsdp2" and over > 1 else ""
+    shape = budget.shape
+    used = f"; a token passes through {shape.active:,}" if shape.used < shape.experts else ""
+    how = "" if shape.exact else "about: by the formula of Llama, transformers is not at hand"
+    rows = [("model", f"{shape.parameters:,} parameters", f"{how}{used}".removeprefix("; "))]
     for name, size in budget.memory.parts.items():
         split = shared if name in ("weights", "gradients", "optimiser") else ""
         rows.append((f"memory: {name}", f"{size / GB:,.2f} GB", HOW[name] + split))
@@ -78,6 +83,10 @@ def _memory(budget: Budget) -> list[Row]:
     where = f"{budget.gpu.memory_gb} GB ({budget.assumed.gpu})"
     how = f"{verdict} in {where}; {slept}no overheads counted"
     rows.append(("memory: all, a GPU", f"{budget.memory.total / GB:,.2f} GB", how))
+    if not budget.fits:
+        found = fitting(recipe, budget.assumed)
+        how = "the mildest change that makes it fit, of those that are known here"
+        rows.append(("fits with", found or "-", how if found else "no key that is known here"))
     if budget.memory.cached_tokens is not None:
         at_limit = budget.assumed.prompt_tokens + budget.most.tokens
         held = budget.memory.cached_tokens // at_limit

@@ -12,6 +12,7 @@ chunk and a chunk that is there is not computed again.
 from __future__ import annotations
 
 import logging
+import time
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from transformers.utils.logging import disable_progress_bar
 from ttc_rl.sampling.prompts import prompt_ids
 from ttc_rl.schema import Task, content_hash
 from ttc_rl.system.peft_warnings import ignore_warnings_of_peft
+from ttc_rl.system.progress import time_left
 
 logger = logging.getLogger(__name__)
 
@@ -209,17 +211,21 @@ def sketched(
     weights and the side into the file names. A chunk's file also names its examples.
     """
     parts: list[np.ndarray] = []
+    began, computed, kept = time.monotonic(), 0, 0
     for start in range(0, len(examples), CHUNK):
         chunk = examples[start : start + CHUNK]
         key = content_hash([[e.prompt, [[r.ids, r.weight] for r in e.replies]] for e in chunk])
         path = folder / f"{name}-{key}.npy"
-        if not path.exists():
+        there = path.exists()
+        kept, computed = kept + there * len(chunk), computed + (not there) * len(chunk)
+        if not there:
             rows = [_feature(model.gradient(e), sketch, moments).numpy() for e in chunk]
             _save(path, np.stack(rows))
         parts.append(np.load(path))
         done = start + len(chunk)
         if done == len(examples) or start // CHUNK % 10 == 9:
-            logger.info(f"gradients {name}: {done:,} of {len(examples):,}")
+            left = time_left(computed, len(examples) - kept, time.monotonic() - began)
+            logger.info(f"gradients {name}: {done:,} of {len(examples):,}{left}")
     return np.concatenate(parts)
 
 

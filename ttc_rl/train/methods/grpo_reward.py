@@ -20,7 +20,8 @@ from ttc_rl.run_dir import ArmDir, read_jsonl, sync
 from ttc_rl.sampling.prompts import read_completion
 from ttc_rl.schema import Rollout, Task, Verdict
 from ttc_rl.system.ranks import rank, world
-from ttc_rl.train.rewards import own_reward, paid_by, reward, shuffled_golds
+from ttc_rl.train.own_reward import Batch, own_reward
+from ttc_rl.train.rewards import reward, shuffled_golds
 from ttc_rl.verifiers import BUILT_IN, Graders, check_infra_errors
 from ttc_rl.verifiers.majority import label_accuracy, verify_groups
 
@@ -92,7 +93,7 @@ class Ledger:
         task_id: Sequence[str],
         trainer_state: Any,
         log_metric: Callable[[str, float], None],
-        **_: Any,
+        **more: Any,
     ) -> list[float | None]:
         """Return one reward a completion: 1 or 0 by the verifier's verdict, or None where
         undecided."""
@@ -106,10 +107,13 @@ class Ledger:
         log_metric("time/verify", time.perf_counter() - started)
         if torch.cuda.is_available():
             log_metric("memory/peak_gb", torch.cuda.max_memory_allocated() / 1e9)
+        given = {"prompts": prompts, "completions": completions, "completion_ids": completion_ids}
+        given |= {"trainer_state": trainer_state, "log_metric": log_metric, **more}
+        paid = self._paid([self.tasks[i] for i in task_id], verdicts, read, given)
         rollouts = [
-            self._rollout(i, text, len(ids), verdict, truncated=not ended)
-            for i, (text, ended), ids, verdict in zip(
-                task_id, read, completion_ids, verdicts, strict=True
+            Rollout(i, text, "stop" if ended else "length", len(ids), verdict, number)
+            for i, (text, ended), ids, verdict, number in zip(
+                task_id, read, completion_ids, verdicts, paid, strict=True
             )
         ]
         self.generated += sum(map(len, completion_ids)) * world()  # TRL logs the ranks' mean
@@ -122,18 +126,26 @@ class Ledger:
         check_infra_errors(failed, len(verdicts), self.max_infra_errors, f"step {step}")
         return [rollout.reward for rollout in rollouts]
 
-    def _rollout(
-        self, task_id: str, text: str, tokens: int, verdict: Verdict, *, truncated: bool
-    ) -> Rollout:
-        finish = "length" if truncated else "stop"
+    def _paid(
+        self,
+        tasks: Sequence[Task],
+        verdicts: Sequence[Verdict],
+        read: Sequence[tuple[str, bool]],
+        given: Mapping[str, Any],
+    ) -> list[float | None]:
+        """Return a reward for each completion, read as text and whether it ended by itself."""
         if self.own is not None:
-            paid = paid_by(self.own, self.tasks[task_id], verdict)
-            return Rollout(task_id, text, finish, tokens, verdict, paid)
-        name = self.reward
-        if name in ("correct", "shuffled") and self.graders.pays_shares(self.tasks[task_id]):
-            name = "partial"
-        paid = reward(verdict, name, truncated=truncated, malformed=self.malformed)
-        return Rollout(task_id, text, finish, tokens, verdict, paid)
+            return self.own(Batch(tasks, verdicts, given))
+        shares = self.reward in ("correct", "shuffled")
+        return [
+            reward(
+                verdict,
+                "partial" if shares and self.graders.pays_shares(task) else self.reward,
+                truncated=not ended,
+                malformed=self.malformed,
+            )
+            for task, verdict, (_, ended) in zip(tasks, verdicts, read, strict=True)
+        ]
 
     def _verdicts(
         self, tasks: Sequence[Task], texts: Sequence[str], log_metric: Callable[[str, float], None]

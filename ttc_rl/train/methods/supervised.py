@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from ttc_rl.metrics.flops import Spent
 from ttc_rl.run_dir import cache_dir, made_once, read_json, write_json
 from ttc_rl.sampling.prompts import prompt_ids
 from ttc_rl.schema import Task, UserError, content_hash
+from ttc_rl.system.progress import time_left
 from ttc_rl.system.ranks import world
 from ttc_rl.system.versions import model_fingerprint
 from ttc_rl.train.packaged import ORIGIN
@@ -116,13 +118,15 @@ def _train(
     from ttc_rl.train.hardware import hardware_fields
 
     log: list[dict[str, float]] = []
+    began = time.monotonic()
 
     class Progress(TrainerCallback):
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
             if "loss" in logs:
                 log.append({"step": state.global_step, "loss": logs["loss"]})
+                left = time_left(state.global_step, steps, time.monotonic() - began)
                 logger.info(
-                    f"warm-up: step {state.global_step} of {steps}, loss {logs['loss']:.3f}"
+                    f"warm-up: step {state.global_step} of {steps}, loss {logs['loss']:.3f}{left}"
                 )
 
     disable_progress_bar()
