@@ -133,7 +133,7 @@ def test_a_comparison_shows_its_heat_map(browser: str, make_run: Any, tmp_path: 
     told = look(browser, tmp_path / "compare.html", tmp_path)
     check(told)
     assert told["heat"] == 6  # two targets, three benchmarks, one arm besides the base
-    assert told["sections"][0] == "Differences"
+    assert told["sections"][:2] == ["How the recipes differ", "Differences"]
 
 
 SKILL = {"sums": 0.3, "twos": 0.3, "tens": 0.2}

@@ -198,6 +198,7 @@ def _open(recipe: Recipe, root: Path, resume: bool, overwrite: bool = False) -> 
 
 
 def _sweep(recipe: Recipe, root: Path, jobs: int, resume: bool, overwrite: bool) -> None:
+    from ttc_eval.report.compare_opening import differing_table, opening
     from ttc_eval.report.tables import comparison_tables
     from ttc_rl.run_dir import RunDir
     from ttc_rl.stages.job import check_extras
@@ -207,7 +208,9 @@ def _sweep(recipe: Recipe, root: Path, jobs: int, resume: bool, overwrite: bool)
     RunDir.open(root, recipe, resume=resume, overwrite=overwrite)
     opened.append(root)
     comparison, pages = compare_cells(recipe, root, jobs)
-    for table in comparison_tables(comparison):
+    for sentence in opening(comparison):
+        show(sentence)
+    for table in [*differing_table(comparison), *comparison_tables(comparison)]:
         console.print(table)
     show(", ".join(map(str, pages)))
 

@@ -285,11 +285,6 @@ def _flips_table(what: str, flips: Mapping[str, Flips]) -> Table:
     return Table(f"{what}: tasks that changed hands", columns, rows, note)
 
 
-def comparison_markdown(comparison: Comparison, *, every_benchmark: bool = False) -> str:
-    tables = comparison_tables(comparison, every_benchmark=every_benchmark)
-    return "\n".join(table.markdown() for table in tables)
-
-
 def _seed_counts(models: Mapping[str, Mapping[str, OverSeeds]]) -> tuple[int, int]:
     """Return the fewest and the most seeds that an estimate of a table is over."""
     counts = {estimate.seeds for cells in models.values() for estimate in cells.values()}
