@@ -139,7 +139,7 @@ def evaluate(
 
 
 def report(run_dir: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder")]) -> None:
-    """Write summary.json and report.html of a run again."""
+    """Write summary.json, report.html and its pages of a run again."""
     from ttc_rl.run_dir import RunDir
     from ttc_rl.stages import run as pipeline
     from ttc_rl.stages.job import Job
@@ -243,6 +243,7 @@ def _select_sweep(recipe: Recipe, root: Path, resume: bool, overwrite: bool, exp
 
 
 def _print_summary(job: Job, as_json: bool) -> None:
+    from ttc_eval.report.base_model import shown_name
     from ttc_eval.report.tables import summary_tables
     from ttc_rl.stages.run import read_summary
 
@@ -250,5 +251,5 @@ def _print_summary(job: Job, as_json: bool) -> None:
     if as_json:
         print_json(summary)
         return
-    for table in summary_tables(summary):
+    for table in summary_tables(summary, base=shown_name("base", job.recipe)):
         console.print(table)

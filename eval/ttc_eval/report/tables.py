@@ -105,15 +105,19 @@ def _k(metric: str) -> int:
 # --------------------------------------------------------------------------- what to show
 
 
-def summary_tables(summary: Summary, *, every_k: bool = True) -> list[Table]:
-    """Return for each benchmark, the target first, its models and their differences."""
+def summary_tables(summary: Summary, *, every_k: bool = True, base: str = "base") -> list[Table]:
+    """Return for each benchmark, the target first, its models and their differences.
+
+    `base` is what the base model is called in the tables of models.
+    """
     target, benchmarks = summary.target, summary.benchmarks
     tables: list[Table] = []
     for name in sorted(benchmarks, key=lambda n: (n != target, n)):
         part = benchmarks[name]
         size = f"{part.tasks} tasks x {part.samples} samples"
         title = f"{name}{' (target)' if name == target else ''}: {size}, %"
-        tables.append(_models_table(title, part.models, every_k))
+        models = {base if name == "base" else name: m for name, m in part.models.items()}
+        tables.append(_models_table(title, models, every_k))
         if part.differences:
             title = f"{name}: differences on the same tasks, points"
             tables.append(_grid(title, part.differences, _marked, every_k, difference_note(part)))
