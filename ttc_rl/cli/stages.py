@@ -138,7 +138,12 @@ def evaluate(
     _print_summary(job, as_json)
 
 
-def report(run_dir: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder")]) -> None:
+def report(
+    run_dir: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder")],
+    figures: Annotated[
+        bool, typer.Option("--figures", help="Each figure also as SVG and PDF, in RUN/figures")
+    ] = False,
+) -> None:
     """Write summary.json, report.html and its pages of a run again."""
     from ttc_rl.run_dir import RunDir
     from ttc_rl.stages import run as pipeline
@@ -146,6 +151,11 @@ def report(run_dir: Annotated[Path, typer.Argument(metavar="RUN", help="A run fo
 
     folder = RunDir(run_dir)
     pipeline.report(Job(folder.load_recipe(), folder))
+    if figures:
+        from ttc_eval.report.figures import write_figures
+
+        paths = write_figures(folder.report, folder.figures)
+        show(f"{folder.figures}: {len(paths) // 2} figures, each as SVG and PDF")
 
 
 # --------------------------------------------------------------------------- helpers
