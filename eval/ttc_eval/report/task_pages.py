@@ -18,7 +18,7 @@ from ttc_eval.compare.summary import Json
 from ttc_eval.report import page
 from ttc_eval.report.addresses import REPORT, TASKS, task_page
 from ttc_eval.report.material import Material
-from ttc_eval.report.sections.completions import VERDICTS, article, verdict_name, vouched_samples
+from ttc_eval.report.sections.completions import VERDICTS, articles, verdict_name, vouched_samples
 from ttc_eval.report.templates import part
 from ttc_rl.run_dir import write_text
 from ttc_rl.sampling.samples import RowsByTask
@@ -57,9 +57,8 @@ def _task_page(material: Material, number: int, tasks: int, task: Json, rows: Ro
     links = [(REPORT, "Report"), (TASKS, "All tasks")]
     links += [(task_page(number - 1), "Task before")] if number > 1 else []
     links += [(task_page(number + 1), "Next task")] if number < tasks else []
-    written = Markup().join(
-        article(material, model, row, whole=True) for model, own in rows.items() for row in own
-    )
+    all_rows = ((model, row, {}) for model, own in rows.items() for row in own)
+    written = articles(material, all_rows, whole=True)
     missing = [material.shown_name(m) for m, own in rows.items() if not own]
     note = f"No sample file here of {', '.join(missing)}." if missing else ""
     sections = [

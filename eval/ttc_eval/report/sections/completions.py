@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +22,23 @@ EXAMPLES = 6
 VERDICTS = ("correct", "wrong", "no answer", "truncated", "undecided")
 
 
+Written = tuple[str, Json, Json]
+"""A model, the row of a completion, and its task; an empty task where the page shows it already."""
+
+
 def completions(material: Material) -> Markup:
     """Show a few completions of each verdict of each model."""
     models = material.on_target
     if not models:
         return Markup()
     prompts = {row["task_id"]: row for result in models.values() for row in result.tasks}
-    articles = Markup().join(
-        article(material, model, row, task=prompts.get(row["task_id"], {}))
-        for model in models
-        for row in _examples(_samples_path(material, model))
+    examples = articles(
+        material,
+        (
+            (model, row, prompts.get(row["task_id"], {}))
+            for model in models
+            for row in _examples(_samples_path(material, model))
+        ),
     )
     note = f"At most {EXAMPLES} of each verdict of each model, the first in the benchmark's order."
     filters = part(
@@ -40,7 +47,7 @@ def completions(material: Material) -> Markup:
         verdicts=[(v, v) for v in VERDICTS],
     )
     every = page.links([(FOLDER + TASKS, "All completions, task by task, with search")])
-    return page.paragraph(note, "note") + every + filters + articles
+    return page.paragraph(note, "note") + every + filters + examples
 
 
 def vouched_samples(material: Material, model: str) -> RowsByTask:
@@ -79,29 +86,25 @@ def _examples(path: Path) -> Iterator[Json]:
             return
 
 
-def article(
-    material: Material,
-    model: str,
-    row: Mapping[str, Any],
-    *,
-    task: Mapping[str, Any] | None = None,
-    whole: bool = False,
-) -> Markup:
-    """Show one completion: under its task where one is given, whole or shortened."""
-    task = task or {}
-    verdict, tokens = verdict_name(row), row.get("tokens")
+def articles(material: Material, rows: Iterable[Written], *, whole: bool = False) -> Markup:
+    """Show completions one below the other: whole, or shortened."""
+    names = {model: material.shown_name(model) for model in material.on_target}
+    shown = (_shown(model, names[model], row, task) for model, row, task in rows)
+    return part("completions", completions=shown, whole=whole)
+
+
+def _shown(model: str, name: str, row: Json, task: Json) -> Json:
+    tokens = row.get("tokens")
     read = "no answer read" if row["answer"] is None else f"read: {row['answer']}"
     gold = f"; gold: {task['gold']}" if task.get("gold") else ""
     why = f" ({row['reason']})" if row["reason"] else ""
-    return part(
-        "completion",
-        model=model,
-        shown_name=material.shown_name(model),
-        css=page.css_class(model),
-        verdict=verdict,
-        about=read + gold + why + ("" if tokens is None else f"; {tokens} tokens"),
-        tokens=tokens,
-        prompt=task.get("prompt", ""),
-        written=row["completion"],
-        whole=whole,
-    )
+    return {
+        "model": model,
+        "name": name,
+        "css": page.css_class(model),
+        "verdict": verdict_name(row),
+        "about": read + gold + why + ("" if tokens is None else f"; {tokens} tokens"),
+        "tokens": "" if tokens is None else tokens,
+        "prompt": task.get("prompt", ""),
+        "written": row["completion"],
+    }
