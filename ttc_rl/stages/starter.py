@@ -87,6 +87,7 @@ train:
   epochs: 1
   tasks_per_step: {step}
   rollouts_per_task: 8
+  micro_batch: 4                     # completions a pass; fewer need less memory: `ttc-rl plan`
   max_completion_tokens: 1024        # what is cut here earns nothing; `preflight: {{}}` checks it
   trl: {{learning_rate: 1e-6}}         # fields of TRL's GRPOConfig
 {vllm}eval: {{samples: 4, k: [1, 4], retention: []}}
