@@ -7,7 +7,7 @@ export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 DATA = $(or $(TTC_RL_DATA),../shared/data)
 
-.PHONY: quickstart real real-pilot real-study test test-fast test-core test-vllm check study selectors curricula experts selection clean
+.PHONY: quickstart real real-pilot real-study test test-fast test-core test-vllm check docs study selectors curricula experts selection clean
 
 quickstart: .venv/ready
 	$(BIN)/ttc-rl run recipes/quickstart.yaml --overwrite
@@ -55,6 +55,10 @@ check: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+
+# The documents as a site in build/site, which needs no network to read.
+docs: .venv/ready
+	$(BIN)/python docs/build_site.py
 
 # Real vLLM, by its CPU build, in an environment of its own (2.3 GB): evaluation, and training whose
 # weights are seen to arrive, colocated and with a server, which is killed too. What torchvision and

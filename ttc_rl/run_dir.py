@@ -1,6 +1,7 @@
 """The run folder: which file holds what, and how files are written so that a kill leaves no half.
 
     NAME/recipe.yaml  versions.json  overlap.jsonl  overlap.json  summary.json  report.html
+         pages/  figures/
          corpus.json  preflight.json  base/HOW.samples.jsonl
          duplicates.jsonl  features/
          curriculum.jsonl  selection.json  selection.md  contamination.jsonl
@@ -224,6 +225,16 @@ class RunDir:
     @property
     def report(self) -> Path:
         return self.root / "report.html"
+
+    @property
+    def pages(self) -> Path:
+        """Return the folder of the pages that the report links to."""
+        return self.root / "pages"
+
+    @property
+    def figures(self) -> Path:
+        """Return the folder of the report's figures as files of their own."""
+        return self.root / "figures"
 
     def arm(self, name: str, recipe: Recipe) -> ArmDir:
         """Return the folder of an arm, or of one of its experts (`ARM/EXPERT`)."""

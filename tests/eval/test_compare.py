@@ -13,7 +13,8 @@ from ttc_eval.compare.matrix import diagonal_test
 from ttc_eval.compare.runs import compare, summary
 from ttc_eval.compare.summary import in_order
 from ttc_eval.harness.results import read_tasks
-from ttc_eval.report.tables import comparison_markdown, points, share, summary_tables
+from ttc_eval.report.compare_opening import comparison_markdown, differing_table, opening
+from ttc_eval.report.tables import points, share, summary_tables
 from ttc_rl.metrics import Estimate, paired_difference, t_interval
 from ttc_rl.schema import UserError
 
@@ -302,3 +303,38 @@ def test_a_comparison_says_what_its_seeds_can_resolve(make_run: Any, tmp_path: P
     )
     one = comparison_markdown(compare(runs[:1]))
     assert "; 12 tasks x 4 samples can resolve " in one
+
+
+def test_a_comparison_opens_with_its_news(make_run: Any, tmp_path: Path):
+    runs = [make_run(tmp_path / f"s{seed}", "sums", seed, ARMS) for seed in (1, 2, 3)]
+    found = compare(runs)
+    cell = found.targets["sums"].benchmarks["sums"].differences["sift - random"]["avg@4"]
+    assert opening(found) == [
+        f"sift - random is {points(cell)} points of avg@4, on sums (3 seeds).",
+        "base is m, before training.",
+    ]
+    assert comparison_markdown(found).startswith("sift - random is")
+
+
+def test_a_difference_that_is_not_resolved_is_no_news(make_run: Any, tmp_path: Path):
+    same = {"base": {"sums": 0.1}, "a": {"sums": 0.5}, "b": {"sums": 0.5}, "c": {"sums": 0.5}}
+    found = compare([make_run(tmp_path / "r", "sums", 1, same)])
+    assert opening(found)[0].startswith("None of 3 differences between arms is resolved; the ")
+
+
+def test_a_comparison_of_one_model_says_what_it_scored(make_run: Any, tmp_path: Path):
+    found = compare([make_run(tmp_path / "r", "sums", 1, {"base": {"sums": 1.0}})])
+    assert opening(found)[0].startswith("base scores 100.0")
+    assert opening(found)[0].endswith("there is nothing to compare it with.")
+
+
+def test_a_comparison_says_in_what_the_recipes_differ(make_run: Any, tmp_path: Path):
+    runs = [
+        make_run(tmp_path / f"r{seed}-{size}", "sums", seed, ARMS, selection={"size": size})
+        for seed, size in itertools.product((1, 2), (20, 40))
+    ]
+    found = compare(runs)
+    assert found.differing == {"seed": ["1", "1", "2", "2"], "selection.size": ["20", "40"] * 2}
+    (table,) = differing_table(found)
+    assert table.rows[2] == ["selection.size", "20", f"{runs[0].root}, {runs[2].root}"]
+    assert compare(runs[:1]).differing == {}

@@ -13,6 +13,7 @@ from ttc_eval.compare.runs import compare
 from ttc_eval.harness.evaluate import evaluate_model
 from ttc_eval.records import BenchmarkSummary, Rates, Sampling, Scores, Summary
 from ttc_eval.report import charts, page
+from ttc_eval.report.base_model import shown_name
 from ttc_eval.report.compare_page import write_comparison
 from ttc_eval.report.material import read_material
 from ttc_eval.report.run_page import headline, write_page
@@ -25,7 +26,7 @@ from ttc_rl.sampling.samples import numbered_rows
 
 ARMS = {"base": {"sums": 0.1}, "sift": {"sums": 0.9}}
 HOSTILE = '<script>"&'
-VOID = {"meta", "path", "circle", "br"}
+VOID = {"meta", "path", "circle", "br", "input"}
 
 
 class Strict(HTMLParser):
@@ -38,7 +39,7 @@ class Strict(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]):
         given = dict(attrs)
         assert "src" not in given
-        assert (given.get("href") or "#").startswith("#")
+        assert (given.get("href") or "#").startswith(("#", "pages/"))
         self.scripts += tag == "script"
         if tag not in VOID:
             self.open.append(tag)
@@ -132,6 +133,24 @@ def test_a_whole_run_is_one_file_with_its_numbers(make_run: Any, tmp_path: Path)
         "corpus:",
     ):
         assert told in text
+
+
+def test_a_reader_sees_which_model_is_the_base(make_run: Any, tmp_path: Path):
+    run = make_run(tmp_path / "r", "sums", 1, ARMS, model="lab/Small-1B")
+    text = check(written(run))
+    assert "base is lab/Small-1B, before training." in text
+    for shown in ("<td>base (Small-1B)</td>", "<b>base (Small-1B)</b>", ">(Small-1B)<"):
+        assert shown in text
+    assert shown_name("sift", run.load_recipe()) == "sift"
+    made = Recipe.model_validate({"model": {"pretrain": {}}, "corpus": "c", "target": "t"})
+    assert shown_name("base", made) == "base (made here)"
+
+
+def test_a_long_name_of_a_model_is_cut_and_whole_in_its_tooltip():
+    name = "DeepSeek-R1-Distill-Qwen-32B-checkpoint"
+    chart = charts.interval_chart([(f"base\n({name})", "base", Estimate(0.5, 0.4, 0.6))],
+                                  title="t", x_label="x")  # fmt: skip
+    assert f"…<title>({name})</title>" in chart
 
 
 def test_published_numbers_stand_beside_ours(make_run: Any, tmp_path: Path):

@@ -8,7 +8,7 @@ from typing import Any
 from scipy import stats
 
 from ttc_eval.compare.runs import compare
-from ttc_eval.report.tables import comparison_markdown
+from ttc_eval.report.compare_opening import comparison_markdown
 
 ARMS = {"base": {"sums": 0.3}, "sift": {"sums": 0.6}, "random": {"sums": 0.4}}
 

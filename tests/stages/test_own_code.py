@@ -1,6 +1,7 @@
-"""What a user adds in a folder of their own: the walks of CONTRIBUTING.md, done as they stand."""
+"""What a user adds in a folder of their own: the walks of docs/extending.md, done as they stand."""
 
 import html
+import importlib
 import os
 import re
 import subprocess
@@ -10,11 +11,13 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from pydantic import ValidationError, create_model
 from ruamel.yaml import YAML
 from safetensors.numpy import load_file
 
-from ttc_rl.config import load_recipe, merge
+from ttc_rl.config import Recipe, load_recipe, merge
 from ttc_rl.corpus.benchmarks import load_benchmark, target_name
+from ttc_rl.corpus.sources import load_corpus
 from ttc_rl.run_dir import RunDir, read_json, read_jsonl
 from ttc_rl.schema import UserError
 from ttc_rl.stages.job import starting_model
@@ -22,7 +25,7 @@ from ttc_rl.stages.own_code import check_own_code
 from ttc_rl.train.curriculum import read_pool
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^`([\w.]+)`:\n\n```\w+\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 EMBEDDINGS = "model.embed_tokens.weight"
 
@@ -65,20 +68,38 @@ def tool(*arguments: str | Path, folder: Path) -> str:
     return done.stdout
 
 
+def make_encoder(folder: Path) -> None:
+    """Make the encoder of the page, which the recipe names."""
+    tool("words.py", folder=folder)
+
+
 def test_every_walk_is_tried():
-    headings = re.findall(r"^### (.*)", PAGE, re.MULTILINE)
+    headings = re.findall(r"^## (.*)", PAGE, re.MULTILINE)
     assert headings == [
-        "A kind of task", "A selector", "A curriculum", "A reward", "A training method",
-        "A benchmark", "A section of the report",
+        "Rows of your own shape", "A kind of task", "An embedding model", "A selector",
+        "A curriculum", "A reward", "A training method", "A benchmark", "A section of the report",
+        "A key of the recipe",
     ]  # fmt: skip
-    assert len(BLOCKS) == 14
+    assert re.findall(r"^\| \[.*?\]\(#(.*?)\)", PAGE, re.MULTILINE) == [
+        heading.lower().replace(" ", "-") for heading in headings
+    ]
+    assert len(BLOCKS) == 19
 
 
 def test_all_walks_in_one_run(recipe: Path, cache: Path):
     folder, path = recipe.parent, recipe.parent / "run"
+    make_encoder(folder)
     tool("-m", "ttc_rl", "run", recipe, "--run-dir", path, folder=folder)
     run = RunDir(path)
     arm = run.arm("thirds", load_recipe(recipe))
+
+    # the rows, and the embedding model
+    corpus = load_corpus(load_recipe(recipe).corpus, None, ["loose"]).tasks
+    assert [(task.prompt, task.gold, dict(task.meta)) for task in corpus[-2:]] == [
+        ("count a b a a", "2", {"grade": "easy"}), ("sort c a b", "a b c", {"grade": "hard"}),
+    ]  # fmt: skip
+    manifests = [read_json(file) for file in cache.glob("embeddings/*/manifest.json")]
+    assert any(about["model"] == "words" for about in manifests)
 
     # the selector, the curriculum and the reward
     assert [row["index"] for row in read_jsonl(arm.curriculum)] == list(range(0, 45, 3))
@@ -192,6 +213,7 @@ def test_a_benchmark_file_that_cannot_be_used_is_one_line(
 
 
 def test_a_selector_that_gives_no_curriculum_is_told(recipe: Path, cache: Path):
+    make_encoder(recipe.parent)
     (recipe.parent / "thirds.py").write_text("def every_third(problem):\n    return [0, 0]\n")
     command = [sys.executable, "-m", "ttc_rl", "select", recipe, "--run-dir", recipe.parent / "run"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
@@ -200,3 +222,20 @@ def test_a_selector_that_gives_no_curriculum_is_told(recipe: Path, cache: Path):
     assert line.startswith(
         "ttc-rl: selection.method: every_third gave 2 rows, such as [0, 0]: give at"
     )
+
+
+def test_a_new_key_is_described_and_its_misspelling_refused(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.syspath_prepend(recipe.parent)
+    section = importlib.import_module("pause").PauseConfig
+    longer = create_model("Longer", __base__=Recipe, pause=(section, ...))
+    given = {"model": "m", "corpus": "c", "target": "t", "pause": {"seconds": 2}}
+    assert longer.model_validate(given).model_dump()["pause"] == {"seconds": 2.0}
+    shown = longer.model_json_schema()["$defs"]["PauseConfig"]
+    assert shown["description"] == "Settings of the pauses between steps."
+    seconds = shown["properties"]["seconds"]
+    assert seconds["description"] == "Seconds that the trainer waits after each step."
+    for bad in ({"second": 2}, {"seconds": -1}):
+        with pytest.raises(ValidationError):
+            longer.model_validate(given | {"pause": bad})

@@ -77,6 +77,7 @@ def make_report() -> Any:
             recipe=runs[0].load_recipe(),
             targets=["aime25"],
             base_name="m",
+            selected=True,
             summary=Summary(target="aime25", benchmarks={}, changed={}, retention={}, analysis={}),
         )
         return " ".join(opening(material))  # pyright: ignore[reportArgumentType]

@@ -123,8 +123,9 @@ def compare(
 ) -> None:
     """Show paired differences with intervals, flips of single tasks, the specialisation matrix."""
     from ttc_eval.compare.runs import compare as compare_runs
+    from ttc_eval.report.compare_opening import comparison_markdown, differing_table, opening
     from ttc_eval.report.compare_page import write_comparison
-    from ttc_eval.report.tables import changed_tasks_tables, comparison_markdown, comparison_tables
+    from ttc_eval.report.tables import changed_tasks_tables, comparison_tables
     from ttc_rl.run_dir import RunDir
 
     comparison = compare_runs([RunDir(path) for path in runs])
@@ -136,8 +137,14 @@ def compare(
             comparison_markdown(comparison, every_benchmark=every), markup=False, soft_wrap=True
         )
     else:
+        for sentence in opening(comparison):
+            show(sentence)
         tables = comparison_tables(comparison, every_benchmark=every)
-        for table in [*tables, *(changed_tasks_tables(comparison) if tasks else [])]:
+        for table in [
+            *differing_table(comparison),
+            *tables,
+            *(changed_tasks_tables(comparison) if tasks else []),
+        ]:
             console.print(table)
 
 

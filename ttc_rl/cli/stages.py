@@ -138,14 +138,24 @@ def evaluate(
     _print_summary(job, as_json)
 
 
-def report(run_dir: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder")]) -> None:
-    """Write summary.json and report.html of a run again."""
+def report(
+    run_dir: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder")],
+    figures: Annotated[
+        bool, typer.Option("--figures", help="Each figure also as SVG and PDF, in RUN/figures")
+    ] = False,
+) -> None:
+    """Write summary.json, report.html and its pages of a run again."""
     from ttc_rl.run_dir import RunDir
     from ttc_rl.stages import run as pipeline
     from ttc_rl.stages.job import Job
 
     folder = RunDir(run_dir)
     pipeline.report(Job(folder.load_recipe(), folder))
+    if figures:
+        from ttc_eval.report.figures import write_figures
+
+        paths = write_figures(folder.report, folder.figures)
+        show(f"{folder.figures}: {len(paths) // 2} figures, each as SVG and PDF")
 
 
 # --------------------------------------------------------------------------- helpers
@@ -198,6 +208,7 @@ def _open(recipe: Recipe, root: Path, resume: bool, overwrite: bool = False) -> 
 
 
 def _sweep(recipe: Recipe, root: Path, jobs: int, resume: bool, overwrite: bool) -> None:
+    from ttc_eval.report.compare_opening import differing_table, opening
     from ttc_eval.report.tables import comparison_tables
     from ttc_rl.run_dir import RunDir
     from ttc_rl.stages.job import check_extras
@@ -207,7 +218,9 @@ def _sweep(recipe: Recipe, root: Path, jobs: int, resume: bool, overwrite: bool)
     RunDir.open(root, recipe, resume=resume, overwrite=overwrite)
     opened.append(root)
     comparison, pages = compare_cells(recipe, root, jobs)
-    for table in comparison_tables(comparison):
+    for sentence in opening(comparison):
+        show(sentence)
+    for table in [*differing_table(comparison), *comparison_tables(comparison)]:
         console.print(table)
     show(", ".join(map(str, pages)))
 
@@ -240,6 +253,7 @@ def _select_sweep(recipe: Recipe, root: Path, resume: bool, overwrite: bool, exp
 
 
 def _print_summary(job: Job, as_json: bool) -> None:
+    from ttc_eval.report.base_model import shown_name
     from ttc_eval.report.tables import summary_tables
     from ttc_rl.stages.run import read_summary
 
@@ -247,5 +261,5 @@ def _print_summary(job: Job, as_json: bool) -> None:
     if as_json:
         print_json(summary)
         return
-    for table in summary_tables(summary):
+    for table in summary_tables(summary, base=shown_name("base", job.recipe)):
         console.print(table)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, cast
 
 from pydantic import (
@@ -80,6 +81,13 @@ class ModelConfig(Section):
         if (self.path is None) == (self.pretrain is None):
             raise ValueError("needs a model id or folder, or a `pretrain:` block, not both")
         return self
+
+    @property
+    def name(self) -> str:
+        """Return what the model is called: its id, or the name of its folder."""
+        if self.path is None:
+            return "a small model trained from scratch"
+        return Path(self.path).name if Path(self.path).is_dir() else self.path
 
 
 class PreflightConfig(Section):

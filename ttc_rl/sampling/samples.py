@@ -28,8 +28,16 @@ Cells = dict[tuple[str, int], Row]
 def numbered_rows(path: Path, *, ours: bool = True) -> Iterator[tuple[str, Row]]:
     """Yield `file:line` and the row. In a file of `ours`, a last line without its newline was cut
     by a kill, and is left out; other files need not end with one."""
+    for number, _, row in _placed_rows(path, ours=ours):
+        yield f"{path}:{number}", row
+
+
+def _placed_rows(path: Path, *, ours: bool) -> Iterator[tuple[int, int, Row]]:
+    """Yield the number of a line, the byte at which it begins, and its row."""
+    begin = 0
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
+            begin += len(line)
             if not line.strip() or (ours and not line.endswith(b"\n")):
                 continue
             try:
@@ -39,7 +47,34 @@ def numbered_rows(path: Path, *, ours: bool = True) -> Iterator[tuple[str, Row]]
                 raise UserError(f"{path}:{number}: not JSON: {error}{fix}") from None
             if not isinstance(row, dict):
                 raise UserError(f"{path}:{number}: a row is an object, got {type(row).__name__}")
-            yield f"{path}:{number}", row
+            yield number, begin - len(line), row
+
+
+class RowsByTask:
+    """The rows of a sample file of ours, task by task: it holds where they begin, not the rows.
+
+    A file that is not there has none.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._places: dict[str, dict[int, int]] = {}
+        """Task id -> sample -> byte at which its row begins."""
+        for _, begin, row in _placed_rows(path, ours=True) if path.exists() else ():
+            self._places.setdefault(row["task_id"], {}).setdefault(row["sample"], begin)
+
+    def __len__(self) -> int:
+        """Return how many completions there are."""
+        return sum(map(len, self._places.values()))
+
+    def rows(self, task_id: str) -> Iterator[Row]:
+        """Yield the rows of one task, by the number of the sample."""
+        if task_id not in self._places:
+            return
+        with self.path.open("rb") as file:
+            for _, begin in sorted(self._places[task_id].items()):
+                file.seek(begin)
+                yield json.loads(file.readline())
 
 
 def read_cells(path: Path, tasks: Sequence[Task], samples: int, *, common: bool = False) -> Cells:

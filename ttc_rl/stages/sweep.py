@@ -15,9 +15,9 @@ from typing import Any
 
 from ttc_eval.compare.comparison import Comparison
 from ttc_eval.compare.runs import compare
+from ttc_eval.report.compare_opening import comparison_markdown
 from ttc_eval.report.compare_page import write_comparison
 from ttc_eval.report.selections_page import selections_markdown
-from ttc_eval.report.tables import comparison_markdown
 from ttc_rl.config import Recipe, dump_recipe, with_keys
 from ttc_rl.run_dir import RunDir, write_text
 from ttc_rl.schema import UserError

@@ -108,6 +108,8 @@ class Matrix:
 @dataclass(frozen=True, kw_only=True)
 class ComparedRun:
     folder: str
+    model: str
+    """What the recipe calls its base model."""
     target: str
     seed: int
     variant: str
@@ -118,6 +120,8 @@ class Comparison:
     """Several runs."""
 
     runs: list[ComparedRun]
+    differing: dict[str, list[str]]
+    """Key in which the recipes differ -> its value in each run."""
     variants: dict[str, str]
     """Letter -> the keys that it stands for."""
     targets: dict[str, TargetComparison]

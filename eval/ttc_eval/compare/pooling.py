@@ -20,6 +20,8 @@ ELSEWHERE = ("target", "seed", "arms", "sweep", "data", "track", "eval.benchmark
              "eval.retention", "eval.perturbed")  # fmt: skip
 """Keys that say for which test, where the data lies, or what else is evaluated. The tasks are
 compared by their ids."""
+SILENT = ("sweep", "data", "track")
+"""Keys that change no result."""
 LEARNING = ("selection", "train", "embed", "overlap", "experts", "preflight", "corpus")
 """Sections that the base model does not go through."""
 LONG = 32
@@ -56,6 +58,21 @@ def variants(
         repeated = {model for model, *_ in (s for s in slot if taken[s] > 1)} - {"base"}
         own.update(dict.fromkeys(repeated, folder))
     return _shortened(names)
+
+
+def recipe_differences(recipes: Sequence[Recipe]) -> dict[str, list[str]]:
+    """Return the keys in which the recipes differ, and that can change a result -> each one's
+    value."""
+    leaves = [
+        {k: v for k, v in _leaves(recipe.model_dump()) if not (_within(k, SILENT) or is_free(k))}
+        for recipe in recipes
+    ]
+    return {key: [_text(keys, key) for keys in leaves] for key in _differing(leaves)}
+
+
+def _text(keys: Mapping[str, Any], key: str) -> str:
+    value = keys.get(key)
+    return "not set" if value is None else str(value)
 
 
 def _shared(recipe: Recipe) -> dict[str, Any]:

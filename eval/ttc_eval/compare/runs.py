@@ -24,7 +24,7 @@ from ttc_eval.compare.comparison import (
 )
 from ttc_eval.compare.flips import flips
 from ttc_eval.compare.matrix import specialisation
-from ttc_eval.compare.pooling import variants
+from ttc_eval.compare.pooling import recipe_differences, variants
 from ttc_eval.compare.sigma import sigma_against_gain
 from ttc_eval.compare.summary import (
     Result,
@@ -36,6 +36,7 @@ from ttc_eval.compare.summary import (
 )
 from ttc_eval.harness.variants import MARK
 from ttc_eval.records import Power
+from ttc_rl.config import Recipe
 from ttc_rl.corpus.benchmarks import target_name
 from ttc_rl.metrics import (
     Estimate,
@@ -58,6 +59,7 @@ class Trial:
     """One run as a replication: what it aimed at, its seed, and in what else it differs."""
 
     run: RunDir
+    recipe: Recipe
     target: str
     seed: int
     variants: Mapping[str, str]
@@ -75,6 +77,7 @@ class Trial:
 def compare(runs: Sequence[RunDir]) -> Comparison:
     """Compare arms over runs: by target, over all targets, and how specific the gains are."""
     trials, legend = load_trials(runs)
+    recipes = [trial.recipe for trial in trials]
     for name in {name for trial in trials for name in trial.results}:
         check_same_tasks([r for t in trials for r in t.results.get(name, {}).values()])
     targets = list(dict.fromkeys(trial.target for trial in trials))
@@ -83,12 +86,14 @@ def compare(runs: Sequence[RunDir]) -> Comparison:
         runs=[
             ComparedRun(
                 folder=str(t.run.root),
+                model=t.recipe.model.name,
                 target=t.target,
                 seed=t.seed,
                 variant="; ".join(dict.fromkeys(name for name in t.variants.values() if name)),
             )
             for t in trials
         ],
+        differing=recipe_differences(recipes),
         variants=legend,
         targets={name: _target(name, group) for name, group in by_target.items()},
         overall=_overall(by_target) if len(targets) > 1 else None,
@@ -106,7 +111,7 @@ def load_trials(runs: Sequence[RunDir]) -> tuple[list[Trial], dict[str, str]]:
     models = [list(dict.fromkeys(n for of in result.values() for n in of)) for result in results]
     names, legend = variants(recipes, models, [str(run.root) for run in runs])
     trials = [
-        Trial(run, target_name(recipe.targets), recipe.seed, name, result)
+        Trial(run, recipe, target_name(recipe.targets), recipe.seed, name, result)
         for run, recipe, name, result in zip(runs, recipes, names, results, strict=True)
     ]
     return trials, legend

@@ -1,9 +1,19 @@
-"""Facts about a base model that is not simply the hub's: its weights, its warm-up."""
+"""What the base model is called, and facts about one that is not simply the hub's."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+from ttc_rl.config import Recipe
+
+
+def shown_name(model: str, recipe: Recipe) -> str:
+    """Return a model's name for a reader: `base (SmolLM2-135M-Instruct)`; an arm keeps its own."""
+    if model != "base":
+        return model
+    short = recipe.model.name.rpartition("/")[2] if recipe.model.path else "made here"
+    return f"base ({short})"
 
 
 def base_facts(versions: Mapping[str, Any]) -> Iterator[str]:

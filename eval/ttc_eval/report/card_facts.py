@@ -66,10 +66,7 @@ class CardFacts:
 
     @property
     def base(self) -> str:
-        path = self.recipe.model.path
-        if path is None:
-            return "a small model trained from scratch"
-        return Path(path).name if Path(path).exists() else path
+        return self.recipe.model.name
 
     @property
     def base_facts(self) -> Iterator[str]:

@@ -16,6 +16,8 @@ from ttc_rl.metrics import Estimate
 
 FULL, HALF = 920, 445
 """Widths: of the page, and of two charts beside each other. One unit is about one pixel."""
+HEIGHT = 260
+"""Of a chart of lines."""
 LEFT, RIGHT, TOP, BOTTOM = 56, 12, 12, 42
 Point = tuple[float, float]
 Ticks = Sequence[tuple[float, str]]
@@ -78,7 +80,7 @@ def line_chart(
     y_tick: Callable[[float], str] = plain_tick,
     x_ticks: Ticks | None = None,
     width: int = FULL,
-    height: int = 260,
+    height: int = HEIGHT,
 ) -> Markup:
     """Return a chart of lines over faint dots, with a band where there are intervals."""
     xs = [x for s in series for x, _ in (*s.line, *s.dots)]
@@ -107,7 +109,8 @@ def _series(frame: Frame, series: Series, y_tick: Callable[[float], str]) -> str
         f"<title>{escape(series.name)}: {y_tick(y)}</title></circle>"
         for x, y in (series.line if len(series.line) <= 12 and not series.dashed else ())
     )
-    return f'<g class="{series.css}">{_band(frame, series)}{dots}{line}{ends}</g>'
+    named = f'<g class="{series.css}" data-name="{escape(series.name)}">'
+    return f"{named}{_band(frame, series)}{dots}{line}{ends}</g>"
 
 
 def _band(frame: Frame, series: Series) -> str:
@@ -125,13 +128,19 @@ def interval_chart(
     title: str,
     x_label: str,
     width: int = HALF,
+    height: int = 0,
 ) -> Markup:
-    """Draw one row a model, (name, css, estimate): a dot with its interval."""
-    height = TOP + BOTTOM + 28 * len(rows)
+    """Draw one row a model, (name, css, estimate): a dot with its interval.
+
+    A name may have a second line. The rows spread over `height` where they need less.
+    """
+    two_lines = any("\n" in name for name, *_ in rows)
+    pitch = max(44 if two_lines else 28, (height - TOP - BOTTOM) / len(rows))
+    height = round(TOP + BOTTOM + pitch * len(rows))
     ends = [(e.value, e.lo, e.hi) for _, _, e in rows]
     values = [number for numbers in ends for number in numbers if number is not None]
     low, high = min([0.0, *values]), max([*values, 0.01])
-    margin = 24 + 8 * max(len(name) for name, *_ in rows)
+    margin = 24 + max(_wide(name) for name, *_ in rows)
 
     def at(value: float) -> float:
         return margin + (value - low) / (high - low) * (width - margin - 56)
@@ -142,10 +151,13 @@ def interval_chart(
         for t in ticks(low, high)
     )
     for i, (name, css, estimate) in enumerate(rows):
-        y, span, value = TOP + 28 * i + 14, "", estimate.value
+        y, span, value = round(TOP + pitch * (i + 0.5)), "", estimate.value
         if estimate.lo is not None and estimate.hi is not None:
             span = f'<path class="bar" d="M{at(estimate.lo):.1f} {y}H{at(estimate.hi):.1f}"/>'
-        body += _text("name", margin - 14, y + 4, name, "end")
+        first, _, second = name.partition("\n")
+        body += _text("name", margin - 14, y + (-3 if second else 4), first, "end")
+        if second:
+            body += _text("tick", margin - 14, y + 12, _cut(second), "end", hint=second)
         body += f'<g class="{css}">{span}<circle cx="{at(value):.1f}" cy="{y}" r="5"/></g>'
         body += _text("value", width - 4, y + 4, f"{100 * value:.1f}", "end")
     return _svg(
@@ -153,12 +165,31 @@ def interval_chart(
     )
 
 
+def _wide(name: str) -> float:
+    """Return about how many units a name of one or two lines takes."""
+    first, _, second = name.partition("\n")
+    return max(8 * len(first), 6.8 * len(_cut(second)))
+
+
+def _cut(text: str, limit: int = 26) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+@dataclass(frozen=True)
+class Change:
+    """A task, how often it is solved before and after, and the address of its page."""
+
+    name: str
+    before: float
+    after: float
+    address: str
+
+
 def change_chart(
-    pairs: Sequence[tuple[str, float, float]], *, title: str, y_label: str, css: tuple[str, str]
+    changes: Sequence[Change], *, title: str, y_label: str, css: tuple[str, str]
 ) -> Markup:
-    """Return a chart of before and after for each task, (name, before, after), sorted by the
-    change."""
-    ordered = sorted(pairs, key=lambda pair: (pair[2] - pair[1], pair[1]))
+    """Return a chart of before and after for each task, sorted by the change; each is a link."""
+    ordered = sorted(changes, key=lambda change: (change.after - change.before, change.before))
     height = 260
     frame = Frame((-0.7, len(ordered) - 0.3), (-0.03, 1.03), FULL, height)
     body = _axes(
@@ -169,15 +200,18 @@ def change_chart(
         y_label,
     )
     radius = max(1.2, min(4.0, 260 / len(ordered)))
-    for i, (name, before, after) in enumerate(ordered):
+    for i, change in enumerate(ordered):
+        before, after = change.before, change.after
         (x, start), (_, end) = frame.at(i, before), frame.at(i, after)
         way = "up" if after > before else "down" if after < before else "same"
+        # The tab key passes over them: the page of all tasks is the way without a mouse.
         body += (
-            f'<g><path class="change {way}" d="M{x:.1f} {start:.1f}V{end:.1f}" '
+            f'<a href="{escape(change.address)}" tabindex="-1">'
+            f'<path class="change {way}" d="M{x:.1f} {start:.1f}V{end:.1f}" '
             f'stroke-width="{radius:.1f}"/>'
-            f'<circle class="{css[0]}" cx="{x:.1f}" cy="{start:.1f}" r="{radius:.1f}"/>'
-            f'<circle class="{css[1]}" cx="{x:.1f}" cy="{end:.1f}" r="{radius:.1f}"/>'
-            f"<title>{escape(name)}\n{100 * before:.0f} to {100 * after:.0f}</title></g>"
+            f'<g class="{css[0]}"><circle cx="{x:.1f}" cy="{start:.1f}" r="{radius:.1f}"/></g>'
+            f'<g class="{css[1]}"><circle cx="{x:.1f}" cy="{end:.1f}" r="{radius:.1f}"/></g>'
+            f"<title>{escape(change.name)}\n{100 * before:.0f} to {100 * after:.0f}</title></a>"
         )
     return _svg(title, FULL, height, body)
 
@@ -235,12 +269,15 @@ def _axes(frame: Frame, xs: Ticks, ys: Ticks, x_label: str, y_label: str) -> str
     return body + _text("label", (LEFT + frame.width - RIGHT) / 2, frame.height - 6, x_label)
 
 
-def _text(css: str, x: float, y: float, content: str, anchor: str = "middle") -> str:
+def _text(
+    css: str, x: float, y: float, content: str, anchor: str = "middle", *, hint: str = ""
+) -> str:
     at = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
-    return f'<text class="{css}" {at}>{escape(content)}</text>'
+    title = f"<title>{escape(hint)}</title>" if hint else ""
+    return f'<text class="{css}" {at}>{escape(content)}{title}</text>'
 
 
 def _svg(title: str, width: int, height: int, body: str) -> Markup:
-    return Markup(
-        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(title)}">{body}</svg>'
-    )
+    wide = ' class="wide"' if width > HALF else ""
+    box = f'viewBox="0 0 {width} {height}"'
+    return Markup(f'<svg{wide} {box} role="img" aria-label="{escape(title)}">{body}</svg>')

@@ -8,13 +8,20 @@ from markupsafe import Markup
 
 from ttc_eval.compare.comparison import Comparison, Matrix
 from ttc_eval.report import charts, page
+from ttc_eval.report.compare_opening import (
+    differing_table,
+    headline_differences,
+    opening,
+)
 from ttc_eval.report.tables import changed_tasks_tables, comparison_tables
 from ttc_rl.run_dir import write_text
 
 
 def write_comparison(comparison: Comparison, path: Path) -> None:
     targets = ", ".join(comparison.targets)
+    lead, *sentences = opening(comparison)
     sections = [
+        ("recipes", "How the recipes differ", _recipes(comparison)),
         ("differences", "Differences", _differences(comparison)),
         ("matrix", "Does it raise its own target, or everything?", _matrices(comparison)),
         ("tables", "Every number", _tables(comparison)),
@@ -22,27 +29,16 @@ def write_comparison(comparison: Comparison, path: Path) -> None:
         ("runs", "Runs", _runs(comparison)),
     ]
     filled = [section for section in sections if section[2]]
-    heading = f"Comparison of {len(comparison.runs)} runs"
-    write_text(path, page.page(f"comparison: {targets}", heading, targets, filled))
+    heading = f"Comparison of {len(comparison.runs)} runs: {targets}"
+    write_text(path, page.page(f"comparison: {targets}", heading, lead, filled, sentences))
 
 
 def _differences(comparison: Comparison) -> Markup:
     """Show the differences interval by interval: over all targets where there are several, else on
     the one."""
-    if comparison.overall:
-        differences, where = comparison.overall.differences, "mean over all targets"
-    else:
-        where, part = next(iter(comparison.targets.items()))
-        differences = part.benchmarks[where].differences if where in part.benchmarks else {}
-    metric = next(
-        (m for cells in differences.values() for m in cells if m.startswith("avg@")), None
-    )
-    rows = [
-        (name, page.css_class(name.split(" - ")[0]), cell)
-        for name, cells in differences.items()
-        if (cell := cells.get(metric or ""))
-    ]
-    if not rows or metric is None:
+    cells, metric, where = headline_differences(comparison)
+    rows = [(pair, page.css_class(pair.split(" - ")[0]), cell) for pair, cell in cells.items()]
+    if not rows:
         return Markup()
     chart = charts.interval_chart(
         rows, title=f"differences in {metric}", x_label=f"difference in {metric}, points",
@@ -82,7 +78,14 @@ def _changed(comparison: Comparison) -> Markup:
     )
 
 
+def _recipes(comparison: Comparison) -> Markup:
+    tables = differing_table(comparison)
+    if not tables and len(comparison.runs) > 1:
+        return page.paragraph("In nothing that can change a result.")
+    return Markup().join(page.text_table(t.columns, t.rows, ["value", "runs"]) for t in tables)
+
+
 def _runs(comparison: Comparison) -> Markup:
-    columns = ["folder", "target", "seed", "variant"]
-    rows = [[run.folder, run.target, run.seed, run.variant] for run in comparison.runs]
+    columns = ["folder", "base", "target", "seed", "variant"]
+    rows = [[run.folder, run.model, run.target, run.seed, run.variant] for run in comparison.runs]
     return page.text_table(columns, rows, [])

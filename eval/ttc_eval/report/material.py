@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from ttc_eval.compare.summary import Result, in_order, load_results, summary_of
 from ttc_eval.records import BenchmarkSummary, Summary
+from ttc_eval.report.base_model import shown_name
 from ttc_rl.config import Recipe
 from ttc_rl.corpus.benchmarks import target_name, target_names
 from ttc_rl.run_dir import RunDir
@@ -38,8 +38,11 @@ class Material:
     @property
     def base_name(self) -> str:
         """Return what the recipe calls its model."""
-        path = self.recipe.model.path
-        return Path(path).name if path and Path(path).is_dir() else path or "base"
+        return self.recipe.model.name
+
+    def shown_name(self, model: str) -> str:
+        """Return a model's name for a reader, who sees what `base` is."""
+        return shown_name(model, self.recipe)
 
     @property
     def targets(self) -> list[str]:

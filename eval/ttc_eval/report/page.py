@@ -5,9 +5,10 @@ Only a part that a template has filled in, and a chart, are Markup.
 
 from __future__ import annotations
 
+import colorsys
 import itertools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
@@ -23,15 +24,22 @@ Section = tuple[str, str, Markup]
 
 
 def page(
-    title: str, heading: str, lead: str, sections: Sequence[Section], sentences: Sequence[str] = ()
+    title: str,
+    heading: str,
+    lead: str,
+    sections: Sequence[Section],
+    sentences: Sequence[str] = (),
+    links: Sequence[tuple[str, str]] = (),
 ) -> str:
-    """Return a whole page: the lead is the news, and sentences stand under it."""
+    """Return a whole page: the lead is the news, sentences stand under it, and `links` lead to
+    other pages, (address, text)."""
     colours = _colours("".join(inside for *_, inside in sections))
     return template("page.html.jinja").render(
         title=title,
         heading=heading,
         lead=lead,
         sentences=sentences,
+        links=links,
         sections=sections,
         colours=colours,
     )
@@ -47,9 +55,14 @@ def _colours(body: str) -> str:
     """Return a rule for each arm in the page that the template does not know."""
     arms = dict.fromkeys(re.findall(r'class="(?:[^"]* )?(arm-[\w-]+)', body))
     return "\n".join(
-        f".{arm} {{ color: light-dark(hsl({hue} 55% 42%), hsl({hue} 65% 70%)); }}"
+        f".{arm} {{ color: light-dark({_hex(hue, 0.42, 0.55)}, {_hex(hue, 0.7, 0.65)}); }}"
         for arm, hue in zip(arms, itertools.cycle(HUES), strict=False)
     )
+
+
+def _hex(hue: int, lightness: float, saturation: float) -> str:
+    red, green, blue = colorsys.hls_to_rgb(hue / 360, lightness, saturation)
+    return f"#{round(255 * red):02x}{round(255 * green):02x}{round(255 * blue):02x}"
 
 
 def paragraph(sentence: str, css: str = "") -> Markup:
@@ -60,17 +73,25 @@ def subsection(title: str, note: str, inside: Markup) -> Markup:
     return part("subsection", title=title, note=note, inside=inside)
 
 
-def figure(svg: Markup, caption: str) -> Markup:
-    return part("figure", svg=svg, caption=caption)
+def figure(svg: Markup, caption: str, legend: Markup | None = None) -> Markup:
+    """Return a chart under its legend; a chart that is too wide for the window scrolls."""
+    return part("figure", svg=svg, caption=caption, legend=legend or Markup())
 
 
-def legend(arms: Iterable[str]) -> Markup:
-    return part("legend", arms=[(arm, css_class(arm)) for arm in arms])
+def legend(arms: Iterable[str], shown_name: Callable[[str], str] = str) -> Markup:
+    """Return the colours of the arms; `shown_name` says what a reader calls one."""
+    return part("legend", arms=[(shown_name(arm), css_class(arm)) for arm in arms])
 
 
 def pair(inside: Markup, css: str = "pair") -> Markup:
     """Return parts beside each other, where the window is wide enough."""
     return part("pair", inside=inside, css=css)
+
+
+def links(links: Iterable[tuple[str, str]]) -> Markup:
+    """Return links to other pages, (address, text)."""
+    shown = list(links)
+    return part("links", links=shown) if shown else Markup()
 
 
 def details(summary: str, inside: Markup) -> Markup:

@@ -1,10 +1,13 @@
 """report.html: the question, the course and the outcome of a run, in one file. Needs no network.
 
+Beside it, pages/ has a page for each task of the target, and for each curriculum.
+
 Everything is read from the run folder. A stage that has not run has no section.
 """
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -13,6 +16,7 @@ from markupsafe import Markup
 from ttc_eval.records import BenchmarkSummary, Summary
 from ttc_eval.report import page
 from ttc_eval.report.base_model import base_facts
+from ttc_eval.report.curriculum_pages import write_curriculum_pages
 from ttc_eval.report.material import Material
 from ttc_eval.report.sections.analysis import analysis
 from ttc_eval.report.sections.carried import changed, retention
@@ -25,6 +29,7 @@ from ttc_eval.report.sections.results import results
 from ttc_eval.report.sections.tasks import tasks
 from ttc_eval.report.sections.training import training
 from ttc_eval.report.tables import points, share
+from ttc_eval.report.task_pages import write_task_pages
 from ttc_rl.metrics import Estimate
 from ttc_rl.run_dir import check_recorded, read_json, write_text
 from ttc_rl.system.tried import tried
@@ -50,8 +55,11 @@ function's name is the section's address on the page."""
 
 
 def write_page(material: Material, sections: Sequence[ReportSection] = SECTIONS) -> Path:
-    """Write report.html; return its path."""
+    """Write report.html and the pages that it links to; return its path."""
     run = material.run
+    shutil.rmtree(run.pages, ignore_errors=True)
+    write_task_pages(material)
+    write_curriculum_pages(material)
     for arm in material.arms:
         check_recorded(run.arm(arm, material.recipe))
     filled = [
@@ -86,7 +94,8 @@ def opening(material: Material) -> list[str]:
     run = material.run
     facts = base_facts(read_json(run.versions) if run.versions.exists() else {})
     attempts = filter(None, [tried(run.root, material.recipe.model_dump())])
-    return [*headline(material.summary, material.base_name), *attempts, *facts]
+    base = [f"base is {material.base_name}, before training."] if material.selected else []
+    return [*headline(material.summary, material.base_name), *attempts, *base, *facts]
 
 
 def headline(summary: Summary, base: str = "base") -> list[str]:

@@ -105,15 +105,19 @@ def _k(metric: str) -> int:
 # --------------------------------------------------------------------------- what to show
 
 
-def summary_tables(summary: Summary, *, every_k: bool = True) -> list[Table]:
-    """Return for each benchmark, the target first, its models and their differences."""
+def summary_tables(summary: Summary, *, every_k: bool = True, base: str = "base") -> list[Table]:
+    """Return for each benchmark, the target first, its models and their differences.
+
+    `base` is what the base model is called in the tables of models.
+    """
     target, benchmarks = summary.target, summary.benchmarks
     tables: list[Table] = []
     for name in sorted(benchmarks, key=lambda n: (n != target, n)):
         part = benchmarks[name]
         size = f"{part.tasks} tasks x {part.samples} samples"
         title = f"{name}{' (target)' if name == target else ''}: {size}, %"
-        tables.append(_models_table(title, part.models, every_k))
+        models = {base if name == "base" else name: m for name, m in part.models.items()}
+        tables.append(_models_table(title, models, every_k))
         if part.differences:
             title = f"{name}: differences on the same tasks, points"
             tables.append(_grid(title, part.differences, _marked, every_k, difference_note(part)))
@@ -283,11 +287,6 @@ def _flips_table(what: str, flips: Mapping[str, Flips]) -> Table:
     ]
     note = "majority flips: solved in more than half of the samples by one only; McNemar's exact p"
     return Table(f"{what}: tasks that changed hands", columns, rows, note)
-
-
-def comparison_markdown(comparison: Comparison, *, every_benchmark: bool = False) -> str:
-    tables = comparison_tables(comparison, every_benchmark=every_benchmark)
-    return "\n".join(table.markdown() for table in tables)
 
 
 def _seed_counts(models: Mapping[str, Mapping[str, OverSeeds]]) -> tuple[int, int]:

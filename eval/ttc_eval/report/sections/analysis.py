@@ -35,7 +35,7 @@ def analysis(material: Material) -> Markup:
         _control(whole.control or {}),
         _gap(whole.verification_gap),
         _diversity(whole.diversity),
-        _compute(whole.compute) if whole.compute else Markup(),
+        _compute(whole.compute, material) if whole.compute else Markup(),
     )
     return Markup().join(parts)
 
@@ -141,7 +141,7 @@ def _number(estimate: Estimate | None, measure: str, signed: bool) -> str:
     return f"{value} [n/a]" if lo is None else f"{value} [{lo}, {hi}]"
 
 
-def _compute(compute: Compute | Refused) -> Markup:
+def _compute(compute: Compute | Refused, material: Material) -> Markup:
     if isinstance(compute, Refused):
         return page.subsection("Equal compute", f"Not shown: {compute.refused}.", Markup())
     series = [_series("base", compute.base.curve)]
@@ -161,7 +161,8 @@ def _compute(compute: Compute | Refused) -> Markup:
         x_ticks=_powers([x for curve in series for x, _ in curve.line]),
     )
     note = "maj@k for k = 1, 2, 4 and so on; the first point of a line is pass@1."
-    figure = page.figure(page.legend([curve.name for curve in series]) + chart, note)
+    names = [curve.name for curve in series]
+    figure = page.figure(chart, note, page.legend(names, material.shown_name))
     return page.subsection("Equal compute", " ".join(sentences), figure)
 
 

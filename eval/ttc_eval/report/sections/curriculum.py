@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
 
 from ttc_eval.compare.summary import Json
 from ttc_eval.report import charts, page
+from ttc_eval.report.addresses import FOLDER, curriculum_page
 from ttc_eval.report.material import Material
 from ttc_eval.report.templates import part
 from ttc_rl.config import Recipe
@@ -59,7 +60,16 @@ def curriculum(material: Material) -> Markup:
         + page.pair(mixes, "pair mixes")
         + Markup().join(_uncovered(arm, selection) for arm, selection in selections.items())
         + Markup().join(_near(arm, curricula[arm], selections[arm]) for arm in selections)
+        + _pages(selections)
         + picks
+    )
+
+
+def _pages(arms: Iterable[str]) -> Markup:
+    """Link to the pages of all picks and their targets."""
+    return page.links(
+        (FOLDER + curriculum_page(arm), f"{arm}: all picks and targets, from one to the other")
+        for arm in arms
     )
 
 
@@ -179,7 +189,7 @@ def _uncertainty(curricula: Mapping[str, list[Json]], selections: Mapping[str, J
     note = "How uncertain the targets still are after each pick, by the selector's own measure."
     if floors:
         note += " Dashed: what the whole corpus would leave."
-    return page.figure(page.legend(curricula) + chart, note)
+    return page.figure(chart, note, page.legend(curricula))
 
 
 def _mix(rows: Sequence[Json], arm: str, recipe: Recipe) -> Markup:

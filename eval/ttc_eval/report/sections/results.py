@@ -10,7 +10,7 @@ import numpy as np
 from markupsafe import Markup
 
 from ttc_eval.compare import curve_points
-from ttc_eval.records import BenchmarkSummary, Summary
+from ttc_eval.records import BenchmarkSummary
 from ttc_eval.report import charts, page
 from ttc_eval.report.material import Material
 from ttc_eval.report.sections.verdicts import verdicts
@@ -29,10 +29,14 @@ def results(material: Material) -> Markup:
         return Markup()
     pictures = Markup()
     if part := material.target_summary:
-        pictures = page.pair(_averages(material.target, part) + _pass_curve(material))
-    own = _tables(material.summary, lambda name: name in material.targets, every_k=False)
-    whole = _tables(material.summary, lambda name: name in material.targets)
-    rest = _tables(material.summary, lambda name: name not in material.targets, every_k=False)
+        curve = _pass_curve(material)
+        beside = charts.HEIGHT if curve else 0
+        pictures = page.legend(material.on_target, material.shown_name) + page.pair(
+            _averages(material, part, beside) + curve
+        )
+    own = _tables(material, lambda name: name in material.targets, every_k=False)
+    whole = _tables(material, lambda name: name in material.targets)
+    rest = _tables(material, lambda name: name not in material.targets, every_k=False)
     others = len(material.results.keys() - set(material.targets))
     more = page.details(f"{others} other benchmarks", rest) if rest else Markup()
     notes = page.paragraph(NOTE, "note") + _published(material)
@@ -51,17 +55,23 @@ def _published(material: Material) -> Markup:
     return page.text_table(columns, rows, []) if rows else Markup()
 
 
-def _tables(summary: Summary, belongs: Callable[[str], bool], *, every_k: bool = True) -> Markup:
+def _tables(material: Material, belongs: Callable[[str], bool], *, every_k: bool = True) -> Markup:
+    summary, base = material.summary, material.shown_name("base")
     benchmarks = {name: part for name, part in summary.benchmarks.items() if belongs(name)}
-    tables = summary_tables(replace(summary, benchmarks=benchmarks), every_k=every_k)
+    tables = summary_tables(replace(summary, benchmarks=benchmarks), every_k=every_k, base=base)
     return Markup().join(page.number_table(table) for table in tables)
 
 
-def _averages(target: str, part: BenchmarkSummary) -> Markup:
+def _averages(material: Material, part: BenchmarkSummary, height: int) -> Markup:
+    """Show each model's average; `height` is that of the chart beside it."""
     metric = part.avg_name
-    rows = [(a, page.css_class(a), scores.metrics[metric]) for a, scores in part.models.items()]
-    chart = charts.interval_chart(rows, title=f"{metric} by model", x_label=f"{metric}, %")
-    return page.figure(chart, f"{metric} on {target} with 95 % intervals over tasks.")
+    rows = [
+        (material.shown_name(model).replace(" (", "\n("), page.css_class(model), s.metrics[metric])
+        for model, s in part.models.items()
+    ]
+    title, label = f"{metric} by model", f"{metric}, %"
+    chart = charts.interval_chart(rows, title=title, x_label=label, height=height)
+    return page.figure(chart, f"{metric} on {material.target} with 95 % intervals over tasks.")
 
 
 def _pass_curve(material: Material) -> Markup:
@@ -77,7 +87,8 @@ def _pass_curve(material: Material) -> Markup:
         ]
         line = [(x, estimate.value) for x, estimate in points]
         band = [(x, e.lo, e.hi) for x, e in points if e.lo is not None and e.hi is not None]
-        series.append(charts.Series(arm, page.css_class(arm), line, band=band))
+        name = material.shown_name(arm)
+        series.append(charts.Series(name, page.css_class(arm), line, band=band))
     marks = [x for x, _ in series[0].line]
     if len(marks) < 2:
         return Markup()
@@ -91,4 +102,4 @@ def _pass_curve(material: Material) -> Markup:
         width=charts.HALF,
     )
     note = "The chance that one of k samples is correct, with 95 % intervals."
-    return page.figure(page.legend(material.on_target) + chart, note)
+    return page.figure(chart, note)

@@ -48,7 +48,7 @@ def training(material: Material) -> Markup:
     whose = list(dict.fromkeys(name.partition("/")[0] for name in trained))
     if whose != trained:
         note += " The experts of an arm have its colour."
-    reward = page.figure(page.legend(whose) + large, note)
+    reward = page.figure(large, note, page.legend(whose))
     return _alarms(run, recipe, arms) + reward + _dev(run, recipe, trained) + page.pair(small)
 
 
