@@ -7,7 +7,7 @@ export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 DATA = $(or $(TTC_RL_DATA),../shared/data)
 
-.PHONY: quickstart real real-pilot real-study test test-fast test-core test-vllm check docs study selectors curricula experts selection clean
+.PHONY: quickstart real real-pilot real-study test test-fast test-core test-vllm check docs study selectors methods curricula experts selection clean
 
 quickstart: .venv/ready
 	$(BIN)/ttc-rl run recipes/quickstart.yaml --overwrite
@@ -82,6 +82,10 @@ study: .venv/ready
 # Selectors that ask the model beside those that do not, at equal compute; in docs/results.md too.
 selectors: .venv/ready
 	$(BIN)/ttc-rl run recipes/tiny/selectors.yaml --resume --jobs 2
+
+# GRPO beside supervised learning and DPO on the same picks: docs/methods.md.
+methods: .venv/ready
+	$(BIN)/ttc-rl run recipes/tiny/methods.yaml --resume --jobs 2
 
 # Curricula that follow the model beside picks made before: docs/curricula.md.
 curricula: .venv/ready

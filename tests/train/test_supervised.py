@@ -53,7 +53,9 @@ def test_the_loss_falls_and_what_it_took_is_counted(base: Path, warm: Path):
     assert losses[-1] < 0.8 * losses[0]
     model = AutoModelForCausalLM.from_pretrained(warm)
     tokenizer = AutoTokenizer.from_pretrained(base)
-    tokens = 6 * sum(len(supervised._row(reply, {}, tokenizer)["input_ids"]) for reply in REPLIES)
+    tokens = 6 * sum(
+        len(supervised.labelled_row(reply, {}, tokenizer)["input_ids"]) for reply in REPLIES
+    )
     assert about["compute"]["backpropagated_tokens"] == tokens
     assert about["compute"]["flops"] == 6 * tokens * sum(p.numel() for p in model.parameters())
     (sentence,) = base_facts({"base": {"warmup": about}})
@@ -62,7 +64,7 @@ def test_the_loss_falls_and_what_it_took_is_counted(base: Path, warm: Path):
 
 def test_only_the_reply_and_its_end_count(base: Path):
     tokenizer = AutoTokenizer.from_pretrained(base)
-    row = supervised._row(REPLIES[0], {}, tokenizer)
+    row = supervised.labelled_row(REPLIES[0], {}, tokenizer)
     learned = [token for token in row["labels"] if token != -100]
     assert learned[-1] == tokenizer.eos_token_id
     assert tokenizer.decode(learned[:-1]) == REPLIES[0].text

@@ -45,4 +45,4 @@ from ttc_rl.config.train import (
     VllmConfig,
     WatchdogConfig,
 )
-from ttc_rl.config.trl_fields import grpo_config_fields
+from ttc_rl.config.trl_fields import config_fields

@@ -24,7 +24,8 @@ from ttc_rl.config.trl_fields import (
     GONE,
     LOGGING,
     SAID_ELSEWHERE,
-    grpo_config_fields,
+    config_fields,
+    config_name,
     integrations,
     unfit,
 )
@@ -269,16 +270,19 @@ def _checked(tree: Tree, places: Places, prefix: str = "", at: str | None = None
 
 
 def _check_trl_keys(recipe: Recipe, places: Places) -> None:
-    blocks = [("train.trl", recipe.train.trl)]
+    method = recipe.train.method
+    blocks = [("train.trl", recipe.train.trl, method)]
     for name, change in recipe.arms.items():
-        blocks.append((f"arms.{name}.train.trl", change.get("train", {}).get("trl", {})))
+        train = change.get("train", {})
+        own = train.get("method", method)
+        blocks.append((f"arms.{name}.train.trl", train.get("trl", {}), own))
     for key, values in recipe.sweep.items():
         if key == "train.trl":
-            blocks += [("sweep.train.trl", value) for value in values]
+            blocks += [("sweep.train.trl", value, method) for value in values]
         elif (field := key.removeprefix("train.trl.")) != key:
-            blocks += [("sweep.train.trl", {field: value}) for value in values]
-    known = grpo_config_fields()
-    for prefix, block in blocks:
+            blocks += [("sweep.train.trl", {field: value}, method) for value in values]
+    for prefix, block, method in blocks:
+        known = config_fields(method)
         for key in block:
             at = f"{places.of(f'{prefix}.{key}')}: {prefix}.{key}"
             if key in SAID_ELSEWHERE:
@@ -291,8 +295,8 @@ def _check_trl_keys(recipe: Recipe, places: Places) -> None:
                 )
             if known and key not in known:
                 hint = did_you_mean(key, known)
-                raise UserError(f"{at}: TRL's GRPOConfig has no such field{hint}")
-            if problem := unfit(key, block[key]):
+                raise UserError(f"{at}: TRL's {config_name(method)} has no such field{hint}")
+            if problem := unfit(key, block[key], method):
                 raise UserError(f"{at}: {problem}")
             if key == "report_to":
                 _check_report_to(named(block[key]), at)

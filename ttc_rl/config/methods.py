@@ -15,7 +15,15 @@ from pydantic import ValidationError
 from ttc_rl.config.places import Places
 from ttc_rl.config.section import OWN, Section, is_own, merge, nested
 from ttc_rl.config.selection import SELECTION_KEYS, SELECTORS, SelectionConfig
-from ttc_rl.config.train import CURRICULA, CURRICULUM_KEYS, CurriculumConfig
+from ttc_rl.config.train import (
+    CURRICULA,
+    CURRICULUM_KEYS,
+    METHODS,
+    TRAIN_KEYS,
+    CurriculumConfig,
+    TrainConfig,
+)
+from ttc_rl.config.trl_fields import shared_fields
 from ttc_rl.schema import UserError
 
 Tree = Mapping[str, Any]
@@ -67,6 +75,7 @@ class Methods:
 ALL = (
     Methods("selection", SelectionConfig, SELECTORS, SELECTION_KEYS),
     Methods("train.curriculum", CurriculumConfig, CURRICULA, CURRICULUM_KEYS),
+    Methods("train", TrainConfig, METHODS, TRAIN_KEYS),
 )
 
 
@@ -78,6 +87,17 @@ def without_unread(tree: Tree) -> dict[str, Any]:
                 if not methods.read(key, used):
                     tree = _dropped(tree, f"{at}.{key}".split("."))
     return dict(tree)
+
+
+def arm_tree(plain: Tree, change: Tree) -> dict[str, Any]:
+    """Return an arm's tree. Of `train.trl` an arm with another method inherits what every method's
+    config has, such as learning_rate, and not what belongs to the old one's."""
+    method, inherited = _at(change, "train").get("method"), _at(plain, "train")
+    if method and method != inherited.get("method"):
+        given = _at(inherited, "trl")
+        shared: Tree = {key: given[key] for key in given if key in shared_fields()}
+        plain = {**plain, "train": {**inherited, "trl": shared}}
+    return without_unread(merge(plain, change))
 
 
 def check_unread(tree: Tree, layers: Sequence[Tree], places: Places) -> None:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from ttc_rl.config.places import Places, did_you_mean
 from ttc_rl.config.recipe import Recipe
-from ttc_rl.config.trl_fields import grpo_config_fields
+from ttc_rl.config.trl_fields import config_fields
 from ttc_rl.schema import UserError
 
 
@@ -56,7 +56,7 @@ def _meant(loc: Sequence[str]) -> str:
     if hint:
         return hint
     elsewhere = [key for key in keys if key.split(".")[-1] == word]
-    if word in grpo_config_fields():
+    if word in config_fields():
         elsewhere.append(f"train.trl.{word}")
     if elsewhere:
         section = ".".join(loc[:-1])

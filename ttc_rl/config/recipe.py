@@ -20,10 +20,10 @@ from pydantic import (
 from ttc_rl.config.corpus import EmbedConfig, OverlapConfig, SkillsConfig, SourceConfig
 from ttc_rl.config.evaluation import EngineConfig, EvalConfig, JudgeConfig
 from ttc_rl.config.marks import DEFAULT, Mark
-from ttc_rl.config.methods import unread_in_schema, without_unread
+from ttc_rl.config.methods import arm_tree, unread_in_schema
 from ttc_rl.config.places import Places
 from ttc_rl.config.prompts import PromptsConfig, checked
-from ttc_rl.config.section import Section, as_list, merge
+from ttc_rl.config.section import Section, as_list
 from ttc_rl.config.selection import SelectionConfig
 from ttc_rl.config.train import ExpertsConfig, TrainConfig
 
@@ -265,7 +265,7 @@ class Recipe(Section):
         """The recipe of one arm, with its differences folded in; also of ARM/EXPERT."""
         name = name.partition("/")[0]
         plain = self.model_dump(exclude={"arms", "sweep"})
-        arm = Recipe.model_validate(without_unread(merge(plain, self.arms.get(name, {}))))
+        arm = Recipe.model_validate(arm_tree(plain, self.arms.get(name, {})))
         return arm.placed(self.places.of_arm(name))
 
     @model_validator(mode="after")

@@ -30,7 +30,15 @@ class VllmConfig(Section):
     """Address of the server, for `mode: server`, such as `http://node:8000`."""
 
 
-METHODS = ("grpo",)
+METHODS = ("grpo", "sft", "dpo")
+TRAIN_KEYS: Mapping[str, Sequence[str]] = {
+    "replies": ("sft",),
+    **dict.fromkeys(
+        ("reward", "malformed", "majority", "ttrl", "pass_at_k", "guard", "updates_per_step"),
+        ("grpo", OWN),
+    ),
+}
+"""Key -> the methods that read it; all others are read by every one."""
 REWARDS = ("correct", "partial", "format", "shuffled")
 
 
@@ -161,8 +169,13 @@ class TtrlConfig(Section):
 class TrainConfig(Section):
     """How the model is trained on the curriculum."""
 
+    model_config = ConfigDict(json_schema_extra=with_readers(TRAIN_KEYS))
+
     method: Annotated[str, OwnOr(METHODS)] = "grpo"
-    """How weights are changed, or `my_package.my_module:METHOD`, a `Method` of your own."""
+    """How weights are changed, or `my_package.my_module:METHOD`, a `Method` of your own.
+    docs/methods.md says what each does."""
+    replies: Literal["gold", "own"] = "gold"
+    """What `sft` learns: the tasks' gold replies, or right rollouts of the base model itself."""
     epochs: int = Field(default=1, gt=0)
     """Passes over the curriculum, in the selector's order each time."""
     tasks_per_step: int = Field(default=8, gt=0)
@@ -178,7 +191,8 @@ class TrainConfig(Section):
     save_steps: int = Field(default=10, gt=0)
     """A resumable checkpoint every so many steps; the newest two are kept."""
     trl: dict[str, Any] = {}
-    """Fields of TRL's GRPOConfig, handed on as they stand."""
+    """Fields of TRL's GRPOConfig, or of SFTConfig or DPOConfig by the method, handed on as they
+    stand."""
     watchdog: WatchdogConfig = WatchdogConfig()
     """Limits at which training raises an alarm or ends."""
     lora: AdapterConfig | None = None

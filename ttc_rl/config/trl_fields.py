@@ -1,4 +1,4 @@
-"""The fields of TRL's GRPOConfig and what they take, without importing TRL."""
+"""The fields of TRL's configs and what they take, without importing TRL."""
 
 from __future__ import annotations
 
@@ -57,36 +57,47 @@ def integrations() -> frozenset[str]:
     return frozenset()
 
 
-CONFIG_FILES = (
-    ("transformers", "training_args.py"),
-    ("trl", "trainer/base_config.py"),
-    ("trl", "trainer/grpo_config.py"),
-)
-"""Where GRPOConfig and its parents are, parents first."""
-TRAINER_FILE = ("trl", "trainer/grpo_trainer.py")
+PARENT_FILES = ("transformers", "training_args.py"), ("trl", "trainer/base_config.py")
+"""Where the parents of TRL's configs are; a method's own is trainer/METHOD_config.py."""
+CONFIGS = {"grpo": "GRPOConfig", "sft": "SFTConfig", "dpo": "DPOConfig"}
+"""Method -> TRL's config; a method of the user's own is given GRPO's fields to check."""
 ENUM_FILES = (("transformers", "trainer_utils.py"), ("transformers", "training_args.py"))
 NUMBERS = {"bool": "true or false", "int": "a whole number", "float": "a number", "None": "null"}
 
 
-def grpo_config_fields() -> frozenset[str]:
-    """Field names of the installed TRL's GRPOConfig; empty without TRL."""
-    return frozenset(_annotations())
+def config_fields(method: str = "grpo") -> frozenset[str]:
+    """Field names of the installed TRL's config of a method; empty without TRL."""
+    return frozenset(_annotations(_known(method)))
 
 
-def unfit(field: str, value: Any) -> str | None:
-    """Return what a field of GRPOConfig takes, where `value` is nothing of the kind.
+def shared_fields() -> frozenset[str]:
+    """Field names that every method's config has: those of transformers' TrainingArguments."""
+    return frozenset(_declared(PARENT_FILES))
+
+
+def config_name(method: str) -> str:
+    return CONFIGS[_known(method)]
+
+
+def _known(method: str) -> str:
+    return method if method in CONFIGS else "grpo"
+
+
+def unfit(field: str, value: Any, method: str = "grpo") -> str | None:
+    """Return what a field of a method's config takes, where `value` is nothing of the kind.
 
     GRPOConfig itself lets `learning_rate: 1e-6x` and `loss_type: grop` pass; the trainer fails on
     them at its first step. Numbers, flags and names are looked at; None means that nothing is
     known to be wrong.
     """
-    types = _annotations().get(field, frozenset())
+    method = _known(method)
+    types = _annotations(method).get(field, frozenset())
     if types and types <= NUMBERS.keys() and not _is_of(value, types):
         taken = " or ".join(text for name, text in NUMBERS.items() if name in types)
         return f"takes {taken} (got {value!r})"
     if not isinstance(value, str):
         return None
-    known = _names().get(field) or next((_enums()[t] for t in types if t in _enums()), None)
+    known = _names(method).get(field) or next((_enums()[t] for t in types if t in _enums()), None)
     if known and value not in known:
         hint = did_you_mean(value, known) or f"; one of {', '.join(sorted(known))}"
         return f"there is no {value!r}{hint}"
@@ -116,13 +127,19 @@ def _parsed(package: str, file: str) -> ast.Module | None:
 
 
 @functools.cache
-def _annotations() -> Mapping[str, frozenset[str]]:
+def _annotations(method: str) -> Mapping[str, frozenset[str]]:
     """Field -> names of the types that its annotation joins; empty without TRL."""
+    return _declared((*PARENT_FILES, ("trl", f"trainer/{method}_config.py")))
+
+
+@functools.cache
+def _declared(files: tuple[tuple[str, str], ...]) -> Mapping[str, frozenset[str]]:
+    """Field -> types, of the classes in these files, parents first; empty without TRL."""
     if importlib.util.find_spec("trl") is None:
         return {}
     return {
         item.target.id: frozenset(part.strip() for part in ast.unparse(item.annotation).split("|"))
-        for package, file in CONFIG_FILES
+        for package, file in files
         for node in getattr(_parsed(package, file), "body", [])
         if isinstance(node, ast.ClassDef)
         for item in node.body
@@ -146,9 +163,9 @@ def _enums() -> Mapping[str, frozenset[str]]:
 
 
 @functools.cache
-def _names() -> Mapping[str, frozenset[str]]:
+def _names(method: str) -> Mapping[str, frozenset[str]]:
     """Field -> names that the trainer takes: those it asks for before it gives up with an error."""
-    tree = _parsed(*TRAINER_FILE)
+    tree = _parsed("trl", f"trainer/{method}_trainer.py")
     found: dict[str, frozenset[str]] = {}
     nodes: Iterable[ast.AST] = ast.walk(tree) if tree else ()
     for node in nodes:

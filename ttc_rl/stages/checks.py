@@ -104,9 +104,11 @@ def check_run(recipe: Recipe, run: RunDir, stages: Iterable[Stage] = EVERY) -> N
         if _uses_model(arm, stages):
             _check_model(arm, stages, inspected)
         if "train" in stages:
-            from ttc_rl.train.methods.grpo_config import check_trl
+            from ttc_rl.train.methods import method_of
+            from ttc_rl.train.methods.trl_config import check_config
 
-            check_trl(arm, run.arm(name, recipe))
+            if config := method_of(arm).config:
+                check_config(arm, config(arm, 1, run.arm(name, recipe), False))
             _check_adapter(arm, inspected)
     if recipe.judge and recipe.judge.endpoint is None:
         from ttc_rl.sampling.inspect_model import inspect_model

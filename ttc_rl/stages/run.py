@@ -10,6 +10,8 @@ import logging
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ttc_rl.run_dir import RunDir, read_json, write_sealed
@@ -23,6 +25,8 @@ from ttc_rl.verifiers.majority import check_voting
 
 if TYPE_CHECKING:
     from ttc_eval.records import Summary
+    from ttc_rl.config import Recipe
+    from ttc_rl.sampling.drawing import Group
 
 logger = logging.getLogger(__name__)
 
@@ -153,10 +157,22 @@ def _train(arms: Sequence[str], job: Job) -> None:
                 graders=job.graders,
                 dev=dev_evaluation(job, name, plans[name].steps),
                 curriculum=curriculum,
+                drawn=partial(_base_groups, job, recipe, base),
             )
             write_cards(job.run, job.recipe, name)
             if track:
                 log_training(folder)
+
+
+def _base_groups(job: Job, recipe: Recipe, base: str | Path, tasks: Sequence[Task]) -> list[Group]:
+    """Return the base model's graded completions of tasks; arms of one run share them."""
+    from ttc_rl.stages.base_model import BaseModel
+
+    model = BaseModel(base, recipe, job.run, job.graders)
+    try:
+        return model.groups("training", tasks, recipe.train.rollouts_per_task, grade=True)
+    finally:
+        model.close()
 
 
 def _voting(job: Job) -> dict[str, Task]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from ttc_rl.config import Recipe
 from ttc_rl.run_dir import ArmDir, follow_umask, room_at, write_sealed
+from ttc_rl.sampling.drawing import Group
 from ttc_rl.schema import Task, UserError
 from ttc_rl.system.peft_warnings import ignore_warnings_of_peft
 from ttc_rl.system.ranks import is_main
@@ -34,6 +35,9 @@ from ttc_rl.verifiers import BUILT_IN, Graders
 
 logger = logging.getLogger(__name__)
 
+Drawn = Callable[[Sequence[Task]], list[Group]]
+"""Draws and grades completions of tasks by the base model."""
+
 
 def train(
     recipe: Recipe,
@@ -46,10 +50,12 @@ def train(
     graders: Graders = BUILT_IN,
     dev: Dev | None = None,
     curriculum: Curriculum | None = None,
+    drawn: Drawn | None = None,
 ) -> None:
     """Train `base` on `plan` and leave the model in `arm.model`, in Hugging Face format.
 
     With a `curriculum` the plan says how many steps there are, and it says which tasks they train.
+    `drawn` gives the base model's graded completions of tasks to a method that learns from them.
 
     Goes on from the newest complete checkpoint where there is one; the result is the same as
     without the interruption. Raises UserError where TRL refuses the recipe's `train.trl`.
@@ -71,7 +77,7 @@ def train(
     ]
     setup = Setup(
         recipe, plan, tasks, base, arm, tokenizer, graders, curriculum, track, callbacks,
-        checkpoint, step,
+        drawn or _undrawn, checkpoint, step,
     )  # fmt: skip
     url = server_url(recipe.train.vllm) if is_main() else None  # one rank speaks with it
     with server_watched(url, lambda: newest_checkpoint(arm)[1] // recipe.train.updates):
@@ -88,14 +94,20 @@ def train(
                 Evaluate(dev, arm, tokenizer, recipe.prompts, recipe.train.updates, reporters)
             )
         trainer.remove_callback(PrinterCallback)
-        _watched(trainer, recipe, arm, checkpoint)
+        _watched(trainer, recipe, arm, checkpoint, method.signal)
         with room_at(arm.root):
             _save_model(trainer, tokenizer, recipe, base, arm)
 
 
-def _watched(trainer: Any, recipe: Recipe, arm: ArmDir, checkpoint: Path | None) -> None:
+def _undrawn(tasks: Sequence[Task]) -> list[Group]:
+    raise UserError(f"train.method: learns from completions of {len(tasks)} tasks, drawn by nobody")
+
+
+def _watched(
+    trainer: Any, recipe: Recipe, arm: ArmDir, checkpoint: Path | None, signal: str
+) -> None:
     """Take all steps. Raises UserError where the watchdog stopped it or the disk is full."""
-    watchdog = Watchdog(recipe.train.watchdog, arm, recipe.train.updates)
+    watchdog = Watchdog(recipe.train.watchdog, arm, recipe.train.updates, signal)
     trainer.add_callback(watchdog)
     with closing(watchdog), room_at(arm.root):
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)

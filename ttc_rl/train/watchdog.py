@@ -131,8 +131,10 @@ class Signs:
 
 
 class Watchdog(TrainerCallback):
-    def __init__(self, config: WatchdogConfig, arm: ArmDir, updates: int = 1) -> None:
-        self.config, self.arm = config, arm
+    def __init__(
+        self, config: WatchdogConfig, arm: ArmDir, updates: int = 1, signal: str = "reward"
+    ) -> None:
+        self.config, self.arm, self.signal = config, arm, signal
         self.updates = updates
         """Of the optimiser, a step: a checkpoint between them could not be gone on from."""
         self.signs = Signs(config)
@@ -184,7 +186,7 @@ class Watchdog(TrainerCallback):
                 self._tell(state.global_step // self.updates + 1, "stall", f"{took:.0f} s; {where}")
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
-        if "reward" in (logs or {}):
+        if self.signal in (logs or {}):
             step = state.global_step // self.updates
             self._alarm(state, control, self.signs.read(step, logs, self.moved))
 

@@ -5,13 +5,14 @@ The loop (`train/loop.py`) resumes, watches, saves and vouches, for all methods 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ttc_rl.config import Recipe, TrainConfig
 from ttc_rl.run_dir import ArmDir
+from ttc_rl.sampling.drawing import Group
 from ttc_rl.schema import Task
 from ttc_rl.train.curriculum import Curriculum, Plan
 from ttc_rl.verifiers import Graders
@@ -34,6 +35,9 @@ class Setup:
     """Whether W&B is on."""
     callbacks: list[Any]
     """The loop's callbacks, for the trainer."""
+    drawn: Callable[[Sequence[Task]], list[Group]]
+    """Draws and grades `train.rollouts_per_task` completions of each task by the base model; what
+    was drawn before, by another arm or another stage, is not drawn again."""
     checkpoint: Path | None
     step: int
     """Steps taken before the checkpoint."""
@@ -47,10 +51,11 @@ class StepCost:
     """Completions, or examples, of a step."""
     drawn: bool
     """Whether the model writes them first."""
-    scorings: int
+    scorings: float
     """Forward passes over them, besides those of the updates."""
-    iterations: int
-    """Forward and backward passes over them: the updates'."""
+    iterations: float
+    """Forward and backward passes over them: the updates'; a fraction where only some are learned
+    from."""
 
 
 @dataclass(frozen=True)
@@ -66,3 +71,6 @@ class Method:
     """Return TRL's trainer, which is imported only here."""
     step_cost: Callable[[TrainConfig], StepCost]
     """Counts the passes of a step, without importing TRL."""
+    config: Callable[[Recipe, int, ArmDir, bool], Any] | None = None
+    """Return TRL's config of so many steps, with W&B or not; it is made once before a run, which
+    tells early what TRL would refuse. None leaves that out."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ttc_rl.config import TrainConfig
+from ttc_rl.config import Recipe, TrainConfig
+from ttc_rl.run_dir import ArmDir
 from ttc_rl.schema import Task
 from ttc_rl.train.curriculum import Curriculum, Plan
 from ttc_rl.train.methods.base import Method, Setup, StepCost
@@ -129,4 +130,11 @@ def step_cost(train: TrainConfig) -> StepCost:
     )
 
 
-METHOD = Method("reward", progress, make_trainer, step_cost)
+def config(recipe: Recipe, steps: int, arm: ArmDir, track: bool) -> Any:
+    """Return TRL's GRPOConfig."""
+    from ttc_rl.train.methods.grpo_config import grpo_config
+
+    return grpo_config(recipe, steps, arm, track)
+
+
+METHOD = Method("reward", progress, make_trainer, step_cost, config)

@@ -132,7 +132,7 @@ def _train(
     disable_progress_bar()
     set_seed(seed)
     tokenizer = AutoTokenizer.from_pretrained(base, padding_side="left")
-    rows = [_row(reply, templates, tokenizer) for reply in replies]
+    rows = [labelled_row(reply, templates, tokenizer) for reply in replies]
     steps = config.epochs * -(-len(rows) // BATCH)
     trainer = SFTTrainer(
         model=str(base),
@@ -168,7 +168,9 @@ def _train(
     return log, spent
 
 
-def _row(reply: Reply, templates: Mapping[str, str], tokenizer: Any) -> dict[str, list[int]]:
+def labelled_row(
+    reply: Reply, templates: Mapping[str, Any], tokenizer: Any
+) -> dict[str, list[int]]:
     """Return the token ids of prompt and reply as generation sees them, and the labels of the reply
     alone."""
     prompt = prompt_ids(reply.task, templates, tokenizer)

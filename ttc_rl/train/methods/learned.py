@@ -1,0 +1,135 @@
+"""What supervised methods learn: gold replies, right rollouts of the model itself, or pairs.
+
+Examples stand in the curriculum's order, one a slot. A task without a right rollout, or without a
+wrong one where pairs are learned, has no example; the last step is filled from the start.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from ttc_rl.sampling.drawing import Group
+from ttc_rl.sampling.prompts import prompt_ids
+from ttc_rl.schema import Task, UserError
+from ttc_rl.selection.less.examples import gold_reply
+from ttc_rl.train.curriculum import Plan
+from ttc_rl.train.methods.base import Setup
+from ttc_rl.train.methods.supervised import Reply
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Of one task a right completion and a wrong one, each with whether it ended by itself."""
+
+    task: Task
+    right: tuple[str, bool]
+    wrong: tuple[str, bool]
+
+
+def gold_replies(setup: Setup) -> list[Reply]:
+    """Return a gold reply for each slot. Raises UserError for tasks that have none: programs."""
+    try:
+        return [
+            Reply(setup.tasks[i], gold_reply(setup.tasks[i], setup.graders))
+            for i in setup.plan.task_ids
+        ]
+    except UserError as error:
+        raise UserError(
+            f"train.method sft: {error}; `train.replies: own` learns from the model's right answers"
+        ) from None
+
+
+def own_replies(setup: Setup) -> list[Reply]:
+    """Return for each slot a right rollout of the base model (rejection sampling), different ones
+    in different epochs as far as there are some.
+
+    Raises UserError where no task has one.
+    """
+    groups = _groups(setup)
+    texts = {i: _right(group) for i, group in groups.items()}
+    found = in_turn(setup.plan, texts)
+    _tell(setup, "a right rollout", sum(map(bool, texts.values())), len(groups))
+    if not found:
+        raise UserError(f"{setup.arm.root}: no task has a right rollout to learn from")
+    return filled([Reply(setup.tasks[i], text) for i, text in found], setup.plan.tasks_per_step)
+
+
+def pairs(setup: Setup) -> list[Pair]:
+    """Return for each slot a right and a wrong rollout of one task, different ones in different
+    epochs as far as there are some. Raises UserError where no task has both."""
+    groups = _groups(setup)
+    both = {i: _both(setup.tasks[i], group) for i, group in groups.items()}
+    found = in_turn(setup.plan, both)
+    _tell(setup, "right and wrong rollouts", sum(map(bool, both.values())), len(groups))
+    if not found:
+        raise UserError(
+            f"{setup.arm.root}: no task has both a right and a wrong rollout to compare"
+        )
+    return filled([pair for _, pair in found], setup.plan.tasks_per_step)
+
+
+def _groups(setup: Setup) -> dict[str, Group]:
+    ids = list(dict.fromkeys(setup.plan.task_ids))
+    return dict(zip(ids, setup.drawn([setup.tasks[i] for i in ids]), strict=True))
+
+
+def _right(group: Group) -> list[str]:
+    """Return different right texts, those that ended by themselves."""
+    ended = zip(group.texts, group.correct, group.finished, strict=True)
+    return list(dict.fromkeys(text for text, correct, done in ended if correct is True and done))
+
+
+def _both(task: Task, group: Group) -> list[Pair]:
+    """Return pairs of the n-th right with the n-th wrong completion; the shorter side goes round.
+
+    Undecided completions are on neither side.
+    """
+    sides: dict[bool, list[tuple[str, bool]]] = {True: [], False: []}
+    for text, correct, done in zip(group.texts, group.correct, group.finished, strict=True):
+        if correct is not None and (text, done) not in sides[correct]:
+            sides[correct].append((text, done))
+    right, wrong = sides[True], sides[False]
+    count = max(len(right), len(wrong)) if right and wrong else 0
+    return [Pair(task, right[n % len(right)], wrong[n % len(wrong)]) for n in range(count)]
+
+
+def in_turn(plan: Plan, examples: Mapping[str, Sequence[Any]]) -> list[tuple[str, Any]]:
+    """Return an example for each slot of the plan whose task has one: at its n-th time the n-th."""
+    times = Counter[str]()
+    found: list[tuple[str, Any]] = []
+    for task_id in plan.task_ids:
+        own = examples[task_id]
+        if own:
+            found.append((task_id, own[times[task_id] % len(own)]))
+            times[task_id] += 1
+    return found
+
+
+def filled(examples: list[Any], per_step: int) -> list[Any]:
+    """Return the examples in whole steps, the last one filled from the start."""
+    lacking = -len(examples) % per_step
+    around = (examples[i % len(examples)] for i in range(lacking))
+    return [*examples, *islice(around, lacking)]
+
+
+def _tell(setup: Setup, what: str, having: int, of: int) -> None:
+    logger.info(f"{setup.recipe.train.method}: {having:,} of {of:,} tasks have {what}")
+
+
+def reply_ids(tokenizer: Any, reply: tuple[str, bool]) -> list[int]:
+    """Return the tokens of a completion; the end token follows where it ended by itself."""
+    text, ended = reply
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return [*ids, tokenizer.eos_token_id] if ended else ids
+
+
+def prompt_tokens(setup: Setup) -> Callable[[Task], list[int]]:
+    """Return what gives a task's prompt as the model reads it in every stage."""
+    return lambda task: prompt_ids(task, setup.recipe.prompts, setup.tokenizer)
