@@ -104,7 +104,7 @@ def test_a_target_larger_than_the_corpus(tmp_path: Path, files: tuple[Path, Path
 
 
 def test_an_unknown_benchmark(tmp_path: Path, files: tuple[Path, Path]):
-    path = recipe(tmp_path, files[0], "aime26")
+    path = recipe(tmp_path, files[0], "aime52")
     line = said("select", path, "--run-dir", str(tmp_path / "run"))
     assert "unknown benchmark" in line
     assert "aime25" in line

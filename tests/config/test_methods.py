@@ -12,6 +12,7 @@ from ttc_rl.config.methods import ALL
 from ttc_rl.selection import METHODS as SELECTING
 from ttc_rl.stages.sweep import cells
 from ttc_rl.train.curriculum.choose import CURRICULA
+from ttc_rl.train.methods import METHODS as TRAINING
 
 MINIMAL = "model: m\ncorpus: c.jsonl\ntarget: aime25\n"
 SCHEMA = Recipe.model_json_schema()
@@ -24,9 +25,10 @@ def write(folder: Path, text: str, name: str = "r.yaml") -> Path:
 
 
 def test_the_tables_name_methods_and_keys_that_exist():
-    selection, curriculum = ALL
+    selection, curriculum, training = ALL
     assert set(selection.names) == set(SELECTING)
     assert set(curriculum.names) == {"static", *CURRICULA}
+    assert set(training.names) == set(TRAINING)
     for methods in ALL:
         assert set(methods.readers) <= set(methods.section.model_fields)
         for names in methods.readers.values():

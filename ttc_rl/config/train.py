@@ -275,6 +275,15 @@ class TrainConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _follows_by_rollouts(self) -> Self:
+        if self.method in ("sft", "dpo") and self.curriculum.method != "static":
+            raise ValueError(
+                f"curriculum.method {self.curriculum.method}: follows fresh rollouts, which "
+                f"`method: {self.method}` does not draw; leave it out"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _one_reward(self) -> Self:
         if self.majority and self.reward != "correct":
             raise ValueError(f"`majority` and `reward: {self.reward}` are two rewards; name one")

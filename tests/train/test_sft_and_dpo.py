@@ -92,7 +92,7 @@ def test_pairs_are_of_one_task_and_undecided_completions_on_neither_side():
     assert len(pairs) == 8  # the last slot is filled from the start
 
 
-@pytest.mark.parametrize(("method", "says"), [("sft", "a right rollout"), ("dpo", "a right and")])
+@pytest.mark.parametrize(("method", "says"), [("sft", "a right rollout"), ("dpo", "both a right")])
 def test_where_nothing_can_be_learned_it_is_said(method: str, says: str, tmp_path: Path):
     made = recipe(method=method, **({"replies": "own"} if method == "sft" else {}))
     silent = [Group(["x"], [True], [1], [False], 1)] * len(TASKS)
@@ -117,6 +117,8 @@ def test_a_key_of_another_method_is_refused_and_an_inherited_one_dropped(tmp_pat
         recipe(method="sft", reward="format")
     with pytest.raises(UserError, match=r"train\.replies: belongs to train\.method sft"):
         recipe(method="dpo", replies="own")
+    with pytest.raises(UserError, match=r"follows fresh rollouts, which `method: dpo` does not"):
+        recipe(method="dpo", curriculum={"method": "beta"})
     with pytest.raises(UserError, match=r"TRL's SFTConfig has no such field"):
         recipe(method="sft", trl={"num_iterations": 2})
     (tmp_path / "r.yaml").write_text(
