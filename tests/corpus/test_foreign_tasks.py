@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ttc_eval.report.benchmark_text import describe
 from ttc_rl.corpus.benchmark_config import load_config
 from ttc_rl.corpus.benchmarks import load_benchmark, named_benchmark
 from ttc_rl.schema import UserError
@@ -74,6 +75,12 @@ def test_a_task_of_lm_eval_is_a_benchmark(folder: Path):
     said = made.problems[-1]
     assert "asked with our own prompt for its kind" in said
     assert "without its 5 worked examples" in said
+
+
+def test_such_a_task_is_described(folder: Path):
+    text = describe(written(folder, "gsm.yaml", GSM8K, WORDS))
+    assert "sampling      512 tokens" in text
+    assert "differs       asked with our own prompt for its kind" in text
 
 
 def test_choices_are_shown_and_an_index_becomes_a_letter(folder: Path):

@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from types import SimpleNamespace
 
 import pytest
+from huggingface_hub import constants
 
 from ttc_rl.system.hub import OFFLINE, hub_is_reachable
 
@@ -17,9 +18,9 @@ from ttc_rl.system.hub import OFFLINE, hub_is_reachable
 def asked_anew(monkeypatch: pytest.MonkeyPatch):
     hub_is_reachable.cache_clear()
     monkeypatch.setenv(OFFLINE, "0")
-    monkeypatch.setenv("NO_PROXY", "*")
-    for name in ("huggingface_hub.constants", "datasets.config"):
-        monkeypatch.setitem(sys.modules, name, SimpleNamespace(HF_HUB_OFFLINE=False))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setitem(sys.modules, "datasets.config", SimpleNamespace(HF_HUB_OFFLINE=False))
     yield
     hub_is_reachable.cache_clear()
 
@@ -30,7 +31,7 @@ def test_a_machine_without_network_is_noticed_once(
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{port}")
+    monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{port}")
     began = time.monotonic()
     assert not hub_is_reachable()
     assert not hub_is_reachable()
@@ -39,6 +40,7 @@ def test_a_machine_without_network_is_noticed_once(
     assert "cannot be reached" in said[0]
     assert "its cache alone is used (HF_HUB_OFFLINE=1)" in said[0]
     assert os.environ[OFFLINE] == "1"
+    assert constants.HF_HUB_OFFLINE is True
     assert sys.modules["datasets.config"].HF_HUB_OFFLINE is True
 
 
@@ -58,7 +60,7 @@ def test_a_hub_that_answers_is_reachable(
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{server.server_port}")
         assert hub_is_reachable()
     finally:
         server.shutdown()
@@ -69,7 +71,7 @@ def test_a_hub_that_answers_is_reachable(
 
 
 def test_offline_as_asked_asks_nobody(monkeypatch: pytest.MonkeyPatch, said: list[str]):
-    monkeypatch.setenv(OFFLINE, "1")
-    monkeypatch.setenv("HF_ENDPOINT", "http://never.invalid")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "ENDPOINT", "http://never.invalid")
     assert not hub_is_reachable()
     assert said == []

@@ -215,6 +215,8 @@ def _dataset(node: ast.expr | None, scope: _Scope) -> tuple[dict[str, Any], dict
         or _argument(call, "x", 0),
         scope,
     )  # fmt: skip
+    if not isinstance(first, str):
+        raise _Unreadable(f"the data of {ast.unparse(call)}")
     place = None if _name(call.func) == "hf_dataset" else 1
     columns = _columns(_argument(call, "sample_fields", place), scope)
     limit = _literal(_argument(call, "limit"), scope)

@@ -6,34 +6,30 @@ import functools
 import logging
 import os
 import sys
-import urllib.error
-import urllib.request
 
 logger = logging.getLogger(__name__)
 
 OFFLINE = "HF_HUB_OFFLINE"
-HUB = "https://huggingface.co"
 PATIENCE = 3.0
-"""Seconds that it has to answer. The hub's own library asks each file six times."""
+"""Seconds that it has to answer. The hub's own library asks for each file several times."""
 
 
 @functools.cache
 def hub_is_reachable() -> bool:
-    """Return whether the hub answers. Where it does not, that is said once, and the libraries are
+    """Return whether the hub answers the hub's own client, through the proxy and with the
+    certificates that it will use later. Where it does not, that is said once, and the libraries are
     told to use their caches alone, at once."""
-    if os.environ.get(OFFLINE, "").upper() in ("1", "ON", "YES", "TRUE"):
+    from huggingface_hub import constants
+    from huggingface_hub.utils import get_session
+
+    if constants.HF_HUB_OFFLINE:
         return False
-    endpoint = os.environ.get("HF_ENDPOINT", HUB)
     try:
-        request = urllib.request.Request(endpoint, method="HEAD")
-        urllib.request.urlopen(request, timeout=PATIENCE).close()
-    except urllib.error.HTTPError:
-        return True  # it answered
-    except OSError as error:
-        reason = getattr(error, "reason", error)
-        logger.info(
-            f"{endpoint} cannot be reached ({reason}): its cache alone is used ({OFFLINE}=1)"
-        )
+        get_session().head(constants.ENDPOINT, timeout=PATIENCE)
+    except Exception as error:  # noqa: BLE001  each version of the client has errors of its own
+        why = str(error).partition("\n")[0] or type(error).__name__
+        where = constants.ENDPOINT
+        logger.info(f"{where} cannot be reached ({why}): its cache alone is used ({OFFLINE}=1)")
         _go_offline()
         return False
     return True

@@ -61,6 +61,7 @@ def describe(name: str) -> str:
         _where(config),
         _parts(base, config),
         [f"sampling      {_sampling(config.sampling)}"],
+        [f"differs       {config.differs}"] if config.differs else [],
         ["shown as", *(f"  {line}".rstrip() for line in config.prompt.strip().splitlines())]
         if config.prompt
         else [],
@@ -91,10 +92,16 @@ def _parts(base: str, config: BenchmarkConfig) -> list[str]:
 
 
 def _sampling(sampling: SamplingConfig) -> str:
-    return (
-        f"{sampling.samples} samples, temperature {sampling.temperature}, top-p {sampling.top_p}, "
-        f"{sampling.max_tokens} tokens, k {', '.join(map(str, sampling.k or []))}"
-    )
+    """Return the settings that a benchmark has of its own."""
+    known = {
+        "{} samples": sampling.samples,
+        "temperature {}": sampling.temperature,
+        "top-p {}": sampling.top_p,
+        "{} tokens": sampling.max_tokens,
+        "k {}": ", ".join(map(str, sampling.k or [])) or None,
+    }
+    said = [form.format(value) for form, value in known.items() if value is not None]
+    return ", ".join(said) or "as the recipe says"
 
 
 def _errata(config: BenchmarkConfig) -> list[str]:
