@@ -27,12 +27,11 @@ def make_trainer(setup: Setup) -> Any:
 
     Raises UserError where TRL refuses the recipe's `train.trl`, or where no task has a pair.
     """
-    from datasets import Dataset
-    from transformers import set_seed
     from trl.trainer.dpo_trainer import DPOTrainer
 
-    from ttc_rl.train.methods.learned import pairs, prompt_tokens, reply_ids
-    from ttc_rl.train.weights.adapters import peft_config
+    from ttc_rl.sampling.prompts import prompt_ids
+    from ttc_rl.train.methods.learned import pairs, trainer_on
+    from ttc_rl.train.methods.supervised import reply_ids
 
     class AsTokens(DPOTrainer):
         """TRL's, on rows of tokens: prompts as every stage reads them, which TRL would write anew
@@ -41,24 +40,15 @@ def make_trainer(setup: Setup) -> Any:
         def _prepare_dataset(self, dataset: Any, *_: Any, **__: Any) -> Any:
             return dataset
 
-    recipe, prompt = setup.recipe, prompt_tokens(setup)
     rows = [
         {
-            "prompt_ids": prompt(pair.task),
+            "prompt_ids": prompt_ids(pair.task, setup.recipe.prompts, setup.tokenizer),
             "chosen_ids": reply_ids(setup.tokenizer, pair.right),
             "rejected_ids": reply_ids(setup.tokenizer, pair.wrong),
         }
         for pair in pairs(setup)
     ]
-    set_seed(recipe.seed)  # an adapter is drawn before TRL sets the seed
-    return AsTokens(
-        model=str(setup.base),
-        args=config(recipe, len(rows) // recipe.train.tasks_per_step, setup.arm, setup.track),
-        train_dataset=Dataset.from_list(rows),
-        processing_class=setup.tokenizer,
-        peft_config=peft_config(recipe.train.adapter),
-        callbacks=setup.callbacks,
-    )
+    return trainer_on(AsTokens, config, rows, setup)
 
 
 def config(recipe: Recipe, steps: int, arm: ArmDir, track: bool) -> Any:

@@ -10,11 +10,9 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 from ttc_rl.sampling.drawing import Group
-from ttc_rl.sampling.prompts import prompt_ids
 from ttc_rl.schema import Task, UserError
 from ttc_rl.selection.less.examples import gold_reply
 from ttc_rl.train.curriculum import Plan
@@ -115,21 +113,29 @@ def in_turn(plan: Plan, examples: Mapping[str, Sequence[Any]]) -> list[tuple[str
 def filled(examples: list[Any], per_step: int) -> list[Any]:
     """Return the examples in whole steps, the last one filled from the start."""
     lacking = -len(examples) % per_step
-    around = (examples[i % len(examples)] for i in range(lacking))
-    return [*examples, *islice(around, lacking)]
+    return [*examples, *(examples[i % len(examples)] for i in range(lacking))]
 
 
 def _tell(setup: Setup, what: str, having: int, of: int) -> None:
     logger.info(f"{setup.recipe.train.method}: {having:,} of {of:,} tasks have {what}")
 
 
-def reply_ids(tokenizer: Any, reply: tuple[str, bool]) -> list[int]:
-    """Return the tokens of a completion; the end token follows where it ended by itself."""
-    text, ended = reply
-    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-    return [*ids, tokenizer.eos_token_id] if ended else ids
+def trainer_on(
+    trainer_class: Any, make_config: Callable[..., Any], rows: list[Any], setup: Setup
+) -> Any:
+    """Return TRL's trainer of that class on rows of tokens, `tasks_per_step` of them a step."""
+    from datasets import Dataset
+    from transformers import set_seed
 
+    from ttc_rl.train.weights.adapters import peft_config
 
-def prompt_tokens(setup: Setup) -> Callable[[Task], list[int]]:
-    """Return what gives a task's prompt as the model reads it in every stage."""
-    return lambda task: prompt_ids(task, setup.recipe.prompts, setup.tokenizer)
+    train = setup.recipe.train
+    set_seed(setup.recipe.seed)  # an adapter is drawn before TRL sets the seed
+    return trainer_class(
+        model=str(setup.base),
+        args=make_config(setup.recipe, len(rows) // train.tasks_per_step, setup.arm, setup.track),
+        train_dataset=Dataset.from_list(rows),
+        processing_class=setup.tokenizer,
+        peft_config=peft_config(train.adapter),
+        callbacks=setup.callbacks,
+    )

@@ -27,26 +27,15 @@ def make_trainer(setup: Setup) -> Any:
 
     Raises UserError where TRL refuses the recipe's `train.trl`, or where there is nothing to learn.
     """
-    from datasets import Dataset
-    from transformers import set_seed
     from trl.trainer.sft_trainer import SFTTrainer
 
-    from ttc_rl.train.methods.learned import gold_replies, own_replies
+    from ttc_rl.train.methods.learned import gold_replies, own_replies, trainer_on
     from ttc_rl.train.methods.supervised import labelled_row
-    from ttc_rl.train.weights.adapters import peft_config
 
     recipe = setup.recipe
     replies = own_replies(setup) if recipe.train.replies == "own" else gold_replies(setup)
     rows = [labelled_row(reply, recipe.prompts, setup.tokenizer) for reply in replies]
-    set_seed(recipe.seed)  # an adapter is drawn before TRL sets the seed
-    return SFTTrainer(
-        model=str(setup.base),
-        args=config(recipe, len(rows) // recipe.train.tasks_per_step, setup.arm, setup.track),
-        train_dataset=Dataset.from_list(rows),
-        processing_class=setup.tokenizer,
-        peft_config=peft_config(recipe.train.adapter),
-        callbacks=setup.callbacks,
-    )
+    return trainer_on(SFTTrainer, config, rows, setup)
 
 
 def config(recipe: Recipe, steps: int, arm: ArmDir, track: bool) -> Any:

@@ -168,12 +168,18 @@ def _train(
     return log, spent
 
 
+def reply_ids(tokenizer: Any, reply: tuple[str, bool]) -> list[int]:
+    """Return the tokens of a completion; the end token follows where it ended by itself."""
+    text, ended = reply
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return [*ids, tokenizer.eos_token_id] if ended else ids
+
+
 def labelled_row(
     reply: Reply, templates: Mapping[str, Any], tokenizer: Any
 ) -> dict[str, list[int]]:
     """Return the token ids of prompt and reply as generation sees them, and the labels of the reply
     alone."""
     prompt = prompt_ids(reply.task, templates, tokenizer)
-    written = tokenizer(reply.text, add_special_tokens=False)["input_ids"]
-    written = [*written, tokenizer.eos_token_id]
+    written = reply_ids(tokenizer, (reply.text, True))
     return {"input_ids": [*prompt, *written], "labels": [-100] * len(prompt) + written}
