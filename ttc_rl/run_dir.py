@@ -243,9 +243,10 @@ class RunDir:
         return folder.expert(expert) if expert else folder
 
     def parts(self, recipe: Recipe) -> list[str]:
-        """Return the names of what is selected for and trained separately: every arm, or each
-        expert of one."""
-        return [part for arm in recipe.arm_names for part in self.parts_of(arm, recipe)]
+        """Return the names of what is selected for separately, and mostly trained: every arm that
+        has a curriculum, or each expert of one."""
+        arms = [arm for arm in recipe.arm_names if recipe.arm(arm).policy.selects]
+        return [part for arm in arms for part in self.parts_of(arm, recipe)]
 
     def parts_of(self, arm: str, recipe: Recipe) -> list[str]:
         """Return the experts of an arm as ARM/EXPERT; the arm itself where it has none, or none

@@ -10,6 +10,7 @@ from ruamel.yaml import YAML
 from ttc_rl.config import Recipe, dump_recipe, load_recipe, with_keys
 from ttc_rl.config.methods import ALL
 from ttc_rl.selection import METHODS as SELECTING
+from ttc_rl.stages.policies import POLICIES
 from ttc_rl.stages.sweep import cells
 from ttc_rl.train.curriculum.choose import CURRICULA
 from ttc_rl.train.methods import METHODS as TRAINING
@@ -25,10 +26,11 @@ def write(folder: Path, text: str, name: str = "r.yaml") -> Path:
 
 
 def test_the_tables_name_methods_and_keys_that_exist():
-    selection, curriculum, training = ALL
+    selection, curriculum, training, policy = ALL
     assert set(selection.names) == set(SELECTING)
     assert set(curriculum.names) == {"static", *CURRICULA}
     assert set(training.names) == set(TRAINING)
+    assert set(policy.names) == set(POLICIES)
     for methods in ALL:
         assert set(methods.readers) <= set(methods.section.model_fields)
         for names in methods.readers.values():

@@ -125,7 +125,7 @@ def test_gain_over_the_control_is_paired():
 def test_equal_compute_by_hand():
     base = [task([(5, True), (3, False)], **{"maj@2": 0.7, "maj@4": 0.8, "maj@8": 1.0})]
     arm = [task([(6, True), (2, False)], **{"maj@2": 0.8, "maj@4": 0.9, "maj@8": 1.0})]
-    spending = {"sift": Spending(parameters=1000, tokens=500, selection_flops=1e6)}
+    spending = {"sift": Spending(parameters=1000, read=500, learned=500, selection_flops=1e6)}
     tokens = {"base": 10.0, "sift": 20.0}
     found = equal_compute({"base": base, "sift": arm}, N, tokens, spending)
     assert isinstance(found, Compute)

@@ -14,7 +14,7 @@ from ttc_rl.sampling import Decoding, ModelCompleter, load_completer
 from ttc_rl.sampling.engine import EngineCompleter
 from ttc_rl.schema import Task
 from ttc_rl.stages.job import Job, starting_model
-from ttc_rl.stages.policies import folders, route, routed_completer
+from ttc_rl.stages.policies.experts import folders, route, routed_completer
 from ttc_rl.stages.run import select, train
 from ttc_rl.train.weights.mixture import whole_model
 

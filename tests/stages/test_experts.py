@@ -26,7 +26,7 @@ from ttc_rl.selection import select as sift
 from ttc_rl.selection.groups import target_groups
 from ttc_rl.stages.job import Job, starting_model
 from ttc_rl.stages.mixing import POPULATION, Measure, check_mix, cross_entropy
-from ttc_rl.stages.policies import folders, route, routed_fingerprint
+from ttc_rl.stages.policies.experts import folders, route, routed_fingerprint
 from ttc_rl.stages.run import evaluate, report, select, train
 from ttc_rl.train.weights.mixture import Mixture, whole_model
 from ttc_rl.verifiers import Graders, Kind
@@ -193,7 +193,7 @@ def test_what_all_experts_took_is_the_arms_bill(done: Job):
         [row["num_tokens"] for row in read_jsonl(folder.metrics)][-1]
         for folder in folders(done, "full").values()
     ]
-    assert arm_spending(done.run, done.recipe, "full").tokens == sum(counted)
+    assert arm_spending(done.run, done.recipe, "full").read == sum(counted)
 
 
 def test_the_report_shows_every_expert(done: Job):

@@ -117,7 +117,7 @@ def test_a_key_of_another_method_is_refused_and_an_inherited_one_dropped(tmp_pat
         recipe(method="sft", reward="format")
     with pytest.raises(UserError, match=r"train\.replies: belongs to train\.method sft"):
         recipe(method="dpo", replies="own")
-    with pytest.raises(UserError, match=r"follows fresh rollouts, which `method: dpo` does not"):
+    with pytest.raises(UserError, match=r"follows the rollouts of GRPO, and `method: dpo`"):
         recipe(method="dpo", curriculum={"method": "beta"})
     with pytest.raises(UserError, match=r"TRL's SFTConfig has no such field"):
         recipe(method="sft", trl={"num_iterations": 2})

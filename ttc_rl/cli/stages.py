@@ -184,7 +184,9 @@ def _show_dry(resolved: Recipe, dry_run: bool) -> None:
         console.print(dump_recipe(resolved), markup=False, soft_wrap=True)
         for name in resolved.arm_names:
             arm = resolved.arm(name)
-            line = arithmetic(arm.train, arm.selection.size, experts=arm.experts is not None)
+            line = f"answers by policy.method {arm.policy.method}: trains nothing"
+            if arm.policy.trains:
+                line = arithmetic(arm.train, arm.selection.size, experts=arm.experts is not None)
             console.print(f"{name}: {line}", markup=False, soft_wrap=True)
         check_cells(resolved, sources=True)
         console.print(foreseen(resolved), markup=False, soft_wrap=True)

@@ -20,6 +20,7 @@ from ttc_rl.config.corpus import (
 )
 from ttc_rl.config.evaluation import EngineConfig, EvalConfig, JudgeConfig, SamplingConfig
 from ttc_rl.config.loading import dump_recipe, load_recipe, make_recipe, with_keys
+from ttc_rl.config.policy import PolicyConfig
 from ttc_rl.config.recipe import (
     ModelConfig,
     PreflightConfig,

@@ -74,6 +74,10 @@ def _resolved(
     for name, change in recipe.arms.items():
         _check_arm_keys(name, change, places)
         _checked(merge(_without(tree, "arms", "sweep"), change), places, f"arms.{name}.")
+    for name in recipe.arms:
+        _check_policy(name, recipe, places)
+    if recipe.policy.of is not None and not recipe.arms:
+        raise UserError(f"{places.named('policy.of')}: names an arm; the recipe has no `arms:`")
     for key, values in recipe.sweep.items():
         for value in values:
             cell = merge(_without(tree, "sweep"), nested(key, value))
@@ -82,7 +86,7 @@ def _resolved(
     return recipe.placed(places)
 
 
-ARM_KEYS = ("selection", "train", "experts", "seed")
+ARM_KEYS = ("selection", "train", "experts", "policy", "seed")
 """Top-level keys in which arms of one run can differ; all else is done once for all of them."""
 
 
@@ -93,6 +97,24 @@ def _check_arm_keys(name: str, change: Mapping[str, Any], places: Places) -> Non
             raise UserError(
                 f"{places.of(at)}: {at}: arms of one run share it, so it would be ignored here; "
                 f"arms differ in {', '.join(ARM_KEYS)}, and `sweep:` makes a run for each {key}"
+            )
+
+
+def _check_policy(name: str, recipe: Recipe, places: Places) -> None:
+    """Raise UserError where an arm answers with the weights of one that has none, or is told how to
+    train and trains nothing."""
+    policy = recipe.arm(name).policy
+    others = [arm for arm in recipe.arms if recipe.arm(arm).policy.trains]
+    if policy.of is not None and policy.of not in others:
+        hint = did_you_mean(policy.of, others) or f"; trained are {', '.join(others) or 'none'}"
+        at = places.of_arm(name).named("policy.of")
+        raise UserError(f"{at}: there is no trained arm {policy.of!r}{hint}")
+    for key in ("train", "experts"):
+        if not policy.trains and recipe.arms[name].get(key):
+            at = f"arms.{name}.{key}"
+            raise UserError(
+                f"{places.of(at)}: {at}: the arm answers by policy.method {policy.method} and "
+                "trains nothing: leave it out"
             )
 
 

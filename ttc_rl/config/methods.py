@@ -13,6 +13,7 @@ from typing import Any, cast
 from pydantic import ValidationError
 
 from ttc_rl.config.places import Places
+from ttc_rl.config.policy import POLICIES, POLICY_KEYS, PolicyConfig
 from ttc_rl.config.section import OWN, Section, is_own, merge, nested
 from ttc_rl.config.selection import SELECTION_KEYS, SELECTORS, SelectionConfig
 from ttc_rl.config.train import (
@@ -76,6 +77,7 @@ ALL = (
     Methods("selection", SelectionConfig, SELECTORS, SELECTION_KEYS),
     Methods("train.curriculum", CurriculumConfig, CURRICULA, CURRICULUM_KEYS),
     Methods("train", TrainConfig, METHODS, TRAIN_KEYS),
+    Methods("policy", PolicyConfig, POLICIES, POLICY_KEYS),
 )
 
 

@@ -22,6 +22,7 @@ from ttc_rl.config.evaluation import EngineConfig, EvalConfig, JudgeConfig
 from ttc_rl.config.marks import DEFAULT, Mark
 from ttc_rl.config.methods import arm_tree, unread_in_schema
 from ttc_rl.config.places import Places
+from ttc_rl.config.policy import PolicyConfig
 from ttc_rl.config.prompts import PromptsConfig, checked
 from ttc_rl.config.section import Section, as_list
 from ttc_rl.config.selection import SelectionConfig
@@ -220,6 +221,8 @@ class Recipe(Section):
     """Settings of the training."""
     eval: EvalConfig = EvalConfig()
     """Settings of the evaluation."""
+    policy: PolicyConfig = PolicyConfig()
+    """How the trained model, or another one, answers."""
     track: TrackConfig = TrackConfig()
     """Settings of Weights & Biases."""
     experts: ExpertsConfig | None = None

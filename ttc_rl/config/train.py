@@ -30,13 +30,11 @@ class VllmConfig(Section):
     """Address of the server, for `mode: server`, such as `http://node:8000`."""
 
 
-METHODS = ("grpo", "sft", "dpo")
+METHODS = ("grpo", "sft", "dpo", "sdpo")
 TRAIN_KEYS: Mapping[str, Sequence[str]] = {
     "replies": ("sft",),
-    **dict.fromkeys(
-        ("reward", "malformed", "majority", "ttrl", "pass_at_k", "guard", "updates_per_step"),
-        ("grpo", OWN),
-    ),
+    **dict.fromkeys(("reward", "malformed", "majority", "updates_per_step"), ("grpo", "sdpo", OWN)),
+    **dict.fromkeys(("ttrl", "pass_at_k", "guard", "dynamic_sampling"), ("grpo", OWN)),
 }
 """Key -> the methods that read it; all others are read by every one."""
 REWARDS = ("correct", "partial", "format", "shuffled")
@@ -191,8 +189,8 @@ class TrainConfig(Section):
     save_steps: int = Field(default=10, gt=0)
     """A resumable checkpoint every so many steps; the newest two are kept."""
     trl: dict[str, Any] = {}
-    """Fields of TRL's GRPOConfig, or of SFTConfig or DPOConfig by the method, handed on as they
-    stand."""
+    """Fields of TRL's GRPOConfig, or of SFTConfig, DPOConfig or SDPOConfig by the method, handed on
+    as they stand."""
     watchdog: WatchdogConfig = WatchdogConfig()
     """Limits at which training raises an alarm or ends."""
     lora: AdapterConfig | None = None
@@ -225,6 +223,10 @@ class TrainConfig(Section):
     """Generate rollouts with vLLM; transformers' generate when left out."""
     curriculum: CurriculumConfig = CurriculumConfig()
     """Settings of the order in which tasks are trained on."""
+    dynamic_sampling: int | None = Field(default=None, gt=1)
+    """Draw up to so many times for a step: other tasks in the place of groups that are all right or
+    all wrong (DAPO, arXiv 2503.14476). The curriculum's rollouts stay the most that are drawn, so
+    that there are fewer steps."""
     guard: GuardConfig | None = None
     """Settings that drop groups of over-hard tasks; no step is touched when left out."""
 
@@ -248,6 +250,7 @@ class TrainConfig(Section):
         return (
             self.curriculum.method != "static"
             or self.guard is not None
+            or self.dynamic_sampling is not None
             or self.pass_at_k is not None
         )
 
@@ -276,10 +279,10 @@ class TrainConfig(Section):
 
     @model_validator(mode="after")
     def _follows_by_rollouts(self) -> Self:
-        if self.method in ("sft", "dpo") and self.curriculum.method != "static":
+        if self.method in METHODS[1:] and self.curriculum.method != "static":
             raise ValueError(
-                f"curriculum.method {self.curriculum.method}: follows fresh rollouts, which "
-                f"`method: {self.method}` does not draw; leave it out"
+                f"curriculum.method {self.curriculum.method}: follows the rollouts of GRPO, and "
+                f"`method: {self.method}` trains the picks in their order; leave it out"
             )
         return self
 
@@ -305,9 +308,10 @@ class TrainConfig(Section):
             )
         if self.reward == "shuffled":
             raise ValueError("`ttrl` and `reward: shuffled`: target prompts have no gold to swap")
-        if self.curriculum.method != "static" or self.guard:
+        if self.curriculum.method != "static" or self.guard or self.dynamic_sampling:
             raise ValueError(
-                "`ttrl` mixes into a static curriculum; leave out `curriculum`, `guard`"
+                "`ttrl` mixes into a static curriculum; leave out `curriculum`, `guard` and "
+                "`dynamic_sampling`"
             )
         return self
 

@@ -58,9 +58,11 @@ def integrations() -> frozenset[str]:
 
 
 PARENT_FILES = ("transformers", "training_args.py"), ("trl", "trainer/base_config.py")
-"""Where the parents of TRL's configs are; a method's own is trainer/METHOD_config.py."""
-CONFIGS = {"grpo": "GRPOConfig", "sft": "SFTConfig", "dpo": "DPOConfig"}
+"""Where the parents of TRL's configs are."""
+CONFIGS = {"grpo": "GRPOConfig", "sft": "SFTConfig", "dpo": "DPOConfig", "sdpo": "SDPOConfig"}
 """Method -> TRL's config; a method of the user's own is given GRPO's fields to check."""
+EXPERIMENTAL = ("sdpo",)
+"""Methods whose files TRL keeps apart."""
 ENUM_FILES = (("transformers", "trainer_utils.py"), ("transformers", "training_args.py"))
 NUMBERS = {"bool": "true or false", "int": "a whole number", "float": "a number", "None": "null"}
 
@@ -77,6 +79,12 @@ def shared_fields() -> frozenset[str]:
 
 def config_name(method: str) -> str:
     return CONFIGS[_known(method)]
+
+
+def _file(method: str, what: str) -> tuple[str, str]:
+    """Return the package and the file of a method's config or trainer."""
+    folder = f"experimental/{method}" if method in EXPERIMENTAL else "trainer"
+    return "trl", f"{folder}/{method}_{what}.py"
 
 
 def _known(method: str) -> str:
@@ -129,7 +137,7 @@ def _parsed(package: str, file: str) -> ast.Module | None:
 @functools.cache
 def _annotations(method: str) -> Mapping[str, frozenset[str]]:
     """Field -> names of the types that its annotation joins; empty without TRL."""
-    return _declared((*PARENT_FILES, ("trl", f"trainer/{method}_config.py")))
+    return _declared((*PARENT_FILES, _file(method, "config")))
 
 
 @functools.cache
@@ -165,7 +173,7 @@ def _enums() -> Mapping[str, frozenset[str]]:
 @functools.cache
 def _names(method: str) -> Mapping[str, frozenset[str]]:
     """Field -> names that the trainer takes: those it asks for before it gives up with an error."""
-    tree = _parsed("trl", f"trainer/{method}_trainer.py")
+    tree = _parsed(*_file(method, "trainer"))
     found: dict[str, frozenset[str]] = {}
     nodes: Iterable[ast.AST] = ast.walk(tree) if tree else ()
     for node in nodes:

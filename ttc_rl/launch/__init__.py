@@ -72,7 +72,10 @@ def check(launch: Launch, recipe: Recipe) -> None:
     if recipe.sweep:
         raise UserError("a recipe with `sweep:` is many runs: `ttc-rl run` makes them all")
     for name in recipe.arm_names:
-        train = recipe.arm(name).train
+        arm = recipe.arm(name)
+        train = arm.train
+        if not arm.policy.trains:
+            continue
         micro_batch(train, launch.processes)
         if train.dev is not None and launch.processes > 1:
             raise UserError("train.dev: evaluates in one process only; leave it out of this run")

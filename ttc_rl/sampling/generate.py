@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -68,7 +68,7 @@ class GenerateCompleter:
         model = model.to(device).eval()
         return cls(model, AutoTokenizer.from_pretrained(path), decoding, templates)
 
-    def decoding_with(self, decoding: Decoding) -> GenerateCompleter:
+    def decoding_with(self, decoding: Decoding) -> Self:
         """Return the same model under other sampling parameters."""
         return replace(self, decoding=decoding)
 
@@ -104,11 +104,11 @@ class GenerateCompleter:
         most, began = max(row.room for row in rows), time.monotonic()
         last_line = began
         ids_PT, mask_PT = (t.to(device) for t in _padded(prompts))
-        cache = DynamicCache(config=self.model.config)
+        cache = self._cache()
         scores = self._scores(ids_PT, mask_PT, (mask_PT.cumsum(1) - 1).clamp(min=0), cache)
         prompt_R = torch.arange(len(prompts), device=device)
         prompt_R = prompt_R.repeat_interleave(len(rows) // len(prompts))
-        cache.reorder_cache(prompt_R)  # pyright: ignore[reportArgumentType]  any long tensor does
+        cache.reorder_cache(prompt_R)
         scores, mask_RT = scores[prompt_R], mask_PT[prompt_R]
         position_R1 = mask_RT.sum(dim=1, keepdim=True)
         mask_RT = torch.cat([mask_RT, mask_RT.new_ones(len(rows), most)], dim=1)
@@ -126,7 +126,7 @@ class GenerateCompleter:
             if len(on) < len(writing):
                 writing = [writing[i] for i in on]
                 on_R = torch.tensor(on, device=device)
-                cache.reorder_cache(on_R)  # pyright: ignore[reportArgumentType]
+                cache.reorder_cache(on_R)
                 token_R, position_R1 = token_R[on_R], position_R1[on_R]
                 mask_RT, uniform_RT = mask_RT[on_R], uniform_RT[on_R]
             seen = ids_PT.shape[1] + step + 1
@@ -134,9 +134,17 @@ class GenerateCompleter:
                 token_R.unsqueeze(1), mask_RT[:, :seen], position_R1 + step, cache
             )
 
+    def _cache(self) -> Any:
+        return DynamicCache(config=self.model.config)
+
     def _scores(self, ids: Any, mask: Any, positions: Any, cache: Any) -> torch.Tensor:
         """Return the scores of every row's next token; shape (R, V)."""
-        output = self.model(
+        return self._scores_of(self.model, ids, mask, positions, cache)
+
+    def _scores_of(
+        self, model: Any, ids: Any, mask: Any, positions: Any, cache: Any
+    ) -> torch.Tensor:
+        output = model(
             input_ids=ids,
             attention_mask=mask,
             position_ids=positions,

@@ -103,7 +103,7 @@ def check_run(recipe: Recipe, run: RunDir, stages: Iterable[Stage] = EVERY) -> N
                 check_encoder(arm.embed)
         if _uses_model(arm, stages):
             _check_model(arm, stages, inspected)
-        if "train" in stages:
+        if "train" in stages and arm.policy.trains:
             from ttc_rl.train.methods import method_of
             from ttc_rl.train.methods.trl_config import check_config
 

@@ -14,30 +14,28 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from ttc_eval.harness.evaluate import drawings, evaluate_model
-from ttc_eval.harness.results import resolve_sampling, summarise
+from ttc_eval.harness.results import resolve_sampling
 from ttc_eval.harness.variants import eval_benchmarks
 from ttc_eval.records import Sampling
 from ttc_rl.config import Recipe
-from ttc_rl.corpus.benchmarks import Benchmark, resolve_target
+from ttc_rl.corpus.benchmarks import Benchmark
 from ttc_rl.metrics import Estimate
 from ttc_rl.sampling import Decoding
 from ttc_rl.sampling.drawing import Drawing, draw, drop_repeats, gather, share
-from ttc_rl.sampling.samples import complete_rows
 from ttc_rl.sampling.work_queue import Queue
 from ttc_rl.schema import Completer, UserError
 from ttc_rl.stages.checks import check_run
 from ttc_rl.stages.job import Job
 from ttc_rl.stages.pace import Pace
 from ttc_rl.stages.policies import Models
-from ttc_rl.stages.same_tasks import check_evaluated, check_targets, read_dev_tasks
+from ttc_rl.stages.same_tasks import check_evaluated, check_targets
 from ttc_rl.system.tether import environment
 from ttc_rl.system.versions import versions
-from ttc_rl.tracking.wandb_run import log_dev
 
 logger = logging.getLogger(__name__)
 
@@ -297,39 +295,3 @@ def gpu_shares(recipe: Recipe) -> list[str | None]:
             f"{engine.processes * each}; there are {len(names)}"
         )
     return [",".join(names[i * each : (i + 1) * each]) for i in range(engine.processes)]
-
-
-# --------------------------------------------------------------------------- while training
-
-
-def dev_evaluation(
-    job: Job, arm: str, steps: int
-) -> Callable[[Callable[[Decoding], Completer], int], dict[str, float] | None] | None:
-    """Return what evaluates an arm's model on the dev tasks every `every` steps; None without
-    `train.dev`.
-
-    The numbers go to dev.jsonl, the completions beside it, and to W&B where that is on.
-    """
-    recipe, folder = job.arm(arm)
-    config = recipe.train.dev
-    if config is None:
-        return None
-    tasks = read_dev_tasks(job, arm)
-    drawn = resolve_sampling(recipe.eval, resolve_target(recipe.target_sources).sampling)
-    decoding = Decoding(drawn.max_tokens, drawn.temperature, drawn.top_p)
-
-    def score(completer: Callable[[Decoding], Completer], step: int) -> dict[str, float] | None:
-        if step % config.every and step != steps:
-            return None
-        path = folder.dev_samples(step)
-        drawing = Drawing("dev", tasks, config.samples, path, recipe.seed, graders=job.graders)
-        draw(completer(decoding), drawing, batch=_batch(recipe))
-        rows = complete_rows(drawing.cells(), tasks, config.samples)
-        scores = summarise(tasks, rows, [], graders=job.graders)
-        numbers = {name: estimate.value for name, estimate in scores.metrics.items()}
-        numbers |= {name: rate for name, rate in asdict(scores.rates).items() if rate is not None}
-        if recipe.track.wandb:
-            log_dev(numbers)
-        return numbers
-
-    return score

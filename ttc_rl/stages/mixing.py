@@ -25,7 +25,7 @@ from ttc_rl.sampling import Decoding
 from ttc_rl.sampling.drawing import MAX_INFRA_ERRORS, Drawing, draw
 from ttc_rl.schema import Completer, Task, content_hash
 from ttc_rl.stages.job import Job, starting_model
-from ttc_rl.stages.policies import folders
+from ttc_rl.stages.policies.experts import folders
 from ttc_rl.stages.same_tasks import read_dev_tasks, read_targets
 from ttc_rl.system.progress import heading
 from ttc_rl.verifiers import BUILT_IN, Graders

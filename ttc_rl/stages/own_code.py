@@ -6,7 +6,8 @@ A stage loads it at its beginning and hands it on.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from ttc_rl.config import Recipe, is_own
 from ttc_rl.config.plugins import load_function
@@ -41,8 +42,17 @@ def check_own_code(recipe: Recipe) -> None:
         own_selector(arm)
         own_reward(arm.train.reward, arm.places)
         method_of(arm)
+        own_policy(arm)
         if is_own(arm.train.curriculum.method):
             own_curriculum(arm.train.curriculum.method, arm.places)
+
+
+def own_policy(recipe: Recipe) -> Callable[..., Any] | None:
+    """Return the user's function that `policy.method` names; None where it names one of ours."""
+    path, places = recipe.policy.method, recipe.places
+    if not is_own(path):
+        return None
+    return load_function(places.named("policy.method"), path, "job, name", places.folders)
 
 
 def graders_of(recipe: Recipe) -> Graders:

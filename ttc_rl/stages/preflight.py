@@ -62,7 +62,7 @@ def preflight(job: Job) -> None:
     config = job.recipe.preflight
     if config is None:
         return
-    arms = {name: job.arm(name) for name in job.parts}
+    arms = {name: job.arm(name) for name in job.parts if job.arm(name)[0].policy.trains}
     tasks = {name: list(read_curriculum(folder)[1].values()) for name, (_, folder) in arms.items()}
     seen = {name: spread(whole, config.tasks) for name, whole in tasks.items()}
     drawn = _draw(job, config, {t.id: t for part in seen.values() for t in part})

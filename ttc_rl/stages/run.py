@@ -133,7 +133,7 @@ def _train(arms: Sequence[str], job: Job) -> None:
     check_run(job.recipe, job.run, ["train"])
     with main_first() if job.recipe.model.pretrain else nullcontext():
         base = starting_model(job.recipe)
-    from ttc_rl.stages.evaluating import dev_evaluation
+    from ttc_rl.stages.dev import dev_evaluation
     from ttc_rl.train import loop
     from ttc_rl.train.limits import check_room
 
@@ -155,7 +155,7 @@ def _train(arms: Sequence[str], job: Job) -> None:
                 folder,
                 track=track,
                 graders=job.graders,
-                dev=dev_evaluation(job, name, plans[name].steps),
+                dev=dev_evaluation(job, name),
                 curriculum=curriculum,
                 drawn=partial(_base_groups, job, recipe, base),
             )

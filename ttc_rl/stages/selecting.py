@@ -36,7 +36,8 @@ def select(job: Job) -> None:
     def whole(arm: str) -> bool:
         return all(selected(job, part) for part in job.parts_of(arm))
 
-    arms = [name for name in job.recipe.arm_names if not whole(name)]
+    choosing = [name for name in job.recipe.arm_names if job.recipe.arm(name).policy.selects]
+    arms = [name for name in choosing if not whole(name)]
     if not arms:
         logger.info("curriculum: there already")
         return

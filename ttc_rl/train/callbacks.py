@@ -22,8 +22,9 @@ from ttc_rl.train.reporting import report_dev
 
 logger = logging.getLogger(__name__)
 
-Dev = Callable[[Callable[[Decoding], Completer], int], Mapping[str, float] | None]
-"""What scores the model after a step, given a way to draw from it; None where none is due."""
+Dev = Callable[[Callable[[Decoding], Completer], int, bool], Mapping[str, float] | None]
+"""What scores the model after a step, given a way to draw from it, the step, and whether it is the
+last; None where none is due."""
 
 
 class Progress(TrainerCallback):
@@ -77,20 +78,21 @@ class Evaluate(TrainerCallback):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **others: Any) -> None:
         if state.global_step == 0:
-            self._evaluate(others["model"], 0, (args, state, control))
+            self._evaluate(others["model"], 0, False, (args, state, control))
 
     def on_step_end(self, args: Any, state: Any, control: Any, **others: Any) -> None:
         if state.global_step % self.updates == 0:
             step = state.global_step // self.updates
-            self._evaluate(others["model"], step, (args, state, control))
+            last = state.global_step == state.max_steps
+            self._evaluate(others["model"], step, last, (args, state, control))
 
-    def _evaluate(self, model: Any, step: int, now: tuple[Any, Any, Any]) -> None:
+    def _evaluate(self, model: Any, step: int, last: bool, now: tuple[Any, Any, Any]) -> None:
         def completer(decoding: Decoding) -> Completer:
             return GenerateCompleter(model, self.tokenizer, decoding, self.templates)
 
         training = model.training
         model.eval()
-        scores = self.dev(completer, step)
+        scores = self.dev(completer, step, last)
         model.train(training)
         if scores is not None:
             append_jsonl(self.arm.dev, [{"step": step, **scores}])

@@ -16,7 +16,8 @@ def same_golds(pairs: Sequence[Pair], graders: Graders = BUILT_IN) -> list[bool 
     None where that cannot be decided: different kinds, programs, judged tasks, unreadable golds.
     """
     replies = [
-        _reply(task, other, graders) if task.kind == other.kind else None for task, other in pairs
+        gold_as_reply(task, other, graders) if task.kind == other.kind else None
+        for task, other in pairs
     ]
     stated = [i for i, reply in enumerate(replies) if reply is not None]
     verdicts = graders.verify_many(
@@ -28,8 +29,11 @@ def same_golds(pairs: Sequence[Pair], graders: Graders = BUILT_IN) -> list[bool 
     return same
 
 
-def _reply(task: Task, other: Task, graders: Graders) -> str | None:
-    """Return a completion that gives a task's gold as an answer to another task of its kind."""
+def gold_as_reply(task: Task, other: Task, graders: Graders = BUILT_IN) -> str | None:
+    """Return a completion that gives a task's gold as an answer to another task of its kind.
+
+    None where there is no gold, or none that the other task could have, as of another choice.
+    """
     kind = graders.kind_of(task)
     if not task.gold or kind.reply is None:
         return None

@@ -1,9 +1,9 @@
 """Training or voting, on one axis: FLOPs. Does the base model get there with more samples?
 
 2 FLOPs a parameter and token forward, 4 back (ttc_rl/metrics/flops.py): a sample of t tokens costs
-2 P t; a training token is drawn once and differentiated `updates` times, P (2 + 6 updates), and
-where a KL term asks a reference model 2 P more. The prompts of the evaluation are not
-counted: all k samples of a task share one.
+2 P t; a token that is learned from costs 6 P an update, one that is drawn or scored 2 P. Of the
+prompts of the evaluation, which all k samples of a task share, only what an arm reads more than the
+base is counted: demonstrations.
 """
 
 from __future__ import annotations
@@ -24,18 +24,21 @@ class Spending:
     """What an arm cost before its first query; None where the run folder does not say."""
 
     parameters: int | None
-    tokens: int | None
-    """Prompt and completion tokens of all rollouts of training, each once."""
-    updates: int = 1
-    reference: bool = False
+    read: float | None
+    """Prompt and completion tokens drawn or scored for training, each as often as that."""
+    learned: float = 0.0
+    """Those of the updates, each as often as it was learned from."""
     selection_flops: float = 0.0
+    passes: float = 1.0
+    """Models that a token of an answer passes through."""
 
     @property
     def training_flops(self) -> float | None:
-        if self.parameters is None or self.tokens is None:
+        if self.read == self.learned == 0:
+            return 0.0
+        if self.parameters is None or self.read is None:
             return None
-        of_token = FORWARD + (FORWARD + BACKWARD) * self.updates + FORWARD * self.reference
-        return float(self.parameters) * self.tokens * of_token
+        return self.parameters * (FORWARD * self.read + (FORWARD + BACKWARD) * self.learned)
 
 
 def equal_compute(
@@ -51,7 +54,12 @@ def equal_compute(
     if "base" not in models or mean_tokens.get("base") is None:
         return Refused(refused="the base model's samples are needed, with their numbers of tokens")
     parameters, tasks = sizes[0], len(models["base"])
-    query = {m: FORWARD * parameters * t for m, t in mean_tokens.items() if m in models and t}
+    passes = {arm: spent.passes for arm, spent in spending.items()}
+    query = {
+        m: FORWARD * parameters * t * passes.get(m, 1.0)
+        for m, t in mean_tokens.items()
+        if m in models and t
+    }
     base = _curve(models["base"], samples, query["base"] * tasks, 0.0)
     arms: dict[str, ArmCompute | Refused] = {}
     for arm, spent in spending.items():
@@ -59,12 +67,13 @@ def equal_compute(
             continue
         training = spent.training_flops
         if training is None:
-            missing = "num_tokens in metrics.jsonl" if spent.tokens is None else "weights to count"
+            missing = "num_tokens in metrics.jsonl" if spent.read is None else "weights to count"
             arms[arm] = Refused(refused=f"no {missing}: what training cost is not known")
             continue
         before = training + spent.selection_flops
-        curve = _curve(models[arm], samples, query[arm] * tasks, before)
-        vote, queries = break_even(base, curve[0].value, before, query["base"], query[arm])
+        more = FORWARD * parameters * spent.passes * _longer(models[arm], models["base"])
+        curve = _curve(models[arm], samples, query[arm] * tasks, before + more * tasks)
+        vote, queries = break_even(base, curve[0].value, before, query["base"], query[arm] + more)
         arms[arm] = ArmCompute(
             training_flops=training,
             selection_flops=spent.selection_flops,
@@ -73,6 +82,16 @@ def equal_compute(
             break_even_queries=queries,
         )
     return Compute(parameters=parameters, base=Curve(curve=base), arms=arms)
+
+
+def _longer(rows: Sequence[Mapping[str, Any]], base: Sequence[Mapping[str, Any]]) -> float:
+    """Return the tokens by which prompts are longer than the base's, mean over tasks; 0 where a
+    file does not say."""
+    lengths = [[row.get("prompt_tokens") for row in side] for side in (rows, base)]
+    if any(length is None for side in lengths for length in side):
+        return 0.0
+    mine, theirs = (float(np.mean([length or 0 for length in side])) for side in lengths)
+    return max(0.0, mine - theirs)
 
 
 def _curve(

@@ -115,6 +115,7 @@ def _facts(
         "texts": len(set(texts)),
         "similarity": _similarity(texts),
         "gold_not_read": unread,
+        "prompt_tokens": group[0].get("prompt_tokens"),
         "rating": task.meta.get("rating"),
     }
 

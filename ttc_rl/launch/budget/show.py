@@ -22,10 +22,12 @@ GB = 1e9
 
 def arm_rows(recipe: Recipe, assumed: Assumed) -> list[tuple[str, list[Row]]]:
     """Return names of arms that cost the same, with their rows; `charge_selection` is not
-    foreseen."""
+    foreseen, and arms that train nothing cost nothing before they answer."""
     groups: dict[tuple[Row, ...], list[str]] = {}
     for name in recipe.arm_names:
         arm = recipe.arm(name)
+        if not arm.policy.trains:
+            continue
         groups.setdefault(tuple(rows(arm, budget(arm, assumed))), []).append(name)
     return [
         (f"{'arm' if len(names) == 1 else 'each of arms'} {', '.join(names)}", list(lines))

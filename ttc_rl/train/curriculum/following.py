@@ -67,13 +67,20 @@ class Static(Curriculum):
 
     def __init__(self, plan: Plan) -> None:
         super().__init__()
-        self.plan = plan
+        self.plan, self.taken = plan, 0
 
     def next_tasks(self, count: int) -> list[str]:
         self.steps += 1
-        tasks = list(self.plan.step(self.steps))
-        assert len(tasks) == count
-        return tasks
+        tasks = self.plan.task_ids[self.taken : self.taken + count]
+        self.taken += len(tasks)
+        return list(tasks)
+
+    def state_dict(self) -> dict[str, Any]:
+        return super().state_dict() | {"taken": self.taken}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        self.taken = state.get("taken", self.steps * self.plan.tasks_per_step)
 
 
 @dataclass(frozen=True)

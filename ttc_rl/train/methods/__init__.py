@@ -7,12 +7,17 @@ from collections.abc import Mapping
 from ttc_rl.config import Recipe, is_own
 from ttc_rl.config.plugins import load_object
 from ttc_rl.schema import UserError
-from ttc_rl.train.methods import dpo, grpo, sft
+from ttc_rl.train.methods import dpo, grpo, sdpo, sft
 from ttc_rl.train.methods.base import Method, Setup, StepCost
 
 __all__ = ["METHODS", "Method", "Setup", "StepCost", "method_of"]
 
-METHODS: Mapping[str, Method] = {"grpo": grpo.METHOD, "sft": sft.METHOD, "dpo": dpo.METHOD}
+METHODS: Mapping[str, Method] = {
+    "grpo": grpo.METHOD,
+    "sft": sft.METHOD,
+    "dpo": dpo.METHOD,
+    "sdpo": sdpo.METHOD,
+}
 """A new method is a module with its `METHOD`, and a line here."""
 
 

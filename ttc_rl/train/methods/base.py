@@ -74,3 +74,5 @@ class Method:
     config: Callable[[Recipe, int, ArmDir, bool], Any] | None = None
     """Return TRL's config of so many steps, with W&B or not; it is made once before a run, which
     tells early what TRL would refuse. None leaves that out."""
+    examples: bool = False
+    """Whether TRL's `num_tokens` counts examples learned from, not all rollouts."""

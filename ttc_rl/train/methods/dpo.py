@@ -67,4 +67,4 @@ def step_cost(train: TrainConfig) -> StepCost:
     return StepCost(train.rollouts_per_step, drawn=True, scorings=learned, iterations=learned)
 
 
-METHOD = Method("loss", progress, make_trainer, step_cost, config)
+METHOD = Method("loss", progress, make_trainer, step_cost, config, examples=True)

@@ -107,8 +107,10 @@ def _director(setup: Setup, curriculum: Curriculum, prompt: Callable[[str], Any]
     train = setup.recipe.train
     scale = train.trl.get("scale_rewards", "group") not in ("none", False)
     director = Director(
-        curriculum, prompt, train.guard, train.tasks_per_step, train.pass_at_k, scale
-    )
+        curriculum, prompt, train.guard, train.tasks_per_step, train.pass_at_k, scale,
+        train.dynamic_sampling or 1, len(setup.plan.task_ids), train.rollouts_per_task,
+        train.updates,
+    )  # fmt: skip
     restore(director, setup.checkpoint, setup.step)
     return director
 

@@ -18,6 +18,17 @@ from ttc_rl.train.rollout_server import server_url
 
 def grpo_config(recipe: Recipe, steps: int, arm: ArmDir, track: bool) -> GRPOConfig:
     """Return what TRL is given for one arm. Raises UserError where TRL refuses `train.trl`."""
+    return trl_config(
+        GRPOConfig, recipe, arm, updates=recipe.train.updates, steps=steps, track=track,
+        **rollout_fields(recipe),
+    )  # fmt: skip
+
+
+def rollout_fields(recipe: Recipe) -> dict[str, Any]:
+    """Return the fields by which TRL's online trainers draw a step's groups, in their order.
+
+    Raises UserError where they do not divide over micro-batches and processes.
+    """
     train, cuda = recipe.train, torch.cuda.is_available()
     micro = micro_batch(train, world())
     passes = train.rollouts_per_step // (train.updates_per_step * micro * world())
@@ -45,6 +56,4 @@ def grpo_config(recipe: Recipe, steps: int, arm: ArmDir, track: bool) -> GRPOCon
             "vllm_tensor_parallel_size": train.vllm.tensor_parallel_size,
             "vllm_server_base_url": server_url(train.vllm),
         }
-    return trl_config(
-        GRPOConfig, recipe, arm, updates=train.updates, steps=steps, track=track, **ours
-    )
+    return ours

@@ -84,6 +84,10 @@ class Ledger:
         self.ttrl = recipe.train.ttrl
         self.max_infra_errors = recipe.train.max_infra_errors
         self.generated = _generated(arm, after)
+        self.rolled: list[Rollout] = []
+        """What this process drew last."""
+        self.last = 0, 0
+        """The step under way, and how often its completions were drawn before."""
 
     def verified_reward(
         self,
@@ -121,7 +125,10 @@ class Ledger:
         for status in ("no_answer", "timeout", "infra_error"):
             count = sum(verdict.status == status for verdict in verdicts)
             log_metric(f"curriculum/{status}_rate", count / len(verdicts))
-        _write_rollouts(self.arm.rollouts, step, rollouts)
+        self.rolled = rollouts
+        again = self.last[1] + 1 if step == self.last[0] else 0
+        self.last = step, again
+        _write_rollouts(self.arm.rollouts, step, again, rollouts)
         failed = sum(verdict.status == "infra_error" for verdict in verdicts)
         check_infra_errors(failed, len(verdicts), self.max_infra_errors, f"step {step}")
         return [rollout.reward for rollout in rollouts]
@@ -220,7 +227,8 @@ def _generated(arm: ArmDir, step: int) -> int:
     return int(rows[-1].get("tokens/generated", 0)) if rows else 0
 
 
-def _write_rollouts(folder: Path, step: int, rollouts: Sequence[Rollout]) -> None:
+def _write_rollouts(folder: Path, step: int, again: int, rollouts: Sequence[Rollout]) -> None:
+    """Write what a rank has drawn; a file of its own for each time that a step is drawn."""
     verdicts = [r.verdict for r in rollouts]
     columns: list[Sequence[Any]] = [
         [step] * len(rollouts),
@@ -235,7 +243,7 @@ def _write_rollouts(folder: Path, step: int, rollouts: Sequence[Rollout]) -> Non
         [r.reward for r in rollouts],
     ]
     folder.mkdir(parents=True, exist_ok=True)
-    beside = folder / f"step-{step:05d}-{rank()}.part"
+    beside = folder / f"step-{step:05d}-{rank()}{f'-{again}' * bool(again)}.part"
     pq.write_table(pa.table(columns, schema=ROLLOUTS), beside)
     sync(beside)  # a checkpoint stands for the rollouts before it
     beside.replace(beside.with_suffix(".parquet"))

@@ -76,4 +76,4 @@ def step_cost(train: TrainConfig) -> StepCost:
     return StepCost(train.rollouts_per_step, drawn=True, scorings=0, iterations=learned)
 
 
-METHOD = Method("loss", progress, make_trainer, step_cost, config)
+METHOD = Method("loss", progress, make_trainer, step_cost, config, examples=True)

@@ -17,6 +17,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ttc_rl.run_dir import ArmDir
+from ttc_rl.schema import UserError
 from ttc_rl.system.peft_warnings import ignore_warnings_of_peft
 from ttc_rl.train.weights.adapters import merged
 from ttc_rl.train.weights.patches import apply_patch, changed_values
@@ -41,6 +42,25 @@ def whole_model(base: Path | str, expert: ArmDir, out: Path) -> None:
         apply_patch(local_folder(base), expert.patch, out)
         return
     merged(base, expert.adapter).save_pretrained(out)
+    AutoTokenizer.from_pretrained(base).save_pretrained(out)
+
+
+@torch.no_grad()
+def interpolated(base: Path | str, trained: Path | str, alpha: float, out: Path) -> None:
+    """Write a model folder with W = W_base + alpha (W_trained - W_base), in the trained one's
+    dtype; with alpha 0 and 1 the weights of either, bit for bit.
+
+    Raises UserError where the two have other weights than each other.
+    """
+    start: Any = AutoModelForCausalLM.from_pretrained(base, dtype="auto")
+    model: Any = AutoModelForCausalLM.from_pretrained(trained, dtype="auto")
+    before, after = start.state_dict(), model.state_dict()
+    shapes = [{name: weight.shape for name, weight in held.items()} for held in (before, after)]
+    if shapes[0] != shapes[1]:
+        raise UserError(f"{trained}: has other weights than {base}; nothing lies between the two")
+    for name, weight in model.named_parameters():  # one that is tied stands there once
+        weight.copy_(torch.lerp(before[name].float(), weight.float(), alpha))
+    model.save_pretrained(out)
     AutoTokenizer.from_pretrained(base).save_pretrained(out)
 
 
