@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -26,9 +26,9 @@ from ttc_rl.config import Recipe
 from ttc_rl.corpus.benchmarks import Benchmark
 from ttc_rl.metrics import Estimate
 from ttc_rl.sampling import Decoding
-from ttc_rl.sampling.drawing import Drawing, draw, drop_repeats, gather, share
+from ttc_rl.sampling.drawing import Drawing, drop_repeats, gather, share
 from ttc_rl.sampling.work_queue import Queue
-from ttc_rl.schema import Completer, UserError
+from ttc_rl.schema import UserError
 from ttc_rl.stages.checks import check_run
 from ttc_rl.stages.job import Job
 from ttc_rl.stages.pace import Pace
