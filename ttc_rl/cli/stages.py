@@ -158,6 +158,26 @@ def report(
         show(f"{folder.figures}: {len(paths) // 2} figures, each as SVG and PDF")
 
 
+def ttt(
+    study: Annotated[
+        Path, typer.Argument(metavar="STUDY", help="A study, e.g. recipes/text/packages.yaml")
+    ],
+    overrides: Overrides = None,
+    run_dir: RunFolder = None,
+) -> None:
+    """Train on a text's picks and measure its bits per byte, selector by selector; goes on where
+    it stopped."""
+    from ttc_rl.config.texts import load_study
+    from ttc_rl.run_dir import write_text
+    from ttc_rl.stages.text_study import run_study, tables
+
+    folder = run_dir or default_folder(study)
+    opened.append(folder)
+    page = tables(run_study(load_study(study, overrides or []), folder))
+    write_text(folder / "ttt.md", page + "\n")
+    console.print(page, markup=False, soft_wrap=True)
+
+
 # --------------------------------------------------------------------------- helpers
 
 

@@ -173,6 +173,11 @@ def _with_parent(path: Path, children: Sequence[Path] = ()) -> tuple[list[Tree],
     return [*older, tree], Places(places.file, inherited.at | places.at)
 
 
+def read_tree(path: Path) -> Tree:
+    """Return what a YAML file holds. Raises UserError where it is none."""
+    return _read(path)[0]
+
+
 def _read(path: Path) -> tuple[Tree, Places]:
     """The tree of a YAML file, and the line of each of its keys."""
     try:

@@ -1,4 +1,4 @@
-"""The evaluation of a model that is under training, on tasks that are neither trained nor tested."""
+"""The evaluation of a model under training, on tasks that are neither trained nor tested."""
 
 from __future__ import annotations
 

@@ -112,12 +112,12 @@ def _train(
         return model, tokenizer, log
     dev = _dev_tasks(config, tasks)
     batches = _batches(texts, BATCH, random.Random(seed), tokenizer)
-    optimizers, schedules = _optimizers(model, config.max_steps)
+    both, schedules = optimizers(model, config.max_steps)
     for step in range(1, config.max_steps + 1):
         loss = _loss(model, *next(batches))
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for item in (*optimizers, *schedules):
+        for item in (*both, *schedules):
             item.step()
         model.zero_grad(set_to_none=True)
         if step % EVAL_EVERY == 0 or step == config.max_steps:
@@ -186,13 +186,13 @@ def _loss(model: Any, ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten())
 
 
-def _optimizers(model: torch.nn.Module, steps: int) -> tuple[list[Any], list[Any]]:
+def optimizers(model: torch.nn.Module, steps: int) -> tuple[list[Any], list[Any]]:
     """Return Muon for the layers' matrices, AdamW for the rest; linear warm-up, then cosine to 5
     %."""
     named = list(model.named_parameters())
     matrices = [p for name, p in named if p.ndim == 2 and "layers" in name]
     rest = [p for name, p in named if not (p.ndim == 2 and "layers" in name)]
-    optimizers = [
+    both = [
         torch.optim.Muon(matrices, lr=0.02, weight_decay=0.0, momentum=0.95),
         torch.optim.AdamW(rest, lr=4e-3, weight_decay=0.01, betas=(0.9, 0.98)),
     ]
@@ -201,7 +201,7 @@ def _optimizers(model: torch.nn.Module, steps: int) -> tuple[list[Any], list[Any
         cosine = 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * step / steps))
         return min(1.0, (step + 1) / WARMUP_STEPS) * cosine
 
-    return optimizers, [torch.optim.lr_scheduler.LambdaLR(o, factor) for o in optimizers]
+    return both, [torch.optim.lr_scheduler.LambdaLR(o, factor) for o in both]
 
 
 def word_tokenizer(texts: Sequence[tuple[str, str]]) -> PreTrainedTokenizerFast:
