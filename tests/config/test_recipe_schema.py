@@ -14,7 +14,7 @@ from ttc_rl.config import Recipe, dump_recipe, load_recipe
 from ttc_rl.schema import UserError
 
 SCHEMA = Recipe.model_json_schema()
-RECIPES = sorted(Path("recipes").rglob("*.yaml"), key=str)
+RECIPES = sorted((p for p in Path("recipes").rglob("*.yaml") if p.parent.name != "text"), key=str)
 
 
 def refused(text: str) -> list[str]:

@@ -156,6 +156,10 @@ def test_the_outcome_is_paired_over_targets():
     assert found.repeats == {"random": 0, "nearest": 0.5, "sift": 0}
 
 
+def test_the_studies_that_come_along_can_be_read():
+    assert [load_study(path).texts for path in sorted(Path("recipes/text").glob("*.yaml"))]
+
+
 def test_a_study_that_cannot_be_is_one_line(tmp_path: Path):
     path = tmp_path / "s.yaml"
     for text, says in (

@@ -33,6 +33,7 @@ COMMANDS = {
     "train": stages.train,
     "eval": stages.evaluate,
     "report": stages.report,
+    "study": stages.study,
     "ttt": stages.ttt,
     "workspace": after.workspace,
     "push": after.push,

@@ -158,6 +158,36 @@ def report(
         show(f"{folder.figures}: {len(paths) // 2} figures, each as SVG and PDF")
 
 
+def study(
+    recipe: RecipeFile,
+    overrides: Overrides = None,
+    run_dir: RunFolder = None,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    dry_run: DryRun = False,
+    jobs: Annotated[int, typer.Option(min=1, help="Runs at a time")] = 1,
+    unsafe_local: UnsafeLocal = False,
+) -> None:
+    """Run arms x targets x seeds at one budget, with controls, and answer the questions asked."""
+    from ttc_eval.report.study_page import answers_table, sentence
+    from ttc_rl.config import load_recipe
+    from ttc_rl.run_dir import RunDir
+    from ttc_rl.stages.job import check_extras
+    from ttc_rl.stages.study import run_study, with_controls
+
+    resolved = with_controls(load_recipe(recipe, overrides or []))
+    _show_dry(resolved, dry_run)
+    root = run_dir or default_folder(recipe)
+    check_extras(resolved)
+    RunDir.open(root, resolved, resume=resume, overwrite=overwrite)
+    opened.append(root)
+    asked, arms, pages = run_study(resolved, root, jobs)
+    for question in asked:
+        show(sentence(question))
+    console.print(answers_table(arms))
+    show(", ".join(map(str, pages)))
+
+
 def ttt(
     study: Annotated[
         Path, typer.Argument(metavar="STUDY", help="A study, e.g. recipes/text/packages.yaml")

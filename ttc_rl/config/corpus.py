@@ -175,7 +175,5 @@ class OverlapConfig(Section):
     """Remove where at least this share of the shorter text, by rarity, is in the longer one."""
     cosine: float | None = Field(default=None, gt=-1, le=1)
     """Remove where the embeddings that selection uses have at least this cosine."""
-    leave_nearest: int = Field(default=0, ge=0)
-    """Remove each target's so many nearest tasks as well: does the gain survive without them?"""
     dedupe: DedupeConfig = DedupeConfig()
     """Rules for tasks of the corpus that repeat one another."""

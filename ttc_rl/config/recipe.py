@@ -26,6 +26,7 @@ from ttc_rl.config.policy import PolicyConfig
 from ttc_rl.config.prompts import PromptsConfig, checked
 from ttc_rl.config.section import Section, as_list
 from ttc_rl.config.selection import SelectionConfig
+from ttc_rl.config.study import StudyConfig
 from ttc_rl.config.train import ExpertsConfig, TrainConfig
 
 
@@ -239,6 +240,8 @@ class Recipe(Section):
     ] = {}
     """Arm name -> the keys in which it differs; empty for a run of one arm, the recipe itself. An
     arm that is null is left out: `arms.random=null`."""
+    study: StudyConfig | None = None
+    """What `ttc-rl study` is to answer; without it, the difference of `sift` and `random`."""
     sweep: dict[str, list[Any]] = {}
     """Dotted key -> values: one run for each combination."""
     _places: Places = PrivateAttr(default_factory=Places)

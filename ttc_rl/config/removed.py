@@ -40,6 +40,7 @@ REMOVED: Mapping[str, Any] = {
     "train.curriculum.novelty": 1.0,
     "train.curriculum.rate": 0.1,
     "train.guard.full_at": 0.5,
+    "overlap.leave_nearest": 0,
 }
 """Dotted key -> the value that is now a constant beside the code; null where it was left out."""
 

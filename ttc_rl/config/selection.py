@@ -109,6 +109,8 @@ class SelectionConfig(Section):
     """Rule that ends a curriculum of SIFT early; none when left out."""
     device: str | None = None
     """A torch device for SIFT, `cuda` or `cuda:1`; numpy on the host when left out."""
+    leave_nearest: int = Field(default=0, ge=0)
+    """Leave each target's so many nearest tasks out of the choice: does the gain survive that?"""
     group_by: str = "family"
     """Key of `meta` in which a corpus task must agree with a target."""
     difficulty: DifficultyConfig = DifficultyConfig()

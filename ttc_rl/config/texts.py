@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, cast
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -82,7 +82,7 @@ def load_study(path: Path, overrides: Sequence[str] = ()) -> TextStudy:
         problem = error.errors(include_url=False)[0]
         key = ".".join(map(str, problem["loc"]))
         if problem["type"] == "extra_forbidden":
-            known = cast("list[str]", list(TextStudy.model_fields))
-            raise UserError(f"{path}: {key}: unknown key{did_you_mean(key, known)}") from None
+            hint = did_you_mean(key, TextStudy.model_fields)
+            raise UserError(f"{path}: {key}: unknown key{hint}") from None
         message = problem["msg"].removeprefix("Value error, ")
         raise UserError(f"{path}: {': '.join(filter(None, [key, message]))}") from None

@@ -16,7 +16,9 @@ from typing import Literal
 from ttc_rl.schema import UserError, content_hash
 
 Role = Literal["target", "store", "base"]
-ROLES: Sequence[Role] = ("target", "base", "base", *["store"] * 5)
+ROLES: Sequence[Role] = (
+    "target", "base", "base", "store", "store", "store", "store", "store",
+)  # fmt: skip
 """Of a file whose hash ends in that eighth."""
 LEAST = 0.5
 """Of the length asked: a shorter passage says little, and is left out."""

@@ -17,6 +17,7 @@ from ttc_rl.sampling import Decoding, ModelCompleter, load_completer
 from ttc_rl.sampling.drawing import Drawing, Group, draw
 from ttc_rl.schema import Completion, Task, content_hash
 from ttc_rl.stages.pace import Pace
+from ttc_rl.stages.shared_base import take_drawn
 from ttc_rl.verifiers import Graders
 
 
@@ -37,11 +38,13 @@ class BaseModel:
         setting = content_hash(
             [str(self.path), vars(self.decoding), dict(recipe.prompts), recipe.seed]
         )
+        path = self.run.base_samples(setting)
+        take_drawn(self.run, path)
         drawing = Drawing(
             name,
             tasks,
             samples,
-            self.run.base_samples(setting),
+            path,
             recipe.seed,
             setting,
             self.graders if grade else None,

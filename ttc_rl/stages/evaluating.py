@@ -32,8 +32,9 @@ from ttc_rl.schema import UserError
 from ttc_rl.stages.checks import check_run
 from ttc_rl.stages.job import Job
 from ttc_rl.stages.pace import Pace
-from ttc_rl.stages.policies import Models
+from ttc_rl.stages.policies import BASE, Models
 from ttc_rl.stages.same_tasks import check_evaluated, check_targets
+from ttc_rl.stages.shared_base import take_evaluated
 from ttc_rl.system.tether import environment
 from ttc_rl.system.versions import versions
 
@@ -119,6 +120,9 @@ def evaluations(job: Job, models: Models) -> Iterator[Evaluation]:
     for model in models.policies:
         for benchmark in benchmarks:
             sampling = resolve_sampling(recipe.eval, benchmark.sampling)
+            if model == BASE:
+                weights = models.policies[model].fingerprint
+                take_evaluated(job, benchmark, sampling, weights)
             lacking = drawings(
                 job.run,
                 benchmark,

@@ -93,11 +93,31 @@ def select(job: Job) -> None:
             if selected(job, part):
                 continue
             seconds, theirs = time.perf_counter() - started, [target.tasks[row] for row in rows]
-            about = common | {"tasks": {"corpus": hash_of(corpus), "target": hash_of(theirs)}}
+            near = job.arm(part)[0].selection.leave_nearest
+            own, own_ND = _without_nearest(corpus, corpus_ND, target_MD, near)
+            about = common | {
+                "tasks": {"corpus": hash_of(own), "target": hash_of(theirs)},
+                "left_out_as_nearest": len(corpus) - len(own),
+            }
             weights = _weights(theirs, job.arm(part)[0], shares)
-            _select_arm(
-                job, part, corpus, theirs, corpus_ND, target_MD[rows], weights, about, seconds
-            )
+            _select_arm(job, part, own, theirs, own_ND, target_MD[rows], weights, about, seconds)
+
+
+def _without_nearest(
+    corpus: list[Task], corpus_ND: Any, target_MD: Any, count: int
+) -> tuple[list[Task], Any]:
+    """Return the corpus without each target's `count` nearest tasks, and its vectors."""
+    import numpy as np
+
+    from ttc_rl.corpus.overlap.near import nearest_tasks
+    from ttc_rl.vectors import rows_of
+
+    if not count:
+        return corpus, corpus_ND
+    rows = np.delete(np.arange(len(corpus)), nearest_tasks(corpus_ND, target_MD, count).i)
+    if not len(rows):
+        raise UserError(f"selection.leave_nearest: {count} a target leave no task of the corpus")
+    return [corpus[row] for row in rows], rows_of(corpus_ND, rows)
 
 
 def _groups(job: Job, name: str, targets: list[Task], target_MD: Any) -> dict[str, list[int]]:

@@ -131,7 +131,6 @@ def test_the_report_counts():
         "coverage": 0.5,
         "fuzzy": 0.8,
         "cosine": None,
-        "leave_nearest": 0,
         "remaining_overlap": 0,
     }
 

@@ -30,7 +30,7 @@ class Cleaned:
         if not self.tasks:
             raise UserError(
                 "overlap: every corpus task overlaps with the target; nothing is left. "
-                "overlap.leave_nearest and thresholds that are too low do that to a small corpus"
+                "thresholds that are too low do that to a small corpus"
             )
 
 
@@ -43,7 +43,7 @@ def clean(corpus: Sequence[Task], targets: Sequence[Task], config: OverlapConfig
 
 
 def needs_embeddings(config: OverlapConfig) -> bool:
-    return bool(config.leave_nearest or (config.cosine, config.dedupe.cosine) != (None, None))
+    return (config.cosine, config.dedupe.cosine) != (None, None)
 
 
 def clean_near(

@@ -15,7 +15,7 @@ import numpy as np
 from ttc_rl.corpus.overlap.join import Pairs
 from ttc_rl.corpus.overlap.records import OverlapResult, Removed
 from ttc_rl.schema import Task
-from ttc_rl.vectors import Vectors, rows_of, unit
+from ttc_rl.vectors import Vectors, unit
 
 # N corpus tasks, M targets, D embedding size, m nearest, P pairs.
 CELLS = 1 << 24
@@ -88,8 +88,7 @@ def remove_near(
     corpus_ND: np.ndarray | Vectors,
     target_MD: np.ndarray,
 ) -> tuple[OverlapResult, np.ndarray]:
-    """Return `overlap` with the rules `cosine` and `nearest` added, and the rows of corpus_ND that
-    stay.
+    """Return `overlap` with the rule `cosine` added, and the rows of corpus_ND that stay.
 
     `corpus` are the tasks that the rows of corpus_ND stand for.
     """
@@ -103,17 +102,6 @@ def remove_near(
                 corpus[row].id, targets[target].id, "cosine", detail, float(cosine)
             )
         stay = np.delete(stay, pairs.i)
-    if config.leave_nearest:
-        left_ND = corpus_ND if len(stay) == len(corpus) else rows_of(corpus_ND, stay)
-        pairs = nearest_tasks(left_ND, target_MD, config.leave_nearest)
-        for row, target, cosine in zip(stay[pairs.i], pairs.j, pairs.similarity, strict=True):
-            removal = removed.get(row)
-            if removal is None or (removal.similarity or 0) < cosine:
-                detail = f"cosine {cosine:.3f}, one of the {config.leave_nearest} nearest"
-                removed[row] = Removed(
-                    corpus[row].id, targets[target].id, "nearest", detail, float(cosine)
-                )
-        stay = np.delete(np.arange(len(corpus)), sorted(removed))
     rows = [removed[row] for row in sorted(removed)]
     return replace(overlap, removed=[*overlap.removed, *rows]), stay
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from ttc_rl.config import OverlapConfig
 
-Rule = Literal["exact", "content", "ngram", "fuzzy", "cosine", "nearest"]
+Rule = Literal["exact", "content", "ngram", "fuzzy", "cosine"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Removed:
     rule: Rule
     detail: str
     similarity: float | None = None
-    """Containment (`fuzzy`) or cosine (`cosine`, `nearest`)."""
+    """Containment (`fuzzy`) or cosine (`cosine`)."""
 
 
 @dataclass(frozen=True)

@@ -267,8 +267,6 @@ def _near_rules(report: Json) -> str:
         rules.append(f"cosine: embeddings with a cosine of at least {report['cosine']}.")
     else:
         rules.append("A reworded problem is not detected.")
-    if report.get("leave_nearest"):
-        rules.append(f"nearest: each target's {report['leave_nearest']} nearest tasks, on purpose.")
     repeats = report.get("duplicates", {}).get("removed", 0)
     return " ".join(rules) + (f" {repeats:,} near-copies of other tasks went too." * bool(repeats))
 
