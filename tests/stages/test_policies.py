@@ -249,3 +249,21 @@ def test_a_recipe_without_arms_names_none():
     plain = {"model": "m", "corpus": "c.jsonl", "target": "aime25"}
     with pytest.raises(UserError, match=r"policy\.of: names an arm; the recipe has no `arms:`"):
         make_recipe({**plain, "policy": {"method": "interpolation", "of": "sift"}})
+
+
+# --------------------------------------------------------------------------- looks at the run
+
+
+@pytest.mark.slow
+def test_changes_and_headroom_of_a_run(done: Job, capsys: pytest.CaptureFixture[str]):
+    from ttc_rl.stages.diagnostics import changes_of, headroom_of
+
+    ((name, about, found),) = changes_of(done)
+    assert (name, about["steps"], about["learning_rate"]) == ("sift", 2, 1e-3)
+    assert found[-1].module == "all"
+    assert 0 < found[-1].changed < 1
+    assert {"mlp.up_proj", "embed_tokens"} <= {one.module for one in found}
+    with pytest.raises(UserError, match="no model there"):
+        list(changes_of(done, "knn"))
+    with pytest.raises(UserError, match="12 tasks say too little"):
+        headroom_of(done)

@@ -198,3 +198,48 @@ def patch(
         f"({change.changed / change.weights:.1%}); "
         f"{change.bytes / (2 * change.weights):.1%} of the model's size"
     )
+
+
+def changes(
+    run_dir: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder")],
+    arm: Annotated[str | None, typer.Option(help="One arm; all that are trained when left out")] = (
+        None
+    ),
+    as_json: AsJson = False,
+) -> None:
+    """Show what training changed, module by module: shares in bfloat16, norms, effective ranks."""
+    from ttc_eval.report.tables import changes_table
+    from ttc_rl.run_dir import RunDir
+    from ttc_rl.stages.diagnostics import changes_of
+    from ttc_rl.stages.job import Job
+
+    folder = RunDir(run_dir)
+    for name, about, found in changes_of(Job(folder.load_recipe(), folder), arm):
+        if as_json:
+            print_json({"arm": name, **about, "modules": found})
+        else:
+            console.print(changes_table(name, about, found))
+
+
+def headroom(
+    run_dir: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder")],
+    as_json: AsJson = False,
+) -> None:
+    """Show how well the embedding tells what the base model solves: whether SIFT's kernel carries
+    difficulty."""
+    from ttc_rl.run_dir import RunDir
+    from ttc_rl.stages.diagnostics import headroom_of
+    from ttc_rl.stages.job import Job
+
+    folder = RunDir(run_dir)
+    found = headroom_of(Job(folder.load_recipe(), folder))
+    if as_json:
+        print_json(found)
+        return
+    show(
+        f"{found.tasks:,} tasks, {found.mean:.1%} solved by the base. R^2 of held-out solve rates "
+        f"from the vectors: ridge {found.ridge:.2f}, five nearest {found.neighbours:.2f}; at most "
+        f"{found.ceiling:.2f} with so many samples."
+    )
+    if found.ridge < 0.1 * found.ceiling:
+        show("The kernel tells nothing of difficulty here: SIFT's bounds are about geometry alone.")

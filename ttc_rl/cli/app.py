@@ -38,6 +38,8 @@ COMMANDS = {
     "workspace": after.workspace,
     "push": after.push,
     "patch": after.patch,
+    "changes": after.changes,
+    "headroom": after.headroom,
     "init": before.init,
     "plan": before.plan,
     "launch": before.launch,

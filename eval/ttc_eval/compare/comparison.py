@@ -129,3 +129,18 @@ class Comparison:
     """Where there are several targets."""
     matrix: dict[str, Matrix]
     """By arm, where there are several targets."""
+    doses: dict[str, Dose]
+    """By arm, where runs differ in nothing else but the size of their curricula."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dose:
+    """An arm's gain over base in avg@n by the size of its curriculum, and a curve through it."""
+
+    gains: dict[int, OverSeeds]
+    asymptote: OverSeeds
+    """A of A (1 - exp(-n / b))."""
+    scale: float
+    """b, in tasks, of the means over seeds."""
+    nine_tenths: float
+    """Tasks from which nine tenths of A are reached."""

@@ -14,6 +14,7 @@ import numpy as np
 from ttc_eval.compare.comparison import (
     ComparedRun,
     Comparison,
+    Dose,
     Flips,
     Matrix,
     OverSeeds,
@@ -22,6 +23,7 @@ from ttc_eval.compare.comparison import (
     PooledRetention,
     TargetComparison,
 )
+from ttc_eval.compare.dose import dose
 from ttc_eval.compare.flips import flips
 from ttc_eval.compare.matrix import specialisation
 from ttc_eval.compare.pooling import recipe_differences, variants
@@ -98,7 +100,26 @@ def compare(runs: Sequence[RunDir]) -> Comparison:
         targets={name: _target(name, group) for name, group in by_target.items()},
         overall=_overall(by_target) if len(targets) > 1 else None,
         matrix=_matrices(by_target) if len(targets) > 1 else {},
+        doses=_doses(trials, legend) if len(targets) == 1 else {},
     )
+
+
+def _doses(trials: Sequence[Trial], legend: Mapping[str, str]) -> dict[str, Dose]:
+    """Return each arm's dose and response, where its variants are sizes of its curriculum."""
+    gains: dict[str, dict[int, dict[int, float]]] = {}
+    for trial in trials:
+        results = trial.results.get(trial.target, {})
+        for arm in trial.recipe.arm_names:
+            if arm not in results or "base" not in results:
+                continue
+            variant = trial.variants.get(arm, "")
+            size = trial.recipe.arm(arm).selection.size
+            if legend.get(variant, variant) != f"selection.size={size}":
+                continue
+            gain = _gain(results[arm], results["base"])
+            gains.setdefault(arm, {}).setdefault(size, {})[trial.seed] = gain
+    found = {arm: dose(sizes) for arm, sizes in gains.items()}
+    return {arm: curve for arm, curve in found.items() if curve is not None}
 
 
 def load_trials(runs: Sequence[RunDir]) -> tuple[list[Trial], dict[str, str]]:

@@ -24,6 +24,7 @@ from ttc_rl.corpus.benchmarks import (
     retention,
     together,
 )
+from ttc_rl.corpus.recomputed import recomputed
 from ttc_rl.corpus.skills import one_fewer
 from ttc_rl.schema import Task, UserError
 from ttc_rl.system.hub import hub_is_reachable
@@ -69,6 +70,7 @@ BUILT_IN: Mapping[str, Change] = {
     "distracted": distracted,
     "reordered": reordered,
     "one-fewer": one_fewer,
+    "recomputed": recomputed,
 }
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from ttc_eval.compare.comparison import Comparison, Matrix
+from ttc_eval.compare.dose import curve
 from ttc_eval.report import charts, page
 from ttc_eval.report.compare_opening import (
     differing_table,
@@ -23,6 +24,7 @@ def write_comparison(comparison: Comparison, path: Path) -> None:
     sections = [
         ("recipes", "How the recipes differ", _recipes(comparison)),
         ("differences", "Differences", _differences(comparison)),
+        ("dose", "Dose and response", _doses(comparison)),
         ("matrix", "Does it raise its own target, or everything?", _matrices(comparison)),
         ("tables", "Every number", _tables(comparison)),
         ("tasks", "Tasks most changed", _changed(comparison)),
@@ -45,6 +47,35 @@ def _differences(comparison: Comparison) -> Markup:
         width=charts.FULL,
     )  # fmt: skip
     return page.figure(chart, f"Paired differences in {metric}, {where}, with 95 % intervals.")
+
+
+def _doses(comparison: Comparison) -> Markup:
+    """Show the gain of each arm by the size of its curriculum, with the fitted curve."""
+    if not comparison.doses:
+        return Markup()
+    series = [
+        charts.Series(
+            arm,
+            page.css_class(arm),
+            [(float(size), gain.value) for size, gain in dose.gains.items()],
+            band=[
+                (float(size), gain.lo, gain.hi)
+                for size, gain in dose.gains.items()
+                if gain.lo is not None and gain.hi is not None
+            ],
+        )
+        for arm, dose in comparison.doses.items()
+    ]
+    series += [
+        charts.Series(f"{arm}, fitted", page.css_class(arm), curve(dose), dashed=True)
+        for arm, dose in comparison.doses.items()
+    ]
+    chart = charts.line_chart(
+        series, title="gain by tasks trained on", x_label="tasks trained on",
+        y_label="gain over base, points", y_tick=charts.percent_tick,
+    )  # fmt: skip
+    caption = "Gain over base in avg@n, intervals over seeds; dashed: A (1 - exp(-n / b))."
+    return page.figure(chart, caption, page.legend(comparison.doses))
 
 
 def _matrices(comparison: Comparison) -> Markup:

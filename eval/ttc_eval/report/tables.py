@@ -14,6 +14,7 @@ from rich.text import Text
 
 from ttc_eval.compare.comparison import (
     Comparison,
+    Dose,
     Flips,
     Matrix,
     OverSeeds,
@@ -23,6 +24,7 @@ from ttc_eval.compare.comparison import (
 )
 from ttc_eval.records import BenchmarkSummary, ModelResult, Scores, Summary
 from ttc_rl.metrics import Difference, Elo, Estimate
+from ttc_rl.train.weights.geometry import Changed
 
 EQUAL_TO_AVG = ("pass@1", "maj@1")  # in the files, but one number three times in a table
 RATES = {
@@ -240,7 +242,39 @@ def comparison_tables(comparison: Comparison, *, every_benchmark: bool = False) 
                 tables.append(_flips_table(what, cells.flips))
         if part.retention:
             tables.append(_retention_table(target, part.retention))
-    return tables + _sigma_tables(comparison.targets) + _legend(comparison.variants)
+    tables += _dose_tables(comparison.doses) + _sigma_tables(comparison.targets)
+    return tables + _legend(comparison.variants)
+
+
+def _dose_tables(doses: Mapping[str, Dose]) -> list[Table]:
+    """Show each arm's gain by the size of its curriculum, and where the curve ends."""
+    return [
+        Table(
+            f"{arm}: gain over base by tasks trained on, points",
+            ["tasks", "gain"],
+            [[f"{size:,}", points(gain)] for size, gain in dose.gains.items()],
+            f"A (1 - exp(-n / b)): A = {points(dose.asymptote)}, nine tenths of it from "
+            f"{dose.nine_tenths:,.0f} tasks",
+        )
+        for arm, dose in doses.items()
+    ]
+
+
+def changes_table(arm: str, about: Mapping[str, object], found: Sequence[Changed]) -> Table:
+    """Show what training changed, and with what it was trained: the share says that too."""
+    rows = [
+        [
+            one.module,
+            f"{one.weights:,}",
+            f"{100 * one.changed:.1f}",
+            f"{100 * one.relative:.3f}",
+            "" if one.rank is None else f"{one.rank:.0f} of {one.full_rank}",
+        ]
+        for one in found
+    ]
+    columns = ["module", "weights", "changed in bfloat16, %", "relative, %", "effective rank"]
+    how = ", ".join(f"{key} {value}" for key, value in about.items())
+    return Table(f"{arm}: what training changed", columns, rows, how)
 
 
 def _legend(variants: Mapping[str, str]) -> list[Table]:

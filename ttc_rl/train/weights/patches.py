@@ -49,7 +49,7 @@ def make_patch(base: Path, model: Path, out: Path) -> Change:
     """Write what `model` has that `base` has not. Raises UserError for models of other shapes."""
     tensors: dict[str, torch.Tensor] = {}
     weights = changed = 0
-    before, after = dict(_tensors(base)), dict(_tensors(model))
+    before, after = dict(tensors_in(base)), dict(tensors_in(model))
     if before.keys() != after.keys():
         odd = sorted(before.keys() ^ after.keys())[0]
         raise UserError(f"{model}: was not trained from {base}: only one of them has {odd}")
@@ -88,7 +88,7 @@ def apply_patch(base: Path, patch: Path, out: Path) -> None:
             raise UserError(f"{patch}: belongs to weights {fingerprint}, not to {base}")
         keys = set(file.keys())
         tensors: dict[str, torch.Tensor] = {}
-        for name, path in _tensors(base):
+        for name, path in tensors_in(base):
             if f"{name}.whole" in keys:
                 tensors[name] = file.get_tensor(f"{name}.whole")
                 continue
@@ -158,7 +158,7 @@ def places_of(gaps: np.ndarray) -> np.ndarray:
     return (np.cumsum(steps + is_place) - 1)[is_place]
 
 
-def _tensors(folder: Path) -> Iterator[tuple[str, Path]]:
+def tensors_in(folder: Path) -> Iterator[tuple[str, Path]]:
     """Yield name and file of every tensor of a model folder, by name."""
     files = sorted(folder.glob("*.safetensors"))
     if not files:
