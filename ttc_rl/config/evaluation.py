@@ -92,7 +92,8 @@ class EvalConfig(SamplingConfig):
     maths, 100 of MATH-500 for programs and choices."""
     perturbed: list[str] = []
     """Changes under which the target is evaluated as well: reworded, distracted, reordered (choice
-    options), one-fewer (skills), recomputed (word problems with a reference program), or `my_package.my_module:function`."""
+    options), one-fewer (skills), recomputed (word problems with a reference program), or
+    `my_package.my_module:function`."""
     greedy: bool = False
     """One more completion per task at temperature 0, reported as `greedy`."""
     batch: int | None = Field(default=None, gt=0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,7 +11,9 @@ from ttc_rl.run_dir import read_json
 from ttc_rl.schema import UserError
 from ttc_rl.selection.headroom import Headroom
 from ttc_rl.stages.job import Job, starting_model
-from ttc_rl.train.weights.geometry import Changed
+
+if TYPE_CHECKING:
+    from ttc_rl.train.weights.geometry import Changed
 
 
 def changes_of(

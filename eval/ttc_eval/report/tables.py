@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from rich.table import Table as RichTable
 from rich.text import Text
@@ -24,7 +24,9 @@ from ttc_eval.compare.comparison import (
 )
 from ttc_eval.records import BenchmarkSummary, ModelResult, Scores, Summary
 from ttc_rl.metrics import Difference, Elo, Estimate
-from ttc_rl.train.weights.geometry import Changed
+
+if TYPE_CHECKING:
+    from ttc_rl.train.weights.geometry import Changed
 
 EQUAL_TO_AVG = ("pass@1", "maj@1")  # in the files, but one number three times in a table
 RATES = {

@@ -58,7 +58,7 @@ def changes(base: Path, model: Path) -> list[Changed]:
 
 
 def kind_of(name: str) -> str:
-    """Return what a tensor is in every layer: `model.layers.3.mlp.up_proj.weight` -> mlp.up_proj."""
+    """Return `mlp.up_proj` of `model.layers.3.mlp.up_proj.weight`: what it is in every layer."""
     inside = re.sub(r"^.*?\.(layers|h|blocks)\.\d+\.", "", name)
     return inside.removesuffix(".weight").removeprefix("model.")
 
