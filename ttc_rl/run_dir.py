@@ -3,7 +3,7 @@
     NAME/recipe.yaml  versions.json  overlap.jsonl  overlap.json  summary.json  report.html
          pages/  figures/
          corpus.json  preflight.json  base/HOW.samples.jsonl
-         duplicates.jsonl  features/
+         duplicates.jsonl  features/  variants.jsonl
          curriculum.jsonl  selection.json  selection.md  contamination.jsonl
          dev.tasks.jsonl
          pool.jsonl  pool.npz
@@ -199,6 +199,11 @@ class RunDir:
     @property
     def overlap(self) -> Path:
         return self.root / "overlap.jsonl"
+
+    @property
+    def variants(self) -> Path:
+        """Return the file of the variants of the targets that the model has written."""
+        return self.root / "variants.jsonl"
 
     @property
     def duplicates(self) -> Path:

@@ -1,6 +1,7 @@
 """SFT and DPO: what they learn from, that they learn it, and that a killed training goes on."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -211,3 +212,59 @@ def test_a_killed_training_goes_on_to_the_same_weights(tmp_path: Path, cache: Pa
         AutoModelForCausalLM.from_pretrained(arm.model).state_dict() for arm in (whole, broken)
     )
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+# --------------------------------------------------------------------------- student fit
+
+
+@pytest.fixture(scope="module")
+def fitting(cache: Path) -> Any:
+    """Return the fit of a model that has learned to reverse short strings."""
+    from ttc_rl.train.methods.student_fit import StudentFit
+
+    learned = {"families": ["reverse"], "tasks_per_family": 200, "levels": [1], "split": "pretrain"}
+    made = recipe(method="sft").model_dump()
+    made["model"] = {"pretrain": TINY | {"skills": learned, "max_steps": 150, "stop_at": 0.9}}
+    base = starting_model(Recipe.model_validate(made))
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    return StudentFit(base, tokenizer, {"exact": "{prompt} =>"})
+
+
+def test_a_reply_to_the_task_fits_and_one_to_another_does_not(fitting: Any):
+    pairs = list(pairwise(TASKS))
+    own = [fitting.ratios(task, task.meta["solution"])[0] for task, _ in pairs]
+    other = [fitting.ratios(task, stranger.meta["solution"])[0] for task, stranger in pairs]
+    assert sum(own) < sum(other)
+    assert sum(ratio < 1 for ratio in own) > len(own) / 2
+
+
+def test_the_reply_that_tells_most_of_the_task_is_taken(
+    fitting: Any, monkeypatch: pytest.MonkeyPatch
+):
+    told = {"plain": (0.5, 0.9), "refined": (0.9, 0.4), "odd": (1.2, 0.1), "far": (0.2, 1.5)}
+    monkeypatch.setattr(fitting, "ratios", lambda task, reply: told[reply])
+    assert fitting.best(TASKS[0], ["plain", "refined"]) == "refined"
+    assert fitting.best(TASKS[0], ["odd", "plain"]) == "plain"
+    assert fitting.best(TASKS[0], ["odd", "far"]) is None
+
+
+def test_only_what_fits_is_learned(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    from ttc_rl.train.methods import student_fit
+
+    class Fit:
+        def __init__(self, *_: Any) -> None: ...
+
+        def best(self, task: Task, replies: Sequence[str]) -> str | None:
+            return None if task.id == TASKS[1].id else replies[-1]
+
+    monkeypatch.setattr(student_fit, "StudentFit", Fit)
+    made = setup(recipe(method="sft", student_fit=True), folder=tmp_path)
+    refined = Task(**{**{f: getattr(TASKS[0], f) for f in ("kind", "prompt", "gold", "id")},
+                      "meta": {**TASKS[0].meta, "refined": "better"}})  # fmt: skip
+    made = Setup(**{**vars(made), "tasks": BY_ID | {refined.id: refined}})
+    replies = learned.gold_replies(made)
+    assert TASKS[1].id not in {reply.task.id for reply in replies}
+    assert replies[0].text == "better"
+    assert len(replies) % 4 == 0
+    with pytest.raises(UserError, match="the model's own replies fit it"):
+        recipe(method="sft", replies="own", student_fit=True)

@@ -33,7 +33,13 @@ from ttc_rl.config.recipe import (
 from ttc_rl.config.reference import reference
 from ttc_rl.config.resuming import differences
 from ttc_rl.config.section import Section, is_own, merge
-from ttc_rl.config.selection import DifficultyConfig, LessConfig, SelectionConfig, StopConfig
+from ttc_rl.config.selection import (
+    DifficultyConfig,
+    LessConfig,
+    SelectionConfig,
+    StopConfig,
+    VariantsConfig,
+)
 from ttc_rl.config.study import StudyConfig
 from ttc_rl.config.train import (
     SERVER_URL,

@@ -67,6 +67,20 @@ class StopConfig(Section):
         return self
 
 
+class VariantsConfig(Section):
+    """Problems like the targets, written and answered by the base model, beside the corpus."""
+
+    per_target: int = Field(default=4, gt=0)
+    """Variants that are written of each target."""
+    samples: int = Field(default=8, gt=1)
+    """Answers to each of them; the one that most agree on is its gold."""
+    agree: tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]] = (
+        0.3, 0.8,
+    )  # fmt: skip
+    """Share of the answers that has to agree, from and to: below, the vote is not trusted; above,
+    nothing is left to learn."""
+
+
 SELECTORS = (
     "sift", "difficulty", "band", "nearest", "top", "random", "random-within-kind", "oracle",
     "facility", "kmeans++", "uncertainty", "qp", "hull", "less",
@@ -111,6 +125,8 @@ class SelectionConfig(Section):
     """A torch device for SIFT, `cuda` or `cuda:1`; numpy on the host when left out."""
     leave_nearest: int = Field(default=0, ge=0)
     """Leave each target's so many nearest tasks out of the choice: does the gain survive that?"""
+    variants: VariantsConfig | None = None
+    """Choose among variants of the targets too, which the model writes; none when left out."""
     group_by: str = "family"
     """Key of `meta` in which a corpus task must agree with a target."""
     difficulty: DifficultyConfig = DifficultyConfig()

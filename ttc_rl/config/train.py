@@ -33,6 +33,7 @@ class VllmConfig(Section):
 METHODS = ("grpo", "sft", "dpo", "sdpo")
 TRAIN_KEYS: Mapping[str, Sequence[str]] = {
     "replies": ("sft",),
+    "student_fit": ("sft",),
     **dict.fromkeys(("reward", "malformed", "majority", "updates_per_step"), ("grpo", "sdpo", OWN)),
     **dict.fromkeys(("ttrl", "pass_at_k", "guard", "dynamic_sampling"), ("grpo", OWN)),
 }
@@ -174,6 +175,9 @@ class TrainConfig(Section):
     docs/methods.md says what each does."""
     replies: Literal["gold", "own"] = "gold"
     """What `sft` learns: the tasks' gold replies, or right rollouts of the base model itself."""
+    student_fit: bool = False
+    """Learn only replies that fit the model: IFD and r-IFD below 1 (arXiv 2402.10110). Of a task's
+    reply and a teacher's, `meta.refined`, the one that fits better is learned."""
     epochs: int = Field(default=1, gt=0)
     """Passes over the curriculum, in the selector's order each time."""
     tasks_per_step: int = Field(default=8, gt=0)
@@ -284,6 +288,12 @@ class TrainConfig(Section):
                 f"curriculum.method {self.curriculum.method}: follows the rollouts of GRPO, and "
                 f"`method: {self.method}` trains the picks in their order; leave it out"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _fits_golds(self) -> Self:
+        if self.student_fit and self.replies == "own":
+            raise ValueError("student_fit: the model's own replies fit it; leave it out")
         return self
 
     @model_validator(mode="after")

@@ -142,7 +142,8 @@ def _uses_model(recipe: Recipe, stages: tuple[Stage, ...]) -> bool:
     path = recipe.model.path
     if path is None or importlib.util.find_spec("transformers") is None:
         return False
-    selecting = recipe.selection.method in NEEDS_MODEL or recipe.embed.model == POLICY
+    asks = recipe.selection.method in NEEDS_MODEL or recipe.selection.variants is not None
+    selecting = asks or recipe.embed.model == POLICY
     drawn = recipe.eval.models is None or "base" in recipe.eval.models or recipe.experts
     uses = {
         "select": selecting or recipe.preflight or recipe.model.warmup,

@@ -41,6 +41,8 @@ def select(job: Job) -> None:
     if not arms:
         logger.info("curriculum: there already")
         return
+    import numpy as np
+
     from ttc_rl.corpus.benchmarks import target_shares, together
     from ttc_rl.corpus.overlap.cleaning import clean, clean_near, needs_embeddings
     from ttc_rl.corpus.sources import load_corpus
@@ -49,10 +51,12 @@ def select(job: Job) -> None:
     from ttc_rl.stages.checks import check_run
     from ttc_rl.stages.holdout import hold_out
     from ttc_rl.stages.inputs import NEEDS_MODEL
+    from ttc_rl.stages.target_variants import written_variants
     from ttc_rl.vectors import rows_of
     from ttc_rl.verifiers.golds import check_readable
 
-    if any(job.arm(name)[0].selection.method in NEEDS_MODEL for name in arms):
+    choices = [job.arm(name)[0].selection for name in arms]
+    if any(choice.method in NEEDS_MODEL or choice.variants for choice in choices):
         check_extras(job.recipe)
     check_run(job.recipe, job.run, ["select"])
     started = time.perf_counter()
@@ -93,13 +97,19 @@ def select(job: Job) -> None:
             if selected(job, part):
                 continue
             seconds, theirs = time.perf_counter() - started, [target.tasks[row] for row in rows]
-            near = job.arm(part)[0].selection.leave_nearest
+            arm = job.arm(part)[0]
+            near = arm.selection.leave_nearest
             own, own_ND = _without_nearest(corpus, corpus_ND, target_MD, near)
             about = common | {
                 "tasks": {"corpus": hash_of(own), "target": hash_of(theirs)},
                 "left_out_as_nearest": len(corpus) - len(own),
             }
-            weights = _weights(theirs, job.arm(part)[0], shares)
+            if arm.selection.variants is not None:
+                more, about["variants"] = written_variants(job, arm, theirs)
+                if more:
+                    vectors = embed(more, config, policy=policy)[:]
+                    own, own_ND = [*own, *more], np.concatenate([own_ND[:], vectors])
+            weights = _weights(theirs, arm, shares)
             _select_arm(job, part, own, theirs, own_ND, target_MD[rows], weights, about, seconds)
 
 
@@ -156,6 +166,8 @@ def _select_arm(
 ) -> None:
     import numpy as np
 
+    variants = common.pop("variants", None)
+
     from ttc_rl.corpus.overlap.certificate import certify_overlap
     from ttc_rl.embed.encoders import text_of
     from ttc_rl.selection import Stop, weighted
@@ -164,6 +176,7 @@ def _select_arm(
     from ttc_rl.selection.difficulty import noise_of
     from ttc_rl.selection.explain import explain, in_short
     from ttc_rl.stages.inputs import Ask, model_inputs
+    from ttc_rl.stages.target_variants import SOURCE, bill
     from ttc_rl.verifiers.same_gold import same_golds
 
     recipe, folder = job.arm(name)
@@ -220,7 +233,8 @@ def _select_arm(
         "noise": config.noise,
         "seconds": seconds,
         "preparation_seconds": preparation_seconds,
-        "compute": extra.compute,
+        "compute": bill(extra.compute, variants),
+        "variants": sum(task.source == SOURCE for task in corpus) if variants else None,
         "inputs": extra.notes,
         "corpus_tasks": len(corpus),
         "targets": [

@@ -32,16 +32,35 @@ class Pair:
 
 
 def gold_replies(setup: Setup) -> list[Reply]:
-    """Return a gold reply for each slot. Raises UserError for tasks that have none: programs."""
+    """Return a gold reply for each slot; with `train.student_fit`, for those that have one that
+    fits the model. Raises UserError for tasks that have none: programs."""
+    ids = dict.fromkeys(setup.plan.task_ids)
     try:
-        return [
-            Reply(setup.tasks[i], gold_reply(setup.tasks[i], setup.graders))
-            for i in setup.plan.task_ids
-        ]
+        golds = {i: [gold_reply(setup.tasks[i], setup.graders)] for i in ids}
     except UserError as error:
         raise UserError(
             f"train.method sft: {error}; `train.replies: own` learns from the model's right answers"
         ) from None
+    if setup.recipe.train.student_fit:
+        golds = _fitting(setup, golds)
+    found = in_turn(setup.plan, golds)
+    if not found:
+        raise UserError(f"{setup.arm.root}: no reply fits the model; leave train.student_fit out")
+    return filled([Reply(setup.tasks[i], text) for i, text in found], setup.plan.tasks_per_step)
+
+
+def _fitting(setup: Setup, golds: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """Return the replies that fit the model before training, its teacher's among them."""
+    from ttc_rl.train.methods.student_fit import REFINED, StudentFit
+
+    fit = StudentFit(setup.base, setup.tokenizer, setup.recipe.prompts)
+    kept: dict[str, list[str]] = {}
+    for task_id, replies in golds.items():
+        refined = setup.tasks[task_id].meta.get(REFINED)
+        best = fit.best(setup.tasks[task_id], [*replies, *([str(refined)] if refined else [])])
+        kept[task_id] = [] if best is None else [best]
+    _tell(setup, "a reply that fits the model", sum(map(bool, kept.values())), len(kept))
+    return kept
 
 
 def own_replies(setup: Setup) -> list[Reply]:

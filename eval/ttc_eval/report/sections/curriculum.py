@@ -54,6 +54,7 @@ def curriculum(material: Material) -> Markup:
     )
     return (
         explanations
+        + _variants(selections, curricula)
         + _repeats(selections)
         + _uncertainty(curricula, selections)
         + page.pair(_gains(curricula) + _covered(selections))
@@ -256,6 +257,22 @@ def overlap(material: Material) -> Markup:
         + _removed(run)
         + Markup().join(_certificate(run.arm(arm, material.recipe), arm) for arm in material.arms)
     )
+
+
+def _variants(selections: Mapping[str, Json], curricula: Mapping[str, Sequence[Json]]) -> Markup:
+    """Say where tasks were written by the model, and who said what is right."""
+    lines = Markup()
+    for arm, selection in selections.items():
+        if selection.get("variants") is None:
+            continue
+        picked = sum("variant_of" in row["task"]["meta"] for row in curricula[arm])
+        lines += page.paragraph(
+            f"{arm}: {selection['variants']} variants of the targets, written by the base model, "
+            f"stood beside the corpus; {picked} of {len(curricula[arm])} picks are such. Their "
+            "golds are votes of the model's own answers: nobody has checked them.",
+            "note",
+        )
+    return lines
 
 
 def _near_rules(report: Json) -> str:
