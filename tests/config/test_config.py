@@ -9,8 +9,10 @@ from ttc_rl.config import config_fields, dump_recipe, load_recipe
 from ttc_rl.config.loading import make_recipe
 from ttc_rl.schema import UserError
 
-RECIPES = sorted(path for path in Path("recipes").rglob("*.yaml") if path.parent.name != "text")
-"""But studies of plain text, which are no recipes."""
+RECIPES = sorted(
+    path for path in Path("recipes").rglob("*.yaml") if path.parent.name not in ("text", "grids")
+)
+"""But studies of text and of grids, which are no recipes."""
 MINIMAL = "model: m\ncorpus: c.jsonl\ntarget: aime25\n"
 
 

@@ -14,7 +14,9 @@ from ttc_rl.config import Recipe, dump_recipe, load_recipe
 from ttc_rl.schema import UserError
 
 SCHEMA = Recipe.model_json_schema()
-RECIPES = sorted((p for p in Path("recipes").rglob("*.yaml") if p.parent.name != "text"), key=str)
+RECIPES = sorted(
+    (p for p in Path("recipes").rglob("*.yaml") if p.parent.name not in ("text", "grids")), key=str
+)
 
 
 def refused(text: str) -> list[str]:

@@ -16,9 +16,11 @@ from ttc_rl.launch.start import start
 
 ROOT = Path(__file__).parents[2] / "recipes"
 ALL = sorted(
-    path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.yaml") if path.parent.name != "text"
+    path.relative_to(ROOT).as_posix()
+    for path in ROOT.rglob("*.yaml")
+    if path.parent.name not in ("text", "grids")
 )
-"""But studies of plain text, which are no recipes."""
+"""But studies of text and of grids, which are no recipes."""
 PAPER = [name for name in ALL if re.match(r"paper|qwen3", name)]
 EXPERTS = "experts/aime25.yaml"
 LORA = [name for name in ALL if name.startswith("lora/")]

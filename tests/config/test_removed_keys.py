@@ -19,8 +19,10 @@ from ttc_rl.train import tiny_model, watchdog
 from ttc_rl.train.curriculum import believing, following, guard
 from ttc_rl.train.methods import grpo_reward, supervised
 
-RECIPES = sorted(path for path in Path("recipes").rglob("*.yaml") if path.parent.name != "text")
-"""But studies of plain text, which are no recipes."""
+RECIPES = sorted(
+    path for path in Path("recipes").rglob("*.yaml") if path.parent.name not in ("text", "grids")
+)
+"""But studies of text and of grids, which are no recipes."""
 MINIMAL = "model: {pretrain: {}}\ncorpus: c.jsonl\ntarget: aime25\n"
 
 

@@ -35,6 +35,7 @@ COMMANDS = {
     "report": stages.report,
     "study": stages.study,
     "ttt": stages.ttt,
+    "arc": stages.arc,
     "workspace": after.workspace,
     "push": after.push,
     "patch": after.patch,

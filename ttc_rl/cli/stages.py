@@ -208,6 +208,26 @@ def ttt(
     console.print(page, markup=False, soft_wrap=True)
 
 
+def arc(
+    study: Annotated[
+        Path, typer.Argument(metavar="STUDY", help="A study, e.g. recipes/grids/small.yaml")
+    ],
+    overrides: Overrides = None,
+    run_dir: RunFolder = None,
+) -> None:
+    """Train an adapter for each grid puzzle and answer it, component by component; goes on where it
+    stopped."""
+    from ttc_rl.config.grids import load_grid_study
+    from ttc_rl.run_dir import write_text
+    from ttc_rl.stages.grid_study import grid_tables, run_grid_study
+
+    folder = run_dir or default_folder(study)
+    opened.append(folder)
+    page = grid_tables(run_grid_study(load_grid_study(study, overrides or []), folder))
+    write_text(folder / "arc.md", page + "\n")
+    console.print(page, markup=False, soft_wrap=True)
+
+
 # --------------------------------------------------------------------------- helpers
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -15,6 +15,7 @@ from ttc_rl.config.places import did_you_mean
 from ttc_rl.config.section import Section, merge
 from ttc_rl.schema import UserError
 
+Study = TypeVar("Study", bound=Section)
 SELECTORS = ("random", "nearest", "sift")
 
 
@@ -76,13 +77,18 @@ class TextStudy(Section):
 def load_study(path: Path, overrides: Sequence[str] = ()) -> TextStudy:
     """Read a study, with `a.b=value` from the command line. Raises UserError in one line."""
     tree: dict[str, Any] = functools.reduce(merge, parsed_overrides(overrides), read_tree(path))
+    return checked(TextStudy, path, tree)
+
+
+def checked(kind: type[Study], path: Path, tree: dict[str, Any]) -> Study:
+    """Return the study that a file holds. Raises UserError in one line."""
     try:
-        return TextStudy.model_validate(tree)
+        return kind.model_validate(tree)
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
         key = ".".join(map(str, problem["loc"]))
         if problem["type"] == "extra_forbidden":
-            hint = did_you_mean(key, TextStudy.model_fields)
+            hint = did_you_mean(key, kind.model_fields)
             raise UserError(f"{path}: {key}: unknown key{hint}") from None
         message = problem["msg"].removeprefix("Value error, ")
         raise UserError(f"{path}: {': '.join(filter(None, [key, message]))}") from None
