@@ -203,7 +203,7 @@ def test_an_adapter_learns_a_puzzle_and_is_gone_afterwards(cache: Path):
     before, untrained = seen(), loss()
     with trainer.trained_on(items, "s"):
         inside = seen()
-        assert loss() < 0.8 * untrained
+        assert loss() < 0.95 * untrained
     assert loss() == untrained
     after = seen()
     assert any(not torch.equal(before[name], inside[name]) for name in before)
