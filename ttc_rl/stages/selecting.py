@@ -20,7 +20,6 @@ from ttc_rl.system.ranks import alone
 
 if TYPE_CHECKING:
     from ttc_rl.config import Recipe
-    from ttc_rl.corpus.overlap.cleaning import Cleaned
     from ttc_rl.run_dir import ArmDir
 
 logger = logging.getLogger(__name__)
@@ -51,6 +50,7 @@ def select(job: Job) -> None:
     from ttc_rl.stages.checks import check_run
     from ttc_rl.stages.holdout import hold_out
     from ttc_rl.stages.inputs import NEEDS_MODEL
+    from ttc_rl.stages.removed_tasks import write_overlap
     from ttc_rl.stages.target_variants import written_variants
     from ttc_rl.vectors import rows_of
     from ttc_rl.verifiers.golds import check_readable
@@ -73,7 +73,7 @@ def select(job: Job) -> None:
         f"target {target.name}: {len(target.tasks):,} tasks"
     )
     cleaned = clean(loaded.tasks, target.tasks, job.recipe.overlap)
-    _write_overlap(job, cleaned, loaded.tasks, target.tasks)
+    write_overlap(job, cleaned, loaded.tasks, target.tasks)
     corpus = cleaned.tasks
     record(job, loaded, targets)
     config = job.recipe.embedding
@@ -82,7 +82,7 @@ def select(job: Job) -> None:
     target_MD = embed(target.tasks, config, policy=policy)[:]
     if needs_embeddings(job.recipe.overlap):
         cleaned, rows = clean_near(cleaned, target.tasks, corpus_ND, target_MD)
-        _write_overlap(job, cleaned, loaded.tasks, target.tasks)
+        write_overlap(job, cleaned, loaded.tasks, target.tasks)
         corpus, corpus_ND = cleaned.tasks, rows_of(corpus_ND, rows)
     rows = hold_out(job, corpus, target.tasks, corpus_ND, target_MD)
     if len(rows) < len(corpus):
@@ -318,47 +318,6 @@ def _weight(task: Task, key: str | None) -> float:
             "number"
         )
     return float(weight)
-
-
-def _write_overlap(job: Job, cleaned: Cleaned, corpus: list[Task], targets: list[Task]) -> None:
-    """Write what was removed and why: overlap.jsonl, duplicates.jsonl, and the counts of both."""
-    from ttc_rl.corpus.overlap.dedupe import duplicates_report
-    from ttc_rl.verifiers.same_gold import same_golds
-
-    by_id = {task.id: task for task in (*targets, *corpus)}
-    target_prompts = {task.id: task.prompt for task in targets}
-    rows = [
-        asdict(removed)
-        | {
-            "prompt": by_id[removed.task_id].prompt,
-            "source": by_id[removed.task_id].source,
-            "target_prompt": target_prompts[removed.target_id],
-        }
-        for removed in cleaned.overlap.removed
-    ]
-    pairs = [(by_id[duplicate.task_id], by_id[duplicate.of_id]) for duplicate in cleaned.duplicates]
-    same = same_golds(pairs, job.graders)
-    repeats = [
-        asdict(duplicate)
-        | {
-            "same_gold": same_gold,
-            "prompt": by_id[duplicate.task_id].prompt,
-            "of": by_id[duplicate.of_id].prompt,
-        }
-        for duplicate, same_gold in zip(cleaned.duplicates, same, strict=True)
-    ]
-    write_jsonl(job.run.overlap, rows)
-    write_jsonl(job.run.duplicates, repeats)
-    report = duplicates_report(cleaned.duplicates, same)
-    write_sealed(
-        job.run.overlap.with_suffix(".json"),
-        cleaned.overlap.report() | {"duplicates": report},
-        job.run.overlap,
-    )
-    logger.info(
-        f"overlap: {len(rows):,} corpus tasks removed, {len(cleaned.tasks):,} left; "
-        f"{len(repeats):,} near-copies of others went too"
-    )
 
 
 def _log_problems(problems: list[str]) -> None:
