@@ -60,7 +60,9 @@ def run_grid_study(study: GridStudy, folder: Path) -> GridOutcome:
 
     puzzles = _puzzles(study)
     rows_file = _same_study(study, folder)
-    done = {(row["model"], row["method"], row["puzzle"]) for row in _rows(rows_file)}
+    ids = {puzzle.id for puzzle in puzzles}
+    held = {(row["model"], row["method"], row["puzzle"]) for row in _rows(rows_file)}
+    done = {cell for cell in held if cell[2] in ids}
     names = ["base"] if study.small is None else ["base", "tuned"]
     pace, owed = Pace("puzzles"), len(names) * len(METHODS) * len(puzzles)
     for name in names:
@@ -80,7 +82,7 @@ def run_grid_study(study: GridStudy, folder: Path) -> GridOutcome:
                 append_jsonl(rows_file, [row | answered(trainer, puzzle, method)], to_disk=False)
                 done.add((name, method, puzzle.id))
                 pace(len(done), owed, 0)
-    return outcome(list(_rows(rows_file)), {puzzle.id for puzzle in puzzles})
+    return outcome(list(_rows(rows_file)), ids)
 
 
 def answered(trainer: GridTrainer, puzzle: Puzzle, method: str) -> dict[str, bool]:
