@@ -3,10 +3,10 @@
     NAME/recipe.yaml  versions.json  overlap.jsonl  overlap.json  summary.json  report.html
          pages/  figures/
          corpus.json  preflight.json  base/HOW.samples.jsonl
-         duplicates.jsonl  features/  variants.jsonl
+         duplicates.jsonl  features/
          curriculum.jsonl  selection.json  selection.md  contamination.jsonl
          dev.tasks.jsonl
-         pool.jsonl  pool.npz
+         pool.jsonl  pool.npz  variants.jsonl
          metrics.jsonl  alarms.jsonl  dev.jsonl  dev/  rollouts/  checkpoints/  training.json
          model/  model/README.md  model/recipe.yaml  adapter/  tensorboard/
          trackio/  eval/BENCHMARK/MODEL.samples.jsonl  eval/BENCHMARK/MODEL.json
@@ -90,6 +90,12 @@ class ArmDir:
     @property
     def contamination(self) -> Path:
         return self.root / "contamination.jsonl"
+
+    @property
+    def variants(self) -> Path:
+        """Return the file of the variants of the targets that the model wrote; most arms have
+        none."""
+        return self.root / "variants.jsonl"
 
     @property
     def pool(self) -> Path:
@@ -199,11 +205,6 @@ class RunDir:
     @property
     def overlap(self) -> Path:
         return self.root / "overlap.jsonl"
-
-    @property
-    def variants(self) -> Path:
-        """Return the file of the variants of the targets that the model has written."""
-        return self.root / "variants.jsonl"
 
     @property
     def duplicates(self) -> Path:

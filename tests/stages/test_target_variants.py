@@ -89,7 +89,7 @@ def test_an_arm_with_variants_beside_one_without(
     job = Job(recipe, RunDir.open(tmp_path / "run", recipe))
     select(job)
     report(job)
-    kept = list(read_jsonl(job.run.variants))
+    kept = list(read_jsonl(job.arm("more")[1].variants))
     assert len(kept) == 24
     assert all((row["label"], row["share"]) == ("1", 0.5) for row in kept)
     rows = list(read_jsonl(job.arm("more")[1].curriculum))
@@ -108,10 +108,9 @@ def test_an_arm_with_variants_beside_one_without(
 def test_kinds_that_cannot_vote_are_refused(tmp_path: Path, cache: Path):
     from ttc_rl.stages.target_variants import written_variants
 
-    recipe = load_recipe(TINY, ["selection.variants={}"])
-    job = Job(recipe, RunDir(tmp_path))
+    job = Job(load_recipe(TINY, ["selection.variants={}"]), RunDir(tmp_path))
     program = Task("code", "?", tests=({"type": "stdin", "input": "", "output": ""},))
     with pytest.raises(UserError, match=r"selection\.variants: answers of kind code cannot vote"):
-        written_variants(job, recipe, [program])
+        written_variants(job, "sift", [program])
     with pytest.raises(UserError, match="would need options"):
-        written_variants(job, recipe, [Task("choice", "?", "A", meta={"options": ["a", "b"]})])
+        written_variants(job, "sift", [Task("choice", "?", "A", meta={"options": ["a", "b"]})])

@@ -39,10 +39,10 @@ def test_tensorboard_has_every_step_once_also_after_a_kill(
     folder, write = made.arm("sift")[1], ledger._write_rollouts
     with monkeypatch.context() as patched:
 
-        def killed(to: Path, step: int, rollouts: Any) -> None:
+        def killed(to: Path, step: int, rollouts: Any, redrawn: int) -> None:
             if step == 6:
                 raise KeyboardInterrupt
-            write(to, step, rollouts)
+            write(to, step, rollouts, redrawn)
 
         patched.setattr(ledger, "_write_rollouts", killed)
         with pytest.raises(KeyboardInterrupt):

@@ -48,7 +48,7 @@ def test_a_group_that_votes_is_on_one_device(tmp_path: Path, monkeypatch: pytest
 def test_targets_are_graded_by_vote_and_the_rest_by_gold(tmp_path: Path):
     made = recipe()
     tasks = {t.id: t for t in [Task("exact", i, g, id=i) for i, g in (("a", "1"), ("X", None))]}
-    order = SimpleNamespace(step=lambda _: ("a", "X"))
+    order = SimpleNamespace(step=lambda _: ("a", "X"), redrawn=0)
     replies = WholeReplies()
     ledger = Ledger(made, order, tasks, ArmDir(tmp_path), replies, [END])
     logged: dict[str, float] = {}

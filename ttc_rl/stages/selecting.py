@@ -105,7 +105,7 @@ def select(job: Job) -> None:
                 "left_out_as_nearest": len(corpus) - len(own),
             }
             if arm.selection.variants is not None:
-                more, about["variants"] = written_variants(job, arm, theirs)
+                more, about["variants"] = written_variants(job, part, theirs)
                 if more:
                     vectors = embed(more, config, policy=policy)[:]
                     own, own_ND = [*own, *more], np.concatenate([own_ND[:], vectors])

@@ -14,7 +14,7 @@ from pathlib import Path
 from ttc_eval.harness.evaluate import greedy_path
 from ttc_eval.records import Sampling, read_result
 from ttc_rl.corpus.benchmarks import Benchmark
-from ttc_rl.run_dir import RunDir
+from ttc_rl.run_dir import RunDir, check_vouched
 from ttc_rl.schema import UserError
 from ttc_rl.stages.job import Job
 
@@ -37,15 +37,17 @@ def take_evaluated(job: Job, benchmark: Benchmark, sampling: Sampling, weights: 
         result = run.result(name, BASE)
         if not result.exists():
             continue
+        once = greedy_path(run, name, BASE)
+        samples = [run.samples(name, BASE), *([once] if once.exists() else [])]
         try:
             held = read_result(result)
+            check_vouched(result, "evaluate again", *samples)
         except UserError:
-            continue  # written by another version, or being written
+            continue  # another version's, or damaged
         if asked != (
             held.tasks_hash, held.seed, held.sampling, held.weights, held.prompts, held.engine
         ):  # fmt: skip
             continue
-        once = greedy_path(run, name, BASE)
         if recipe.eval.greedy and not once.exists():
             continue
         if once.exists():

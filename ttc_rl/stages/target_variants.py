@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ttc_rl.config import Recipe, VariantsConfig
+from ttc_rl.config import VariantsConfig
 from ttc_rl.config.marks import KEY
 from ttc_rl.metrics.flops import Spent
 from ttc_rl.run_dir import write_jsonl
@@ -53,14 +53,16 @@ class Variant:
     """The answer they agree on; None where they do not, or too little, or too much."""
 
 
-def written_variants(job: Job, recipe: Recipe, targets: Sequence[Task]) -> tuple[list[Task], Spent]:
-    """Return the variants of the targets that stay, with voted golds, and what they cost.
+def written_variants(job: Job, part: str, targets: Sequence[Task]) -> tuple[list[Task], Spent]:
+    """Return the variants of the targets that stay for an arm, or an expert, with voted golds, and
+    what they cost.
 
     No gold of a target is read. Raises UserError for kinds whose answers cannot vote, and for
     choices, whose options nobody would write.
     """
     from ttc_rl.selection.less.gradients import num_parameters
 
+    recipe, folder = job.arm(part)
     config = recipe.selection.variants
     assert config is not None
     check_voting(targets, "selection.variants", job.graders)
@@ -82,7 +84,7 @@ def written_variants(job: Job, recipe: Recipe, targets: Sequence[Task]) -> tuple
         found = variants(targets, draw, config, job.graders)
     finally:
         model.close()
-    write_jsonl(job.run.variants, ({**vars(one), "task": _row(one.task)} for one in found))
+    write_jsonl(folder.variants, ({**vars(one), "task": _row(one.task)} for one in found))
     tasks = [replace(one.task, gold=one.label) for one in found if one.label is not None]
     logger.info(
         f"variants: {len(found):,} written for {len(targets):,} targets, {len(tasks):,} at the edge"

@@ -25,6 +25,9 @@ class Plan:
     charged: int = 0
     """Steps taken off the end for what selection spent on the model."""
 
+    redrawn = 0
+    """A step is drawn once."""
+
     @property
     def steps(self) -> int:
         return len(self.task_ids) // self.tasks_per_step

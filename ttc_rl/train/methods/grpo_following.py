@@ -59,6 +59,8 @@ class Director:
     """Optimiser updates a step."""
     drawn: int = 0
     """Groups drawn so far."""
+    redrawn: int = -1
+    """How often the step under way was drawn before."""
     tasks: list[str] = field(default_factory=list[str])
     """Of the step under way."""
     rolling: list[str] = field(default_factory=list[str])
@@ -75,13 +77,14 @@ class Director:
 
     def begin(self, *, main: bool) -> None:
         """Ask for the next step's tasks, on the main process, and tell all."""
-        self.steps += 1
+        self.steps, self.redrawn = self.steps + 1, -1
         self.tasks = self.more(self.tasks_per_step, main=main)
 
     def more(self, count: int, *, main: bool) -> list[str]:
         """Return the curriculum's next tasks, the same on every process."""
         self.rolling = broadcast_object_list([self.curriculum.next_tasks(count) if main else []])[0]
         self.drawn += len(self.rolling)
+        self.redrawn += 1
         return self.rolling
 
     @property

@@ -53,6 +53,11 @@ class Order(Protocol):
         """Return the task ids of a step, counted from 1."""
         ...
 
+    @property
+    def redrawn(self) -> int:
+        """Return how often the step under way was drawn before."""
+        ...
+
 
 class Ledger:
     """The reward function, and the record of what was rolled out in which order."""
@@ -86,8 +91,6 @@ class Ledger:
         self.generated = _generated(arm, after)
         self.rolled: list[Rollout] = []
         """What this process drew last."""
-        self.last = 0, 0
-        """The step under way, and how often its completions were drawn before."""
 
     def verified_reward(
         self,
@@ -126,9 +129,7 @@ class Ledger:
             count = sum(verdict.status == status for verdict in verdicts)
             log_metric(f"curriculum/{status}_rate", count / len(verdicts))
         self.rolled = rollouts
-        again = self.last[1] + 1 if step == self.last[0] else 0
-        self.last = step, again
-        _write_rollouts(self.arm.rollouts, step, again, rollouts)
+        _write_rollouts(self.arm.rollouts, step, rollouts, self.plan.redrawn)
         failed = sum(verdict.status == "infra_error" for verdict in verdicts)
         check_infra_errors(failed, len(verdicts), self.max_infra_errors, f"step {step}")
         return [rollout.reward for rollout in rollouts]
@@ -227,7 +228,7 @@ def _generated(arm: ArmDir, step: int) -> int:
     return int(rows[-1].get("tokens/generated", 0)) if rows else 0
 
 
-def _write_rollouts(folder: Path, step: int, again: int, rollouts: Sequence[Rollout]) -> None:
+def _write_rollouts(folder: Path, step: int, rollouts: Sequence[Rollout], redrawn: int = 0) -> None:
     """Write what a rank has drawn; a file of its own for each time that a step is drawn."""
     verdicts = [r.verdict for r in rollouts]
     columns: list[Sequence[Any]] = [
@@ -243,7 +244,7 @@ def _write_rollouts(folder: Path, step: int, again: int, rollouts: Sequence[Roll
         [r.reward for r in rollouts],
     ]
     folder.mkdir(parents=True, exist_ok=True)
-    beside = folder / f"step-{step:05d}-{rank()}{f'-{again}' * bool(again)}.part"
+    beside = folder / f"step-{step:05d}-{rank()}{f'-{redrawn}' * bool(redrawn)}.part"
     pq.write_table(pa.table(columns, schema=ROLLOUTS), beside)
     sync(beside)  # a checkpoint stands for the rollouts before it
     beside.replace(beside.with_suffix(".parquet"))
