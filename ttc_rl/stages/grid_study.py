@@ -28,9 +28,10 @@ from ttc_rl.corpus.grids import (
     training_items,
 )
 from ttc_rl.metrics import Difference, Estimate, mean_interval, paired_difference
-from ttc_rl.run_dir import append_jsonl, drop_cut_line, read_json, read_jsonl, write_json
+from ttc_rl.run_dir import append_jsonl, read_jsonl
 from ttc_rl.schema import UserError
 from ttc_rl.stages.pace import Pace
+from ttc_rl.stages.study_rows import rows_of_study
 
 if TYPE_CHECKING:
     from ttc_rl.train.grid_trainer import GridTrainer
@@ -59,7 +60,8 @@ def run_grid_study(study: GridStudy, folder: Path) -> GridOutcome:
     from ttc_rl.train.packaged import packaged_model
 
     puzzles = _puzzles(study)
-    rows_file = _same_study(study, folder)
+    asked = study.model_dump(mode="json", exclude={"count"})
+    rows_file = rows_of_study(folder, asked, "arc.jsonl")
     ids = {puzzle.id for puzzle in puzzles}
     held = {(row["model"], row["method"], row["puzzle"]) for row in _rows(rows_file)}
     done = {cell for cell in held if cell[2] in ids}
@@ -139,18 +141,6 @@ def _puzzles(study: GridStudy) -> list[Puzzle]:
     if len(found) < 2:
         raise UserError(f"{study.puzzles}: {len(found)} puzzles with an answer to compare with")
     return found[: study.count]
-
-
-def _same_study(study: GridStudy, folder: Path) -> Path:
-    """Return the file of the rows. Raises UserError where the folder holds another study's."""
-    about, rows = folder / "study.json", folder / "arc.jsonl"
-    held = study.model_dump(mode="json", exclude={"count"})
-    if about.exists() and read_json(about) != held:
-        raise UserError(f"{about}: holds another study; --run-dir names another folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(about, held)
-    drop_cut_line(rows)
-    return rows
 
 
 def _rows(path: Path) -> Iterator[Row]:

@@ -18,10 +18,11 @@ import numpy as np
 from ttc_rl.config.texts import TextStudy
 from ttc_rl.corpus.passages import Passage, read_passages, with_echoes
 from ttc_rl.metrics import Difference, Estimate, t_difference, t_interval
-from ttc_rl.run_dir import append_jsonl, drop_cut_line, read_json, read_jsonl, write_json
+from ttc_rl.run_dir import append_jsonl, read_jsonl
 from ttc_rl.schema import UserError
 from ttc_rl.selection import greedy
 from ttc_rl.stages.pace import Pace
+from ttc_rl.stages.study_rows import rows_of_study
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +54,8 @@ def run_study(study: TextStudy, folder: Path) -> Outcome:
     from ttc_rl.train.text_trainer import TextTrainer, byte_model
 
     texts = read_passages(study.texts, study.passage)
-    rows_file = _same_study(study, folder)
+    asked = study.model_dump(mode="json", exclude={"seeds", "arms"})
+    rows_file = rows_of_study(folder, asked, "ttt.jsonl")
     if study.bytes is not None:
         base = byte_model(study.bytes, [passage.text for passage in texts["base"]], 0)
     else:
@@ -85,18 +87,6 @@ def run_study(study: TextStudy, folder: Path) -> Outcome:
             done.add((seed, number, arm))
             pace(len(done), owed, 0)
     return outcome(study, list(_rows(rows_file)))
-
-
-def _same_study(study: TextStudy, folder: Path) -> Path:
-    """Return the file of the rows. Raises UserError where the folder holds another study's."""
-    about, rows = folder / "study.json", folder / "ttt.jsonl"
-    held = study.model_dump(mode="json", exclude={"seeds", "arms"})
-    if about.exists() and read_json(about) != held:
-        raise UserError(f"{about}: holds another study; --run-dir names another folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(about, held)
-    drop_cut_line(rows)
-    return rows
 
 
 def _rows(path: Path) -> Iterator[Row]:
