@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ttc_eval.report.tables import points, share
 from ttc_rl.config.grids import METHODS, GridStudy
 from ttc_rl.corpus.grids import (
     EIGHT,
@@ -101,7 +102,7 @@ def answered(trainer: GridTrainer, puzzle: Puzzle, method: str) -> dict[str, boo
     with trainer.trained_on(items, f"{study.seed} {puzzle.id}"):
         found = trainer.answers(asked)
     votes = [
-        (way, None if grid is None else _undone(way, grid))
+        (way, None if grid is None else way.undo(grid))
         for way, grid in zip(ways, found, strict=True)
     ]
     best = two_level_vote(votes)
@@ -123,10 +124,6 @@ def two_level_vote(votes: Iterable[tuple[Transform, Grid | None]]) -> list[Grid]
     kept = Counter(grid for counts in by_way.values() for grid, _ in counts.most_common(FIRST))
     ranked = sorted(kept, key=lambda grid: (-kept[grid], -every[grid]))
     return ranked[:SECOND]
-
-
-def _undone(way: Transform, grid: Grid) -> Grid:
-    return way.undo(grid)
 
 
 def _reordered(puzzle: Puzzle, rng: random.Random) -> Puzzle:
@@ -186,17 +183,9 @@ def grid_tables(found: GridOutcome) -> str:
         "|:--|" + "--:|" * len(columns),
     ]
     for name, cells in found.solved.items():
-        lines.append(f"| {name} | {' | '.join(_percent(cells[key]) for key in columns)} |")
+        lines.append(f"| {name} | {' | '.join(share(cells[key]) for key in columns)} |")
     lines += ["", "| two answers of the vote | points | p |", "|:--|--:|--:|"]
     for pair, cell in found.differences.items():
         p = "" if cell.p is None else f"{cell.p:.2g}"
-        lines.append(f"| {pair} | {_percent(cell, signed=True)} | {p} |")
+        lines.append(f"| {pair} | {points(cell)} | {p} |")
     return "\n".join(lines)
-
-
-def _percent(estimate: Estimate, *, signed: bool = False) -> str:
-    form = "{:+.1f}" if signed else "{:.1f}"
-    shown = form.format(100 * estimate.value)
-    if estimate.lo is None or estimate.hi is None:
-        return shown
-    return f"{shown} [{form.format(100 * estimate.lo)}, {form.format(100 * estimate.hi)}]"

@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from ttc_eval.compare import curve_points
+from ttc_eval.report.tables import share
 from ttc_rl.config.texts import TextStudy
 from ttc_rl.corpus.passages import Passage, read_passages, with_echoes
 from ttc_rl.metrics import Difference, Estimate, t_difference, t_interval
@@ -75,7 +77,7 @@ def run_study(study: TextStudy, folder: Path) -> Outcome:
                 continue
             picks = [drawn.store[row].text for row in rows]
             target = drawn.targets[number]
-            after = [0, *_marks(study.picks)]
+            after = [0, *curve_points(study.picks)]
             bits = trainer.measured(picks, target.text, after)
             origin = [drawn.echo_of.get(row, row) for row in rows]
             repeats = 1 - len(set(origin)) / len(origin)
@@ -137,11 +139,6 @@ def _chosen(study: TextStudy, drawn: _Drawn, seed: int) -> Iterator[tuple[int, s
             yield number, arm, rows
 
 
-def _marks(picks: int) -> list[int]:
-    """Return 1, 2, 4, ... and the number of picks itself."""
-    return sorted({*(2**i for i in range(picks.bit_length())), picks})
-
-
 def outcome(study: TextStudy, rows: Sequence[Row]) -> Outcome:
     """Return means over the targets of all seeds; a target is the unit of the intervals."""
     wanted = [row for row in rows if row["seed"] in study.seeds and row["arm"] in study.arms]
@@ -155,7 +152,7 @@ def outcome(study: TextStudy, rows: Sequence[Row]) -> Outcome:
     arms = {
         arm: {
             count: t_interval([values[count] for values in of.values()])
-            for count in _marks(study.picks)
+            for count in curve_points(study.picks)
         }
         for arm, of in relative.items()
     }
@@ -179,12 +176,12 @@ def tables(found: Outcome) -> str:
     head = "| picks trained on | " + " | ".join(map(str, counts)) + " | repeated picks |"
     lines = [head, "|:--|" + "--:|" * (len(counts) + 1)]
     for arm, values in found.arms.items():
-        cells = [_percent(values[count]) for count in counts]
+        cells = [share(values[count]) for count in counts]
         lines.append(f"| {arm} | {' | '.join(cells)} | {100 * found.repeats[arm]:.0f} % |")
     lines += ["", "| after all picks | points | p |", "|:--|--:|--:|"]
     for pair, difference in found.differences.items():
         p = "" if difference.p is None else f"{difference.p:.2g}"
-        lines.append(f"| {pair} | {_percent(difference, signed=True)} | {p} |")
+        lines.append(f"| {pair} | {_finely(difference)} | {p} |")
     about = (
         f"{found.targets} targets, {found.base.value:.3f} bits per byte before any step. Bits per "
         "byte in % of that (lower is better), with 95 % intervals over targets."
@@ -192,9 +189,10 @@ def tables(found: Outcome) -> str:
     return "\n".join([about, "", *lines])
 
 
-def _percent(estimate: Estimate, *, signed: bool = False) -> str:
-    form = "{:+.2f}" if signed else "{:.1f}"
-    shown = form.format(100 * estimate.value)
-    if estimate.lo is None or estimate.hi is None:
-        return shown
-    return f"{shown} [{form.format(100 * estimate.lo)}, {form.format(100 * estimate.hi)}]"
+def _finely(difference: Difference) -> str:
+    """Return a difference in points with two digits: they are small here."""
+    value, *ends = (
+        None if end is None else f"{100 * end:+.2f}"
+        for end in (difference.value, difference.lo, difference.hi)
+    )
+    return f"{value} [{ends[0]}, {ends[1]}]" if None not in ends else f"{value}"

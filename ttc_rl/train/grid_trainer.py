@@ -24,7 +24,7 @@ from ttc_rl.corpus.grids import COLOURS, Grid, Puzzle, make_puzzles, parts, read
 from ttc_rl.run_dir import cache_dir, made_once, write_json
 from ttc_rl.schema import content_hash
 from ttc_rl.system.peft_warnings import ignore_warnings_of_peft
-from ttc_rl.train.tiny_model import PAD_ID, architecture, optimizers, word_tokenizer
+from ttc_rl.train.tiny_model import PAD_ID, architecture, optimizers, take_step, word_tokenizer
 
 # R rows of a batch, T tokens.
 BATCH = 64
@@ -55,11 +55,7 @@ def small_model(config: GridModelConfig, *, tuned: bool) -> Path:
         both, schedules = optimizers(model, max(1, steps))
         for step in range(steps):
             loss = _loss(model, tokenizer, puzzles[BATCH * step : BATCH * (step + 1)])
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            for item in (*both, *schedules):
-                item.step()
-            model.zero_grad(set_to_none=True)
+            take_step(model, loss, (*both, *schedules))
         model.save_pretrained(beside)
         tokenizer.save_pretrained(beside)
         write_json(beside / "grids.json", {"config": config.model_dump(), "tuned": tuned})
@@ -119,10 +115,7 @@ class GridTrainer:
                 order = rng.sample(list(items), len(items))
                 for start in range(0, len(order), study.batch):
                     batch = order[start : start + study.batch]
-                    _loss(self.model, self.tokenizer, batch).backward()
-                    torch.nn.utils.clip_grad_norm_(weights, 1.0)
-                    optimizer.step()
-                    self.model.zero_grad(set_to_none=True)
+                    take_step(self.model, _loss(self.model, self.tokenizer, batch), [optimizer])
             yield
         finally:
             with torch.no_grad():

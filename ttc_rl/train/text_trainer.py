@@ -21,7 +21,7 @@ from ttc_rl.config import PretrainConfig
 from ttc_rl.config.texts import ByteModelConfig
 from ttc_rl.run_dir import cache_dir, made_once, write_json
 from ttc_rl.schema import content_hash
-from ttc_rl.train.tiny_model import PAD_ID, architecture, byte_tokenizer, optimizers
+from ttc_rl.train.tiny_model import PAD_ID, architecture, byte_tokenizer, optimizers, take_step
 
 # R rows of a batch, T tokens.
 BATCH = 16
@@ -42,11 +42,8 @@ def byte_model(config: ByteModelConfig, texts: Sequence[str], seed: int) -> Path
         both, schedules = optimizers(model, max(1, config.steps))
         for _ in range(config.steps):
             rows = [token_ids(text, tokenizer) for text in rng.choices(texts, k=BATCH)]
-            (_nats(model, rows) / sum(len(row) - 1 for row in rows)).backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            for item in (*both, *schedules):
-                item.step()
-            model.zero_grad(set_to_none=True)
+            loss = _nats(model, rows) / sum(len(row) - 1 for row in rows)
+            take_step(model, loss, (*both, *schedules))
         model.save_pretrained(beside)
         tokenizer.save_pretrained(beside)
         write_json(beside / "bytes.json", {"config": config.model_dump(), "seed": seed})
@@ -102,10 +99,7 @@ class TextTrainer:
         )
         for count, text in enumerate(picks, start=1):
             row = token_ids(text, self.tokenizer)
-            (_nats(self.model, [row]) / (len(row) - 1)).backward()
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-            optimizer.step()
-            self.model.zero_grad(set_to_none=True)
+            take_step(self.model, _nats(self.model, [row]) / (len(row) - 1), [optimizer])
             if count in after:
                 found[count] = self.bits_per_byte(target)
         self._reset()

@@ -115,11 +115,7 @@ def _train(
     both, schedules = optimizers(model, config.max_steps)
     for step in range(1, config.max_steps + 1):
         loss = _loss(model, *next(batches))
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for item in (*both, *schedules):
-            item.step()
-        model.zero_grad(set_to_none=True)
+        take_step(model, loss, (*both, *schedules))
         if step % EVAL_EVERY == 0 or step == config.max_steps:
             solved = _pass_at_1(model, tokenizer, dev, templates)
             log.append({"step": step, "loss": loss.item(), "pass@1": solved})
@@ -184,6 +180,15 @@ def _loss(model: Any, ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Return the mean cross-entropy of the reply's tokens."""
     logits = model(input_ids=ids).logits[:, :-1]
     return torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten())
+
+
+def take_step(model: Any, loss: torch.Tensor, moved: Sequence[Any]) -> None:
+    """Take one clipped step down the loss, with all optimisers, then their schedules."""
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    for item in moved:
+        item.step()
+    model.zero_grad(set_to_none=True)
 
 
 def optimizers(model: torch.nn.Module, steps: int) -> tuple[list[Any], list[Any]]:
