@@ -10,7 +10,9 @@ from ttc_rl.config.loading import make_recipe
 from ttc_rl.schema import UserError
 
 RECIPES = sorted(
-    path for path in Path("recipes").rglob("*.yaml") if path.parent.name not in ("text", "grids")
+    path
+    for path in Path("recipes").rglob("*.yaml")
+    if path.parent.name not in ("text", "grids", "discovery")
 )
 """But studies of text and of grids, which are no recipes."""
 MINIMAL = "model: m\ncorpus: c.jsonl\ntarget: aime25\n"

@@ -15,7 +15,12 @@ from ttc_rl.schema import UserError
 
 SCHEMA = Recipe.model_json_schema()
 RECIPES = sorted(
-    (p for p in Path("recipes").rglob("*.yaml") if p.parent.name not in ("text", "grids")), key=str
+    (
+        p
+        for p in Path("recipes").rglob("*.yaml")
+        if p.parent.name not in ("text", "grids", "discovery")
+    ),
+    key=str,
 )
 
 

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2] / "recipes"
 ALL = sorted(
     path.relative_to(ROOT).as_posix()
     for path in ROOT.rglob("*.yaml")
-    if path.parent.name not in ("text", "grids")
+    if path.parent.name not in ("text", "grids", "discovery")
 )
 """But studies of text and of grids, which are no recipes."""
 PAPER = [name for name in ALL if re.match(r"paper|qwen3", name)]

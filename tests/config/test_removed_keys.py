@@ -20,7 +20,9 @@ from ttc_rl.train.curriculum import believing, following, guard
 from ttc_rl.train.methods import grpo_reward, supervised
 
 RECIPES = sorted(
-    path for path in Path("recipes").rglob("*.yaml") if path.parent.name not in ("text", "grids")
+    path
+    for path in Path("recipes").rglob("*.yaml")
+    if path.parent.name not in ("text", "grids", "discovery")
 )
 """But studies of text and of grids, which are no recipes."""
 MINIMAL = "model: {pretrain: {}}\ncorpus: c.jsonl\ntarget: aime25\n"

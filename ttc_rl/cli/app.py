@@ -36,6 +36,7 @@ COMMANDS = {
     "study": stages.study,
     "ttt": stages.ttt,
     "arc": stages.arc,
+    "discover": stages.discover,
     "workspace": after.workspace,
     "push": after.push,
     "patch": after.patch,

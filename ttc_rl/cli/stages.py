@@ -228,6 +228,26 @@ def arc(
     console.print(page, markup=False, soft_wrap=True)
 
 
+def discover(
+    study: Annotated[
+        Path, typer.Argument(metavar="STUDY", help="A study, e.g. recipes/discovery/schedules.yaml")
+    ],
+    overrides: Overrides = None,
+    run_dir: RunFolder = None,
+) -> None:
+    """Train on each problem to find its best answer, and compare with drawing alone; goes on where
+    it stopped."""
+    from ttc_rl.config.discovery import load_discovery
+    from ttc_rl.run_dir import write_text
+    from ttc_rl.stages.discovery_study import discovery_tables, run_discovery
+
+    folder = run_dir or default_folder(study)
+    opened.append(folder)
+    page = discovery_tables(run_discovery(load_discovery(study, overrides or []), folder))
+    write_text(folder / "discovery.md", page + "\n")
+    console.print(page, markup=False, soft_wrap=True)
+
+
 # --------------------------------------------------------------------------- helpers
 
 

@@ -67,7 +67,7 @@ def run_grid_study(study: GridStudy, folder: Path) -> GridOutcome:
     held = {(row["model"], row["method"], row["puzzle"]) for row in _rows(rows_file)}
     done = {cell for cell in held if cell[2] in ids}
     names = ["base"] if study.small is None else ["base", "tuned"]
-    pace, owed = Pace("puzzles"), len(names) * len(METHODS) * len(puzzles)
+    pace, owed = Pace("puzzles", units="answers"), len(names) * len(METHODS) * len(puzzles)
     for name in names:
         if all((name, method, p.id) in done for method in METHODS for p in puzzles):
             continue

@@ -11,10 +11,10 @@ logger = logging.getLogger(__name__)
 
 
 class Pace:
-    """A line of the log every few seconds, of what is drawn for `what`."""
+    """A line of the log every few seconds, of how many `units` are done for `what`."""
 
-    def __init__(self, what: str, every: float = 5.0) -> None:
-        self.what, self.every = what, every
+    def __init__(self, what: str, every: float = 5.0, units: str = "completions") -> None:
+        self.what, self.every, self.units = what, every, units
         self.began = self.last = time.monotonic()
         self.before: int | None = None
 
@@ -25,13 +25,21 @@ class Pace:
         if now - self.last < self.every:
             return
         self.last = now
-        logger.info(f"{self.what}: {pace_line(done, total, tokens, now - self.began, self.before)}")
+        line = pace_line(done, total, tokens, now - self.began, self.before, self.units)
+        logger.info(f"{self.what}: {line}")
 
 
-def pace_line(done: int, total: int, tokens: int, seconds: float, before: int = 0) -> str:
+def pace_line(
+    done: int,
+    total: int,
+    tokens: int,
+    seconds: float,
+    before: int = 0,
+    units: str = "completions",
+) -> str:
     """Return such as `320 of 960 completions, 1,240 tokens/s, 3 min left`. Of `done`, `before` were
     there at the start."""
-    line = f"{done:,} of {total:,} completions"
+    line = f"{done:,} of {total:,} {units}"
     if tokens:
         line += f", {tokens / seconds:,.0f} tokens/s"
     return line + time_left(done - before, total - before, seconds)

@@ -65,7 +65,7 @@ def run_study(study: TextStudy, folder: Path) -> Outcome:
         base = packaged_model(study.model) or study.model
     done = {(row["seed"], row["target"], row["arm"]) for row in _rows(rows_file)}
     owed = len(study.seeds) * study.targets * len(study.arms)
-    pace = Pace("test-time training")
+    pace = Pace("test-time training", units="measurements")
     trainer: TextTrainer | None = None
     for seed in study.seeds:
         if all((seed, n, arm) in done for n in range(study.targets) for arm in study.arms):

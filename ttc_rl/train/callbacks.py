@@ -5,19 +5,16 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback
 
-from ttc_rl.run_dir import ArmDir, append_jsonl, sync
+from ttc_rl.run_dir import ArmDir, append_jsonl
 from ttc_rl.sampling import Decoding
 from ttc_rl.sampling.generate import GenerateCompleter
 from ttc_rl.schema import Completer
 from ttc_rl.system.progress import time_left
-from ttc_rl.train.checkpoints import mark_complete
 from ttc_rl.train.methods import Method
-from ttc_rl.train.ranks import barrier
 from ttc_rl.train.reporting import report_dev
 
 logger = logging.getLogger(__name__)
@@ -99,17 +96,3 @@ class Evaluate(TrainerCallback):
             report_dev(self.reporters, scores, *now)
             line = ", ".join(f"{k} {v:.3f}" for k, v in scores.items() if "@" in k)
             logger.info(f"step {step}: dev {line}")
-
-
-class MarkComplete(TrainerCallback):
-    """Says of a checkpoint that it is whole, after everything it stands for is on disk."""
-
-    def __init__(self, arm: ArmDir) -> None:
-        self.arm = arm
-
-    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        barrier()  # every rank has written its state of random numbers
-        if state.is_world_process_zero:
-            sync(self.arm.metrics)  # a checkpoint stands for the steps before it
-            folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-            mark_complete(folder, state.global_step)

@@ -6,8 +6,12 @@ import json
 import logging
 import shutil
 from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback
 
 from ttc_rl.run_dir import ArmDir, read_jsonl, sha256, sync, write_json, write_jsonl
+from ttc_rl.train.ranks import barrier
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +29,20 @@ def mark_complete(folder: Path, update: int) -> None:
         sync(path)
         files[path.relative_to(folder).as_posix()] = sha256(path)
     write_json(folder / COMPLETE, {"step": update, "files": files})
+
+
+class MarkComplete(TrainerCallback):
+    """Says of a checkpoint that it is whole, after everything it stands for is on disk."""
+
+    def __init__(self, arm: ArmDir) -> None:
+        self.arm = arm
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        barrier()  # every rank has written its state of random numbers
+        if state.is_world_process_zero:
+            sync(self.arm.metrics)  # a checkpoint stands for the steps before it
+            folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+            mark_complete(folder, state.global_step)
 
 
 def newest_checkpoint(arm: ArmDir) -> tuple[Path | None, int]:

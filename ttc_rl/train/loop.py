@@ -19,8 +19,8 @@ from ttc_rl.sampling.drawing import Group
 from ttc_rl.schema import Task, UserError
 from ttc_rl.system.peft_warnings import ignore_warnings_of_peft
 from ttc_rl.system.ranks import is_main
-from ttc_rl.train.callbacks import Dev, Evaluate, MarkComplete, Progress
-from ttc_rl.train.checkpoints import forget_after, newest_checkpoint
+from ttc_rl.train.callbacks import Dev, Evaluate, Progress
+from ttc_rl.train.checkpoints import MarkComplete, forget_after, newest_checkpoint
 from ttc_rl.train.curriculum import Curriculum, Plan
 from ttc_rl.train.methods import Setup, method_of
 from ttc_rl.train.ranks import barrier

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ttc_rl.config import Recipe, TrainConfig
@@ -10,6 +11,7 @@ from ttc_rl.run_dir import ArmDir
 from ttc_rl.schema import Task
 from ttc_rl.train.curriculum import Curriculum, Plan
 from ttc_rl.train.methods.base import Method, Setup, StepCost
+from ttc_rl.train.rewards import pass_at_k_advantages
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -105,9 +107,12 @@ def _director(setup: Setup, curriculum: Curriculum, prompt: Callable[[str], Any]
     from ttc_rl.train.methods.grpo_following import Director, restore
 
     train = setup.recipe.train
-    scale = train.trl.get("scale_rewards", "group") not in ("none", False)
+    weigh = None
+    if train.pass_at_k:
+        scale = train.trl.get("scale_rewards", "group") not in ("none", False)
+        weigh = partial(pass_at_k_advantages, k=train.pass_at_k, scale=scale)
     director = Director(
-        curriculum, prompt, train.guard, train.tasks_per_step, train.pass_at_k, scale,
+        curriculum, prompt, train.guard, train.tasks_per_step, weigh,
         train.dynamic_sampling or 1, len(setup.plan.task_ids), train.rollouts_per_task,
         train.updates,
     )  # fmt: skip

@@ -26,7 +26,6 @@ from ttc_rl.run_dir import read_json, write_json
 from ttc_rl.schema import UserError
 from ttc_rl.train.curriculum import Curriculum, Following
 from ttc_rl.train.curriculum.guard import Groups, kept, shrink
-from ttc_rl.train.rewards import pass_at_k_advantages
 
 # P tasks a step, G rollouts a task; a step's completions are P groups of G over all processes.
 STATE = "curriculum.json"
@@ -46,9 +45,8 @@ class Director:
     """Task id -> the prompt as TRL takes it."""
     guard: GuardConfig | None
     tasks_per_step: int
-    pass_at_k: int | None = None
-    scale: bool = True
-    """Advantages are divided by their group's spread."""
+    weigh: Callable[[np.ndarray], np.ndarray] | None = None
+    """Rewards of P groups of G -> advantages of that shape; None leaves them to TRL."""
     draws: int = 1
     """How often a step may be drawn, until no group of it is flat."""
     slots: int = 0
@@ -109,11 +107,8 @@ class Director:
             self.kept_P = kept(groups, self.guard)
             self.shrink = shrink(self.kept_P)
         self.flat = groups.flat
-        if self.pass_at_k:
-            advantages_PG = pass_at_k_advantages(
-                groups.rewards_PG, self.pass_at_k, scale=self.scale
-            )
-            self.advantages = advantages_PG.ravel()
+        if self.weigh:
+            self.advantages = self.weigh(groups.rewards_PG).ravel()
 
     def metrics(self) -> dict[str, float]:
         numbers = {f"curriculum/{k}": v for k, v in self.curriculum.metrics().items()}
