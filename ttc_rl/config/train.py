@@ -93,14 +93,15 @@ class WatchdogConfig(Section):
     """Nats between log-probabilities of vLLM's sampler and of the trainer, mean over tokens."""
 
 
-CURRICULA = ("static", "achievable", "beta", "discover", "difficulty")
+CURRICULA = ("static", "achievable", "beta", "discover", "difficulty", "gradalign")
 
 
 FOLLOWING = (*CURRICULA[1:], OWN)
 CURRICULUM_KEYS: Mapping[str, Sequence[str]] = {
     "every": FOLLOWING,
     "pool": FOLLOWING,
-    "reembed": FOLLOWING,
+    "reembed": tuple(name for name in FOLLOWING if name != "gradalign"),
+    "probes": ("gradalign",),
     "band": ("achievable", "beta", OWN),
     "candidates": ("achievable", "beta", OWN),
 }
@@ -128,6 +129,9 @@ class CurriculumConfig(Section):
     """Tasks that are drawn from; those nearest to the band's middle fill up."""
     reembed: bool = False
     """Before each choice, embed pool and targets with the model as it is then."""
+    probes: int = Field(default=4, gt=1)
+    """Rollouts for each task of the pool and each target before a choice; they are taken off the
+    training's."""
 
     @model_validator(mode="after")
     def _band_is_one(self) -> Self:

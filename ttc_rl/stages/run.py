@@ -114,6 +114,7 @@ def _train(arms: Sequence[str], job: Job) -> None:
     from ttc_rl.train.curriculum import Pool, charged, follow, plan, read_curriculum, read_pool
 
     plans, tasks = {}, {}
+    voting: dict[str, dict[str, Task]] = {}
     pools: dict[str, Pool | None] = {}
     for name in arms:
         recipe, folder = job.arm(name)
@@ -124,9 +125,10 @@ def _train(arms: Sequence[str], job: Job) -> None:
         if pool := pools[name]:
             tasks[name] |= {task.id: task for task in pool.tasks}
         compute = read_json(folder.selection).get("compute")
-        voting = _voting(job) if recipe.train.ttrl else {}
-        tasks[name] |= voting
-        plans[name] = charged(plan(order, recipe.train, list(voting)), recipe.train, compute)
+        voting[name] = _voting(job, recipe)
+        tasks[name] |= voting[name]
+        mixed = list(voting[name]) if recipe.train.ttrl else []
+        plans[name] = charged(plan(order, recipe.train, mixed), recipe.train, compute)
     from ttc_rl.stages.checks import check_run
     from ttc_rl.train.ranks import main_first
 
@@ -158,6 +160,7 @@ def _train(arms: Sequence[str], job: Job) -> None:
                 dev=dev_evaluation(job, name),
                 curriculum=curriculum,
                 drawn=partial(_base_groups, job, recipe, base),
+                targets=list(voting[name]),
             )
             write_cards(job.run, job.recipe, name)
             if track:
@@ -175,14 +178,18 @@ def _base_groups(job: Job, recipe: Recipe, base: str | Path, tasks: Sequence[Tas
         model.close()
 
 
-def _voting(job: Job) -> dict[str, Task]:
+def _voting(job: Job, recipe: Recipe) -> dict[str, Task]:
     """Return the target prompts by id, without gold or tests, so that nothing after this can read
-    them."""
+    them; none where an arm does not ask them."""
+    aligned = recipe.train.curriculum.method == "gradalign"
+    if not (aligned or recipe.train.ttrl):
+        return {}
     from ttc_rl.corpus.benchmarks import together
     from ttc_rl.stages.same_tasks import read_targets
 
     targets = together(read_targets(job)).tasks
-    check_voting(targets, "train.ttrl", job.graders)
+    key = "train.curriculum.method gradalign" if aligned else "train.ttrl"
+    check_voting(targets, key, job.graders)
     return {task.id: replace(task, gold=None, tests=()) for task in targets}
 
 

@@ -51,11 +51,13 @@ def train(
     dev: Dev | None = None,
     curriculum: Curriculum | None = None,
     drawn: Drawn | None = None,
+    targets: Sequence[str] = (),
 ) -> None:
     """Train `base` on `plan` and leave the model in `arm.model`, in Hugging Face format.
 
     With a `curriculum` the plan says how many steps there are, and it says which tasks they train.
     `drawn` gives the base model's graded completions of tasks to a method that learns from them.
+    `targets` are the ids of the target prompts among `tasks`, where something asks for them.
 
     Goes on from the newest complete checkpoint where there is one; the result is the same as
     without the interruption. Raises UserError where TRL refuses the recipe's `train.trl`.
@@ -77,7 +79,7 @@ def train(
     ]
     setup = Setup(
         recipe, plan, tasks, base, arm, tokenizer, graders, curriculum, track, callbacks,
-        drawn or _undrawn, checkpoint, step,
+        drawn or _undrawn, checkpoint, step, tuple(targets),
     )  # fmt: skip
     url = server_url(recipe.train.vllm) if is_main() else None  # one rank speaks with it
     with server_watched(url, lambda: newest_checkpoint(arm)[1] // recipe.train.updates):

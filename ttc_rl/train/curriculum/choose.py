@@ -11,6 +11,7 @@ from ttc_rl.schema import UserError
 from ttc_rl.train.curriculum.achievable import Achievable
 from ttc_rl.train.curriculum.believing import Beta, Difficulty, Discover
 from ttc_rl.train.curriculum.following import Curriculum, Following, Static
+from ttc_rl.train.curriculum.gradalign import GradAlign
 from ttc_rl.train.curriculum.pool import Pool
 from ttc_rl.train.curriculum.static import Plan
 
@@ -19,6 +20,7 @@ CURRICULA: Mapping[str, type[Following]] = {
     "beta": Beta,
     "discover": Discover,
     "difficulty": Difficulty,
+    "gradalign": GradAlign,
 }
 """A new one is a module with its class, and a line here; `static` follows nothing."""
 

@@ -113,8 +113,8 @@ class Following(Curriculum):
         """What was observed since the last step was asked for."""
         self.choices = 0
         self.expected = 0.0
-        self.look: Callable[[], tuple[np.ndarray, np.ndarray]] | None = None
-        """Embeds pool and targets again; set by the holder of the model."""
+        self.look: Callable[[], tuple[np.ndarray, np.ndarray] | None] | None = None
+        """Embeds pool and targets again, or does not this time; set by the holder of the model."""
 
     # What subclasses say.
 
@@ -137,8 +137,8 @@ class Following(Curriculum):
             self.learn(self.fresh)
         self.fresh = []
         if self.steps % self.every == 0 or len(self.queue) < count:
-            if self.look:
-                self.see(*self.look())
+            if self.look and (seen := self.look()):
+                self.see(*seen)
             rows = self.open(count)
             self.queue = self.choose(rows, min(self.every * count, len(rows)))
             self.choices += 1

@@ -41,6 +41,8 @@ class Setup:
     checkpoint: Path | None
     step: int
     """Steps taken before the checkpoint."""
+    targets: tuple[str, ...] = ()
+    """Ids, among `tasks`, of the target prompts without golds; none where nothing asks for them."""
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,11 @@ def make_trainer(setup: Setup) -> Any:
     if director is None:
         return GRPOTrainer(**arguments)
     trainer = FollowingTrainer(director=director, **arguments)
-    if recipe.train.curriculum.reembed:
+    if recipe.train.curriculum.method == "gradalign":
+        from ttc_rl.train.methods.policy_gradients import look_with_gradients
+
+        look_with_gradients(trainer, setup)
+    elif recipe.train.curriculum.reembed:
         look_with_policy(trainer, setup.base, recipe.embedding)
     return trainer
 

@@ -25,6 +25,7 @@ from ttc_rl.embed.encoders import encode_with, text_of
 from ttc_rl.run_dir import read_json, write_json
 from ttc_rl.schema import UserError
 from ttc_rl.train.curriculum import Curriculum, Following
+from ttc_rl.train.curriculum.gradalign import GradAlign
 from ttc_rl.train.curriculum.guard import Groups, kept, shrink
 
 # P tasks a step, G rollouts a task; a step's completions are P groups of G over all processes.
@@ -86,6 +87,11 @@ class Director:
         return self.rolling
 
     @property
+    def charged(self) -> bool:
+        """Return whether a step may draw more than its own groups, at the cost of later ones."""
+        return self.draws > 1 or isinstance(self.curriculum, GradAlign)
+
+    @property
     def left(self) -> int:
         """Return how many groups may still be drawn."""
         return self.slots - self.drawn
@@ -113,7 +119,7 @@ class Director:
     def metrics(self) -> dict[str, float]:
         numbers = {f"curriculum/{k}": v for k, v in self.curriculum.metrics().items()}
         numbers["curriculum/flat"] = self.flat
-        if self.draws > 1:
+        if self.charged:
             numbers["dynamic_sampling/groups"] = float(self.drawn)
         if self.guard:
             numbers["guard/dropped"] = float(1 - self.kept_P.mean())
@@ -132,14 +138,14 @@ class FollowingTrainer(GRPOTrainer):
         self.scored: torch.Tensor | None = None
         """Rewards of all processes' completions, where they were drawn until they differed."""
         self.add_callback(_ShrunkStep(director))
-        if director.draws > 1:
-            if director.tasks_per_step % self.accelerator.num_processes:
-                raise UserError(
-                    f"train.dynamic_sampling: {director.tasks_per_step} tasks a step do not divide "
-                    f"over {self.accelerator.num_processes} processes, each of which draws whole "
-                    "groups"
-                )
+        if director.charged:
             self.add_callback(_Exhausted(director))
+        if director.draws > 1 and director.tasks_per_step % self.accelerator.num_processes:
+            raise UserError(
+                f"train.dynamic_sampling: {director.tasks_per_step} tasks a step do not divide "
+                f"over {self.accelerator.num_processes} processes, each of which draws whole "
+                "groups"
+            )
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         main = self.accelerator.is_main_process
