@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors.torch import load_file
+from typer.testing import CliRunner
 
 from ttc_eval.compare.spending import arm_spending
+from ttc_rl.cli.app import app
 from ttc_rl.config import load_recipe, make_recipe
 from ttc_rl.config.marks import KEY
 from ttc_rl.run_dir import RunDir, read_json, read_jsonl
@@ -267,3 +269,18 @@ def test_changes_and_headroom_of_a_run(done: Job, capsys: pytest.CaptureFixture[
         list(changes_of(done, "knn"))
     with pytest.raises(UserError, match="12 tasks say too little"):
         headroom_of(done)
+
+
+@pytest.mark.slow
+def test_how_alike_the_models_of_a_run_answer(done: Job):
+    from ttc_rl.stages.diagnostics import alike_of
+
+    name = done.run.benchmarks()[0]
+    found = alike_of(done, name)
+    models = list(done.run.models(name))
+    assert len(found) == len(models) * (len(models) + 1) // 2
+    assert {n: c for n, c in found.items() if not -1.001 <= c.value <= 1.001} == {}
+    shown = CliRunner().invoke(app, ["alike", str(done.run.root), "--json"])
+    assert len(json.loads(shown.stdout)) == len(found)
+    with pytest.raises(UserError, match="was not evaluated; there are"):
+        alike_of(done, "aime25")

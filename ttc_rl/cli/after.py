@@ -221,6 +221,31 @@ def changes(
             console.print(changes_table(name, about, found))
 
 
+def alike(
+    run_dir: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder")],
+    benchmark: Annotated[
+        str | None, typer.Option(help="One of the run's; its first when left out")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show how alike the models of a run answer: the mean cosine of their samples of one task."""
+    from ttc_eval.report.tables import share
+    from ttc_rl.run_dir import RunDir
+    from ttc_rl.stages.diagnostics import alike_of
+    from ttc_rl.stages.job import Job
+
+    folder = RunDir(run_dir)
+    name = benchmark or next(iter(folder.benchmarks()), "")
+    found = alike_of(Job(folder.load_recipe(), folder), name)
+    if as_json:
+        print_json([{"models": pair, "cosine": cosine} for pair, cosine in found.items()])
+        return
+    show(f"{name}: mean cosine of two samples of one task, in %")
+    for (first, second), cosine in found.items():
+        pair = f"{first}, two samples" if first == second else f"{first} and {second}"
+        show(f"{pair}: {share(cosine)}")
+
+
 def headroom(
     run_dir: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder")],
     as_json: AsJson = False,

@@ -42,6 +42,7 @@ COMMANDS = {
     "patch": after.patch,
     "changes": after.changes,
     "headroom": after.headroom,
+    "alike": after.alike,
     "init": before.init,
     "plan": before.plan,
     "launch": before.launch,

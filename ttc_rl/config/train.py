@@ -147,6 +147,9 @@ class GuardConfig(Section):
 
     min_successes: int = Field(default=2, gt=0)
     """Groups with fewer successes, or without a failure, are dropped."""
+    max_guess: float | None = Field(default=None, gt=0, le=1)
+    """Groups whose successes are guesses with a higher chance are dropped too, by the number of
+    answers that a task could have; 0.5 is a good value."""
 
 
 class ExpertsConfig(Section):

@@ -1,4 +1,4 @@
-"""Looks at a finished run: what training changed, and what the embedding knew beforehand."""
+"""Looks at a finished run: what training changed, what the vectors knew, how alike arms answer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ttc_rl.run_dir import read_json
+from ttc_rl.metrics import Estimate
+from ttc_rl.run_dir import read_json, read_jsonl
 from ttc_rl.schema import UserError
 from ttc_rl.selection.headroom import Headroom
 from ttc_rl.stages.job import Job, starting_model
@@ -67,3 +68,29 @@ def headroom_of(job: Job) -> Headroom:
     vectors = embed([row["prompt"] for row in rows.values()], config, policy=policy)[:]
     right = np.array([row["correct"] for row in rows.values()])
     return headroom(np.asarray(vectors), right, sizes.pop(), job.recipe.seed)
+
+
+def alike_of(job: Job, benchmark: str) -> dict[tuple[str, str], Estimate]:
+    """Return how alike the models of a run answer a benchmark, pair by pair: the mean cosine of
+    their samples, by the vectors that selection uses.
+
+    Raises UserError where the run has no such benchmark, or fewer than two samples a task.
+    """
+    from ttc_eval.compare.alike import alike
+    from ttc_rl.embed import POLICY, embed
+
+    run = job.run
+    if benchmark not in run.benchmarks():
+        known = ", ".join(run.benchmarks()) or "none"
+        raise UserError(f"{run.root}: {benchmark} was not evaluated; there are: {known}")
+    models: dict[str, dict[str, list[str]]] = {}
+    for model in run.models(benchmark):
+        texts = models.setdefault(model, {})
+        for row in read_jsonl(run.samples(benchmark, model), "task_id", "completion"):
+            texts.setdefault(row["task_id"], []).append(row["completion"])
+    config = job.recipe.embedding
+    policy = starting_model(job.recipe) if config.model == POLICY else None
+    found = alike(models, lambda texts: np.asarray(embed(texts, config, policy=policy)[:]))
+    if not found:
+        raise UserError(f"{run.root}: {benchmark}: fewer than two samples a task say nothing")
+    return found

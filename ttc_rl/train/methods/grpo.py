@@ -108,6 +108,7 @@ def dataset(plan: Plan, prompt: Callable[[str], Any]) -> Dataset:
 
 def _director(setup: Setup, curriculum: Curriculum, prompt: Callable[[str], Any]) -> Director:
     """Return one that stands where the checkpoint does."""
+    from ttc_rl.train.curriculum.guard import answers_of
     from ttc_rl.train.methods.grpo_following import Director, restore
 
     train = setup.recipe.train
@@ -118,7 +119,7 @@ def _director(setup: Setup, curriculum: Curriculum, prompt: Callable[[str], Any]
     director = Director(
         curriculum, prompt, train.guard, train.tasks_per_step, weigh,
         train.dynamic_sampling or 1, len(setup.plan.task_ids), train.rollouts_per_task,
-        train.updates,
+        train.updates, answers_of(setup.tasks.values()),
     )  # fmt: skip
     restore(director, setup.checkpoint, setup.step)
     return director

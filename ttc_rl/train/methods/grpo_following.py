@@ -9,7 +9,7 @@ chosen; rewards are gathered by TRL, in the order of the slots. A checkpoint hol
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,8 @@ class Director:
     """Completions of a group."""
     updates: int = 1
     """Optimiser updates a step."""
+    answers: Mapping[str, float] = field(default_factory=dict[str, float])
+    """How many answers each task could have, where the guard asks."""
     drawn: int = 0
     """Groups drawn so far."""
     redrawn: int = -1
@@ -110,7 +112,8 @@ class Director:
         groups = Groups(rewards.reshape(self.tasks_per_step, -1))
         self.kept_P = np.ones(len(self.tasks), bool)
         if self.guard:
-            self.kept_P = kept(groups, self.guard)
+            answers_P = np.array([self.answers.get(task, np.inf) for task in self.tasks])
+            self.kept_P = kept(groups, self.guard, answers_P)
             self.shrink = shrink(self.kept_P)
         self.flat = groups.flat
         if self.weigh:
