@@ -126,6 +126,10 @@ class ArmDir:
         """Return the file with one line for each evaluation on the dev tasks."""
         return self.root / "dev.jsonl"
 
+    def best(self, step: int) -> Path:
+        """Return the folder of weights that an evaluation on the dev tasks found the best."""
+        return self.root / "best" / f"step-{step:05d}"
+
     def dev_samples(self, step: int) -> Path:
         return self.root / "dev" / f"step-{step:05d}.samples.jsonl"
 

@@ -20,7 +20,7 @@ from ruamel.yaml import YAML
 from ttc_rl.config import Recipe, load_recipe
 from ttc_rl.launch import CONFIGS, Launch, Parallel, check, config_file, local, run_local
 from ttc_rl.launch.cluster import options, sky_task, slurm_script
-from ttc_rl.run_dir import read_jsonl
+from ttc_rl.run_dir import read_json, read_jsonl
 from ttc_rl.schema import UserError
 from ttc_rl.system.tether import LAUNCH
 from ttc_rl.train.curriculum import plan
@@ -212,7 +212,10 @@ def test_a_rank_whose_launch_has_ended_does_not_begin(tmp_path: Path):
     assert f"process {ended.pid}, has ended" in done.stderr
 
 
-@pytest.mark.parametrize("keys", [(), FOLLOWING], ids=["static", "following"])
+WATCHED = ("train.dev={every: 3, tasks: 7, samples: 2}", "train.keep=best", "train.stop=2")
+
+
+@pytest.mark.parametrize("keys", [(), FOLLOWING, WATCHED], ids=["static", "following", "watched"])
 def test_two_ranks_train_the_model_that_one_trains(
     cache: Path, tmp_path: Path, keys: tuple[str, ...]
 ):
@@ -239,6 +242,14 @@ def test_two_ranks_train_the_model_that_one_trains(
         assert completions(one) == completions(other)
         assert executed(one) == executed(other)
         assert_trained_alike(one, other)
+        if keys is WATCHED:
+            seen = [list(read_jsonl(arm / "dev.jsonl")) for arm in (one, other)]
+            assert seen[0] == seen[1]
+            assert len(seen[0]) >= 3
+            told = [read_json(arm / "training.json") for arm in (one, other)]
+            assert told[0]["kept"] == told[1]["kept"]
+            assert told[0]["steps"] == told[1]["steps"]
+            assert not (other / "best").exists()
 
 
 @pytest.mark.parametrize("stage", ["run", "select", "eval"])

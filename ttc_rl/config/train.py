@@ -210,6 +210,11 @@ class TrainConfig(Section):
     """Train an adapter that scales singular values."""
     mask: str | None = None
     """A file of `ttc-rl patch`: train only the weights that differ there, wherever they go."""
+    keep: Literal["last", "best"] = "last"
+    """Leave the model of the last step, or of the best evaluation on the tasks of `dev`."""
+    stop: int | None = Field(default=None, gt=0)
+    """End training after so many evaluations in a row without a gain on the tasks of `dev`: without
+    a paired difference whose interval lies above 0."""
     dev: DevConfig | None = None
     """Evaluate every so many steps; not at all when left out."""
     reward: Annotated[str, OwnOr(REWARDS)] = "correct"
@@ -286,6 +291,18 @@ class TrainConfig(Section):
             raise ValueError(f"{' and '.join(kinds)}: what is trained is one of them; name one")
         if self.mask and self.trl.get("weight_decay"):
             raise ValueError("`mask` and `trl.weight_decay`: decay would move the others as well")
+        return self
+
+    @model_validator(mode="after")
+    def _looks_at_dev(self) -> Self:
+        asked = "stop" if self.stop is not None else "keep" if self.keep == "best" else None
+        if asked and self.dev is None:
+            raise ValueError(f"`{asked}` goes by evaluations while training; give `dev:` too")
+        if asked and self.dev and self.dev.source == "target":
+            raise ValueError(
+                f"`{asked}` and `dev.source: target`: the model would be chosen by the test's own "
+                "golds; give other tasks, or leave one out"
+            )
         return self
 
     @model_validator(mode="after")

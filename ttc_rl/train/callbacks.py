@@ -1,27 +1,19 @@
-"""Callbacks of TRL's trainer: progress, dev evaluations, the mark of a whole checkpoint."""
+"""Progress of a training: metrics.jsonl, and a line on the console."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from transformers import TrainerCallback
 
 from ttc_rl.run_dir import ArmDir, append_jsonl
-from ttc_rl.sampling import Decoding
-from ttc_rl.sampling.generate import GenerateCompleter
-from ttc_rl.schema import Completer
 from ttc_rl.system.progress import time_left
 from ttc_rl.train.methods import Method
-from ttc_rl.train.reporting import report_dev
 
 logger = logging.getLogger(__name__)
-
-Dev = Callable[[Callable[[Decoding], Completer], int, bool], Mapping[str, float] | None]
-"""What scores the model after a step, given a way to draw from it, the step, and whether it is the
-last; None where none is due."""
 
 
 class Progress(TrainerCallback):
@@ -55,44 +47,3 @@ class Progress(TrainerCallback):
             return ""
         speed = f", {(tokens - before) / (now - then):,.0f} tokens/s" if tokens > before else ""
         return speed + time_left(step - began, steps - began, now - then)
-
-
-class Evaluate(TrainerCallback):
-    """dev.jsonl: the model as it is, on the dev tasks. Takes no random number of the training's."""
-
-    def __init__(
-        self,
-        dev: Dev,
-        arm: ArmDir,
-        tokenizer: Any,
-        templates: Mapping[str, str],
-        updates: int,
-        reporters: list[TrainerCallback],
-    ) -> None:
-        self.dev, self.arm, self.reporters = dev, arm, reporters
-        self.tokenizer, self.templates = tokenizer, templates
-        self.updates = updates
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **others: Any) -> None:
-        if state.global_step == 0:
-            self._evaluate(others["model"], 0, False, (args, state, control))
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **others: Any) -> None:
-        if state.global_step % self.updates == 0:
-            step = state.global_step // self.updates
-            last = state.global_step == state.max_steps
-            self._evaluate(others["model"], step, last, (args, state, control))
-
-    def _evaluate(self, model: Any, step: int, last: bool, now: tuple[Any, Any, Any]) -> None:
-        def completer(decoding: Decoding) -> Completer:
-            return GenerateCompleter(model, self.tokenizer, decoding, self.templates)
-
-        training = model.training
-        model.eval()
-        scores = self.dev(completer, step, last)
-        model.train(training)
-        if scores is not None:
-            append_jsonl(self.arm.dev, [{"step": step, **scores}])
-            report_dev(self.reporters, scores, *now)
-            line = ", ".join(f"{k} {v:.3f}" for k, v in scores.items() if "@" in k)
-            logger.info(f"step {step}: dev {line}")

@@ -90,6 +90,9 @@ def forget_after(arm: ArmDir, checkpoint: Path | None, step: int) -> None:
     for path in arm.dev_samples(0).parent.glob("step-*.jsonl"):
         if int(path.name.partition(".")[0].removeprefix("step-")) > step:
             path.unlink()
+    for path in arm.best(0).parent.glob("step-*"):
+        if path.suffix == ".part" or int(path.name.removeprefix("step-")) > last:
+            shutil.rmtree(path)
     for path in arm.rollouts.glob("step-*.parquet"):
         if int(path.name.split("-")[1]) > step:
             path.unlink()

@@ -19,9 +19,10 @@ from ttc_rl.sampling.drawing import Group
 from ttc_rl.schema import Task, UserError
 from ttc_rl.system.peft_warnings import ignore_warnings_of_peft
 from ttc_rl.system.ranks import is_main
-from ttc_rl.train.callbacks import Dev, Evaluate, Progress
+from ttc_rl.train.callbacks import Progress
 from ttc_rl.train.checkpoints import MarkComplete, forget_after, newest_checkpoint
 from ttc_rl.train.curriculum import Curriculum, Plan
+from ttc_rl.train.dev import Dev, Due, Evaluate, best_step
 from ttc_rl.train.methods import Setup, method_of
 from ttc_rl.train.ranks import barrier
 from ttc_rl.train.reporting import own_reporters
@@ -48,7 +49,7 @@ def train(
     *,
     track: bool,
     graders: Graders = BUILT_IN,
-    dev: Dev | None = None,
+    dev: tuple[Due, Dev] | None = None,
     curriculum: Curriculum | None = None,
     drawn: Drawn | None = None,
     targets: Sequence[str] = (),
@@ -87,14 +88,7 @@ def train(
         if recipe.train.mask is not None:
             only_masked(trainer, Path(recipe.train.mask))
         if dev is not None:
-            if trainer.accelerator.num_processes > 1:
-                raise UserError(
-                    "train.dev: evaluates in one process only; leave it out of this run"
-                )
-            reporters = trainer.callback_handler.callbacks
-            trainer.add_callback(
-                Evaluate(dev, arm, tokenizer, recipe.prompts, recipe.train.updates, reporters)
-            )
+            trainer.add_callback(Evaluate(*dev, trainer, recipe, arm, base))
         trainer.remove_callback(PrinterCallback)
         _watched(trainer, recipe, arm, checkpoint, method.signal)
         with room_at(arm.root):
@@ -123,33 +117,47 @@ def _watched(
 def _save_model(
     trainer: Any, tokenizer: Any, recipe: Recipe, base: Path | str, arm: ArmDir
 ) -> None:
-    """Save the whole model; of an expert only what it changed, the adapter or a patch."""
+    """Save the whole model; of an expert only what it changed, the adapter or a patch.
+
+    With `train.keep: best` it is that of the best evaluation.
+    """
     beside, adapted = arm.model.with_name("model.part"), recipe.train.adapter is not None
-    trainer.save_model(str(arm.adapter.with_name("adapter.part") if adapted else beside))
-    barrier()
+    saved = arm.adapter.with_name("adapter.part") if adapted else beside
     steps = trainer.state.global_step // recipe.train.updates
+    kept = best_step(arm) if recipe.train.keep == "best" else None
+    if kept is None:
+        trainer.save_model(str(saved))
+        kept = steps
+    elif trainer.accelerator.is_main_process:
+        shutil.rmtree(saved, ignore_errors=True)
+        shutil.copytree(arm.best(kept), saved)
+        logger.info(f"the model is that of step {kept} of {steps}, the best on the dev tasks")
+    barrier()
     if trainer.accelerator.is_main_process:
-        _vouch(arm, steps)
+        _vouch(arm, steps, kept)
         if adapted:
             _in_place(arm.adapter.with_name("adapter.part"), arm.adapter)
         if recipe.experts is None:
             if adapted:
                 merged(base, arm.adapter).save_pretrained(beside)
             tokenizer.save_pretrained(beside)
-            _vouch(arm, steps, beside)
+            _vouch(arm, steps, kept, beside)
             _in_place(beside, arm.model)
         elif not adapted:
             make_patch(local_folder(base), beside, arm.patch)
             shutil.rmtree(beside)
         shutil.rmtree(arm.checkpoints, ignore_errors=True)
+        shutil.rmtree(arm.best(0).parent, ignore_errors=True)
     barrier()
 
 
-def _vouch(arm: ArmDir, steps: int, model: Path | None = None) -> None:
+def _vouch(arm: ArmDir, steps: int, kept: int, model: Path | None = None) -> None:
     """Seal in training.json what is read later: the record, and a model about to be in place."""
     files = [arm.metrics, arm.dev, arm.alarms, *sorted(arm.rollouts.glob("*.parquet"))]
     files += sorted(model.iterdir()) if model else []
-    write_sealed(arm.training, {"steps": steps}, *(path for path in files if path.is_file()))
+    write_sealed(
+        arm.training, {"steps": steps, "kept": kept}, *(path for path in files if path.is_file())
+    )
 
 
 def _in_place(beside: Path, folder: Path) -> None:

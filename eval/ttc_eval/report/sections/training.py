@@ -6,12 +6,15 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from markupsafe import Markup
 
+from ttc_eval.compare.chosen import selection_effect
 from ttc_eval.report import charts, page
 from ttc_eval.report.material import Material
 from ttc_rl.config import Recipe
-from ttc_rl.run_dir import RunDir, read_jsonl
+from ttc_rl.metrics import mean_interval
+from ttc_rl.run_dir import ArmDir, RunDir, read_json, read_jsonl
 from ttc_rl.train.methods import method_of
 
 SMALL = {
@@ -69,7 +72,7 @@ def _dev(run: RunDir, recipe: Recipe, arms: Sequence[str]) -> Markup:
         return Markup()
     metric = f"avg@{config.samples}"
     series = [
-        charts.Series(arm, page.css_class(arm), column(scores, metric))
+        charts.Series(arm, page.css_class(arm), column(scores, metric), band=_band(scores))
         for arm, scores in rows.items()
         if scores
     ]
@@ -87,7 +90,30 @@ def _dev(run: RunDir, recipe: Recipe, arms: Sequence[str]) -> Markup:
             f"{metric} while training, on the test's own tasks, whose golds were read for it. "
             "Whatever was chosen by looking at this chart was chosen on the test."
         )
-    return page.figure(chart, note)
+    note += " Bands: 95 % over the dev tasks." if any(s.band for s in series) else ""
+    kept = " ".join(filter(None, (_kept(run.arm(arm, recipe), arm, rows[arm]) for arm in arms)))
+    return page.figure(chart, f"{note} {kept}".strip())
+
+
+def _band(rows: Sequence[Mapping[str, Any]]) -> list[tuple[float, float, float]]:
+    """Return (step, lo, hi) of the mean over dev tasks; empty where one task says nothing."""
+    found = [(float(row["step"]), mean_interval(row["shares"])) for row in rows if "shares" in row]
+    return [(step, e.lo, e.hi) for step, e in found if e.lo is not None and e.hi is not None]
+
+
+def _kept(arm: ArmDir, name: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    """Say which step's model an arm left, and how much of its score is its having been chosen."""
+    about = read_json(arm.training) if arm.training.exists() else {}
+    kept, last = about.get("kept"), about.get("steps")
+    if kept is None or kept == last:
+        return ""
+    shares_ET = np.array([row["shares"] for row in rows])
+    chosen, fair = selection_effect(shares_ET)
+    return (
+        f"{name} is the model of step {kept} of {last}, the best of {len(rows)} evaluations: "
+        f"{chosen:.1%} on the dev tasks. Being the best of several makes that too high; chosen on "
+        f"some of the tasks it has {fair:.1%} on the others."
+    )
 
 
 def column(rows: Sequence[Mapping[str, Any]], key: str) -> list[charts.Point]:
