@@ -34,9 +34,9 @@ from ttc_rl.corpus.everyday import make_everyday
 from ttc_rl.corpus.skills import make_skills
 from ttc_rl.run_dir import ArmDir
 from ttc_rl.schema import Task
+from ttc_rl.system.processor import has_bfloat16
 from ttc_rl.train import loop
 from ttc_rl.train.curriculum import plan
-from ttc_rl.train.hardware import has_bfloat16
 from ttc_rl.train.methods import grpo
 from ttc_rl.train.methods import grpo_reward as ledger
 from ttc_rl.train.methods.grpo_config import grpo_config

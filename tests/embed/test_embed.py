@@ -185,3 +185,21 @@ def test_shards_in_the_corpus_order_go_on_where_they_stopped(tmp_path: Path, sai
         write_shards(TASKS[::-1], tmp_path / "out", EmbedConfig())
     with pytest.raises(UserError, match="row 9 is of another task"):
         write_shards(TASKS[:9], tmp_path / "out", EmbedConfig())
+
+
+@pytest.mark.parametrize("processes", [None, 2])
+def test_bfloat16_is_near_float32_and_has_a_cache_of_its_own(processes: int | None):
+    exact = np.asarray(embed(TEXTS, EmbedConfig(dtype="float32")))
+    quick = EmbedConfig(dtype="float32", compute="bfloat16", processes=processes)
+    found = np.asarray(embed(TEXTS, quick))
+    assert found.dtype == np.float32
+    cosine = (exact * found).sum(axis=1)
+    assert cosine.min() > 0.999
+    assert np.abs(exact - found).max() > 1e-5  # it is computed otherwise, also in processes
+    assert np.abs(np.linalg.norm(found, axis=1) - 1).max() < 1e-5
+    assert (np.asarray(embed(TEXTS, EmbedConfig(dtype="float32"))) == exact).all()
+
+
+def test_vllm_computes_as_it_likes():
+    with pytest.raises(ValueError, match="vLLM takes the model's own numbers"):
+        EmbedConfig(backend="vllm", compute="bfloat16")

@@ -24,6 +24,8 @@ Encode = Callable[[list[str]], np.ndarray]
 POLICY = "policy"
 KIND_SENTENCE = "\n\nAn answer to this task is checked by a verifier for tasks of kind {kind}."
 """What `embed.kind_sentence` puts after a task; the paper names the kind too, in other words."""
+BATCH, GPU_BATCH = 16, 64
+"""Texts embedded at once: on a CPU their states then stay in its cache."""
 HASHED_BYTES = 2**31
 """Weights up to this size are identified by their content, larger ones by size and date."""
 
@@ -58,7 +60,9 @@ def describe(config: EmbedConfig, policy: Path | str | None) -> dict[str, Any]:
         "prompt": config.prompt,
         "kind_sentence": KIND_SENTENCE if config.kind_sentence else None,
         "dtype": config.dtype,
-    } | ({"chat": dict(config.chat)} if config.chat else {})
+        **({"chat": dict(config.chat)} if config.chat else {}),
+        **({"compute": config.compute} if config.compute != "float32" else {}),
+    }
 
 
 def weights_of(config: EmbedConfig, policy: Path | str | None) -> Path | str:
@@ -121,7 +125,7 @@ def encode_with(
     from ttc_rl.embed.policy import around
 
     training = policy.training
-    vectors_nD = _encode(around(policy, path, config.chat), texts, config, None)
+    vectors_nD = _encode(_computing(around(policy, path, config.chat), config), texts, config, None)
     policy.train(training)
     return vectors_nD
 
@@ -133,7 +137,7 @@ def _encode(model: Any, texts: Sequence[str], config: EmbedConfig, pool: Any) ->
     rows = model.encode(
         [texts[i] for i in order],
         prompt=config.prompt or None,
-        batch_size=config.batch,
+        batch_size=config.batch or (BATCH if model.device.type == "cpu" else GPU_BATCH),
         normalize_embeddings=True,
         show_progress_bar=False,
         pool=pool,
@@ -179,10 +183,19 @@ def _load(config: EmbedConfig, weights: Path | str) -> Any:
         if config.model == POLICY:
             from ttc_rl.embed.policy import load_policy
 
-            return load_policy(weights, config.chat)
-        return SentenceTransformer(str(weights))
+            return _computing(load_policy(weights, config.chat), config)
+        return _computing(SentenceTransformer(str(weights)), config)
     except OSError as error:
         raise _cannot_load(config.model, error) from None
+
+
+def _computing(model: Any, config: EmbedConfig) -> Any:
+    """Return the encoder, computing in the numbers that the recipe asks for."""
+    if config.compute == "float32":
+        return model
+    from ttc_rl.embed.bfloat16 import in_bfloat16
+
+    return in_bfloat16(model)
 
 
 def _cannot_load(name: str, error: Exception) -> UserError:

@@ -116,7 +116,7 @@ _warmed: dict[str, Path] = {}
 
 @functools.cache
 def _say_slow() -> None:
-    from ttc_rl.train.hardware import has_bfloat16
+    from ttc_rl.system.processor import has_bfloat16
 
     if not has_bfloat16():
         logger.info(

@@ -22,19 +22,6 @@ def hardware_fields(config_class: Any, dtype: str | None) -> dict[str, Any]:
     }
 
 
-def has_bfloat16() -> bool:
-    """Return whether this machine multiplies bfloat16 numbers by its own instructions.
-
-    Returns True on processors other than x86 without a check.
-    """
-    if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported()
-    capability = torch.backends.cpu.get_cpu_capability()
-    return not capability.startswith(("AVX", "DEFAULT")) or bool(
-        torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    )
-
-
 def _checkpointing_key(config_class: Any) -> str:
     """Return the field's name: transformers renamed it in 5.23, where the old name warns and before
     which the new one fails."""
