@@ -41,7 +41,11 @@ echo "asked ${@: -1}" >> "$LOG"
 [ $(grep -c asked "$LOG") -ge 3 ]
 """
 SLEEP = """#!/bin/bash
-case $1 in 5 | 300) exec /bin/sleep 0.05;; *) exec /bin/sleep $1;; esac
+case $1 in
+  5) exec /bin/sleep 0.05;;
+  300) exec /bin/sleep ${KEEPS_EVERY:-0.05};;
+  *) exec /bin/sleep $1;;
+esac
 """
 SBATCH = '#!/bin/bash\ncp "$1" "$LOG.sbatch"; echo "Submitted batch job 77"\n'
 HF = """#!/bin/bash
