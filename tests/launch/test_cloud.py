@@ -107,6 +107,12 @@ def test_hugging_face_reads_the_command_as_it_was_meant(tmp_path: Path):
     assert read["labels"] == "name=ttc-rl-my-run"
 
 
+def test_a_hugging_face_that_would_misread_the_command_is_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("huggingface_hub.HfApi.run_job", lambda image, command: None)
+    with pytest.raises(UserError, match=r"pip install 'huggingface_hub>=2\.4'"):
+        hf_command(asked(), RENTED)
+
+
 def run_job(folder: Path, **env: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         ["bash", str(folder / "job.sh")],

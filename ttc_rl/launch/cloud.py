@@ -6,6 +6,7 @@ when the machine is taken away.
 
 from __future__ import annotations
 
+import inspect
 import io
 import re
 import shlex
@@ -125,6 +126,7 @@ def hf_command(launch: Launch, cloud: Cloud) -> str:
         raise UserError("--on hf-jobs: a job has one node; see --on slurm and --on skypilot")
     if "/" not in cloud.bucket:
         raise UserError(f"--bucket {cloud.bucket}: write USER/{cloud.bucket}, as the Hub names it")
+    _check_hf()
     flavor = cloud.accelerators or FLAVORS.get(launch.gpus)
     if flavor is None:
         raise UserError(
@@ -137,6 +139,18 @@ def hf_command(launch: Launch, cloud: Cloud) -> str:
         *("--volume", f"{logs(launch)}:{IN_JOB}", cloud.image, "bash", str(IN_JOB / "job.sh")),
     ]
     return shlex.join(words)
+
+
+def _check_hf() -> None:
+    """Raise UserError where `hf jobs run` would take an option of ours for the image, as 1.33
+    does."""
+    from huggingface_hub import HfApi, __version__
+
+    if "attempts" not in inspect.signature(HfApi.run_job).parameters:
+        raise UserError(
+            f"--on hf-jobs: huggingface_hub {__version__} starts a job in one attempt only; "
+            "pip install 'huggingface_hub>=2.4'"
+        )
 
 
 def hf_script(launch: Launch, recipe: Recipe, cloud: Cloud) -> str:
