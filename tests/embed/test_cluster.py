@@ -124,19 +124,23 @@ def test_the_jobs_that_sbatch_gets_do_the_work(corpus: str, tmp_path: Path):
     ranks, _, merging, _ = (path.read_text() for path in sorted(submitted.iterdir()))
     for script, numbers in ((ranks, "01"), (merging, "0")):
         command = script.splitlines()[-1].split()
-        assert command[:4] == ["srun", "-l", "-n", "1"]
+        assert command[:5] == ["srun", "--cpus-per-task=1", "-l", "-n", "1"]
         for number in numbers:
             env = {"PATH": path, "SLURM_ARRAY_TASK_ID": number, "SLURM_NODELIST": "node1"}
-            subprocess.run(command[4:], env={**os.environ, **env}, check=True, capture_output=True)
+            subprocess.run(command[5:], env={**os.environ, **env}, check=True, capture_output=True)
     assert_is_the_corpus(corpus, folder)
 
 
 def test_the_scripts_can_be_looked_at_and_nothing_is_written(corpus: str, tmp_path: Path):
     job = ClusterJob([corpus], None, EmbedConfig(), None, tmp_path / "out", 30)
-    text = render(job, {"partition": "gpu", "time": "04:00:00", "gpus_per_task": 1, "qos": "high"})
+    text = render(
+        job, {"partition": "gpu", "time": "04:00:00", "cpus_per_task": 6, "gpus_per_task": 1,
+              "qos": "high"},
+    )  # fmt: skip
     ranks, merging = text.split("#!/bin/bash\n")[1:]
     for line in ("--partition=gpu", "--time=04:00:00", "--array=0-29", "--gpus=1", "--qos=high"):
         assert f"#SBATCH {line}\n" in ranks
+    assert text.count("#SBATCH --cpus-per-task=6\n") == text.count("srun --cpus-per-task=6 -l") == 2
     assert "--gpus" not in merging
     assert f"{tmp_path}/out/logs/embed/executor.pik" in ranks
     assert not (tmp_path / "out").exists()
@@ -154,6 +158,13 @@ def test_a_mistake_about_slurm_is_one_line(corpus: str, tmp_path: Path, slurm, s
     job = ClusterJob([corpus], None, EmbedConfig(), None, tmp_path / "out", 2)
     with pytest.raises(UserError, match=says):
         render(job, slurm)
+
+
+@pytest.mark.parametrize("name", ["two words", "50%", "it's", "a\nb"])
+def test_a_folder_that_the_scripts_cannot_name_is_refused(corpus: str, tmp_path: Path, name: str):
+    job = ClusterJob([corpus], None, EmbedConfig(), None, tmp_path / name, 2)
+    with pytest.raises(UserError, match="datatrove writes the folder into its scripts"):
+        render(job, {"partition": "gpu", "time": "1:00"})
 
 
 def test_nothing_is_merged_before_every_rank_is_done(corpus: str, folder: Path):

@@ -1,10 +1,7 @@
-"""Launching: accelerate's own reading of our configs, two real ranks, scripts run by stand-ins."""
+"""Launching: accelerate's own reading of our configs, and two real ranks."""
 
-import itertools
 import json
 import os
-import re
-import shlex
 import signal
 import subprocess
 import sys
@@ -19,7 +16,6 @@ from ruamel.yaml import YAML
 
 from ttc_rl.config import Recipe, load_recipe
 from ttc_rl.launch import CONFIGS, Launch, Parallel, check, config_file, local, run_local
-from ttc_rl.launch.cluster import options, sky_task, slurm_script
 from ttc_rl.run_dir import read_json, read_jsonl
 from ttc_rl.schema import UserError
 from ttc_rl.system.tether import LAUNCH
@@ -261,190 +257,6 @@ def test_a_stage_for_one_process_refuses_to_run_in_two(stage: str, tmp_path: Pat
     )  # fmt: skip
     assert done.returncode == 2
     assert f"{stage}: runs in one process, but 2 were started" in done.stderr
-
-
-# --------------------------------------------------------------------------- SLURM, by stand-ins
-
-SRUN = """#!/bin/bash
-tasks=1
-while [[ $1 == --* ]]; do
-  case $1 in --ntasks=*) tasks=${1#*=};; --nodelist=*) echo "nodes ${1#*=}" >> "$LOG";; esac
-  shift
-done
-pids=()
-trap 'kill "${pids[@]}"; wait; exit 143' TERM
-for ((rank = 0; rank < tasks; rank++)); do
-  SLURM_PROCID=$rank "$@" &
-  pids+=($!)
-done
-for pid in "${pids[@]}"; do wait $pid || exit $?; done
-"""
-SCONTROL = """#!/bin/bash
-if [ "$1" = requeue ]; then echo "requeue $2" >> "$LOG"; exit; fi
-for ((i = 1; i <= NODES; i++)); do echo node$i; done
-"""
-PYTHON = """#!/bin/bash
-if [ "$1" = -c ]; then echo --enable-scale-out; exit; fi
-echo "python $* url=${TTC_RL_VLLM_URL:-}" >> "$LOG"
-case "$*" in *ttc_rl\\ train*) sleep ${TRAINING:-0}; exit ${TRAIN_ENDS:-0};; esac
-"""
-VLLM = """#!/bin/bash
-trap 'echo "vllm ends" >> "$LOG"; exit 0' TERM
-echo "vllm $* dev=$VLLM_SERVER_DEV_MODE" >> "$LOG"
-while true; do sleep 0.1; done
-"""
-CURL = """#!/bin/bash
-echo "asked ${@: -1}" >> "$LOG"
-[ $(grep -c asked "$LOG") -ge 3 ]
-"""
-SBATCH = '#!/bin/bash\ncp "$1" "$LOG.sbatch"; echo "Submitted batch job 77"\n'
-
-
-@pytest.fixture
-def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Stand-ins on the PATH that write down what they were asked; the log."""
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    stubs = {"srun": SRUN, "scontrol": SCONTROL, "python": PYTHON, "vllm": VLLM}
-    for name, text in {**stubs, "curl": CURL, "sbatch": SBATCH}.items():
-        (tools / name).write_text(text)
-        (tools / name).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
-    monkeypatch.setenv("LOG", str(tmp_path / "log"))
-    monkeypatch.setenv("SLURM_JOB_ID", "77")
-    monkeypatch.setenv("SLURM_JOB_NODELIST", "node[1-3]")
-    monkeypatch.setattr("ttc_rl.launch.cluster.POLL", 0.05)
-    monkeypatch.setattr(sys, "executable", str(tools / "python"))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path / "log"
-
-
-def script(folder: Path, launch: Launch, made: Recipe) -> list[str]:
-    path = folder / "job.sbatch"
-    path.write_text(slurm_script(launch, made, options(["partition=gpu", "time=1:00:00"])))
-    return ["bash", str(path)]
-
-
-def test_the_job_serves_on_the_last_node_and_trains_on_the_others(
-    cluster: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setenv("NODES", "3")
-    made = recipe(vllm={"mode": "server", "tensor_parallel_size": 4})
-    job = script(tmp_path, asked(nodes=2), made)
-    done = subprocess.run(job, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
-    lines = cluster.read_text(encoding="utf-8").splitlines()
-    stages = [line for line in lines if line.startswith("python")]
-    select, *training, evaluation = stages
-    assert "-m ttc_rl select r.yaml seed=1 --run-dir runs/r --resume" in select
-    assert "-m ttc_rl eval r.yaml seed=1 --run-dir runs/r" in evaluation
-    ranks = sorted(re.findall(r"--machine_rank (\d)", " ".join(training)))
-    assert (len(training), ranks) == (2, ["0", "1"])
-    for line in training:
-        assert "--num_processes 8 --num_machines 2 --main_process_port 20077" in line
-        assert "--main_process_ip node1 --rdzv_backend c10d -m ttc_rl train r.yaml seed=1" in line
-        assert line.endswith("url=http://node3:8000")
-    nodes = [line for line in lines if line.startswith("nodes")]
-    assert sorted(nodes) == ["nodes node1", "nodes node1", "nodes node1,node2", "nodes node3"]
-    (served,) = (line for line in lines if line.startswith("vllm serve"))
-    for said in ("serve Qwen/Qwen3-8B", "--tensor-parallel-size 4", "--enable-scale-out", "dev=1"):
-        assert said in served
-    asks = [lines.index(line) for line in lines if line.startswith("asked")]
-    assert lines[asks[0]] == "asked http://node3:8000/health"
-    assert len(asks) == 3
-    assert asks[-1] < lines.index(training[0])
-    assert lines.index("vllm ends") < lines.index(evaluation)
-
-
-def test_the_flags_of_the_server_are_those_that_trl_builds():
-    from trl.scripts.vllm_serve import ScriptArguments, build_command
-
-    from ttc_rl.launch import serve
-
-    ours = serve(recipe(vllm={"mode": "server", "tensor_parallel_size": 2}))
-    theirs = build_command(ScriptArguments(model="Qwen/Qwen3-8B", tensor_parallel_size=2))
-    theirs = theirs[theirs.index("serve") :]
-    pairs = list(itertools.pairwise(theirs))
-    for pair in zip(ours[1::2], ours[2::2], strict=True):
-        assert pair in pairs, pair
-    needed = {"--weight-transfer-config", "--logprobs-mode", "--max-logprobs"}
-    assert needed <= set(ours) & set(theirs)
-
-
-def test_a_training_that_fails_ends_the_job_before_the_evaluation(
-    cluster: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setenv("NODES", "1")
-    monkeypatch.setenv("TRAIN_ENDS", "3")
-    job = script(tmp_path, asked(), recipe())
-    done = subprocess.run(job, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 3
-    assert "ttc_rl eval" not in cluster.read_text(encoding="utf-8")
-    assert "vllm" not in cluster.read_text(encoding="utf-8")
-    assert "--machine_rank" not in cluster.read_text(encoding="utf-8")
-
-
-def test_before_the_time_limit_the_job_goes_back_to_the_queue_and_the_same_script_goes_on(
-    cluster: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setenv("NODES", "1")
-    job = script(tmp_path, asked(), recipe())
-    slow = {**os.environ, "TRAINING": "30"}
-    process = subprocess.Popen(job, env=slow, stdout=subprocess.DEVNULL, process_group=0)
-    while not (cluster.exists() and "ttc_rl train" in cluster.read_text(encoding="utf-8")):
-        assert process.poll() is None
-        time.sleep(0.01)
-    process.send_signal(signal.SIGUSR1)  # to the batch shell alone, as --signal=B:USR1 asks
-    assert process.wait(timeout=10) == 0
-    os.killpg(process.pid, signal.SIGKILL)  # SLURM would end the job's steps
-    assert cluster.read_text(encoding="utf-8").splitlines()[-1] == "requeue 77"
-    again = {**os.environ, "SLURM_RESTART_COUNT": "1"}
-    done = subprocess.run(job, env=again, capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout.startswith("try 2 on node1")
-    assert cluster.read_text(encoding="utf-8").splitlines()[-1].startswith("python -m ttc_rl eval")
-
-
-def test_sbatch_gets_the_script_with_what_the_site_needs(cluster: Path, tmp_path: Path):
-    from ttc_rl.launch.cluster import submit
-
-    said = submit(asked(nodes=2), recipe(), options(["partition=gpu", "exclusive"]))
-    assert said == "Submitted batch job 77"
-    text = Path(f"{cluster}.sbatch").read_text(encoding="utf-8")
-    head = text[: text.index("set -euo")]
-    for line in ("--nodes=2", "--gpus-per-node=4", "--requeue", "--partition=gpu", "--exclusive"):
-        assert f"#SBATCH {line}\n" in head
-    assert f"#SBATCH --output={tmp_path}/runs/r.launch/%j.log\n" in head
-    assert (tmp_path / "runs" / "r.launch").is_dir()
-    assert not re.search(r"@[A-Z_]+@", text)
-
-
-# --------------------------------------------------------------------------- SkyPilot
-
-
-def test_the_sky_task_runs_select_once_and_training_everywhere(
-    cluster: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr("ttc_rl.launch.cluster.BUCKET", tmp_path / "bucket")
-    (tmp_path / "bucket").mkdir()
-    task = YAML(typ="safe").load(sky_task(asked(nodes=2, gpus=8), recipe(), "H100"))
-    assert (task["num_nodes"], task["resources"]["accelerators"]) == (2, "H100:8")
-    (mounted,) = task["file_mounts"]
-    env = {**os.environ, "SKYPILOT_NODE_IPS": "10.0.0.1\n10.0.0.2"}
-    nodes = [
-        subprocess.Popen(["bash", "-c", task["run"]], env={**env, "SKYPILOT_NODE_RANK": rank})
-        for rank in ("1", "0")
-    ]
-    assert [node.wait(timeout=300) for node in nodes] == [0, 0]
-    lines = cluster.read_text(encoding="utf-8").splitlines()
-    assert "-m ttc_rl select" in lines[0]
-    assert sum("-m ttc_rl eval" in line for line in lines) == 1
-    training = [line for line in lines if "ttc_rl train" in line]
-    assert sorted(re.findall(r"--machine_rank (\d)", " ".join(training))) == ["0", "1"]
-    for line in training:
-        assert "--main_process_ip 10.0.0.1" in line
-        assert f"--run-dir {mounted}/r" in line
-    named = shlex.split(training[0])[shlex.split(training[0]).index("--config_file") + 1]
-    assert (ROOT / named).exists()
 
 
 # --------------------------------------------------------------------------- mistakes

@@ -2,8 +2,11 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from ttc_rl.config import EngineConfig, PretrainConfig, SkillsConfig, load_recipe
@@ -110,3 +113,34 @@ def test_adapters_in_one_engine_write_what_each_expert_writes_alone(cache: Path,
             assert ours[i][0].text.strip() == one.text.strip()
             assert sure[i] == pytest.approx(one.confidence, rel=0.02)
     assert len(set(sure)) > 2
+
+
+ENGINE_ALONE = """
+import sys
+from pathlib import Path
+from ttc_rl.config import EngineConfig
+from ttc_rl.sampling import load_completer
+
+if __name__ == "__main__":
+    config = EngineConfig(backend="vllm", max_model_len=64, gpu_memory_utilization=0.5)
+    load_completer(Path(sys.argv[1]), {"exact": "{prompt} =>"}, config)
+    print("READY", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_an_engine_does_not_outlive_a_process_that_was_killed(model: Path, tmp_path: Path):
+    script = tmp_path / "alone.py"
+    script.write_text(ENGINE_ALONE, encoding="utf-8")
+    with subprocess.Popen(
+        [sys.executable, str(script), str(model)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        while "READY" not in (line := process.stdout.readline()):
+            assert line
+        below = psutil.Process(process.pid).children(recursive=True)
+        engines = [one for one in below if "EngineCore" in " ".join(one.cmdline())]
+        assert engines
+        process.kill()
+    assert psutil.wait_procs(engines, timeout=10)[1] == []

@@ -21,6 +21,7 @@ from ttc_rl.cli.options import (
 from ttc_rl.schema import UserError
 
 if TYPE_CHECKING:
+    from ttc_rl.config import Recipe
     from ttc_rl.launch.doctor import Finding
     from ttc_rl.verifiers.golds import Checked
 
@@ -87,7 +88,8 @@ def launch(
     overrides: Overrides = None,
     run_dir: RunFolder = None,
     on: Annotated[
-        Literal["local", "slurm", "skypilot"], typer.Option(help="This machine, or a cluster")
+        Literal["local", "slurm", "skypilot", "hf-jobs"],
+        typer.Option(help="This machine, a cluster, or a cloud"),
     ] = "local",
     parallel: Annotated[
         Literal["single", "ddp", "fsdp2", "cpu"],
@@ -98,13 +100,33 @@ def launch(
     slurm: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="partition, time, account ...")
     ] = None,
-    accelerators: Annotated[str, typer.Option(help="SkyPilot's name of the GPUs")] = "H100",
+    template: Annotated[
+        Path | None, typer.Option(help="Your site's batch script, in the place of our slurm.sh")
+    ] = None,
+    array: Annotated[
+        bool, typer.Option("--array", help="A job array: one index for each run of a `sweep:`")
+    ] = False,
+    requeues: Annotated[
+        int, typer.Option(min=0, help="Restarts after which a SLURM job does not requeue itself")
+    ] = 20,
+    accelerators: Annotated[
+        str | None,
+        typer.Option(help="SkyPilot's name of the GPUs (H100), or a flavor of hf-jobs (h200x4)"),
+    ] = None,
+    bucket: Annotated[
+        str, typer.Option(help="Where a cloud keeps run folders; of hf-jobs USER/NAME")
+    ] = "ttc-rl-runs",
+    image: Annotated[
+        str | None, typer.Option(help="A Docker image with ttc-rl, for a cloud; see Dockerfile")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show it; do nothing")] = False,
     unsafe_local: UnsafeLocal = False,
 ) -> None:
-    """Select, train on many GPUs, evaluate: here, as a SLURM job, or as a SkyPilot task."""
+    """Select, train on many GPUs, evaluate: here, as a SLURM job, or on a cloud's machines."""
     from ttc_rl.config import load_recipe
     from ttc_rl.launch import Launch
+    from ttc_rl.launch.cloud import Cloud
+    from ttc_rl.launch.cluster import Batch, options
     from ttc_rl.launch.start import start
 
     resolved = load_recipe(recipe, overrides or [])
@@ -112,8 +134,20 @@ def launch(
         recipe, overrides or [], run_dir or default_folder(recipe), parallel, gpus, nodes,
         unsafe_local,
     )  # fmt: skip
-    lines = start(request, resolved, on, slurm or [], accelerators, dry_run=dry_run)
+    runs = _runs(resolved) if array else {}
+    batch = Batch(options(slurm or []), template, requeues, runs)
+    cloud = Cloud(accelerators, bucket, image)
+    lines = start(request, resolved, on, batch, cloud, dry_run=dry_run)
     console.print(lines, markup=False, soft_wrap=True)
+
+
+def _runs(recipe: Recipe) -> dict[str, Recipe]:
+    """Return the runs of a sweep by name. Raises UserError where there is no sweep."""
+    from ttc_rl.stages.sweep import cells
+
+    if not recipe.sweep:
+        raise UserError("--array: the recipe has no `sweep:`; add one, e.g. sweep.seed=[1,2,3]")
+    return dict(cells(recipe))
 
 
 def config(

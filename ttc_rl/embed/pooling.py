@@ -11,6 +11,7 @@ import numpy as np
 from ttc_rl.embed.policy import chat_tokenizer, chat_tokens
 from ttc_rl.schema import UserError
 from ttc_rl.system.install import install
+from ttc_rl.system.tether import engine_follows
 
 # n texts, D dimensions.
 
@@ -37,7 +38,8 @@ class PoolingEngine:
             raise UserError(f"embed.backend vllm needs vLLM: {install('vllm')}") from None
         if policy:
             engine |= {"convert": "embed", "pooler_config": PoolerConfig(pooling_type="LAST")}
-        self.engine = LLM(model=str(model), runner="pooling", **engine)
+        with engine_follows():
+            self.engine = LLM(model=str(model), runner="pooling", **engine)
         self.tokenizer = chat_tokenizer(model) if policy else None
         self.chat = chat
 

@@ -1,4 +1,4 @@
-"""One recipe on many GPUs: commands for this machine, a SLURM script, a SkyPilot task.
+"""One recipe on many GPUs: commands for this machine, a SLURM script, a task for a cloud.
 
     select        one process       corpus -> curriculum
     train         all processes     accelerate launch -m ttc_rl train
@@ -70,7 +70,10 @@ def check(launch: Launch, recipe: Recipe) -> None:
     if launch.config != "single" and launch.processes < 2:
         raise UserError(f"--parallel {launch.config}: needs at least two processes; see --gpus")
     if recipe.sweep:
-        raise UserError("a recipe with `sweep:` is many runs: `ttc-rl run` makes them all")
+        raise UserError(
+            "a recipe with `sweep:` is many runs: `--on slurm --array` submits one index for each, "
+            "`ttc-rl run` makes them all here"
+        )
     for name in recipe.arm_names:
         arm = recipe.arm(name)
         train = arm.train
@@ -209,7 +212,7 @@ class _PassedOn:
         self._tell(number)
 
 
-def serve(recipe: Recipe) -> list[str]:
+def serve(recipe: Recipe, port: str = str(PORT)) -> list[str]:
     """Return the command of vLLM's own server as TRL's trainer needs it: trl/scripts/vllm_serve.py
     of TRL 1.16 builds the same line. The variable VLLM_SERVER_DEV_MODE=1 opens the addresses that
     take weights."""
@@ -225,7 +228,7 @@ def serve(recipe: Recipe) -> list[str]:
         "--host",
         "0.0.0.0",
         "--port",
-        str(PORT),
+        port,
         "--tensor-parallel-size",
         str(vllm.tensor_parallel_size),
         "--gpu-memory-utilization",

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ from ttc_rl.schema import Task, UserError
 from ttc_rl.system.progress import shown_progress
 
 KIND = "kind"
+UNQUOTED = re.compile(r"[\w/.+-]+", re.ASCII)
 MERGE_GPUS = {"gpus_per_task": 0}
 
 
@@ -182,7 +184,14 @@ def _executors(
     for key in ("partition", "time"):
         if key not in slurm:
             raise UserError(f"a SLURM job needs --slurm {key}=...")
-    options = {**usual, **slurm}
+    if not UNQUOTED.fullmatch(str(job.folder)):
+        raise UserError(
+            f"--out {str(job.folder)!r}: datatrove writes the folder into its scripts unquoted; "
+            "name one of letters, digits and / . _ + -"
+        )
+    # SLURM 22.05 to 23.02 give a step one CPU unless srun is told.
+    cpus = {"cpus-per-task": slurm.get("cpus_per_task", 1)}
+    options = {**usual, **slurm, "srun_args": cpus}
     steps: Any = _steps(job)
     try:
         ranks = SlurmPipelineExecutor(

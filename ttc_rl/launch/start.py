@@ -1,44 +1,38 @@
-"""What `ttc-rl launch` does: run it here, hand it to sbatch, write it for SkyPilot, or show it."""
+"""What `ttc-rl launch` does: run it here, hand it to sbatch, write it for a cloud, or show it."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
 from typing import Literal
 
 from ttc_rl.config import Recipe
 from ttc_rl.launch import Launch, check, config_file, local, run_local
-from ttc_rl.launch.cluster import logs, options, sky_task, slurm_script, submit
-from ttc_rl.run_dir import write_text
+from ttc_rl.launch.cloud import Cloud, hf_command, hf_script, sky_task, write_hf, write_sky
+from ttc_rl.launch.cluster import Batch, slurm_script, submit
 from ttc_rl.schema import UserError
 
-Where = Literal["local", "slurm", "skypilot"]
+Where = Literal["local", "slurm", "skypilot", "hf-jobs"]
 
 
 def start(
-    launch: Launch,
-    recipe: Recipe,
-    on: Where,
-    slurm: Sequence[str],
-    accelerators: str,
-    *,
-    dry_run: bool,
+    launch: Launch, recipe: Recipe, on: Where, batch: Batch, cloud: Cloud, *, dry_run: bool
 ) -> str:
     """Do it, or with `dry_run` only show it; returns what to print."""
-    check(launch, recipe)
-    if slurm and on != "slurm":
-        raise UserError("--slurm belongs to --on slurm")
+    if on != "slurm" and batch != Batch():
+        raise UserError("--slurm, --template, --array and --requeues belong to --on slurm")
+    if on in ("local", "slurm") and cloud != Cloud():
+        raise UserError("--accelerators, --bucket and --image belong to --on skypilot and hf-jobs")
+    if not batch.runs:
+        check(launch, recipe)
     if on == "local":
         return _here(launch, recipe, dry_run)
     if on == "slurm":
-        extra = options(slurm)
-        return slurm_script(launch, recipe, extra) if dry_run else submit(launch, recipe, extra)
-    task = sky_task(launch, recipe, accelerators)
+        return (slurm_script if dry_run else submit)(launch, recipe, batch)
+    if on == "skypilot":
+        return (sky_task if dry_run else write_sky)(launch, recipe, cloud)
     if dry_run:
-        return task
-    path = logs(launch) / "task.yaml"
-    write_text(path, task)
-    return f"{path}: name your bucket in it, then `sky jobs launch {path}`"
+        return f"{hf_command(launch, cloud)}\n\n{hf_script(launch, recipe, cloud)}"
+    return write_hf(launch, recipe, cloud)
 
 
 def _here(launch: Launch, recipe: Recipe, dry_run: bool) -> str:

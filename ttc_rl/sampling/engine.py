@@ -12,6 +12,7 @@ from ttc_rl.sampling import Decoding, confidence
 from ttc_rl.sampling.prompts import prompt_text
 from ttc_rl.schema import Completion, Task, UserError, sample_seed
 from ttc_rl.system.install import install
+from ttc_rl.system.tether import engine_follows
 
 ON_CPU: Mapping[str, Any] = {
     "enforce_eager": True,
@@ -85,16 +86,17 @@ class EngineCompleter:
             raise UserError(f"train.vllm needs vLLM: {install('vllm')}") from None
         import torch
 
-        engine = LLM(
-            model=str(model),
-            tensor_parallel_size=config.tensor_parallel_size,
-            gpu_memory_utilization=config.gpu_memory_utilization,
-            max_model_len=config.max_model_len,
-            dtype=dtype or "auto",
-            enable_prefix_caching=True,
+        options: dict[str, Any] = {
+            "tensor_parallel_size": config.tensor_parallel_size,
+            "gpu_memory_utilization": config.gpu_memory_utilization,
+            "max_model_len": config.max_model_len,
+            "dtype": dtype or "auto",
+            "enable_prefix_caching": True,
             **({} if torch.cuda.is_available() else ON_CPU),
             **(adapters.options() if adapters else {}),
-        )
+        }
+        with engine_follows():
+            engine = LLM(model=str(model), **options)
         return cls(engine, decoding, templates, adapters)
 
     def decoding_with(self, decoding: Decoding) -> EngineCompleter:

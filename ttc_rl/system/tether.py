@@ -4,6 +4,10 @@ The kernel sends SIGKILL to a process that asked for it when its parent dies (pr
 PR_SET_PDEATHSIG; an exec keeps that). `ttc-rl launch` asks for its children between fork and exec.
 Processes that accelerate and torchrun start in turn are ours again, and ask for themselves: the
 launch leaves its process id in the environment. Elsewhere than on Linux nothing is asked for.
+
+vLLM runs its engine in a process of its own, which outlives a parent that ends by SIGKILL (vLLM
+0.31) and keeps the GPU. `ttc-rl` is a plugin of vLLM (`vllm.general_plugins` in pyproject.toml), so
+that the engine calls `follow_launch` too.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from ttc_rl.config.plugins import MODULES
@@ -20,6 +25,8 @@ from ttc_rl.schema import UserError
 
 LAUNCH = "TTC_RL_LAUNCH"
 """Variable with the process id of the launch that all this belongs to."""
+SPAWN = {"VLLM_WORKER_MULTIPROC_METHOD": "spawn"}
+"""A forked engine would have the plugins of its parent, which it does not call again."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -48,13 +55,29 @@ def environment(folders: Sequence[Path] = ()) -> dict[str, str]:
 
 def follow_launch() -> None:
     """Let this process, which a launch started, die with its parent from now on, and at once if the
-    launch died."""
-    launch = os.environ.get(LAUNCH)
-    if launch is None or sys.platform != "linux":
+    launch died. Do nothing in the launch itself."""
+    launch = os.environ.get(LAUNCH, str(os.getpid()))
+    if int(launch) == os.getpid() or sys.platform != "linux":
         return
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if int(launch) not in ancestors():
         raise UserError(f"the launch that started this, process {launch}, has ended")
+
+
+@contextmanager
+def engine_follows() -> Iterator[None]:
+    """Let the engine that vLLM starts meanwhile die with this thread, as a child of a launch."""
+    ours = {**SPAWN, LAUNCH: str(os.getpid())}
+    before = {name: os.environ.get(name) for name in ours}
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def ancestors() -> Iterator[int]:

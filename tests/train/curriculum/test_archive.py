@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ttc_rl.train.curriculum.archive import Archive
-from ttc_rl.train.rewards import STEEPEST, entropic_advantages
+from ttc_rl.train.entropic import STEEPEST, entropic_advantages
 
 
 def tilted(beta: float, rewards: np.ndarray) -> np.ndarray:

@@ -27,10 +27,10 @@ from ttc_rl.schema import UserError
 from ttc_rl.system.peft_warnings import ignore_warnings_of_peft
 from ttc_rl.train.checkpoints import MarkComplete, newest_checkpoint
 from ttc_rl.train.curriculum.archive import Archive
+from ttc_rl.train.entropic import entropic_advantages
 from ttc_rl.train.hardware import hardware_fields
 from ttc_rl.train.limits import ends
 from ttc_rl.train.methods.grpo_following import Director, FollowingTrainer, restore
-from ttc_rl.train.rewards import entropic_advantages
 from ttc_rl.train.weights.adapters import loading, peft_config
 
 # P groups a step, G completions a group.
