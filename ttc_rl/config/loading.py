@@ -325,6 +325,11 @@ def _check_trl_keys(recipe: Recipe, places: Places) -> None:
                 raise UserError(f"{at}: TRL's {config_name(method)} has no such field{hint}")
             if problem := unfit(key, block[key], method):
                 raise UserError(f"{at}: {problem}")
+            if key == "generation_kwargs" and "seed" in (block[key] or {}):
+                raise UserError(
+                    f"{at}: seed: one for all requests draws a group's completions alike; they are "
+                    "made from the recipe's `seed`; leave it out"
+                )
             if key == "report_to":
                 _check_report_to(named(block[key]), at)
 

@@ -57,6 +57,19 @@ def integrations() -> frozenset[str]:
     return frozenset()
 
 
+@functools.cache
+def vllm_window() -> tuple[str, str] | None:
+    """Return the oldest and the newest vLLM that the installed TRL supports, read from the check
+    that it makes itself; None without TRL or without such a check."""
+    tree = _parsed("trl", "import_utils.py")
+    for node in ast.walk(tree) if tree else ():
+        if isinstance(node, ast.Compare) and "_vllm" in ast.unparse(node):
+            ends = [part.value for part in ast.walk(node) if isinstance(part, ast.Constant)]
+            if len(ends) == 2:
+                return str(ends[0]), str(ends[1])
+    return None
+
+
 PARENT_FILES = ("transformers", "training_args.py"), ("trl", "trainer/base_config.py")
 """Where the parents of TRL's configs are."""
 CONFIGS = {"grpo": "GRPOConfig", "sft": "SFTConfig", "dpo": "DPOConfig", "sdpo": "SDPOConfig"}

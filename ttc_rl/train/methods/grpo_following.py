@@ -26,6 +26,7 @@ from ttc_rl.run_dir import read_json, write_json
 from ttc_rl.schema import UserError
 from ttc_rl.train.curriculum import Curriculum, Following
 from ttc_rl.train.curriculum.guard import Groups, kept, shrink
+from ttc_rl.train.methods.trl_compat import COMPLETION_IDS, COMPLETIONS
 from ttc_rl.train.rewards import pass_at_k_advantages
 
 # P tasks a step, G rollouts a task; a step's completions are P groups of G over all processes.
@@ -33,8 +34,6 @@ STATE = "curriculum.json"
 """Of a checkpoint."""
 VECTORS = "curriculum.npz"
 DRAWN = "groups drawn"
-COMPLETION_IDS, COMPLETIONS = 1, 3
-"""Where they stand in what TRL's `_generate` returns."""
 
 
 @dataclass
