@@ -360,6 +360,18 @@ def test_the_flags_of_the_server_are_those_that_trl_builds():
     assert needed <= set(ours) & set(theirs)
 
 
+def test_more_arguments_of_the_engine_are_flags_of_the_server():
+    from ttc_rl.launch import serve
+
+    engine = {"max_num_seqs": 64, "enforce_eager": True, "enable_prefix_caching": False,
+              "hf_overrides": {"a": 1}, "kv_cache_dtype": "fp8"}  # fmt: skip
+    command = serve(recipe(vllm={"mode": "server", "engine": engine}))
+    assert command[-8:] == [
+        "--max-num-seqs", "64", "--enforce-eager", "--no-enable-prefix-caching",
+        "--hf-overrides", '{"a": 1}', "--kv-cache-dtype", "fp8",
+    ]  # fmt: skip
+
+
 def test_a_training_that_fails_ends_the_job_before_the_evaluation(
     cluster: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from ttc_rl.config.handed_on import check_handed_on
 from ttc_rl.config.methods import check_unread, without_unread
 from ttc_rl.config.mistakes import explain, near_file
 from ttc_rl.config.places import Places, did_you_mean
@@ -83,6 +84,7 @@ def _resolved(
             cell = merge(_without(tree, "sweep"), nested(key, value))
             _checked(cell, places, at=f"sweep.{key}")
     _check_trl_keys(recipe, places)
+    check_handed_on(recipe, places)
     return recipe.placed(places)
 
 

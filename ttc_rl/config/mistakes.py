@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from ttc_rl.config.handed_on import lora_fields
 from ttc_rl.config.places import Places, did_you_mean
 from ttc_rl.config.recipe import Recipe
 from ttc_rl.config.trl_fields import config_fields
@@ -58,6 +59,8 @@ def _meant(loc: Sequence[str]) -> str:
     elsewhere = [key for key in keys if key.split(".")[-1] == word]
     if word in config_fields():
         elsewhere.append(f"train.trl.{word}")
+    if word in lora_fields():
+        elsewhere.append(f"train.lora.peft.{word}")
     if elsewhere:
         section = ".".join(loc[:-1])
         nearest = max(elsewhere, key=lambda key: bool(section) and key.startswith(f"{section}."))

@@ -281,6 +281,15 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
+    def _options_have_an_engine(self) -> Self:
+        if self.eval.engine.options and self.engine.backend != "vllm":
+            raise ValueError(
+                "eval.engine.options: are vLLM's, and this evaluation does not draw by vLLM; "
+                "set eval.engine.backend: vllm, or leave them out"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _mix_has_its_tasks(self) -> Self:
         if self.experts and self.experts.mix == "dev" and self.train.dev is None:
             raise ValueError("experts.mix: dev: weighs by the tasks of `train.dev`; name it")

@@ -28,6 +28,9 @@ class VllmConfig(Section):
     """GPUs that share one copy of the model."""
     server_base_url: str | None = None
     """Address of the server, for `mode: server`, such as `http://node:8000`."""
+    engine: dict[str, Any] = {}
+    """More arguments of vLLM's engine by its own names, such as `max_num_batched_tokens`; of a
+    server those that `ttc-rl launch` starts it with."""
 
 
 METHODS = ("grpo", "sft", "dpo", "sdpo")
@@ -68,6 +71,8 @@ class AdapterConfig(Section):
     """Names of the linear layers that get an adapter; `all-linear` for every one but the head."""
     load_in_4bit: bool = False
     """Hold the base in four bits while training (QLoRA); needs bitsandbytes."""
+    peft: dict[str, Any] = {}
+    """More fields of peft's LoraConfig, handed on as they stand, such as `use_dora`."""
 
 
 class SvfConfig(Section):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import importlib.util
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -154,17 +154,31 @@ def _annotations(method: str) -> Mapping[str, frozenset[str]]:
 
 
 @functools.cache
+def class_fields(package: str, file: str, name: str) -> Mapping[str, frozenset[str]]:
+    """Return field -> types, of one class in a file of a package; nothing without the package."""
+    tree = _parsed(package, file)
+    classes = [n for n in tree.body if isinstance(n, ast.ClassDef)] if tree else []
+    return {field: types for node in classes if node.name == name for field, types in _fields(node)}
+
+
+def _fields(node: ast.ClassDef) -> Iterator[tuple[str, frozenset[str]]]:
+    for item in node.body:
+        if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
+            types = ast.unparse(item.annotation).split("|")
+            yield item.target.id, frozenset(part.strip() for part in types)
+
+
+@functools.cache
 def _declared(files: tuple[tuple[str, str], ...]) -> Mapping[str, frozenset[str]]:
     """Field -> types, of the classes in these files, parents first; empty without TRL."""
     if importlib.util.find_spec("trl") is None:
         return {}
     return {
-        item.target.id: frozenset(part.strip() for part in ast.unparse(item.annotation).split("|"))
+        field: types
         for package, file in files
         for node in getattr(_parsed(package, file), "body", [])
         if isinstance(node, ast.ClassDef)
-        for item in node.body
-        if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)
+        for field, types in _fields(node)
     }
 
 

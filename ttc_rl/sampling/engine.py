@@ -85,16 +85,18 @@ class EngineCompleter:
             raise UserError(f"train.vllm needs vLLM: {install('vllm')}") from None
         import torch
 
-        engine = LLM(
-            model=str(model),
-            tensor_parallel_size=config.tensor_parallel_size,
-            gpu_memory_utilization=config.gpu_memory_utilization,
-            max_model_len=config.max_model_len,
-            dtype=dtype or "auto",
-            enable_prefix_caching=True,
+        arguments = {
+            "model": str(model),
+            "tensor_parallel_size": config.tensor_parallel_size,
+            "gpu_memory_utilization": config.gpu_memory_utilization,
+            "max_model_len": config.max_model_len,
+            "dtype": dtype or "auto",
+            "enable_prefix_caching": True,
             **({} if torch.cuda.is_available() else ON_CPU),
             **(adapters.options() if adapters else {}),
-        )
+            **config.options,
+        }
+        engine = LLM(**arguments)
         return cls(engine, decoding, templates, adapters)
 
     def decoding_with(self, decoding: Decoding) -> EngineCompleter:

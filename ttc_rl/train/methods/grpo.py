@@ -64,7 +64,7 @@ def make_trainer(setup: Setup) -> Any:
         "peft_config": peft_config(recipe.train.adapter),
         "callbacks": setup.callbacks,
     }
-    with engine_made_with(recipe.seed, {}):
+    with engine_made_with(recipe.seed, recipe.train.vllm.engine if recipe.train.vllm else {}):
         if director is None:
             trainer = GRPOTrainer(**arguments)
         else:

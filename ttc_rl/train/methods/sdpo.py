@@ -75,7 +75,7 @@ def make_trainer(setup: Setup) -> Any:
     )  # fmt: skip
     set_seed(recipe.seed)  # an adapter is drawn before TRL sets the seed
     prompt = grpo.prompts(recipe.prompts, setup.tasks, setup.tokenizer)
-    with engine_made_with(recipe.seed, {}):
+    with engine_made_with(recipe.seed, recipe.train.vllm.engine if recipe.train.vllm else {}):
         trainer = TaughtTrainer(
             ledger=ledger,
             feedback=lambda rollout: feedback(rollout, setup.tasks[rollout.task_id], setup.graders),
