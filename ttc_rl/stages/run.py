@@ -110,6 +110,7 @@ def _train_all(job: Job) -> None:
 
 def _train(arms: Sequence[str], job: Job) -> None:
     from ttc_eval.report.model_card import write_cards
+    from ttc_rl.stages.publishing import checkpoints_sent
     from ttc_rl.tracking.wandb_run import keep_trackio_in, log_training, tracked
     from ttc_rl.train.curriculum import Pool, charged, follow, plan, read_curriculum, read_pool
 
@@ -146,7 +147,11 @@ def _train(arms: Sequence[str], job: Job) -> None:
         logger.info(f"training arm {name}: {plans[name].steps} steps{less}")
         given = recipe.train, recipe.selection.noise, recipe.places, plans[name], pools[name]
         curriculum = follow(*given) if recipe.train.follows else None
-        with heading(name), tracked(recipe, folder.root) as track:
+        with (
+            heading(name),
+            tracked(recipe, folder.root) as track,
+            checkpoints_sent(recipe.track.hub, name, folder) as saved,
+        ):
             loop.train(
                 recipe,
                 plans[name],
@@ -158,6 +163,7 @@ def _train(arms: Sequence[str], job: Job) -> None:
                 dev=dev_evaluation(job, name),
                 curriculum=curriculum,
                 drawn=partial(_base_groups, job, recipe, base),
+                saved=saved,
             )
             write_cards(job.run, job.recipe, name)
             if track:

@@ -26,6 +26,9 @@ Dev = Callable[[Callable[[Decoding], Completer], int, bool], Mapping[str, float]
 """What scores the model after a step, given a way to draw from it, the step, and whether it is the
 last; None where none is due."""
 
+Saved = Callable[[Path, int], None]
+"""What is told of a whole checkpoint: its folder and its step."""
+
 
 class Progress(TrainerCallback):
     """metrics.jsonl, one line a step, and a line on the console now and then."""
@@ -104,8 +107,8 @@ class Evaluate(TrainerCallback):
 class MarkComplete(TrainerCallback):
     """Says of a checkpoint that it is whole, after everything it stands for is on disk."""
 
-    def __init__(self, arm: ArmDir) -> None:
-        self.arm = arm
+    def __init__(self, arm: ArmDir, updates: int = 1, saved: Saved | None = None) -> None:
+        self.arm, self.updates, self.saved = arm, updates, saved
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         barrier()  # every rank has written its state of random numbers
@@ -113,3 +116,5 @@ class MarkComplete(TrainerCallback):
             sync(self.arm.metrics)  # a checkpoint stands for the steps before it
             folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
             mark_complete(folder, state.global_step)
+            if self.saved is not None:
+                self.saved(folder, state.global_step // self.updates)

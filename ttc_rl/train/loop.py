@@ -19,7 +19,7 @@ from ttc_rl.sampling.drawing import Group
 from ttc_rl.schema import Task, UserError
 from ttc_rl.system.peft_warnings import ignore_warnings_of_peft
 from ttc_rl.system.ranks import is_main
-from ttc_rl.train.callbacks import Dev, Evaluate, MarkComplete, Progress
+from ttc_rl.train.callbacks import Dev, Evaluate, MarkComplete, Progress, Saved
 from ttc_rl.train.checkpoints import forget_after, newest_checkpoint
 from ttc_rl.train.curriculum import Curriculum, Plan
 from ttc_rl.train.methods import Setup, method_of
@@ -51,11 +51,13 @@ def train(
     dev: Dev | None = None,
     curriculum: Curriculum | None = None,
     drawn: Drawn | None = None,
+    saved: Saved | None = None,
 ) -> None:
     """Train `base` on `plan` and leave the model in `arm.model`, in Hugging Face format.
 
     With a `curriculum` the plan says how many steps there are, and it says which tasks they train.
     `drawn` gives the base model's graded completions of tasks to a method that learns from them.
+    `saved` is told of each checkpoint, on the main rank.
 
     Goes on from the newest complete checkpoint where there is one; the result is the same as
     without the interruption. Raises UserError where TRL refuses the recipe's `train.trl`.
@@ -73,7 +75,7 @@ def train(
     callbacks = [
         *own_reporters(recipe.train, arm, update),
         Progress(arm, recipe.train.updates, method),
-        MarkComplete(arm),
+        MarkComplete(arm, recipe.train.updates, saved),
     ]
     setup = Setup(
         recipe, plan, tasks, base, arm, tokenizer, graders, curriculum, track, callbacks,
