@@ -14,6 +14,12 @@ from ttc_rl.config.recipe import Recipe
 from ttc_rl.config.trl_fields import config_fields
 from ttc_rl.schema import UserError
 
+ASYNC = (
+    "TRL's AsyncGRPOTrainer learns from groups in the order in which they arrive, so that a "
+    "curriculum's order, its steps and a resumed run's sameness are lost; leave it out"
+)
+"""Why there is no such key."""
+
 
 def explain(error: ValidationError, places: Places, prefix: str, at: str | None) -> UserError:
     """The most telling of pydantic's complaints, as one line."""
@@ -25,6 +31,8 @@ def explain(error: ValidationError, places: Places, prefix: str, at: str | None)
         loc = at_key.split(".")
     key = prefix + ".".join(loc)
     where = places.of(at or key)
+    if problem["type"] == "extra_forbidden" and key.endswith("train.async"):
+        return UserError(f"{where}: {at or key}: {ASYNC}")
     if problem["type"] == "extra_forbidden":
         return UserError(f"{where}: {at or key}: unknown key{_meant(loc)}")
     if problem["type"] == "missing":

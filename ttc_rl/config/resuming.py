@@ -22,6 +22,7 @@ FREE = (
     "judge.concurrency",
     "judge.timeout",
     "track.hub",
+    "experts.processes",
 )
 """Dotted keys, of the recipe and of each arm. `train.micro_batch` and `eval.batch` change a result
 by its rounding alone: a run that changes them is no longer the same bit for bit."""

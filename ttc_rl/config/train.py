@@ -156,6 +156,9 @@ class ExpertsConfig(Section):
 
     groups: int | None = Field(default=None, gt=0)
     """Groups of targets, by k-means of their embeddings; each target is its own when left out."""
+    processes: int = Field(default=1, gt=0)
+    """Experts trained at once on this machine, each by a process of its own, on a GPU of its own
+    where there are GPUs."""
     mix: Literal["votes", "dev"] | None = None
     """One model of all experts in their place, their changes weighted so that votes on the target
     prompts are the most agreed, or the most of the tasks of `train.dev` are right."""

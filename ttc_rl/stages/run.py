@@ -30,7 +30,16 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-__all__ = ["draw", "evaluate", "read_summary", "report", "run_all", "select", "train"]
+__all__ = [
+    "draw",
+    "evaluate",
+    "read_summary",
+    "report",
+    "run_all",
+    "select",
+    "train",
+    "train_expert",
+]
 
 
 def run_all(job: Job) -> None:
@@ -91,6 +100,12 @@ def train(job: Job) -> None:
         _train_all(job)
 
 
+def train_expert(job: Job, name: str) -> None:
+    """Train one expert, for the process that has the run folder and trains several at once."""
+    if not job.trained(name):
+        _train([name], job)
+
+
 def _train_all(job: Job) -> None:
     if all(map(job.trained, job.recipe.arm_names)):
         logger.info("training: done already")
@@ -98,9 +113,11 @@ def _train_all(job: Job) -> None:
     check_extras(job.recipe)
     from ttc_eval.report.model_card import write_cards
     from ttc_rl.stages.mixing import check_mix, mix
+    from ttc_rl.stages.side_by_side import train_side_by_side
 
     check_mix(job)
-    _train([name for name in job.parts if not job.trained(name)], job)
+    lacking = [name for name in job.parts if not job.trained(name)]
+    _train(train_side_by_side(job, lacking), job)
     for name in job.recipe.arm_names:
         experts = job.arm(name)[0].experts
         if experts and experts.mix and not job.trained(name) and is_main():
