@@ -103,6 +103,27 @@ USES: Mapping[str, tuple[Use, ...]] = {
         ),
         *ENGINE,
     ),
+    "sft": (
+        Use(
+            "trainer/sft_trainer.py",
+            "DataCollatorForLanguageModeling",
+            words={"torch_call": "input_ids labels"},
+        ),
+    ),
+    "dpo": (
+        Use(
+            "trainer/dpo_trainer.py",
+            "DPOTrainer",
+            overrides={
+                "_prepare_dataset": ("self dataset processing_class args dataset_name", "__init__")
+            },
+        ),
+        Use(
+            "trainer/dpo_trainer.py",
+            "DataCollatorForPreference",
+            words={"torch_call": "prompt_ids chosen_ids rejected_ids"},
+        ),
+    ),
 }
 """Method of training -> what its trainer uses."""
 COMPLETION_IDS, COMPLETIONS = 1, 3
