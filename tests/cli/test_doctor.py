@@ -2,6 +2,7 @@
 
 import importlib.util
 import shutil
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +36,24 @@ def test_a_missing_extra_is_not_broken_but_says_how_to_get_it():
     assert (found["vllm"].works, found["vllm"].fix) == (None, install("vllm"))
 
 
-def test_versions_that_do_not_go_together_are_named():
-    (pair,) = doctor._pairs({"trl": "1.16.0", "vllm": "0.33.0", "torch": "2.14.0"})
-    assert (pair.works, pair.fix) == (False, "pip install 'vllm<=0.31.0'")
-    (pair,) = doctor._pairs({"trl": "1.16.0", "vllm": "0.31.0", "torch": "2.13.0"})
-    assert pair.works is True
+@pytest.mark.parametrize(
+    ("vllm", "works", "says"),
+    [
+        (None, None, "none is installed"),
+        ("0.21.9", False, "0.21.9 is outside"),
+        ("0.22.0", True, "0.22.0 is one of them"),
+        ("0.31.0+cu129", True, "0.31.0+cu129 is one of them"),
+        ("0.31.1", False, "0.31.1 is outside"),
+    ],
+)
+def test_the_window_of_vllm_is_the_one_that_trl_checks(
+    vllm: str | None, works: bool | None, says: str
+):
+    trl = version("trl")
+    (pair,) = doctor._pairs({"trl": trl, "vllm": vllm, "torch": "2.13.0"})
+    assert pair.works is works
+    assert pair.seen == f"trl {trl} supports vllm 0.22.0 to 0.31.0; {says}"
+    assert bool(pair.fix) is (works is False)
 
 
 @pytest.fixture

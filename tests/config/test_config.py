@@ -90,6 +90,7 @@ def test_conditions_of_a_source_are_written_back(tmp_path: Path):
     [
         ("selecton.size=3", "selecton: unknown key; did you mean selection?"),
         ("selection.siz=3", "selection.siz: unknown key; did you mean size?"),
+        ("train.async=true", "train.async: TRL's AsyncGRPOTrainer learns from groups in the order"),
         ("train.lr=3", "train.lr: unknown key; did you mean train.trl.learning_rate?"),
         ("train.trl.epsilon_hi=1", "no such field; did you mean epsilon_high?"),
         ("train.trl.num_generations=4", "set train.rollouts_per_task instead"),

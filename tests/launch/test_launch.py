@@ -208,6 +208,50 @@ def test_a_rank_whose_launch_has_ended_does_not_begin(tmp_path: Path):
     assert f"process {ended.pid}, has ended" in done.stderr
 
 
+def with_same_draws(run: Path, ranks: int, *keys: str, **environment: str) -> None:
+    """Train with so many ranks, on the draws of one."""
+    done = subprocess.run(
+        same_draws(run, ranks, *keys), env={**os.environ, **environment},
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def same_draws(run: Path, ranks: int, *keys: str) -> list[str]:
+    before = [
+        "-m", "accelerate.commands.launch", "--config_file", str(config_file("cpu")),
+        "--num_processes", str(ranks), "--num_machines", "1", "--main_process_port", "0",
+    ]  # fmt: skip
+    train = [str(SAME_DRAWS), "train", str(TINY), *keys, "--run-dir", str(run)]
+    return [sys.executable, *(before if ranks > 1 else []), *train]
+
+
+@pytest.mark.parametrize("keys", [(), FOLLOWING], ids=["static", "following"])
+def test_a_training_of_one_rank_goes_on_with_two_and_ends_with_the_same_model(
+    cache: Path, tmp_path: Path, keys: tuple[str, ...]
+):
+    whole, run = tmp_path / "whole", tmp_path / "run"
+    one_arm = (*keys, "arms.random=null")
+    for folder in (whole, run):
+        ttc_rl("select", str(TINY), *one_arm, "--run-dir", str(folder))
+    with_same_draws(whole, 1, *one_arm, DRAWN=str(tmp_path / "drawn"))
+    process = subprocess.Popen(
+        same_draws(run, 1, *one_arm), env={**os.environ, "DRAWN": str(tmp_path / "other")},
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    arm = run / "arms" / "sift"
+    while not (arm / "checkpoints" / "checkpoint-3" / "complete.json").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    with_same_draws(run, 2, *one_arm, DRAWN=str(tmp_path / "drawn"), FIRST="3")
+    assert executed(arm) == executed(whole / "arms" / "sift")
+    ranks = [file.stem.rpartition("-")[2] for file in sorted((arm / "rollouts").glob("*.parquet"))]
+    assert ranks == ["0"] * 3 + ["0", "1"] * 5
+    assert_trained_alike(arm, whole / "arms" / "sift")
+
+
 WATCHED = ("train.dev={every: 3, tasks: 7, samples: 2}", "train.keep=best", "train.stop=2")
 
 
@@ -216,19 +260,9 @@ def test_two_ranks_train_the_model_that_one_trains(
     cache: Path, tmp_path: Path, keys: tuple[str, ...]
 ):
     alone, two = tmp_path / "alone", tmp_path / "two"
-    ranks = [
-        "-m", "accelerate.commands.launch", "--config_file", str(config_file("cpu")),
-        "--num_processes", "2", "--num_machines", "1", "--main_process_port", "0",
-    ]  # fmt: skip
-    for run, before in ((alone, []), (two, ranks)):
+    for run, ranks in ((alone, 1), (two, 2)):
         ttc_rl("select", str(TINY), *keys, "--run-dir", str(run))
-        command = [str(SAME_DRAWS), "train", str(TINY), *keys, "--run-dir", str(run)]
-        done = subprocess.run(
-            [sys.executable, *before, *command],
-            capture_output=True, text=True, check=False,
-            env={**os.environ, "DRAWN": str(tmp_path / "drawn")},
-        )  # fmt: skip
-        assert done.returncode == 0, done.stdout + done.stderr
+        with_same_draws(run, ranks, *keys, DRAWN=str(tmp_path / "drawn"))
     if not keys:
         assert_went_by_plan(two)
         with pytest.raises(AssertionError):  # other tasks make another model
@@ -257,6 +291,18 @@ def test_a_stage_for_one_process_refuses_to_run_in_two(stage: str, tmp_path: Pat
     )  # fmt: skip
     assert done.returncode == 2
     assert f"{stage}: runs in one process, but 2 were started" in done.stderr
+
+
+def test_more_arguments_of_the_engine_are_flags_of_the_server():
+    from ttc_rl.launch import serve
+
+    engine = {"max_num_seqs": 64, "enforce_eager": True, "enable_prefix_caching": False,
+              "hf_overrides": {"a": 1}, "kv_cache_dtype": "fp8"}  # fmt: skip
+    command = serve(recipe(vllm={"mode": "server", "engine": engine}))
+    assert command[-8:] == [
+        "--max-num-seqs", "64", "--enforce-eager", "--no-enable-prefix-caching",
+        "--hf-overrides", '{"a": 1}', "--kv-cache-dtype", "fp8",
+    ]  # fmt: skip
 
 
 # --------------------------------------------------------------------------- mistakes

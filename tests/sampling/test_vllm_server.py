@@ -201,13 +201,12 @@ def outcome(made: Job) -> tuple[list[str], str]:
 def test_a_server_killed_in_training_is_one_line_and_its_next_one_ends_the_run_the_same(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """The same weights where requests carry a seed; vLLM's own seed alone does not repeat."""
+    """The same weights: each request carries a seed; vLLM's own alone does not repeat."""
     from urllib3.util.retry import Retry
 
-    seeded = "train.trl.generation_kwargs={seed: 7}"
-    whole = job(tmp_path / "whole", server, seeded)
+    whole = job(tmp_path / "whole", server)
     train(whole)
-    made = job(tmp_path / "run", server, seeded)
+    made = job(tmp_path / "run", server)
     metrics = made.arm("sift")[1].metrics
 
     def killer() -> None:

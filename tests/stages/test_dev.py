@@ -270,19 +270,6 @@ def test_a_server_is_asked_by_the_main_rank_alone(monkeypatch: pytest.MonkeyPatc
     assert engine.asked == ["weights"]
 
 
-def test_what_is_read_of_trls_trainer_is_there():
-    import inspect
-
-    from trl.generation.vllm_generation import VLLMGeneration
-    from trl.trainer.grpo_trainer import GRPOTrainer
-
-    assert "_last_loaded_step" in inspect.getsource(GRPOTrainer)
-    source = inspect.getsource(VLLMGeneration)
-    for name in ("_llm_weights_sleeping", "enable_sleep_mode", "tensor_parallel_size", "self.llm "):
-        assert name in source
-    assert callable(VLLMGeneration.sync_weights)
-
-
 def test_the_report_says_which_model_was_left_and_what_its_choice_makes_of_the_score(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -23,6 +23,8 @@ from ttc_rl.run_dir import RunDir, read_json, read_jsonl
 from ttc_rl.schema import UserError
 from ttc_rl.stages.publishing import push
 
+TINY = Path(__file__).parents[1] / "tiny.yaml"
+
 
 class Hub(ThreadingHTTPServer):
     """Takes every file as a regular one, in one commit."""
@@ -30,6 +32,11 @@ class Hub(ThreadingHTTPServer):
     def __init__(self) -> None:
         self.created: list[Any] = []
         self.files: dict[str, bytes] = {}
+        self.branches: list[str] = []
+        self.commits: dict[str, list[str]] = {}
+        """Revision -> the files that were sent to it."""
+        self.refused = ""
+        """A revision whose commits the Hub refuses."""
         self.private = False
         self.status = 200
         super().__init__(("127.0.0.1", 0), _Answer)
@@ -55,7 +62,14 @@ class _Answer(JsonHandler):
             paths = [file["path"] for file in json.loads(body)["files"]]
             found = [{"path": p, "uploadMode": "regular", "shouldIgnore": False} for p in paths]
             self._reply({"files": found})
+        elif "/branch/" in self.path:
+            self.server.branches.append(self.path.rpartition("/")[2])
+            self._reply({})
+        elif "/commit/" in self.path and self.path.endswith(self.server.refused or "?"):
+            self._reply({"error": "no room"}, 413)
         elif "/commit/" in self.path:
+            sent = self.server.commits.setdefault(self.path.rpartition("/")[2], [])
+            sent += [json.loads(x)["value"].get("path") for x in body.splitlines()]
             for line in map(json.loads, body.splitlines()):
                 if line["key"] == "file":
                     value = line["value"]
@@ -187,6 +201,48 @@ def test_what_is_not_there_is_not_pushed(undisturbed: Path, tmp_path: Path):
     untrained = RunDir.open(tmp_path / "run", run.load_recipe())
     with pytest.raises(UserError, match="sift has no model yet"):
         push(untrained, "me/it", arm="sift")
+
+
+def trained(hub: Hub, tmp_path: Path, cache: Path, *keys: str, token: str = "hf_0"):
+    """Select and train, with a small model and a checkpoint each second step."""
+    asked = [
+        str(TINY), "model={pretrain: {layers: 1, max_steps: 0}}", "arms.random=null",
+        "train.epochs=1", "train.save_steps=2", "track.hub.repo=me/it", *keys,
+    ]  # fmt: skip
+    run = ["--run-dir", str(tmp_path / "run")]
+    assert told(hub, tmp_path, *asked, *run, name="select", token=token)[0] == 0
+    return told(hub, tmp_path, *asked, *run, name="train", token=token)
+
+
+def test_each_checkpoint_goes_up_as_a_revision_while_training_goes_on(
+    tmp_path: Path, cache: Path, hub: Hub
+):
+    hub.private, hub.refused = True, "sift-step-2"
+    code, output = trained(hub, tmp_path, cache)
+    assert code == 0, output
+    assert hub.created == [{"name": "it", "organization": "me", "visibility": "private"}]
+    assert hub.branches == ["sift-step-2", "sift-step-4"]
+    assert hub.commits.keys() == {"sift-step-4"}
+    assert set(filter(None, hub.commits["sift-step-4"])) == {
+        "config.json", "generation_config.json", "model.safetensors", "tokenizer.json",
+        "tokenizer_config.json",
+    }  # fmt: skip
+    assert "track.hub: me/it has revision sift-step-4" in output
+    assert output.count("sift-step-2 is not there, training goes on") == 1
+    assert not list((tmp_path / "run").rglob("*.part"))
+    model = tmp_path / "run" / "arms" / "sift" / "model" / "model.safetensors"
+    assert hub.files["model.safetensors"] == model.read_bytes()  # of the last step
+
+
+def test_checkpoints_for_a_public_repository_or_without_a_login_are_refused_before_training(
+    tmp_path: Path, cache: Path, hub: Hub
+):
+    code, output = trained(hub, tmp_path, cache)
+    assert (code, hub.branches) == (2, [])
+    assert "track.hub: me/it exists and is public" in output
+    code, output = trained(hub, tmp_path / "other", cache, token="")
+    assert (code, hub.branches) == (2, [])
+    assert "track.hub: not logged in to the Hub" in output
 
 
 def test_a_cleaned_corpus_goes_up_as_a_data_set_with_a_card(tmp_path: Path, hub: Hub):

@@ -63,11 +63,15 @@ def test_what_a_cell_of_a_sweep_leaves_is_logged_under_names_that_wandb_takes(
     (folder.model / "config.json").write_text("{}")
     with tracked(recipe(True), folder.root):
         log_training(folder)
-    names = [
-        record.request.log_artifact.artifact.name or record.artifact.name
+    artifacts = [
+        record.request.log_artifact.artifact if record.HasField("request") else record.artifact
         for record in finished(next((folder.root / "wandb").glob("offline-run-*/*.wandb")))
     ]
-    logged = [name for name in names if name]
+    logged = [artifact.name for artifact in artifacts if artifact.name]
+    refs = [file.ref for artifact in artifacts for file in artifact.manifest.contents]
+    assert refs == [  # where they lie: nothing is uploaded
+        path.resolve().as_uri() for path in (folder.curriculum, folder.model / "config.json")
+    ]
     assert [name.rpartition("-")[2] for name in logged] == ["curriculum", "model"]
     assert all(re.fullmatch(r"target-skills-cipher-seed-0-9+-\w+", name) for name in logged)
 

@@ -1,7 +1,7 @@
 """TRL's own client and a server that dies, hangs or is not there, without vLLM.
 
-The server draws by the seed and the step it is asked in, so that a training which goes on with it
-ends with the weights of one that was left alone. Its log-probabilities are made up.
+The server draws by the seed of each request, so that a training which goes on with it ends with
+the weights of one that was left alone. Its log-probabilities are made up.
 """
 
 import hashlib
@@ -27,15 +27,18 @@ from ttc_rl.stages.job import Job
 from ttc_rl.stages.run import select, train
 
 TINY = Path(__file__).parents[1] / "tiny.yaml"
-STEPS = 8
+STEPS, TASKS = 8, 4
+"""Of an arm; of a step, each of which is a request."""
+SHORT = ("arms.random=null", "train.epochs=1", "model={pretrain: {layers: 1, max_steps: 0}}")
 
 
 class Rollouts:
-    """What TRL's client asks of `vllm serve`; `dies_at` and `hangs_at` count generations."""
+    """What TRL's client asks of `vllm serve`; `dies_at` and `hangs_at` count its requests."""
 
     def __init__(self, port: int = 0, dies_at: int = 0, hangs_at: int = 0) -> None:
         self.dies_at, self.hangs_at = dies_at, hangs_at
         self.generations, self.answering = 0, threading.Event()
+        self.seeds: list[int] = []
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -68,6 +71,7 @@ class Rollouts:
         reply = replies.get(request.path, {})
         if request.path == "/v1/completions":
             self.generations += 1
+            self.seeds.append(body["seed"])
             if self.generations == self.dies_at:
                 self.close()
                 request.connection.shutdown(socket.SHUT_RDWR)
@@ -87,11 +91,11 @@ class Rollouts:
 
 
 def completions(body: dict[str, Any]) -> dict[str, Any]:
-    """Three tokens and the end, by the prompt and the completion's number."""
+    """Three tokens and the end, by the request's seed and the completion's number, as vLLM."""
     choices = []
     for prompt in body["prompt"]:
         for number in range(body["n"]):
-            draws = random.Random(f"{prompt} {number}")
+            draws = random.Random(body["seed"] + number)
             ids = [draws.randrange(4, 60) for _ in range(3)] + [1]
             names = [f"token_id:{i}" for i in ids]
             logprobs = {
@@ -156,21 +160,34 @@ def outcome(made: Job) -> list[tuple[list[str], str]]:
 def test_a_server_that_dies_is_one_line_and_the_same_run_goes_on_with_a_new_one(
     cache: Path, tmp_path: Path, trl_without_vllm: list[float]
 ):
-    server = Rollouts(dies_at=STEPS + 5)  # in the second arm, while it draws
+    server = Rollouts(dies_at=TASKS * (STEPS + 4) + 1)  # in the second arm's fifth step
     made = job(tmp_path / "run", server.url)
     says = rf"the server at {server.url} is gone; the last checkpoint is that of step 3; start it"
     with pytest.raises(UserError, match=says) as error:
         train(made)
     assert "\n" not in str(error.value)
     assert len(list(read_jsonl(made.arm("sift")[1].metrics))) == 4
-    assert 0 < sum(trl_without_vllm) <= 62
+    assert 0 < sum(trl_without_vllm) <= 62 * TASKS  # side by side
     again = Rollouts(server.port)
     train(made)
-    assert again.generations == STEPS - 3
+    assert again.generations == TASKS * (STEPS - 3)
     whole = job(tmp_path / "whole", again.url)
     train(whole)
     again.close()
     assert outcome(made) == outcome(whole)
+
+
+def test_requests_are_seeded_by_the_recipe_each_with_a_seed_of_its_own(cache: Path, tmp_path: Path):
+    server = Rollouts()
+    seeds: list[list[int]] = []
+    for name, seed in (("a", 1), ("b", 2), ("c", 1)):
+        train(job(tmp_path / name, server.url, f"seed={seed}", *SHORT))
+        seeds.append(server.seeds)
+        server.seeds = []
+    server.close()
+    assert sorted(seeds[0]) == sorted(seeds[2])  # the requests of a step go out side by side
+    assert not set(seeds[0]) & set(seeds[1])
+    assert len(set(seeds[0])) == len(seeds[0]) == TASKS * STEPS // 2
 
 
 def test_a_server_that_is_not_there_is_one_line(cache: Path, tmp_path: Path):
@@ -181,7 +198,7 @@ def test_a_server_that_is_not_there_is_one_line(cache: Path, tmp_path: Path):
 
 
 def test_a_server_that_never_answers_is_told_while_training_waits(cache: Path, tmp_path: Path):
-    server = Rollouts(hangs_at=3)
+    server = Rollouts(hangs_at=TASKS * 2 + 1)
     made = job(tmp_path / "run", server.url, "train.watchdog.stall=2")
     thread = threading.Thread(target=train, args=(made,), daemon=True)
     thread.start()

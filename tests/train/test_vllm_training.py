@@ -8,13 +8,14 @@ import functools
 import os
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 
 from ttc_rl.config import load_recipe
 from ttc_rl.run_dir import RunDir, read_jsonl
 from ttc_rl.schema import UserError
-from ttc_rl.stages.job import Job
+from ttc_rl.stages.job import Job, starting_model
 from ttc_rl.stages.run import select, train
 
 pytest.importorskip("vllm")
@@ -82,4 +83,24 @@ def test_weights_that_do_not_arrive_stop_the_run(
     monkeypatch.setattr(VLLMGeneration, "sync_weights", lambda self: None)
     made = job(tmp_path / "run", RATE)
     with pytest.raises(UserError, match="stopped by the watchdog, drift at step"):
+        train(made)
+
+
+def test_rollouts_are_those_of_the_recipes_seed(tmp_path: Path, cache: Path):
+    """Two seeds draw different ones, the same seed the same."""
+    model = f"model={starting_model(load_recipe(TINY))}"
+    drawn: list[list[str]] = []
+    for name, seed in (("a", 1), ("b", 2), ("c", 1)):
+        made = job(tmp_path / name, model, f"seed={seed}", "train.epochs=1", "arms.random=null")
+        train(made)
+        files = sorted(made.arm("sift")[1].rollouts.glob("*.parquet"))
+        drawn.append([text for f in files for text in pq.read_table(f)["completion"].to_pylist()])
+    assert drawn[0] == drawn[2]
+    assert drawn[0] != drawn[1]
+
+
+def test_more_arguments_reach_the_engine(tmp_path: Path, cache: Path):
+    """One that the engine would refuse ends the training."""
+    made = job(tmp_path / "run", "train.vllm.engine={max_num_batched_tokens: 1}")
+    with pytest.raises(ValueError, match="max_num_batched_tokens"):
         train(made)

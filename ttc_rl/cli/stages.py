@@ -81,12 +81,17 @@ def train(
     run_dir: RunFolder = None,
     dry_run: DryRun = False,
     unsafe_local: UnsafeLocal = False,
+    expert: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Train a model on the curriculum. Training goes on from the last checkpoint."""
     resolved = _one_run(_resolved(recipe, overrides, dry_run))
     from ttc_rl.stages import run as pipeline
 
-    pipeline.train(_open(resolved, run_dir or default_folder(recipe), resume=True))
+    job = _open(resolved, run_dir or default_folder(recipe), resume=True)
+    if expert is None:
+        pipeline.train(job)
+    else:  # started by a training of several at once
+        pipeline.train_expert(job, expert)
 
 
 def evaluate(

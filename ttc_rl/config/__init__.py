@@ -22,6 +22,7 @@ from ttc_rl.config.evaluation import EngineConfig, EvalConfig, JudgeConfig, Samp
 from ttc_rl.config.loading import dump_recipe, load_recipe, make_recipe, with_keys
 from ttc_rl.config.policy import PolicyConfig
 from ttc_rl.config.recipe import (
+    HubConfig,
     ModelConfig,
     PreflightConfig,
     PretrainConfig,

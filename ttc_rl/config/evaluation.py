@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -47,6 +47,9 @@ class EngineConfig(Section):
     """Share of each GPU's memory that vLLM takes."""
     max_model_len: int | None = Field(default=None, gt=0)
     """Tokens of prompt and completion that vLLM makes room for; the model's own when left out."""
+    options: dict[str, Any] = {}
+    """More arguments of vLLM's engine by its own names, such as `max_num_seqs`; other backends have
+    none."""
     url: str | None = None
     """Address of an endpoint, up to and including the version: `http://localhost:8000/v1`."""
     served: dict[str, str] = {}
@@ -77,6 +80,8 @@ class EngineConfig(Section):
             raise ValueError("`url:` and `served:` belong to `backend: endpoint`")
         if self.backend == "endpoint" and self.processes > 1:
             raise ValueError("an endpoint is asked by one process; raise `concurrency:` instead")
+        if self.options and self.backend not in (None, "vllm"):
+            raise ValueError(f"`options:` are vLLM's; `backend: {self.backend}` would ignore them")
         return self
 
 

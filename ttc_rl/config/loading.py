@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from ttc_rl.config.handed_on import check_handed_on
 from ttc_rl.config.methods import check_unread, without_unread
 from ttc_rl.config.mistakes import explain, near_file
 from ttc_rl.config.places import Places, did_you_mean
@@ -83,6 +84,7 @@ def _resolved(
             cell = merge(_without(tree, "sweep"), nested(key, value))
             _checked(cell, places, at=f"sweep.{key}")
     _check_trl_keys(recipe, places)
+    check_handed_on(recipe, places)
     return recipe.placed(places)
 
 
@@ -325,6 +327,11 @@ def _check_trl_keys(recipe: Recipe, places: Places) -> None:
                 raise UserError(f"{at}: TRL's {config_name(method)} has no such field{hint}")
             if problem := unfit(key, block[key], method):
                 raise UserError(f"{at}: {problem}")
+            if key == "generation_kwargs" and "seed" in (block[key] or {}):
+                raise UserError(
+                    f"{at}: seed: one for all requests draws a group's completions alike; they are "
+                    "made from the recipe's `seed`; leave it out"
+                )
             if key == "report_to":
                 _check_report_to(named(block[key]), at)
 

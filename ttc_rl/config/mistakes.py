@@ -8,10 +8,17 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from ttc_rl.config.handed_on import lora_fields
 from ttc_rl.config.places import Places, did_you_mean
 from ttc_rl.config.recipe import Recipe
 from ttc_rl.config.trl_fields import config_fields
 from ttc_rl.schema import UserError
+
+ASYNC = (
+    "TRL's AsyncGRPOTrainer learns from groups in the order in which they arrive, so that a "
+    "curriculum's order, its steps and a resumed run's sameness are lost; leave it out"
+)
+"""Why there is no such key."""
 
 
 def explain(error: ValidationError, places: Places, prefix: str, at: str | None) -> UserError:
@@ -24,6 +31,8 @@ def explain(error: ValidationError, places: Places, prefix: str, at: str | None)
         loc = at_key.split(".")
     key = prefix + ".".join(loc)
     where = places.of(at or key)
+    if problem["type"] == "extra_forbidden" and key.endswith("train.async"):
+        return UserError(f"{where}: {at or key}: {ASYNC}")
     if problem["type"] == "extra_forbidden":
         return UserError(f"{where}: {at or key}: unknown key{_meant(loc)}")
     if problem["type"] == "missing":
@@ -58,6 +67,8 @@ def _meant(loc: Sequence[str]) -> str:
     elsewhere = [key for key in keys if key.split(".")[-1] == word]
     if word in config_fields():
         elsewhere.append(f"train.trl.{word}")
+    if word in lora_fields():
+        elsewhere.append(f"train.lora.peft.{word}")
     if elsewhere:
         section = ".".join(loc[:-1])
         nearest = max(elsewhere, key=lambda key: bool(section) and key.startswith(f"{section}."))

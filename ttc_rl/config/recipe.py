@@ -105,13 +105,24 @@ class PreflightConfig(Section):
     """End the run where something is wrong; else it is only said."""
 
 
+class HubConfig(Section):
+    """A model repository that gets each checkpoint's weights, as a revision of its own."""
+
+    repo: str
+    """Its name at the Hugging Face Hub, `me/it`; it is made where it is not there."""
+    private: bool = True
+    """Make it private; a public one is then refused."""
+
+
 class TrackConfig(Section):
-    """Logging to Weights & Biases."""
+    """Where a run is shown while it goes on: Weights & Biases, the Hugging Face Hub."""
 
     wandb: bool = False
     """Whether runs are logged to Weights & Biases."""
     project: str = Field(default="ttc-rl", max_length=128, pattern=r"^[^/\\#?%:\r\n]+$")
     """Name of the project at W&B, which takes none of `/\\#?%:`."""
+    hub: HubConfig | None = None
+    """Send each checkpoint to the Hub while training; not at all when left out."""
 
 
 def _as_folders(arms: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -225,7 +236,7 @@ class Recipe(Section):
     policy: PolicyConfig = PolicyConfig()
     """How the trained model, or another one, answers."""
     track: TrackConfig = TrackConfig()
-    """Settings of Weights & Biases."""
+    """Settings of what shows the run elsewhere."""
     experts: ExpertsConfig | None = None
     """Several models, each for some of the targets; one for all when left out."""
     judge: JudgeConfig | None = None
@@ -278,6 +289,15 @@ class Recipe(Section):
     def _has_a_corpus(self) -> Self:
         if not self.corpus and self.eval.models != ["base"]:
             raise ValueError("corpus: names no source; only an evaluation of the base does without")
+        return self
+
+    @model_validator(mode="after")
+    def _options_have_an_engine(self) -> Self:
+        if self.eval.engine.options and self.engine.backend != "vllm":
+            raise ValueError(
+                "eval.engine.options: are vLLM's, and this evaluation does not draw by vLLM; "
+                "set eval.engine.backend: vllm, or leave them out"
+            )
         return self
 
     @model_validator(mode="after")

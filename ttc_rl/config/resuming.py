@@ -21,6 +21,8 @@ FREE = (
     "eval.engine.timeout",
     "judge.concurrency",
     "judge.timeout",
+    "track.hub",
+    "experts.processes",
 )
 """Dotted keys, of the recipe and of each arm. `train.micro_batch` and `eval.batch` change a result
 by its rounding alone: a run that changes them is no longer the same bit for bit."""

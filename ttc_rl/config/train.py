@@ -28,6 +28,9 @@ class VllmConfig(Section):
     """GPUs that share one copy of the model."""
     server_base_url: str | None = None
     """Address of the server, for `mode: server`, such as `http://node:8000`."""
+    engine: dict[str, Any] = {}
+    """More arguments of vLLM's engine by its own names, such as `max_num_batched_tokens`; of a
+    server those that `ttc-rl launch` starts it with."""
 
 
 METHODS = ("grpo", "sft", "dpo", "sdpo")
@@ -68,6 +71,8 @@ class AdapterConfig(Section):
     """Names of the linear layers that get an adapter; `all-linear` for every one but the head."""
     load_in_4bit: bool = False
     """Hold the base in four bits while training (QLoRA); needs bitsandbytes."""
+    peft: dict[str, Any] = {}
+    """More fields of peft's LoraConfig, handed on as they stand, such as `use_dora`."""
 
 
 class SvfConfig(Section):
@@ -158,6 +163,9 @@ class ExpertsConfig(Section):
 
     groups: int | None = Field(default=None, gt=0)
     """Groups of targets, by k-means of their embeddings; each target is its own when left out."""
+    processes: int = Field(default=1, gt=0)
+    """Experts trained at once on this machine, each by a process of its own, on a GPU of its own
+    where there are GPUs."""
     mix: Literal["votes", "dev"] | None = None
     """One model of all experts in their place, their changes weighted so that votes on the target
     prompts are the most agreed, or the most of the tasks of `train.dev` are right."""

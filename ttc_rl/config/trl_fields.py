@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import importlib.util
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,19 @@ def integrations() -> frozenset[str]:
             if names == ["INTEGRATION_TO_CALLBACK"]:
                 return frozenset(k.value for k in node.value.keys if isinstance(k, ast.Constant))  # pyright: ignore
     return frozenset()
+
+
+@functools.cache
+def vllm_window() -> tuple[str, str] | None:
+    """Return the oldest and the newest vLLM that the installed TRL supports, read from the check
+    that it makes itself; None without TRL or without such a check."""
+    tree = _parsed("trl", "import_utils.py")
+    for node in ast.walk(tree) if tree else ():
+        if isinstance(node, ast.Compare) and "_vllm" in ast.unparse(node):
+            ends = [part.value for part in ast.walk(node) if isinstance(part, ast.Constant)]
+            if len(ends) == 2:
+                return str(ends[0]), str(ends[1])
+    return None
 
 
 PARENT_FILES = ("transformers", "training_args.py"), ("trl", "trainer/base_config.py")
@@ -141,17 +154,31 @@ def _annotations(method: str) -> Mapping[str, frozenset[str]]:
 
 
 @functools.cache
+def class_fields(package: str, file: str, name: str) -> Mapping[str, frozenset[str]]:
+    """Return field -> types, of one class in a file of a package; nothing without the package."""
+    tree = _parsed(package, file)
+    classes = [n for n in tree.body if isinstance(n, ast.ClassDef)] if tree else []
+    return {field: types for node in classes if node.name == name for field, types in _fields(node)}
+
+
+def _fields(node: ast.ClassDef) -> Iterator[tuple[str, frozenset[str]]]:
+    for item in node.body:
+        if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
+            types = ast.unparse(item.annotation).split("|")
+            yield item.target.id, frozenset(part.strip() for part in types)
+
+
+@functools.cache
 def _declared(files: tuple[tuple[str, str], ...]) -> Mapping[str, frozenset[str]]:
     """Field -> types, of the classes in these files, parents first; empty without TRL."""
     if importlib.util.find_spec("trl") is None:
         return {}
     return {
-        item.target.id: frozenset(part.strip() for part in ast.unparse(item.annotation).split("|"))
+        field: types
         for package, file in files
         for node in getattr(_parsed(package, file), "body", [])
         if isinstance(node, ast.ClassDef)
-        for item in node.body
-        if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)
+        for field, types in _fields(node)
     }
 
 

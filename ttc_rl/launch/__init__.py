@@ -10,6 +10,7 @@ same script again. How many GPUs there are is no part of the recipe: a run may g
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import shlex
@@ -21,7 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from ttc_rl.config import SERVER_URL, Recipe
 from ttc_rl.schema import UserError
@@ -239,4 +240,13 @@ def serve(recipe: Recipe, port: str = str(PORT)) -> list[str]:
         "processed_logprobs",
         "--max-logprobs",
         "-1",
+        *(word for name, value in vllm.engine.items() for word in _flag(name, value)),
     ]
+
+
+def _flag(name: str, value: Any) -> list[str]:
+    """Return an argument of vLLM's engine as its command line takes it."""
+    flag = name.replace("_", "-")
+    if isinstance(value, bool):
+        return [f"--{flag}" if value else f"--no-{flag}"]
+    return [f"--{flag}", value if isinstance(value, str) else json.dumps(value)]

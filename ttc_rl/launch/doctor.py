@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ttc_rl.config.trl_fields import vllm_window
 from ttc_rl.run_dir import cache_dir
 from ttc_rl.schema import UserError
 from ttc_rl.system.install import install
@@ -27,8 +29,6 @@ EXTRAS = {
     "wandb": "wandb",
     "vllm": "vllm",
 }
-VLLM_OF_TRL = {(1, 16): ((0, 22), (0, 31))}
-"""TRL's minor version -> the oldest and newest minor version of vLLM that it supports."""
 DISK_GIB = 10
 
 
@@ -80,13 +80,9 @@ def attacks() -> tuple[list[str], list[list[str]], bool]:
 
 
 def _pairs(packages: dict[str, str | None]) -> Iterator[Finding]:
-    """Yield versions that are known not to go together."""
-    trl, vllm = _minor(packages.get("trl")), _minor(packages.get("vllm"))
-    if trl in VLLM_OF_TRL and vllm:
-        oldest, newest = VLLM_OF_TRL[trl]
-        works = oldest <= vllm <= newest
-        fix = "" if works else f"pip install 'vllm<={newest[0]}.{newest[1]}.0'"
-        yield Finding("trl with vllm", works, f"{packages['trl']} with {packages['vllm']}", fix)
+    """Yield versions that go together, and those that are known not to."""
+    if window := vllm_window():
+        yield _vllm_of_trl(packages["trl"] or "unknown", packages.get("vllm"), *window)
     if importlib.util.find_spec("torchvision") and "+cpu" in (packages.get("torch") or ""):
         yield Finding(
             "torchvision",
@@ -96,11 +92,19 @@ def _pairs(packages: dict[str, str | None]) -> Iterator[Finding]:
         )
 
 
-def _minor(version: str | None) -> tuple[int, int] | None:
-    if version is None:
-        return None
-    major, minor = version.split(".")[:2]
-    return int(major), int(minor)
+def _vllm_of_trl(trl: str, vllm: str | None, oldest: str, newest: str) -> Finding:
+    """Return whether the installed vLLM is one that TRL supports."""
+    supported = f"trl {trl} supports vllm {oldest} to {newest}"
+    if vllm is None:
+        return Finding("trl with vllm", None, f"{supported}; none is installed")
+    if _numbers(oldest) <= _numbers(vllm) <= _numbers(newest):
+        return Finding("trl with vllm", True, f"{supported}; {vllm} is one of them")
+    return Finding("trl with vllm", False, f"{supported}; {vllm} is outside", install("vllm"))
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """Return a release's three numbers: 0.31.0 of `0.31.0rc1+cu129`."""
+    return tuple(map(int, re.findall(r"\d+", version.partition("+")[0])[:3]))
 
 
 def _gpu() -> Finding:

@@ -94,6 +94,7 @@ class EngineCompleter:
             "enable_prefix_caching": True,
             **({} if torch.cuda.is_available() else ON_CPU),
             **(adapters.options() if adapters else {}),
+            **config.options,
         }
         with engine_follows():
             engine = LLM(model=str(model), **options)

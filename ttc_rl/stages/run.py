@@ -30,7 +30,16 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-__all__ = ["draw", "evaluate", "read_summary", "report", "run_all", "select", "train"]
+__all__ = [
+    "draw",
+    "evaluate",
+    "read_summary",
+    "report",
+    "run_all",
+    "select",
+    "train",
+    "train_expert",
+]
 
 
 def run_all(job: Job) -> None:
@@ -91,6 +100,12 @@ def train(job: Job) -> None:
         _train_all(job)
 
 
+def train_expert(job: Job, name: str) -> None:
+    """Train one expert, for the process that has the run folder and trains several at once."""
+    if not job.trained(name):
+        _train([name], job)
+
+
 def _train_all(job: Job) -> None:
     if all(map(job.trained, job.recipe.arm_names)):
         logger.info("training: done already")
@@ -98,9 +113,11 @@ def _train_all(job: Job) -> None:
     check_extras(job.recipe)
     from ttc_eval.report.model_card import write_cards
     from ttc_rl.stages.mixing import check_mix, mix
+    from ttc_rl.stages.side_by_side import train_side_by_side
 
     check_mix(job)
-    _train([name for name in job.parts if not job.trained(name)], job)
+    lacking = [name for name in job.parts if not job.trained(name)]
+    _train(train_side_by_side(job, lacking), job)
     for name in job.recipe.arm_names:
         experts = job.arm(name)[0].experts
         if experts and experts.mix and not job.trained(name) and is_main():
@@ -110,6 +127,7 @@ def _train_all(job: Job) -> None:
 
 def _train(arms: Sequence[str], job: Job) -> None:
     from ttc_eval.report.model_card import write_cards
+    from ttc_rl.stages.publishing import checkpoints_sent
     from ttc_rl.tracking.wandb_run import keep_trackio_in, log_training, tracked
     from ttc_rl.train.curriculum import Pool, charged, follow, plan, read_curriculum, read_pool
 
@@ -148,7 +166,11 @@ def _train(arms: Sequence[str], job: Job) -> None:
         logger.info(f"training arm {name}: {plans[name].steps} steps{less}")
         given = recipe.train, recipe.selection.noise, recipe.places, plans[name], pools[name]
         curriculum = follow(*given) if recipe.train.follows else None
-        with heading(name), tracked(recipe, folder.root) as track:
+        with (
+            heading(name),
+            tracked(recipe, folder.root) as track,
+            checkpoints_sent(recipe.track.hub, name, folder) as saved,
+        ):
             loop.train(
                 recipe,
                 plans[name],
@@ -161,6 +183,7 @@ def _train(arms: Sequence[str], job: Job) -> None:
                 curriculum=curriculum,
                 drawn=partial(_base_groups, job, recipe, base),
                 targets=list(voting[name]),
+                saved=saved,
             )
             write_cards(job.run, job.recipe, name)
             if track:

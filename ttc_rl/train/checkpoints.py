@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from ttc_rl.train.ranks import barrier
 
 logger = logging.getLogger(__name__)
 
+Saved = Callable[[Path, int], None]
+"""What is told of a whole checkpoint: its folder and its step."""
 COMPLETE = "complete.json"
 """Written into a checkpoint after everything else: without it, the checkpoint was cut by a kill.
 
@@ -34,8 +37,8 @@ def mark_complete(folder: Path, update: int) -> None:
 class MarkComplete(TrainerCallback):
     """Says of a checkpoint that it is whole, after everything it stands for is on disk."""
 
-    def __init__(self, arm: ArmDir) -> None:
-        self.arm = arm
+    def __init__(self, arm: ArmDir, updates: int = 1, saved: Saved | None = None) -> None:
+        self.arm, self.updates, self.saved = arm, updates, saved
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         barrier()  # every rank has written its state of random numbers
@@ -43,6 +46,8 @@ class MarkComplete(TrainerCallback):
             sync(self.arm.metrics)  # a checkpoint stands for the steps before it
             folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
             mark_complete(folder, state.global_step)
+            if self.saved is not None:
+                self.saved(folder, state.global_step // self.updates)
 
 
 def newest_checkpoint(arm: ArmDir) -> tuple[Path | None, int]:

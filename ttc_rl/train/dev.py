@@ -29,6 +29,7 @@ from ttc_rl.sampling.generate import GenerateCompleter
 from ttc_rl.sampling.served import ServedCompleter
 from ttc_rl.schema import Completer
 from ttc_rl.system.ranks import is_main
+from ttc_rl.train.methods.trl_compat import awake, send_weights
 from ttc_rl.train.ranks import barrier
 from ttc_rl.train.reporting import report_dev
 from ttc_rl.train.rollout_server import server_url
@@ -181,29 +182,15 @@ def dev_engine(trainer: Any, recipe: Recipe, base: Path | str) -> Iterator[DevEn
         finally:
             model.train(training)
         return
-    _send_weights(trainer, generation)
+    send_weights(trainer)
     if generation.mode == "server":
         yield DevEngine(lambda decoding: _served(decoding, recipe, base, trainer), "main")
         return
-    if generation.enable_sleep_mode:
-        generation.llm.wake_up(tags=["kv_cache"])
-    try:
+    with awake(generation) as llm:
         yield DevEngine(
-            lambda decoding: EngineCompleter(generation.llm, decoding, recipe.prompts),
+            lambda decoding: EngineCompleter(llm, decoding, recipe.prompts),
             "alike" if generation.tensor_parallel_size > 1 else "shared",
         )
-    finally:
-        if generation.enable_sleep_mode:
-            generation.llm.sleep(level=2)
-            generation._llm_weights_sleeping = True
-
-
-def _send_weights(trainer: Any, generation: Any) -> None:
-    """Give vLLM the weights of this step, as TRL does before a step's rollouts."""
-    asleep = generation.mode == "colocate" and getattr(generation, "_llm_weights_sleeping", False)
-    if asleep or trainer.state.global_step != trainer._last_loaded_step:
-        generation.sync_weights()
-        trainer._last_loaded_step = trainer.state.global_step
 
 
 def _served(decoding: Decoding, recipe: Recipe, base: Path | str, trainer: Any) -> ServedCompleter:

@@ -20,7 +20,7 @@ from ttc_rl.schema import Task, UserError
 from ttc_rl.system.peft_warnings import ignore_warnings_of_peft
 from ttc_rl.system.ranks import is_main
 from ttc_rl.train.callbacks import Progress
-from ttc_rl.train.checkpoints import MarkComplete, forget_after, newest_checkpoint
+from ttc_rl.train.checkpoints import MarkComplete, Saved, forget_after, newest_checkpoint
 from ttc_rl.train.curriculum import Curriculum, Plan
 from ttc_rl.train.dev import Dev, Due, Evaluate, best_step
 from ttc_rl.train.methods import Setup, method_of
@@ -53,12 +53,14 @@ def train(
     curriculum: Curriculum | None = None,
     drawn: Drawn | None = None,
     targets: Sequence[str] = (),
+    saved: Saved | None = None,
 ) -> None:
     """Train `base` on `plan` and leave the model in `arm.model`, in Hugging Face format.
 
     With a `curriculum` the plan says how many steps there are, and it says which tasks they train.
     `drawn` gives the base model's graded completions of tasks to a method that learns from them.
     `targets` are the ids of the target prompts among `tasks`, where something asks for them.
+    `saved` is told of each checkpoint, on the main rank.
 
     Goes on from the newest complete checkpoint where there is one; the result is the same as
     without the interruption. Raises UserError where TRL refuses the recipe's `train.trl`.
@@ -76,7 +78,7 @@ def train(
     callbacks = [
         *own_reporters(recipe.train, arm, update),
         Progress(arm, recipe.train.updates, method),
-        MarkComplete(arm),
+        MarkComplete(arm, recipe.train.updates, saved),
     ]
     setup = Setup(
         recipe, plan, tasks, base, arm, tokenizer, graders, curriculum, track, callbacks,

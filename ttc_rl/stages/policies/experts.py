@@ -55,9 +55,10 @@ def routed_completer(job: Job, name: str, base: Path | str) -> ModelCompleter:
         from ttc_rl.sampling.engine import Adapters, EngineCompleter
 
         adapters = {part: folder.adapter for part, folder in experts.items()}
+        rank = max([lora.rank, *lora.peft.get("rank_pattern", {}).values()])
         return EngineCompleter.load(
             base, Decoding(max_tokens=1), job.recipe.prompts, job.recipe.engine,
-            Adapters(adapters, route(job, name), lora.rank), dtype=job.recipe.model.dtype,
+            Adapters(adapters, route(job, name), rank), dtype=job.recipe.model.dtype,
         )  # fmt: skip
     from ttc_rl.sampling.routed import Routed
     from ttc_rl.train.weights.mixture import whole_model

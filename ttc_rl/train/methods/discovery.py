@@ -31,6 +31,7 @@ from ttc_rl.train.entropic import entropic_advantages
 from ttc_rl.train.hardware import hardware_fields
 from ttc_rl.train.limits import ends
 from ttc_rl.train.methods.grpo_following import Director, FollowingTrainer, restore
+from ttc_rl.train.methods.trl_compat import check_trl, engine_made_with, seed_requests
 from ttc_rl.train.weights.adapters import loading, peft_config
 
 # P groups a step, G completions a group.
@@ -87,6 +88,7 @@ def discover(
     take the same steps, at a learning rate of 0. `start` stands where there is no answer to go on
     from yet.
     """
+    check_trl("grpo")
     disable_progress_bar()
     ignore_warnings_of_peft()
     tokenizer: Any = AutoTokenizer.from_pretrained(base, padding_side="left")
@@ -103,16 +105,20 @@ def discover(
     )
     restore(director, checkpoint, step)
     set_seed(study.seed)  # an adapter is drawn before TRL sets the seed
-    trainer = FollowingTrainer(
-        director=director,
-        model=str(base),
-        reward_funcs=_reward(problem, archive, tokenizer, ends(base, tokenizer), study.rollouts),
-        args=_config(study, way, folder),
-        train_dataset=Dataset.from_list([{"prompt": "", "task_id": ""}] * study.groups),
-        processing_class=tokenizer,
-        peft_config=peft_config(study.lora),
-        callbacks=[_BestSoFar(archive, folder.root / "best.json"), MarkComplete(folder)],
-    )
+    with engine_made_with(study.seed, {}):
+        trainer = FollowingTrainer(
+            director=director,
+            model=str(base),
+            reward_funcs=_reward(
+                problem, archive, tokenizer, ends(base, tokenizer), study.rollouts
+            ),
+            args=_config(study, way, folder),
+            train_dataset=Dataset.from_list([{"prompt": "", "task_id": ""}] * study.groups),
+            processing_class=tokenizer,
+            peft_config=peft_config(study.lora),
+            callbacks=[_BestSoFar(archive, folder.root / "best.json"), MarkComplete(folder)],
+        )
+    seed_requests(trainer, study.seed)
     trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     return archive

@@ -52,11 +52,14 @@ def make_trainer(setup: Setup) -> Any:
 
 
 def config(recipe: Recipe, steps: int, arm: ArmDir, track: bool) -> Any:
-    """Return TRL's DPOConfig. Raises UserError where TRL refuses `train.trl`."""
+    """Return TRL's DPOConfig. Raises UserError where TRL refuses `train.trl`, and where
+    the installed TRL lacks what we use of it."""
     from trl.trainer.dpo_config import DPOConfig
 
+    from ttc_rl.train.methods.trl_compat import check_trl
     from ttc_rl.train.methods.trl_config import trl_config
 
+    check_trl("dpo")
     fields = example_fields(recipe.train) | {"max_length": None}
     return trl_config(DPOConfig, recipe, arm, updates=1, steps=steps, track=track, **fields)
 

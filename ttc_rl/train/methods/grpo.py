@@ -38,9 +38,9 @@ def make_trainer(setup: Setup) -> Any:
     from trl.trainer.grpo_trainer import GRPOTrainer
 
     from ttc_rl.train.limits import ends
-    from ttc_rl.train.methods.grpo_config import grpo_config
     from ttc_rl.train.methods.grpo_following import FollowingTrainer, look_with_policy
     from ttc_rl.train.methods.grpo_reward import Ledger
+    from ttc_rl.train.methods.trl_compat import engine_made_with, seed_requests
     from ttc_rl.train.weights.adapters import peft_config
 
     recipe, plan = setup.recipe, setup.plan
@@ -60,20 +60,24 @@ def make_trainer(setup: Setup) -> Any:
     arguments: dict[str, Any] = {
         "model": str(setup.base),
         "reward_funcs": ledger.verified_reward,
-        "args": grpo_config(recipe, plan.steps, setup.arm, setup.track),
+        "args": config(recipe, plan.steps, setup.arm, setup.track),
         "train_dataset": dataset(plan, prompt),
         "processing_class": setup.tokenizer,
         "peft_config": peft_config(recipe.train.adapter),
         "callbacks": setup.callbacks,
     }
-    if director is None:
-        return GRPOTrainer(**arguments)
-    trainer = FollowingTrainer(director=director, **arguments)
+    with engine_made_with(recipe.seed, recipe.train.vllm.engine if recipe.train.vllm else {}):
+        if director is None:
+            trainer = GRPOTrainer(**arguments)
+        else:
+            trainer = FollowingTrainer(director=director, **arguments)
+    seed_requests(trainer, recipe.seed)
     if recipe.train.curriculum.method == "gradalign":
         from ttc_rl.train.methods.policy_gradients import look_with_gradients
 
+        assert isinstance(trainer, FollowingTrainer)
         look_with_gradients(trainer, setup)
-    elif recipe.train.curriculum.reembed:
+    elif isinstance(trainer, FollowingTrainer) and recipe.train.curriculum.reembed:
         look_with_policy(trainer, setup.base, recipe.embedding)
     return trainer
 
@@ -143,9 +147,11 @@ def step_cost(train: TrainConfig) -> StepCost:
 
 
 def config(recipe: Recipe, steps: int, arm: ArmDir, track: bool) -> Any:
-    """Return TRL's GRPOConfig."""
+    """Return TRL's GRPOConfig. Raises UserError where the installed TRL lacks what we use of it."""
     from ttc_rl.train.methods.grpo_config import grpo_config
+    from ttc_rl.train.methods.trl_compat import check_trl
 
+    check_trl("grpo")
     return grpo_config(recipe, steps, arm, track)
 
 

@@ -27,14 +27,13 @@ from ttc_rl.schema import UserError
 from ttc_rl.train.curriculum import Curriculum, Following
 from ttc_rl.train.curriculum.gradalign import GradAlign
 from ttc_rl.train.curriculum.guard import Groups, kept, shrink
+from ttc_rl.train.methods.trl_compat import COMPLETION_IDS, COMPLETIONS
 
 # P tasks a step, G rollouts a task; a step's completions are P groups of G over all processes.
 STATE = "curriculum.json"
 """Of a checkpoint."""
 VECTORS = "curriculum.npz"
 DRAWN = "groups drawn"
-COMPLETION_IDS, COMPLETIONS = 1, 3
-"""Where they stand in what TRL's `_generate` returns."""
 
 
 @dataclass

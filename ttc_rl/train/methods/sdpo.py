@@ -58,6 +58,7 @@ def make_trainer(setup: Setup) -> Any:
     from ttc_rl.train.methods import grpo
     from ttc_rl.train.methods.grpo_reward import Ledger
     from ttc_rl.train.methods.sdpo_trainer import TaughtTrainer
+    from ttc_rl.train.methods.trl_compat import engine_made_with, seed_requests
     from ttc_rl.train.weights.adapters import peft_config
 
     recipe, plan = setup.recipe, setup.plan
@@ -74,16 +75,18 @@ def make_trainer(setup: Setup) -> Any:
     )  # fmt: skip
     set_seed(recipe.seed)  # an adapter is drawn before TRL sets the seed
     prompt = grpo.prompts(recipe.prompts, setup.tasks, setup.tokenizer)
-    trainer = TaughtTrainer(
-        ledger=ledger,
-        feedback=lambda rollout: feedback(rollout, setup.tasks[rollout.task_id], setup.graders),
-        model=str(setup.base),
-        args=args,
-        train_dataset=grpo.dataset(plan, prompt),
-        processing_class=setup.tokenizer,
-        peft_config=peft_config(recipe.train.adapter),
-        callbacks=setup.callbacks,
-    )
+    with engine_made_with(recipe.seed, recipe.train.vllm.engine if recipe.train.vllm else {}):
+        trainer = TaughtTrainer(
+            ledger=ledger,
+            feedback=lambda rollout: feedback(rollout, setup.tasks[rollout.task_id], setup.graders),
+            model=str(setup.base),
+            args=args,
+            train_dataset=grpo.dataset(plan, prompt),
+            processing_class=setup.tokenizer,
+            peft_config=peft_config(recipe.train.adapter),
+            callbacks=setup.callbacks,
+        )
+    seed_requests(trainer, recipe.seed)
     if averaged and (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled):
         raise UserError(
             f"{recipe.places.named('train.trl')}: teacher_model_kind: ema keeps a second model, "
@@ -95,12 +98,15 @@ def make_trainer(setup: Setup) -> Any:
 
 
 def config(recipe: Recipe, steps: int, arm: ArmDir, track: bool) -> Any:
-    """Return TRL's SDPOConfig. Raises UserError where TRL refuses `train.trl`."""
+    """Return TRL's SDPOConfig. Raises UserError where TRL refuses `train.trl`, and where the
+    installed TRL lacks what we use of it."""
     from trl.experimental.sdpo import SDPOConfig
 
     from ttc_rl.train.methods.grpo_config import rollout_fields
+    from ttc_rl.train.methods.trl_compat import check_trl
     from ttc_rl.train.methods.trl_config import trl_config
 
+    check_trl("sdpo")
     train = recipe.train
     fields = rollout_fields(recipe) | {
         "max_prompt_length": None,  # a cut prompt is another task

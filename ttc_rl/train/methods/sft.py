@@ -39,11 +39,14 @@ def make_trainer(setup: Setup) -> Any:
 
 
 def config(recipe: Recipe, steps: int, arm: ArmDir, track: bool) -> Any:
-    """Return TRL's SFTConfig. Raises UserError where TRL refuses `train.trl`."""
+    """Return TRL's SFTConfig. Raises UserError where TRL refuses `train.trl`, and where
+    the installed TRL lacks what we use of it."""
     from trl.trainer.sft_config import SFTConfig
 
+    from ttc_rl.train.methods.trl_compat import check_trl
     from ttc_rl.train.methods.trl_config import trl_config
 
+    check_trl("sft")
     fields = example_fields(recipe.train) | {"max_length": None}
     return trl_config(SFTConfig, recipe, arm, updates=1, steps=steps, track=track, **fields)
 

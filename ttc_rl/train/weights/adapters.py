@@ -36,6 +36,7 @@ def peft_config(config: AdapterConfig | SvfConfig | None) -> Any:
         lora_dropout=config.dropout,
         target_modules=config.target_modules,
         task_type="CAUSAL_LM",
+        **config.peft,
     )
 
 
