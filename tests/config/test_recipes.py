@@ -12,6 +12,8 @@ from ttc_rl.corpus.benchmarks import address
 from ttc_rl.corpus.sources import catalog, resolve_source
 from ttc_rl.launch import Launch
 from ttc_rl.launch.budget import Assumed, budget
+from ttc_rl.launch.cloud import Cloud
+from ttc_rl.launch.cluster import Batch
 from ttc_rl.launch.start import start
 
 ROOT = Path(__file__).parents[2] / "recipes"
@@ -106,12 +108,13 @@ def test_it_can_be_launched(name: str):
     recipe, one = load_recipe(ROOT / name), name in LORA
     config, gpus = ("single", 1) if one else ("fsdp2", 4)
     asked = Launch(ROOT / name, [], Path("runs/x"), config, gpus)
-    for on, sign in (
-        ("local", "accelerate.commands.launch"),
-        ("slurm", "#SBATCH"),
-        ("skypilot", "num_nodes"),
+    for on, cloud, sign in (
+        ("local", Cloud(), "accelerate.commands.launch"),
+        ("slurm", Cloud(), "#SBATCH"),
+        ("skypilot", Cloud(), "num_nodes"),
+        ("hf-jobs", Cloud(bucket="me/runs", image="me/ttc-rl"), "hf jobs run"),
     ):
-        shown = start(asked, recipe, on, [], "H100", dry_run=True)
+        shown = start(asked, recipe, on, Batch(), cloud, dry_run=True)
         assert sign in shown
 
 

@@ -203,14 +203,11 @@ def ttt(
     """Train on a text's picks and measure its bits per byte, selector by selector; goes on where
     it stopped."""
     from ttc_rl.config.texts import load_study
-    from ttc_rl.run_dir import write_text
     from ttc_rl.stages.text_study import run_study, tables
 
-    folder = run_dir or default_folder(study)
-    opened.append(folder)
+    folder = _opened(study, run_dir)
     page = tables(run_study(load_study(study, overrides or []), folder))
-    write_text(folder / "ttt.md", page + "\n")
-    console.print(page, markup=False, soft_wrap=True)
+    _show_page(folder / "ttt.md", page)
 
 
 def arc(
@@ -223,14 +220,11 @@ def arc(
     """Train an adapter for each grid puzzle and answer it, component by component; goes on where it
     stopped."""
     from ttc_rl.config.grids import load_grid_study
-    from ttc_rl.run_dir import write_text
     from ttc_rl.stages.grid_study import grid_tables, run_grid_study
 
-    folder = run_dir or default_folder(study)
-    opened.append(folder)
+    folder = _opened(study, run_dir)
     page = grid_tables(run_grid_study(load_grid_study(study, overrides or []), folder))
-    write_text(folder / "arc.md", page + "\n")
-    console.print(page, markup=False, soft_wrap=True)
+    _show_page(folder / "arc.md", page)
 
 
 def discover(
@@ -243,17 +237,28 @@ def discover(
     """Train on each problem to find its best answer, and compare with drawing alone; goes on where
     it stopped."""
     from ttc_rl.config.discovery import load_discovery
-    from ttc_rl.run_dir import write_text
     from ttc_rl.stages.discovery_study import discovery_tables, run_discovery
 
-    folder = run_dir or default_folder(study)
-    opened.append(folder)
+    folder = _opened(study, run_dir)
     page = discovery_tables(run_discovery(load_discovery(study, overrides or []), folder))
-    write_text(folder / "discovery.md", page + "\n")
-    console.print(page, markup=False, soft_wrap=True)
+    _show_page(folder / "discovery.md", page)
 
 
 # --------------------------------------------------------------------------- helpers
+
+
+def _opened(study: Path, run_dir: Path | None) -> Path:
+    """Return a study's folder, which an error names."""
+    folder = run_dir or default_folder(study)
+    opened.append(folder)
+    return folder
+
+
+def _show_page(path: Path, page: str) -> None:
+    from ttc_rl.run_dir import write_text
+
+    write_text(path, page + "\n")
+    console.print(page, markup=False, soft_wrap=True)
 
 
 def _resolved(recipe: Path, overrides: list[str] | None, dry_run: bool) -> Recipe:
