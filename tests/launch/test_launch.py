@@ -100,8 +100,12 @@ def assert_went_by_plan(run: Path) -> None:
         assert not (folder / "checkpoints").exists()
 
 
+KEPT = ("train.dev={every: 3, tasks: 7, samples: 2}", "train.keep=best")
+
+
 def two_ranks(run: Path) -> list[str]:
-    return ["launch", str(TINY), "--parallel", "cpu", "--gpus", "2", "--run-dir", str(run)]
+    cpu = ["--parallel", "cpu", "--gpus", "2", "--run-dir", str(run)]
+    return ["launch", str(TINY), *KEPT, *cpu]
 
 
 def launched(run: Path, metrics: Path, lines: int) -> "subprocess.Popen[str]":
@@ -144,12 +148,15 @@ def test_a_launch_takes_its_ranks_with_it_and_ends_the_same_when_launched_again(
     for model in ("base", "random", "sift"):
         assert (run / "eval" / "count" / f"{model}.json").exists()
     assert "Plan and outcome" in (run / "report.html").read_text()
-    select, train, _ = local(Launch(TINY, [], alone, "cpu", 2))
+    select, train, _ = local(Launch(TINY, list(KEPT), alone, "cpu", 2))
     for command in (select, train):
         subprocess.run(command, capture_output=True, timeout=300, check=True)
     for arm in ("random", "sift"):
         assert executed(run / "arms" / arm) == executed(alone / "arms" / arm)
         assert weights(run, arm) == weights(alone, arm)
+        dev = [list(read_jsonl(folder / "arms" / arm / "dev.jsonl")) for folder in (run, alone)]
+        assert dev[0] == dev[1]
+        assert [row["step"] for row in dev[0]] == [0, 3, 6, 8]
 
 
 SLOW_TO_END = """
@@ -252,7 +259,7 @@ def test_a_training_of_one_rank_goes_on_with_two_and_ends_with_the_same_model(
     assert_trained_alike(arm, whole / "arms" / "sift")
 
 
-WATCHED = ("train.dev={every: 3, tasks: 7, samples: 2}", "train.keep=best", "train.stop=2")
+WATCHED = (*KEPT, "train.stop=2")
 
 
 @pytest.mark.parametrize("keys", [(), FOLLOWING, WATCHED], ids=["static", "following", "watched"])
@@ -314,7 +321,16 @@ def test_more_arguments_of_the_engine_are_flags_of_the_server():
         (asked("single", 2), {}, "one process, but 2 GPUs"),
         (asked("fsdp2", 1), {}, "needs at least two processes"),
         (asked("ddp", 3), {}, "do not divide over 3 devices"),
-        (asked("ddp", 2), {"dev": {}}, "train.dev: evaluates in one process only"),
+        (
+            asked("ddp", 2),
+            {"curriculum": {"method": "gradalign"}},
+            "gradalign: works in one process",
+        ),
+        (
+            asked("ddp", 2),
+            {"curriculum": {"method": "beta", "reembed": True}},
+            "reembed: works in one",
+        ),
     ],
 )
 def test_what_cannot_work_is_one_line_before_anything_starts(launch, train, says: str):

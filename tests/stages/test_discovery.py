@@ -175,6 +175,7 @@ def test_problems_and_a_function_from_outside(tmp_path: Path):
         ("return None", ROW, "start: no answer in 'a a a a a'"),
         ("return 'x', 1", {"id": "one", "prompt": "now"}, r"has no place \{answer\}"),
         ("return 'x', 1", {"id": "one"}, "prompt"),
+        ("return 'x', 1", {**ROW, "start": "a a"}, "start: 'a a' is no list of answers"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(

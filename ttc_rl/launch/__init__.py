@@ -81,8 +81,12 @@ def check(launch: Launch, recipe: Recipe) -> None:
         if not arm.policy.trains:
             continue
         micro_batch(train, launch.processes)
-        if train.dev is not None and launch.processes > 1:
-            raise UserError("train.dev: evaluates in one process only; leave it out of this run")
+        for key, asked in (
+            ("reembed", train.curriculum.reembed),
+            ("method gradalign", train.curriculum.method == "gradalign"),
+        ):
+            if asked and launch.processes > 1:
+                raise UserError(f"train.curriculum.{key}: works in one process only; leave it out")
 
 
 def serves(recipe: Recipe) -> bool:

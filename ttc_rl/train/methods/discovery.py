@@ -127,7 +127,10 @@ def discover(
 def _archive(study: DiscoveryStudy, problem: Problem, way: Way, start: str) -> Archive:
     """Return one with the problem's own starting answers, else with none to go on from."""
     starts: list[tuple[str, float]] = []
-    for text in problem.row.get("start", []):
+    given: Any = problem.row.get("start", [])
+    if not isinstance(given, list):
+        raise UserError(f"problem {problem.row['id']}: start: {given!r:.80} is no list of answers")
+    for text in given:
         found = problem.answer(text)
         if found is None:
             raise UserError(f"problem {problem.row['id']}: start: no answer in {text!r:.80}")
