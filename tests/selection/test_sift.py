@@ -100,6 +100,14 @@ def clustered(seed: int) -> tuple[np.ndarray, np.ndarray]:
     return (rows[:600] / 4).astype(np.float32), rows[600:]
 
 
+def test_only_rows_that_may_win_are_compared_in_float64():
+    """Row 10 wins the second step, perhaps 11 does; 12 beats the pick too, but 10 beats it; 13
+    would win the third step, which is never made."""
+    least = np.array([[0.1, 0.1, 0.0, 0.0], [3.0, 2.5, 2.2, 0.0], [0.0, 0.0, 0.0, 9.0]])
+    near = sift._Near(np.arange(10, 14), least, least + 0.6)
+    assert near.possible_winners(np.array([2.0, 2.0, 2.0])).rows.tolist() == [10, 11]
+
+
 SMALL = {"pools": (64, 16), "blocks": (16, 4)}
 
 

@@ -47,8 +47,9 @@ TIE = 1e-12
 differences of large numbers, so there the share is larger; see `_Setting.tie`."""
 NEAR = 1e-3
 """Gains nearer than this, relatively, are compared in float64."""
-REFRESH = 30.0
-"""q is computed anew when the largest gain has fallen by this factor, before rounding shows."""
+REFRESH = 300.0
+"""q is computed anew when the largest gain has fallen by this factor. ROUNDING is then this much
+more of a gain: still less than NEAR."""
 
 
 def greedy(
@@ -193,9 +194,9 @@ class _Block:
     def __init__(
         self, xp: Numpy | Torch, seen: Sequence[Observation], dtype: Any, *, cross: bool
     ) -> None:
-        self.seen = seen
         root_k1 = xp.array(np.array([[math.sqrt(pick.s)] for pick in seen]))
-        gain_k1 = xp.array(np.array([[pick.gain] for pick in seen]))
+        self.gain_k = np.array([pick.gain for pick in seen])
+        gain_k1 = xp.array(self.gain_k[:, None])
         w_kD = xp.stack([pick.w_D for pick in seen]) / root_k1
         c_kM = xp.stack([pick.c_M for pick in seen]) / root_k1
         self.w_kD, self.c_kM = xp.array(w_kD, dtype), xp.array(c_kM, dtype)
@@ -223,6 +224,39 @@ class _Block:
             p_kr += self.before_kk.T @ y_kr if back else -self.before_kk @ y_kr
         p_kr *= y_kr
         return p_kr, y_kr
+
+
+@dataclass(frozen=True)
+class _Near:
+    """Some rows (c,) and bounds of their gains before each pick of a block, (k, c)."""
+
+    rows: np.ndarray
+    least_kc: np.ndarray
+    most_kc: np.ndarray
+
+    @classmethod
+    def none(cls, count: int) -> _Near:
+        return cls(np.empty(0, int), np.empty((count, 0)), np.empty((count, 0)))
+
+    @classmethod
+    def joined(cls, parts: Sequence[_Near]) -> _Near:
+        return cls(
+            np.concatenate([part.rows for part in parts]),
+            np.concatenate([part.least_kc for part in parts], axis=1),
+            np.concatenate([part.most_kc for part in parts], axis=1),
+        )
+
+    def possible_winners(self, gain_k: np.ndarray) -> _Near:
+        """Return the rows that may win a step against picks of these gains and each other.
+
+        Steps after the first that one of the rows surely wins do not count: the block ends there.
+        """
+        best_k = self.least_kc.max(axis=1, initial=0.0)
+        lost = np.flatnonzero(best_k > gain_k)
+        steps = slice(0, lost[0] + 1 if len(lost) else len(gain_k))
+        bar_k1 = np.maximum(best_k, gain_k)[steps, None]
+        may_c = (self.most_kc[steps] >= bar_k1).any(axis=0)
+        return _Near(self.rows[may_c], self.least_kc[:, may_c], self.most_kc[:, may_c])
 
 
 # --------------------------------------------------------------------------- a set of candidates
@@ -438,43 +472,51 @@ class _Level:
     def _pass(
         self, seen: Sequence[Observation], rival_N: Array | None = None, *, back: bool = False
     ) -> np.ndarray:
-        """Take the state over these picks, or back; the rivals that come near one of their gains.
+        """Take the state over these picks, or back; return the rivals that may win one of the
+        steps.
 
         One product of matrices a tile, and the only reading of the corpus that a block needs.
         """
         state, xp, sign = self.state, self.xp, -1 if back else 1
         block = _Block(xp, seen, self.dtype, cross=state.cross_NM is not None)
 
-        def one_tile(tile: slice) -> np.ndarray:
+        def one_tile(tile: slice) -> _Near:
             cross_rM = None if state.cross_NM is None else state.cross_NM[tile]
             dq_kr, y_kr = block.drops(self.rows.tile(tile, self.dtype), cross_rM, back=back)
             if cross_rM is not None:
                 cross_rM -= sign * (y_kr.T @ block.c_kM)
             y_kr *= y_kr
-            close = np.empty(0, int)
+            dq_r, dv_r = dq_kr.sum(axis=0), y_kr.sum(axis=0)
+            near = _Near.none(len(seen))
             if rival_N is not None:
-                close_r = self._near(block, tile, dq_kr, y_kr) & rival_N[tile]
-                close = xp.host(xp.nonzero(close_r)) + tile.start
-            state.q_N[tile] -= sign * dq_kr.sum(axis=0)
-            state.v_N[tile] -= sign * y_kr.sum(axis=0)
-            return close
+                able = xp.nonzero(rival_N[tile] & self._able(block, tile, dq_kr, dv_r))
+                near = self._near(block, tile, able, dq_kr[:, able], y_kr[:, able])
+            state.q_N[tile] -= sign * dq_r
+            state.v_N[tile] -= sign * dv_r
+            return near
 
-        return np.concatenate(self.setting.each_tile(one_tile, len(self.rows)))
+        near = _Near.joined(self.setting.each_tile(one_tile, len(self.rows)))
+        return near.possible_winners(block.gain_k).rows
 
-    def _near(self, block: _Block, tile: slice, dq_kr: Array, dv_kr: Array) -> Array:
-        """Return whether a row's gain comes near that of a pick before it: q >= tau (lambda + v),
-        nearly."""
-        xp, before = self.xp, self.state
-        q_r = xp.array(before.q_N[tile], self.dtype)
-        level_r = xp.array(before.noise_N[tile] + before.v_N[tile], self.dtype)
-        beats_r = xp.full(len(q_r), False, xp.bool)
-        for step, pick in enumerate(block.seen):
-            bar_r = level_r * (pick.gain * (1 - NEAR))
-            bar_r -= ROUNDING * (before.largest_q + pick.gain)
-            beats_r |= q_r >= bar_r
-            q_r = q_r - dq_kr[step]
-            level_r -= dv_kr[step]
-        return beats_r
+    def _able(self, block: _Block, tile: slice, dq_kr: Array, dv_r: Array) -> Array:
+        """Return whether a row's gain may come near a pick's: a quick bound, as if q only rose."""
+        state = self.state
+        most_r = state.q_N[tile] - dq_kr.clip(max=0).sum(axis=0)
+        least_r = (state.noise_N[tile] + state.v_N[tile] - dv_r) * block.gain_k.min()
+        return most_r >= least_r * (1 - 2 * NEAR) - 2 * self._slack(block)
+
+    def _near(self, block: _Block, tile: slice, rows: Array, dq_kr: Array, dv_kr: Array) -> _Near:
+        """Return those of these rows of a tile that may win one of the steps."""
+        state, host = self.state, self.xp.host
+        q_kr = host(state.q_N[tile][rows] - (dq_kr.cumsum(0) - dq_kr))
+        level_r = state.noise_N[tile][rows] + state.v_N[tile][rows]
+        level_kr = host(level_r - (dv_kr.cumsum(0) - dv_kr))
+        off_kr = NEAR * q_kr + self._slack(block)
+        bounds = (q_kr - off_kr) / level_kr, (q_kr + off_kr) / level_kr
+        return _Near(host(rows) + tile.start, *bounds).possible_winners(block.gain_k)
+
+    def _slack(self, block: _Block) -> float:
+        return ROUNDING * (self.state.largest_q + block.gain_k.max())
 
     def _decided(self, draft: list[Observation], close: np.ndarray, saved: Any) -> tuple[int, int]:
         """Return how many steps of the draft no close candidate wins, in float64, and who wins
