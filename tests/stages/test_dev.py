@@ -236,14 +236,14 @@ def trainer(engine: Engine, loaded: int) -> Any:
 
 
 def test_vllm_beside_the_trainer_gets_the_steps_weights_once():
-    recipe, engine = load_recipe(TINY, []), Engine()
+    train, engine = load_recipe(TINY, []).train, Engine()
     used = trainer(engine, loaded=5)
-    with dev_engine(used, recipe, "m") as found:
+    with dev_engine(used, train, {}, "m") as found:
         completer = found.completer(Decoding(8))
     assert isinstance(completer, EngineCompleter)
     assert completer.engine is engine.llm
     assert found.spread == "shared"
-    with dev_engine(used, recipe, "m"):
+    with dev_engine(used, train, {}, "m"):
         pass
     assert engine.asked == ["weights"]
     assert used._last_loaded_step == 6
@@ -251,7 +251,7 @@ def test_vllm_beside_the_trainer_gets_the_steps_weights_once():
 
 def test_a_sleeping_engine_is_woken_and_put_to_sleep_again():
     engine = Engine(sleep=True, parallel=2)
-    with dev_engine(trainer(engine, loaded=6), load_recipe(TINY, []), "m") as found:
+    with dev_engine(trainer(engine, loaded=6), load_recipe(TINY, []).train, {}, "m") as found:
         pass
     assert found.spread == "alike"  # its ranks hold parts of one engine
     assert engine.asked == ["weights", "wake ['kv_cache']", "sleep 2"]
@@ -262,7 +262,9 @@ def test_a_server_is_asked_by_the_main_rank_alone(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("ttc_rl.system.endpoint.Endpoint.check", lambda self: None)
     keys = ["train.vllm={mode: server, server_base_url: 'http://node7:8000'}"]
     engine = Engine("server")
-    with dev_engine(trainer(engine, loaded=0), load_recipe(TINY, keys), "models/m") as found:
+    with dev_engine(
+        trainer(engine, loaded=0), load_recipe(TINY, keys).train, {}, "models/m"
+    ) as found:
         completer = found.completer(Decoding(8))
     assert isinstance(completer, ServedCompleter)
     assert (completer.endpoint.url, completer.model) == ("http://node7:8000/v1", "models/m")

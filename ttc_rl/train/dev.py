@@ -20,7 +20,7 @@ import numpy as np
 from accelerate.utils import broadcast_object_list
 from transformers import TrainerCallback
 
-from ttc_rl.config import EngineConfig, Recipe
+from ttc_rl.config import EngineConfig, TrainConfig
 from ttc_rl.metrics import paired_difference
 from ttc_rl.run_dir import ArmDir, append_jsonl, read_jsonl, room_at
 from ttc_rl.sampling import Decoding
@@ -72,10 +72,17 @@ class Evaluate(TrainerCallback):
     """dev.jsonl: the model as it is, on the dev tasks. Takes no random number of the training's."""
 
     def __init__(
-        self, due: Due, dev: Dev, trainer: Any, recipe: Recipe, arm: ArmDir, base: Path | str
+        self,
+        due: Due,
+        dev: Dev,
+        trainer: Any,
+        train: TrainConfig,
+        templates: Mapping[str, Any],
+        arm: ArmDir,
+        base: Path | str,
     ) -> None:
-        self.due, self.dev, self.trainer, self.recipe, self.arm = due, dev, trainer, recipe, arm
-        self.base, self.updates = base, recipe.train.updates
+        self.due, self.dev, self.trainer, self.train, self.arm = due, dev, trainer, train, arm
+        self.templates, self.base, self.updates = templates, base, train.updates
         self.reporters = trainer.callback_handler.callbacks
         rows = list(read_jsonl(arm.dev, "step")) if arm.dev.exists() else []
         self.steps = [row["step"] for row in rows]
@@ -89,7 +96,7 @@ class Evaluate(TrainerCallback):
         if state.global_step % self.updates == 0:
             step = state.global_step // self.updates
             self._evaluate(step, state.global_step == state.max_steps, (args, state, control))
-            stop = self.recipe.train.stop
+            stop = self.train.stop
             if stop is not None and without_gain(self.shares_E) >= stop:
                 if is_main() and not control.should_training_stop:
                     logger.info(f"step {step}: no gain on the dev tasks in {stop} evaluations")
@@ -107,13 +114,13 @@ class Evaluate(TrainerCallback):
     def _evaluate(self, step: int, last: bool, now: tuple[Any, Any, Any]) -> None:
         if not self.due(step, last):
             return
-        with dev_engine(self.trainer, self.recipe, self.base) as engine:
+        with dev_engine(self.trainer, self.train, self.templates, self.base) as engine:
             scores = broadcast_object_list([self.dev(engine, step)])[0]
         assert scores is not None
         best_before = max((float(shares.mean()) for shares in self.shares_E), default=-1.0)
         self.steps.append(step)
         self.shares_E.append(np.array(scores.shares))
-        if self.recipe.train.keep == "best" and self.shares_E[-1].mean() > best_before:
+        if self.train.keep == "best" and self.shares_E[-1].mean() > best_before:
             self._keep(step)
         if is_main():
             append_jsonl(self.arm.dev, [{"step": step, **scores.numbers, SHARES: scores.shares}])
@@ -164,7 +171,9 @@ def _held(arm: ArmDir) -> list[int]:
 
 
 @contextmanager
-def dev_engine(trainer: Any, recipe: Recipe, base: Path | str) -> Iterator[DevEngine]:
+def dev_engine(
+    trainer: Any, train: TrainConfig, templates: Mapping[str, Any], base: Path | str
+) -> Iterator[DevEngine]:
     """Give what draws the rollouts, with the weights as they are."""
     generation = getattr(trainer, "vllm_generation", None)
     if generation is None:
@@ -175,7 +184,7 @@ def dev_engine(trainer: Any, recipe: Recipe, base: Path | str) -> Iterator[DevEn
         try:
             yield DevEngine(
                 lambda decoding: GenerateCompleter(
-                    model, trainer.processing_class, decoding, recipe.prompts
+                    model, trainer.processing_class, decoding, templates
                 ),
                 "alike" if parts else "shared",
             )
@@ -184,17 +193,23 @@ def dev_engine(trainer: Any, recipe: Recipe, base: Path | str) -> Iterator[DevEn
         return
     send_weights(trainer)
     if generation.mode == "server":
-        yield DevEngine(lambda decoding: _served(decoding, recipe, base, trainer), "main")
+        yield DevEngine(lambda decoding: _served(decoding, train, templates, base, trainer), "main")
         return
     with awake(generation) as llm:
         yield DevEngine(
-            lambda decoding: EngineCompleter(llm, decoding, recipe.prompts),
+            lambda decoding: EngineCompleter(llm, decoding, templates),
             "alike" if generation.tensor_parallel_size > 1 else "shared",
         )
 
 
-def _served(decoding: Decoding, recipe: Recipe, base: Path | str, trainer: Any) -> ServedCompleter:
-    url = server_url(recipe.train.vllm)
+def _served(
+    decoding: Decoding,
+    train: TrainConfig,
+    templates: Mapping[str, Any],
+    base: Path | str,
+    trainer: Any,
+) -> ServedCompleter:
+    url = server_url(train.vllm)
     chat = trainer.processing_class.chat_template is not None
     config = EngineConfig(backend="endpoint", url=f"{url}/v1", served={"dev": str(base)}, chat=chat)
-    return ServedCompleter.connect(str(base), decoding, recipe.prompts, config)
+    return ServedCompleter.connect(str(base), decoding, templates, config)

@@ -90,7 +90,7 @@ def train(
         if recipe.train.mask is not None:
             only_masked(trainer, Path(recipe.train.mask))
         if dev is not None:
-            trainer.add_callback(Evaluate(*dev, trainer, recipe, arm, base))
+            trainer.add_callback(Evaluate(*dev, trainer, recipe.train, recipe.prompts, arm, base))
         trainer.remove_callback(PrinterCallback)
         _watched(trainer, recipe, arm, checkpoint, method.signal)
         with room_at(arm.root):
