@@ -56,11 +56,15 @@ def plan(
     target_tasks: Annotated[
         int | None, typer.Option(min=1, help="Target tasks, where no benchmark says it")
     ] = None,
+    calibrate: Annotated[
+        bool,
+        typer.Option("--calibrate", help="Train two steps of each arm here first, to measure them"),
+    ] = False,
 ) -> None:
     """Show steps, tokens, memory, GPU hours and price of a recipe, before anything is loaded."""
     from rich.table import Table
 
-    from ttc_eval.report.sections.plan import foreseen, target_size
+    from ttc_eval.report.sections.plan import foreseen, measured_rows, target_size
     from ttc_rl.config import load_recipe
     from ttc_rl.launch.budget import Assumed
     from ttc_rl.launch.budget.show import arm_rows
@@ -80,6 +84,12 @@ def plan(
         for row in rows:
             table.add_row(*row)
         console.print(table)
+    if calibrate:
+        from ttc_rl.stages.calibrating import calibrate as measure
+
+        measure(resolved)
+    for line in measured_rows(resolved):
+        console.print(line, markup=False, soft_wrap=True)
     console.print(foreseen(resolved), markup=False, soft_wrap=True)
 
 

@@ -13,6 +13,7 @@ from ttc_rl.config import Recipe, SamplingConfig
 from ttc_rl.corpus.benchmark_config import is_benchmark, load_config
 from ttc_rl.corpus.benchmarks import resolve_targets
 from ttc_rl.launch.budget import shape_of
+from ttc_rl.launch.budget.calibration import calibrated
 from ttc_rl.metrics import assumed_spread
 from ttc_rl.run_dir import RunDir, read_jsonl, read_rollouts
 from ttc_rl.schema import UserError
@@ -70,6 +71,22 @@ def _default_samples(recipe: Recipe) -> int:
     return resolve_sampling(recipe.eval, own).samples
 
 
+def measured_rows(recipe: Recipe) -> list[str]:
+    """Say of each arm what it takes on this machine, where that was measured."""
+    lines: list[str] = []
+    for name in recipe.arm_names:
+        arm = recipe.arm(name)
+        if arm.policy.trains and (measured := calibrated(arm)):
+            steps = steps_and_padding(arm.train, arm.selection.size)[0]
+            tokens = "" if measured.tokens is None else f" of {measured.tokens:,.0f} tokens"
+            peak = "" if measured.peak_gb is None else f", {measured.peak_gb:,.1f} GB at its peak"
+            lines.append(
+                f"{name}, measured here: {measured.seconds:,.2f} s a step{tokens}{peak}; "
+                f"{steps:,} steps take {measured.hours(steps):,.2f} hours ({measured.machine})"
+            )
+    return lines
+
+
 def plan(material: Material) -> Markup:
     """Show a table an arm: planned, done. Nothing where nothing was trained."""
     tables = Markup()
@@ -108,11 +125,20 @@ def plan_rows(run: RunDir, recipe: Recipe, name: str) -> list[Row]:
     seconds = [row["step_time"] for row in rows if "step_time" in row]
     if seconds:
         each = f"{sum(seconds) / len(seconds):,.2f} a step"
-        lines.append(("seconds in steps", "-", f"{sum(seconds):,.1f} ({each})"))
+        lines.append(("seconds in steps", *_seconds(arm, steps, sum(seconds), each)))
     peak = [row[PEAK] for row in rows if row.get(PEAK) is not None]
     if peak:
         lines.append(("peak GPU memory", _planned_weights(arm), f"{max(peak):,.2f} GB"))
     return lines
+
+
+def _seconds(arm: Recipe, steps: int, done: float, each: str) -> tuple[str, str]:
+    """Return planned and measured seconds, with the error of the plan where there is one."""
+    measured = calibrated(arm)
+    if measured is None:
+        return "-", f"{done:,.1f} ({each})"
+    planned = measured.seconds * steps
+    return f"{planned:,.1f} (calibrated)", f"{done:,.1f} ({each}); plan {planned / done - 1:+.0%}"
 
 
 PEAK = "memory/peak_gb"
