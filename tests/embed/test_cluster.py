@@ -3,12 +3,15 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+import sbatch
 
 from ttc_rl.config import EmbedConfig, SourceConfig
 from ttc_rl.corpus.sources import load_corpus, stream_corpus
@@ -30,11 +33,18 @@ if __name__ == "__main__":
     else:
         run_local(job, int(how))
 """
-SBATCH = """#!/bin/bash
-for script; do :; done
-number=$(ls "$SUBMITTED" | wc -l)
-cp "$script" "$SUBMITTED/$number.slurm"
-echo "Submitted batch job $number"
+KILLED = """
+import os, signal
+from pathlib import Path
+from ttc_rl.embed import shards
+write = shards._write_whole
+def write_or_die(path, content):
+    second = path.suffix == ".npy" and any(path.parent.glob("*.npy"))
+    if path.parent.name == "part-00001" and second:
+        (path.parent.parent / "killed").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    write(path, content)
+shards._write_whole = write_or_die
 """
 
 
@@ -112,22 +122,36 @@ def test_more_ranks_than_blocks(corpus: str, tmp_path: Path):
 
 
 def test_the_jobs_that_sbatch_gets_do_the_work(corpus: str, tmp_path: Path):
-    folder, tools, submitted = tmp_path / "out", tmp_path / "tools", tmp_path / "submitted"
-    submitted.mkdir()
-    tools.mkdir()
-    for name, text in (("sbatch", SBATCH), ("scontrol", "#!/bin/bash\necho node1\n")):
-        (tools / name).write_text(text)
-        (tools / name).chmod(0o755)
-    # srun's place is taken by `env`, which runs what follows its arguments.
-    path = f"{tools}:{Path(sys.executable).parent}:{os.environ['PATH']}"
-    run(corpus, folder, "slurm", 2, PATH=path, SUBMITTED=str(submitted))
-    ranks, _, merging, _ = (path.read_text() for path in sorted(submitted.iterdir()))
-    for script, numbers in ((ranks, "01"), (merging, "0")):
-        command = script.splitlines()[-1].split()
-        assert command[:5] == ["srun", "--cpus-per-task=1", "-l", "-n", "1"]
-        for number in numbers:
-            env = {"PATH": path, "SLURM_ARRAY_TASK_ID": number, "SLURM_NODELIST": "node1"}
-            subprocess.run(command[5:], env={**os.environ, **env}, check=True, capture_output=True)
+    env = sbatch.tools(tmp_path)
+    run(corpus, tmp_path / "out", "slurm", 2, **env)
+    ranks, merging = sbatch.run_jobs(env)
+    assert "--array=0-1" in ranks
+    assert "--array=0-0" in merging
+    assert_is_the_corpus(corpus, tmp_path / "out")
+
+
+def test_a_rank_that_was_killed_goes_on(corpus: str, whole: Path, tmp_path: Path):
+    """Of two ranks at once, rank 1 kills itself while it writes its second shard."""
+    folder, script = tmp_path / "out", tmp_path / "job.py"
+    script.write_text(KILLED + RUN)
+    with subprocess.Popen(
+        [sys.executable, str(script), corpus, str(folder), "2", "2"],
+        start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    ) as first:  # fmt: skip
+        completed = folder / "logs/embed/completions"
+        deadline = time.monotonic() + 120
+        while not ((folder / "killed").exists() and (completed / "00000").exists()):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        # datatrove's pool waits for the rank for ever.
+        os.killpg(first.pid, signal.SIGKILL)
+    assert not (completed / "00001").exists()
+    assert not (folder / "manifest.json").exists()
+    assert (folder / "part-00001").exists()
+    said = run(corpus, folder, "2", 2)
+    assert "rank=0" not in said
+    assert "part-00001: 8 rows are there already" in said
+    assert (folder / "manifest.json").read_text() == (whole / "manifest.json").read_text()
     assert_is_the_corpus(corpus, folder)
 
 

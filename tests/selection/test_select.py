@@ -1,5 +1,7 @@
 """One call for every way of selecting: objectives, weights, difficulty, refusals."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from problems import posterior_variance, problem
@@ -84,7 +86,8 @@ def test_each_target_alone_is_as_if_it_were_the_only_one():
     assert each == [rows_of(corpus, target[None], size=7) for target in targets]
 
 
-def test_a_corpus_on_disk_is_selected_from_by_every_method(tmp_path):
+@pytest.mark.parametrize("method", METHODS)
+def test_a_corpus_on_disk_is_selected_from_by_every_method(tmp_path: Path, method: str):
     corpus, targets = problem(5, n=80, m=3, d=8)
     np.save(tmp_path / "a.npy", corpus[:50])
     np.save(tmp_path / "b.npy", corpus[50:])
@@ -97,9 +100,8 @@ def test_a_corpus_on_disk_is_selected_from_by_every_method(tmp_path):
         "target_kinds": ["math"] * 3,
         "features": Influence(np.arange(80), [corpus], [targets], [1.0], ["a"] * 3),
     }
-    for method in METHODS:
-        asked = {"size": 12, "method": method, **known}
-        assert rows_of(table, targets, **asked) == rows_of(corpus, targets, **asked), method
+    asked = {"size": 12, "method": method, **known}
+    assert rows_of(table, targets, **asked) == rows_of(corpus, targets, **asked)
 
 
 def test_picks_say_which_target_they_are_nearest_to():

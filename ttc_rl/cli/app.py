@@ -53,6 +53,7 @@ COMMANDS = {
     "benchmarks": before.benchmarks,
     "corpus": before.corpus,
     "embed": before.embed,
+    "dedupe": before.dedupe,
     "doctor": before.doctor,
 }
 """In the order of `ttc-rl --help`."""

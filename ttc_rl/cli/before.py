@@ -1,4 +1,4 @@
-"""Before a run: plan, launch, config, benchmarks, corpus, embed, doctor."""
+"""Before a run: plan, launch, config, benchmarks, corpus, embed, dedupe, doctor."""
 
 from __future__ import annotations
 
@@ -282,6 +282,38 @@ def embed(
             cluster, out, tasks=tasks, workers=workers, slurm=slurm or [], dry_run=dry_run
         )
         console.print(outcome, markup=False, soft_wrap=True)
+
+
+def dedupe(
+    what: Annotated[
+        list[str],
+        typer.Argument(metavar="RECIPE | SOURCE... [KEY=VALUE]...", help="Whose corpus to clean"),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for the tasks that stay, and the reasons")],
+    data: Data = None,
+    cluster: Annotated[
+        Literal["local", "slurm"], typer.Option(help="Where datatrove's tasks run")
+    ] = "local",
+    tasks: Annotated[int, typer.Option(min=1, help="Tasks to split the corpus over")] = 1,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Tasks of --cluster local at a time; the cores")
+    ] = None,
+    slurm: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="partition, time, cpus_per_task ... of datatrove"),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the scripts of --cluster slurm; do nothing")
+    ] = False,
+) -> None:
+    """Write a corpus of millions of tasks without near-duplicates and without the target, by the
+    texts: overlap.dedupe.fuzzy=0.9 target=aime25."""
+    from ttc_rl.stages.deduping import dedupe
+
+    outcome = dedupe(
+        what, data, cluster, out, tasks=tasks, workers=workers, slurm=slurm or [], dry_run=dry_run
+    )
+    console.print(outcome, markup=False, soft_wrap=True)
 
 
 def doctor(

@@ -9,13 +9,14 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
 from ttc_rl.corpus.rows import Row
-from ttc_rl.schema import UserError
+from ttc_rl.run_dir import room_at
+from ttc_rl.schema import Task, UserError
 from ttc_rl.system.install import install
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".csv", ".csv.gz", ".tsv", ".parquet")
@@ -195,3 +196,32 @@ def _read_parquet(path: Path) -> Iterator[Row]:
 
 def _line(error: BaseException) -> str:
     return str(error).strip().partition("\n")[0]
+
+
+# --------------------------------------------------------------------------- writing
+
+
+def write_tasks(tasks: Iterable[Task], path: Path) -> None:
+    """Write tasks as rows of our own format, whole or not at all, to a .jsonl or .jsonl.gz
+    file."""
+    beside = path.with_name(f"{path.name}.part")
+    opener: Any = gzip.open if path.name.endswith(".gz") else open
+    with room_at(path):
+        with opener(beside, "wt", encoding="utf-8") as file:
+            for row in _task_rows(tasks):
+                file.write(json.dumps(row, ensure_ascii=False, default=dict) + "\n")
+        beside.replace(path)
+
+
+def _task_rows(tasks: Iterable[Task]) -> Iterator[dict[str, Any]]:
+    for task in tasks:
+        row = {
+            "id": task.meta.get("id", task.id),
+            "kind": task.kind,
+            "prompt": task.prompt,
+            "gold": task.gold,
+            "tests": list(task.tests),
+            "source": task.source,
+            "meta": {key: value for key, value in task.meta.items() if key != "id"},
+        }
+        yield {key: value for key, value in row.items() if value not in (None, "", [], {})}

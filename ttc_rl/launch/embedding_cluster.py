@@ -9,10 +9,6 @@ killed goes on from its last block; the same command again runs the ranks that a
 
 from __future__ import annotations
 
-import math
-import os
-import re
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,11 +24,11 @@ from ttc_rl.corpus.sources import stream_corpus
 from ttc_rl.embed import CHUNK, write_shards
 from ttc_rl.embed.encoders import describe
 from ttc_rl.embed.shards import Shard, check, write_manifest
+from ttc_rl.launch.executors import check_folder, rows_of_rank, script, slurm_job
 from ttc_rl.schema import Task, UserError
 from ttc_rl.system.progress import shown_progress
 
 KIND = "kind"
-UNQUOTED = re.compile(r"[\w/.+-]+", re.ASCII)
 MERGE_GPUS = {"gpus_per_task": 0}
 
 
@@ -68,10 +64,10 @@ class TaskReader(_Step):
     def run(
         self, data: Iterable[Document] | None = None, rank: int = 0, world_size: int = 1
     ) -> Iterator[Document]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        for row, task in enumerate(stream_corpus(self.job.sources, self.job.data, self.job.kinds)):
-            if row // self.job.block % world_size == rank:
-                self.stat_update("tasks")
-                yield Document(text=task.prompt, id=task.id, metadata={KIND: task.kind})
+        tasks = stream_corpus(self.job.sources, self.job.data, self.job.kinds)
+        for _, task in rows_of_rank(tasks, self.job.block, rank, world_size):
+            self.stat_update("tasks")
+            yield Document(text=task.prompt, id=task.id, metadata={KIND: task.kind})
 
 
 class EmbedStep(_Step):
@@ -148,7 +144,7 @@ def run_local(job: ClusterJob, workers: int) -> None:
     """Run all ranks here, `workers` at a time."""
     steps: Any = _steps(job)
     ranks = LocalPipelineExecutor(
-        steps, tasks=job.tasks, workers=workers, logging_dir=_logs(job.folder, "embed")
+        steps, tasks=job.tasks, workers=workers, logging_dir=str(job.folder / "logs" / "embed")
     )
     ranks.run()
     merge(job)
@@ -162,7 +158,7 @@ def submit(job: ClusterJob, slurm: Mapping[str, Any]) -> None:
 def render(job: ClusterJob, slurm: Mapping[str, Any]) -> str:
     """Return the scripts that `submit` hands to sbatch. Submits nothing, and writes nothing."""
     with TemporaryDirectory() as scratch:
-        scripts = [_script(ex) for ex in _executors(job, slurm, Path(scratch))]
+        scripts = [script(ex) for ex in _executors(job, slurm, Path(scratch))]
         return "\n".join(scripts).replace(scratch, str(job.folder))
 
 
@@ -170,59 +166,19 @@ def _steps(job: ClusterJob) -> list[PipelineStep]:
     return [TaskReader(job), EmbedStep(job)]
 
 
-def _logs(folder: Path, name: str) -> str:
-    return str(folder / "logs" / name)
-
-
 def _executors(
     job: ClusterJob, slurm: Mapping[str, Any], folder: Path
 ) -> tuple[SlurmPipelineExecutor, SlurmPipelineExecutor]:
-    activate = Path(sys.prefix) / "bin" / "activate"
-    usual: dict[str, Any] = {"job_name": "ttc-rl-embed", "mail_type": "NONE"}
-    if activate.exists():
-        usual["venv_path"] = str(activate)
-    for key in ("partition", "time"):
-        if key not in slurm:
-            raise UserError(f"a SLURM job needs --slurm {key}=...")
-    if not UNQUOTED.fullmatch(str(job.folder)):
-        raise UserError(
-            f"--out {str(job.folder)!r}: datatrove writes the folder into its scripts unquoted; "
-            "name one of letters, digits and / . _ + -"
-        )
-    # SLURM 22.05 to 23.02 give a step one CPU unless srun is told.
-    cpus = {"cpus-per-task": slurm.get("cpus_per_task", 1)}
-    options = {**usual, **slurm, "srun_args": cpus}
-    steps: Any = _steps(job)
-    try:
-        ranks = SlurmPipelineExecutor(
-            steps, tasks=job.tasks, logging_dir=_logs(folder, "embed"), **options
-        )
-    except TypeError as error:
-        raise UserError(f"--slurm: datatrove's SlurmPipelineExecutor says: {error}") from None
-    last: Any = [MergeStep(job)]
-    options |= {**MERGE_GPUS, "job_name": f"{options['job_name']}-merge"}
-    merging = SlurmPipelineExecutor(
-        last,
-        tasks=1,
-        logging_dir=_logs(folder, "merge"),
+    check_folder(job.folder)
+    ranks = slurm_job(_steps(job), job.tasks, folder / "logs" / "embed", slurm, "embed")
+    merging = slurm_job(
+        [MergeStep(job)],
+        1,
+        folder / "logs" / "merge",
+        slurm,
+        "merge",
         depends=ranks,
         skip_completed=False,
-        **options,
+        **MERGE_GPUS,
     )
     return ranks, merging
-
-
-def _script(executor: SlurmPipelineExecutor) -> str:
-    jobs = math.ceil(executor.tasks / executor.tasks_per_job)
-    array = jobs if executor.max_array_size == -1 else min(jobs, executor.max_array_size)
-    pickled = executor.logging_dir.resolve_paths("executor.pik")
-    command = f"launch_pickled_pipeline {pickled}"
-    if executor.with_srun:
-        arguments = " ".join(f"--{k}={v}" for k, v in (executor.srun_args or {}).items())
-        command = f"srun {arguments} -l -n {executor.nodes_per_task} {command}"
-    return executor.get_launch_file_contents(executor.get_sbatch_args(array), command)
-
-
-def default_workers(tasks: int) -> int:
-    """Return the ranks at a time on this machine: at most as many as it has cores."""
-    return min(tasks, os.cpu_count() or 1)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +14,9 @@ from pydantic import ValidationError
 from ttc_rl.config import SourceConfig
 from ttc_rl.config.loading import parsed_overrides
 from ttc_rl.config.section import merge
+from ttc_rl.corpus.files import write_tasks
 from ttc_rl.corpus.sources import Loaded, catalog, load_source, resolve_source
-from ttc_rl.run_dir import room_at, write_text
+from ttc_rl.run_dir import write_text
 from ttc_rl.sampling.prompts import conversation, without_roles
 from ttc_rl.schema import Task, UserError
 from ttc_rl.stages.publishing import upload
@@ -82,7 +81,7 @@ def save(tasks: Sequence[Task], out: str, source: str) -> str:
     """
     if out.startswith(HUB):
         with tempfile.TemporaryDirectory() as folder:
-            _write(tasks, Path(folder, FILE))
+            write_tasks(tasks, Path(folder, FILE))
             write_text(Path(folder, "README.md"), card(tasks, source))
             return upload(
                 Path(folder),
@@ -96,32 +95,8 @@ def save(tasks: Sequence[Task], out: str, source: str) -> str:
     if path.exists():
         raise UserError(f"--out {out}: is there already; delete it, or name another")
     path.parent.mkdir(parents=True, exist_ok=True)
-    _write(tasks, path)
+    write_tasks(tasks, path)
     return str(path)
-
-
-def _write(tasks: Sequence[Task], path: Path) -> None:
-    beside = path.with_name(f"{path.name}.part")
-    opener: Any = gzip.open if path.name.endswith(".gz") else open
-    with room_at(path):
-        with opener(beside, "wt", encoding="utf-8") as file:
-            for row in _rows(tasks):
-                file.write(json.dumps(row, ensure_ascii=False, default=dict) + "\n")
-        beside.replace(path)
-
-
-def _rows(tasks: Sequence[Task]) -> Iterator[dict[str, Any]]:
-    for task in tasks:
-        row = {
-            "id": task.meta.get("id", task.id),
-            "kind": task.kind,
-            "prompt": task.prompt,
-            "gold": task.gold,
-            "tests": list(task.tests),
-            "source": task.source,
-            "meta": {key: value for key, value in task.meta.items() if key != "id"},
-        }
-        yield {key: value for key, value in row.items() if value not in (None, "", [], {})}
 
 
 def card(tasks: Sequence[Task], source: str) -> str:

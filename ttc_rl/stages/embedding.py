@@ -30,18 +30,7 @@ class Ahead:
     @staticmethod
     def parse(what: Sequence[str], data: str | None) -> Ahead:
         """Parse `RECIPE [KEY=VALUE]...` or `SOURCE... [KEY=VALUE]...`, as on the command line."""
-        names = [word for word in what if "=" not in word]
-        keys = [word for word in what if "=" in word]
-        if not names:
-            raise UserError("name a recipe, or at least one source; `ttc-rl corpus` lists them")
-        if names[0].endswith((".yaml", ".yml")):
-            if len(names) > 1:
-                raise UserError(f"{names[1]}: a recipe names its sources itself")
-            recipe = load_recipe(Path(names[0]), keys)
-        else:
-            has_model = any(key.split("=")[0].split(".")[0] == "model" for key in keys)
-            model = {} if has_model else {"model": {"path": ""}}
-            recipe = make_recipe({**model, "corpus": names, "target": ""}, keys)
+        recipe = recipe_of(what)
         policy = None
         if recipe.embed.model == POLICY:
             policy = starting_model(recipe) or None
@@ -75,6 +64,7 @@ class Ahead:
         """
         try:
             from ttc_rl.launch import embedding_cluster as cluster
+            from ttc_rl.launch import executors
         except ImportError:
             raise UserError(f"--cluster needs datatrove: {install('cluster')}") from None
         job = cluster.ClusterJob(
@@ -89,12 +79,28 @@ class Ahead:
         if kind == "local":
             if dry_run:
                 raise UserError("--dry-run shows the scripts of --cluster slurm")
-            cluster.run_local(job, workers or cluster.default_workers(tasks))
+            cluster.run_local(job, workers or executors.default_workers(tasks))
             return f"{out}: whole, by {tasks} tasks"
         if dry_run:
             return cluster.render(job, slurm_options(slurm))
         cluster.submit(job, slurm_options(slurm))
         return f"{out}: submitted; the folder is whole once it holds manifest.json"
+
+
+def recipe_of(what: Sequence[str]) -> Recipe:
+    """Return the recipe of `RECIPE [KEY=VALUE]...`, or one around `SOURCE... [KEY=VALUE]...`, whose
+    target is empty unless a key names it."""
+    names = [word for word in what if "=" not in word]
+    keys = [word for word in what if "=" in word]
+    if not names:
+        raise UserError("name a recipe, or at least one source; `ttc-rl corpus` lists them")
+    if names[0].endswith((".yaml", ".yml")):
+        if len(names) > 1:
+            raise UserError(f"{names[1]}: a recipe names its sources itself")
+        return load_recipe(Path(names[0]), keys)
+    has_model = any(key.split("=")[0].split(".")[0] == "model" for key in keys)
+    model = {} if has_model else {"model": {"path": ""}}
+    return make_recipe({**model, "corpus": names, "target": ""}, keys)
 
 
 def slurm_options(words: Sequence[str]) -> dict[str, Any]:

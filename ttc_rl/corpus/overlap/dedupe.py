@@ -52,7 +52,7 @@ def duplicates(tasks: Sequence[Task], config: DedupeConfig) -> tuple[list[int], 
     """Return the rows that stay, in order, and the duplicates by the rules `exact` and `fuzzy`."""
     rows, gone = list(range(len(tasks))), list[Duplicate]()
     if config.exact:
-        keys = [(_group(task), printed(task.prompt)) for task in tasks]
+        keys = [exact_key(task) for task in tasks]
         first = first_rows(keys)
         rows = [row for row in rows if first[keys[row]] == row]
         gone = [
@@ -62,13 +62,23 @@ def duplicates(tasks: Sequence[Task], config: DedupeConfig) -> tuple[list[int], 
         ]
     if config.fuzzy is not None:
         remaining = [tasks[row] for row in rows]
-        prompts = [task.prompt for task in remaining]
-        sets = Vocabulary(prompts).sets(prompts)
-        stay, near = _first_stay(
-            remaining, similar_pairs(sets, sets, config.fuzzy, "jaccard"), "fuzzy"
-        )
+        vocabulary = Vocabulary([task.prompt for task in remaining])
+        stay, near = fuzzy_duplicates(remaining, vocabulary, config.fuzzy)
         rows, gone = [rows[row] for row in stay], gone + near
     return rows, gone
+
+
+def exact_key(task: Task) -> tuple[object, ...]:
+    """Return what tasks have in common that repeat one another by the rule `exact`."""
+    return _group(task), printed(task.prompt)
+
+
+def fuzzy_duplicates(
+    tasks: Sequence[Task], vocabulary: Vocabulary, threshold: float
+) -> tuple[list[int], list[Duplicate]]:
+    """Return the rows that stay, in order, and the duplicates by the rule `fuzzy`."""
+    sets = vocabulary.sets([task.prompt for task in tasks])
+    return _first_stay(tasks, similar_pairs(sets, sets, threshold, "jaccard"), "fuzzy")
 
 
 def near_duplicates_within(

@@ -11,8 +11,9 @@ Nothing is hashed: a 4-gram is packed into 64 bits, 16 for each character's plac
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -54,12 +55,12 @@ class Shingles:
 class Vocabulary:
     """The shingles of all texts that are to be compared, and their weights.
 
-    Raises UserError where the texts hold more than 65,536 different characters.
+    The texts are read twice, a block at a time, so they need not be in memory together. Raises
+    UserError where they hold more than 65,536 different characters.
     """
 
-    def __init__(self, texts: Sequence[str], *, weighted: bool = True) -> None:
-        blocks = [texts[start : start + BLOCK] for start in range(0, len(texts), BLOCK)]
-        points = [distinct(_points(_framed(block))) for block in blocks]
+    def __init__(self, texts: Iterable[str], *, weighted: bool = True) -> None:
+        points = [distinct(_points(_framed(block))) for block in _blocks(texts)]
         self.alphabet = distinct(np.concatenate([np.empty(0, np.uint32), *points]))
         if len(self.alphabet) > PLACES:
             raise UserError(
@@ -67,7 +68,9 @@ class Vocabulary:
                 f"near-duplicates are looked for among at most {PLACES:,}"
             )
         codes, counts = np.empty(0, np.uint64), np.empty(0, np.int64)
-        for block in blocks:
+        count = 0
+        for block in _blocks(texts):
+            count += len(block)
             block_codes, rows = self._codes(block)
             fresh = distinct(block_codes)
             size = max(len(fresh), 1)
@@ -77,7 +80,7 @@ class Vocabulary:
         self.codes_V = codes
         self.rank_V = np.empty(len(codes), np.int64)
         self.rank_V[order] = np.arange(len(codes))
-        share = len(texts) / counts[order]
+        share = count / counts[order]
         weights = np.ceil(1024 * np.log1p(share)) if weighted else np.ones(len(codes))
         self.weights_V = weights.astype(np.int64)
 
@@ -103,6 +106,13 @@ class Vocabulary:
         return codes, np.repeat(np.arange(len(texts)), lengths)
 
 
+def framed(text: str) -> str:
+    """Return the tokens with a space around each. A short text is filled up, one without tokens is
+    empty."""
+    words = tokens_of(text)
+    return f" {' '.join(words)} ".ljust(LENGTH) if words else ""
+
+
 def distinct(values: np.ndarray) -> np.ndarray:
     """Return the values sorted, each once. For millions of numbers this is faster than np.unique,
     which hashes."""
@@ -110,11 +120,16 @@ def distinct(values: np.ndarray) -> np.ndarray:
     return ordered[np.r_[True, ordered[1:] != ordered[:-1]]] if len(ordered) else ordered
 
 
+def _blocks(texts: Iterable[str]) -> Iterator[list[str]]:
+    rest = iter(texts)
+    if rest is texts:
+        raise TypeError("the texts are read twice, and a generator can be read once")
+    while block := list(islice(rest, BLOCK)):
+        yield block
+
+
 def _framed(texts: Sequence[str]) -> list[str]:
-    """Return texts with a space around each token. Short texts are filled up, those without tokens
-    are empty."""
-    tokens = (tokens_of(text) for text in texts)
-    return [f" {' '.join(words)} ".ljust(LENGTH) if words else "" for words in tokens]
+    return [framed(text) for text in texts]
 
 
 def _points(texts: Sequence[str]) -> np.ndarray:
