@@ -49,7 +49,8 @@ def test_between_two_looks_and_after_a_save_the_choice_stays():
     found.look = lambda: looks.append(1)  # a look that is not paid for returns nothing
     found.see(np.eye(4, 3), np.array([[0.0, 1.0, 0.0]]))
     before = found.score_N.copy()
-    assert found.next_tasks(1) == ["1"]
+    assert found.next_tasks(2) == ["1", "0"]
+    assert found.metrics()["alignment"] == 0.5
     assert looks == [1]
     assert (found.score_N == before).all()
     other = curriculum()

@@ -27,6 +27,8 @@ class GradAlign(Following):
         super().__init__(*arguments, **options)
         self.score_N = np.zeros(len(self.pool))
         self.rate_N = self.prior_N.copy()
+        self.alignment = 0.0
+        """Mean score of the step's tasks."""
 
     def see(self, corpus_ND: np.ndarray, target_MD: np.ndarray) -> None:
         """Take gradients, shapes (N, F) and (M, F)."""
@@ -44,9 +46,13 @@ class GradAlign(Following):
         order = np.argsort(-self.score_N[rows], kind="stable")
         return rows[order[:size]].tolist()
 
+    def next_tasks(self, count: int) -> list[str]:
+        taken = super().next_tasks(count)
+        self.alignment = float(self.score_N[[self.row_of[task] for task in taken]].mean())
+        return taken
+
     def metrics(self) -> dict[str, float]:
-        taken = self.order[-1:] or [0]
-        return super().metrics() | {"alignment": float(self.score_N[taken].mean())}
+        return super().metrics() | {"alignment": self.alignment}
 
     def state_dict(self) -> dict[str, Any]:
         return super().state_dict() | {
