@@ -194,18 +194,17 @@ def test_metrics_are_on_the_disk_before_a_checkpoint_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     from ttc_rl.run_dir import ArmDir
-    from ttc_rl.train import callbacks, checkpoints
+    from ttc_rl.train import checkpoints
 
     arm, order = ArmDir(tmp_path), list[Path]()
-    for module in (callbacks, checkpoints):
-        monkeypatch.setattr(module, "sync", order.append)
+    monkeypatch.setattr(checkpoints, "sync", order.append)
     monkeypatch.setattr(checkpoints, "write_json", lambda path, _: order.append(path))
     (arm.checkpoints / "checkpoint-3").mkdir(parents=True)
     weights = arm.checkpoints / "checkpoint-3" / "model.safetensors"
     weights.write_bytes(b"w")
     args = SimpleNamespace(output_dir=arm.checkpoints)
     state = SimpleNamespace(global_step=3, is_world_process_zero=True)
-    callbacks.MarkComplete(arm).on_save(args, state, None)
+    checkpoints.MarkComplete(arm).on_save(args, state, None)
     assert order == [arm.metrics, weights, weights.with_name(checkpoints.COMPLETE)]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ttc_rl.config import load_recipe
+from ttc_rl.config import load_recipe, with_keys
 from ttc_rl.run_dir import RunDir
 from ttc_rl.schema import UserError
 from ttc_rl.stages import run as pipeline
@@ -88,9 +88,13 @@ def test_a_second_arm_is_selected_from_the_same_files(job: Job):
     assert job.arm("b")[1].selection.exists()
 
 
+def _target_prompts(job: Job) -> object:
+    return pipeline._voting(job, with_keys(job.recipe, {"train.ttrl": {"tasks": 1}}))
+
+
 @pytest.mark.parametrize(
     "stage",
-    [pipeline.run_all, pipeline.evaluate, pipeline._voting, _evaluation_size],
+    [pipeline.run_all, pipeline.evaluate, _target_prompts, _evaluation_size],
     ids=["run", "eval", "ttrl", "preflight"],
 )
 def test_every_stage_that_reads_the_target_again_compares_it(

@@ -46,6 +46,8 @@ def keep(arm: Recipe, measured: Measured) -> None:
 
 def calibrated(arm: Recipe) -> Measured | None:
     """Return what was measured of an arm on this machine; None where nothing was."""
+    if not _folder().exists():  # torch, which names the machine, takes seconds to import
+        return None
     path = _kept(arm)
     return Measured(**read_json(path)) if path.exists() else None
 
@@ -55,4 +57,8 @@ def _kept(arm: Recipe) -> Path:
     asked = arm.model_dump(mode="json", include={"model", "train", "prompts", "corpus"})
     for key in ("epochs", "dev", "keep", "stop", "save_steps", "curriculum"):
         asked["train"].pop(key)
-    return cache_dir() / "calibrations" / f"{content_hash([machine(), asked])}.json"
+    return _folder() / f"{content_hash([machine(), asked])}.json"
+
+
+def _folder() -> Path:
+    return cache_dir() / "calibrations"
