@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from dataclasses import asdict, dataclass
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 
 from ttc_rl.config import Recipe
@@ -46,7 +47,7 @@ def keep(arm: Recipe, measured: Measured) -> None:
 
 def calibrated(arm: Recipe) -> Measured | None:
     """Return what was measured of an arm on this machine; None where nothing was."""
-    if not _folder().exists():  # torch, which names the machine, takes seconds to import
+    if find_spec("torch") is None:  # a plan needs none
         return None
     path = _kept(arm)
     return Measured(**read_json(path)) if path.exists() else None
@@ -57,8 +58,5 @@ def _kept(arm: Recipe) -> Path:
     asked = arm.model_dump(mode="json", include={"model", "train", "prompts", "corpus"})
     for key in ("epochs", "dev", "keep", "stop", "save_steps", "curriculum"):
         asked["train"].pop(key)
-    return _folder() / f"{content_hash([machine(), asked])}.json"
-
-
-def _folder() -> Path:
-    return cache_dir() / "calibrations"
+    key = content_hash([platform.node(), metadata.version("torch"), asked])
+    return cache_dir() / "calibrations" / f"{key}.json"
