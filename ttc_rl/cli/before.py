@@ -58,7 +58,9 @@ def plan(
     ] = None,
     calibrate: Annotated[
         bool,
-        typer.Option("--calibrate", help="Train two steps of each arm here first, to measure them"),
+        typer.Option(
+            "--calibrate", help="Train three steps of each arm here first, to measure them"
+        ),
     ] = False,
 ) -> None:
     """Show steps, tokens, memory, GPU hours and price of a recipe, before anything is loaded."""

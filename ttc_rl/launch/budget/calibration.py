@@ -24,8 +24,10 @@ class Measured:
     """Of the GPU; None without one."""
     machine: str
 
-    def hours(self, steps: int) -> float:
-        return self.seconds * steps / 3600
+    def time(self, steps: int) -> str:
+        """Return what so many steps take, in seconds or hours."""
+        seconds = self.seconds * steps
+        return f"{seconds:,.0f} seconds" if seconds < 1000 else f"{seconds / 3600:,.1f} hours"
 
 
 def machine() -> str:
@@ -51,6 +53,11 @@ def calibrated(arm: Recipe) -> Measured | None:
         return None
     path = _kept(arm)
     return Measured(**read_json(path)) if path.exists() else None
+
+
+def same_step(arm: Recipe, other: Recipe) -> bool:
+    """Return whether a step of two arms takes the same."""
+    return _kept(arm) == _kept(other)
 
 
 def _kept(arm: Recipe) -> Path:

@@ -82,7 +82,7 @@ def measured_rows(recipe: Recipe) -> list[str]:
             peak = "" if measured.peak_gb is None else f", {measured.peak_gb:,.1f} GB at its peak"
             lines.append(
                 f"{name}, measured here: {measured.seconds:,.2f} s a step{tokens}{peak}; "
-                f"{steps:,} steps take {measured.hours(steps):,.2f} hours ({measured.machine})"
+                f"{steps:,} steps take {measured.time(steps)} ({measured.machine})"
             )
     return lines
 
