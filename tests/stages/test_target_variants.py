@@ -58,6 +58,18 @@ def test_a_model_that_writes_nothing_has_no_variant():
     assert variants([Task("math", "?", "4")], draw, CONFIG, BUILT_IN) == []
 
 
+def test_an_answer_is_no_problem_and_would_agree_with_itself():
+    texts = ["Answer: 14", "The final answer is 7", "**Solution**: add them"]
+
+    def draw(tasks: Sequence[Task], samples: int) -> list[Group]:
+        if ASK[:10] in tasks[0].prompt:
+            return [group(["What is 5 + 5?", *texts]) for _ in tasks]
+        return [group([r"\boxed{10}"] * 2 + [r"\boxed{9}"] * 2) for _ in tasks]
+
+    found = variants([Task("math", "What is 2 + 2?", "4")], draw, CONFIG, BUILT_IN)
+    assert [one.task.prompt for one in found] == ["What is 5 + 5?"]
+
+
 def test_the_bill_holds_both():
     own, more = Spent(10), Spent(10)
     own.drawn(3, 5)

@@ -35,6 +35,8 @@ Here is a problem:
 Write another problem of the same kind, with other numbers, names and details, and another answer. \
 Write the problem alone, without its solution."""
 SOURCE = "variants of the targets"
+ANSWERED = re.compile(r"\W*(?:the |final |correct )*(?:answer|solution)\b", re.IGNORECASE)
+"""Begins what is no problem: the model answered instead, and would agree with itself."""
 LONGEST = 4
 """A variant may be so many times as long as its target, and 200 characters more."""
 Draw = Callable[[Sequence[Task], int], list[Group]]
@@ -107,6 +109,8 @@ def variants(
             prompt = text.strip()
             most = LONGEST * len(target.prompt) + 200
             if not finished or not _bare(prompt) or len(prompt) > most or _bare(prompt) in seen:
+                continue
+            if ANSWERED.match(prompt):
                 continue
             seen.add(_bare(prompt))
             kept = {key: target.meta[key] for key in (KEY, *BEFORE) if key in target.meta}
