@@ -1,6 +1,7 @@
 """Evaluation while training: on which tasks, when, and that it changes nothing."""
 
 import hashlib
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -164,6 +165,21 @@ def test_the_best_evaluations_weights_are_kept_also_after_a_kill(
     assert digest(killed) == digest(best)
     rows = list(read_jsonl(killed.arm("sift")[1].dev))
     assert [row["step"] for row in rows] == [0, 3, 6, 8]
+
+
+def test_weights_of_the_best_evaluation_that_are_gone_are_told(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    told(monkeypatch, {0: 0.1, 3: 0.9, 6: 0.2})
+    with pytest.raises(KeyError):
+        trained(tmp_path / "run", "train.keep=best")
+    made = job(tmp_path / "run", *WATCHED, "train.keep=best")
+    shutil.rmtree(made.arm("sift")[1].best(3).parent)
+    monkeypatch.undo()
+    told(monkeypatch, {8: 0.3})
+    train(made)
+    assert "the weights of the best evaluation are gone" in caplog.text
+    assert read_json(made.arm("sift")[1].training)["kept"] == 8
 
 
 def test_an_adapter_of_the_best_evaluation_is_kept(

@@ -128,6 +128,11 @@ def _save_model(
     steps = trainer.state.global_step // recipe.train.updates
     kept = best_step(arm) if recipe.train.keep == "best" else None
     if kept is None:
+        if recipe.train.keep == "best" and is_main():
+            logger.warning(
+                f"{arm.best(0).parent}: the weights of the best evaluation are gone; the model is "
+                "that of the last step"
+            )
         trainer.save_model(str(saved))
         kept = steps
     elif trainer.accelerator.is_main_process:
