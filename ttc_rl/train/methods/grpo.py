@@ -120,10 +120,11 @@ def _director(setup: Setup, curriculum: Curriculum, prompt: Callable[[str], Any]
     if train.pass_at_k:
         scale = train.trl.get("scale_rewards", "group") not in ("none", False)
         weigh = partial(pass_at_k_advantages, k=train.pass_at_k, scale=scale)
+    guessable = train.guard is not None and train.guard.max_guess is not None
     director = Director(
         curriculum, prompt, train.guard, train.tasks_per_step, weigh,
         train.dynamic_sampling or 1, len(setup.plan.task_ids), train.rollouts_per_task,
-        train.updates, answers_of(setup.tasks.values()),
+        train.updates, answers_of(setup.tasks.values()) if guessable else {},
     )  # fmt: skip
     restore(director, setup.checkpoint, setup.step)
     return director

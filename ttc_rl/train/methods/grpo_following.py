@@ -111,7 +111,8 @@ class Director:
         groups = Groups(rewards.reshape(self.tasks_per_step, -1))
         self.kept_P = np.ones(len(self.tasks), bool)
         if self.guard:
-            answers_P = np.array([self.answers.get(task, np.inf) for task in self.tasks])
+            asked = self.guard.max_guess is not None
+            answers_P = np.array([self.answers[task] for task in self.tasks]) if asked else None
             self.kept_P = kept(groups, self.guard, answers_P)
             self.shrink = shrink(self.kept_P)
         self.flat = groups.flat
